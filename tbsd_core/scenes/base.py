@@ -1,0 +1,66 @@
+"""What the loop and the exporters ask of a scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..cameras.pose import Cameras
+
+
+@dataclass(frozen=True)
+class RenderOutput:
+    """Renders of B views.
+
+    Args:
+        rgb: [B, 3, H, W] in [0, 1] (for a latent scene: a cheap stand-in, see `latents`).
+        opacity, depth: [B, 1, H, W]; depth in world units along the ray, 0 where nothing is.
+        normal: [B, 3, H, W] unit vectors in world space, or None where it was not asked for.
+        latents: [B, C, h, w] when the scene lives in the prior's latent space; the loop then skips encoding.
+        weights: [B, H * W, S] compositing weights along rays, for regularisers; None for image scenes.
+    """
+
+    rgb: Tensor
+    opacity: Tensor
+    depth: Tensor
+    normal: Tensor | None = None
+    latents: Tensor | None = None
+    weights: Tensor | None = None
+
+
+class Scene(Protocol):
+    """A differentiable picture or object. Implementations are nn.Modules, so they checkpoint themselves."""
+
+    def render(
+        self,
+        cameras: Cameras,
+        height: int,
+        width: int,
+        generator: torch.Generator | None = None,  # jitters samples along rays; None renders deterministically
+        with_normal: bool = False,
+    ) -> RenderOutput: ...
+
+    def parameter_groups(self, lr: float) -> list[dict]:
+        """Parameter groups for torch.optim, each with its own learning rate derived from `lr`."""
+        ...
+
+    def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
+        """Named scalar losses, already weighted; the loop adds them up. Empty for image scenes."""
+        ...
+
+
+class Scene3D(Scene, Protocol):
+    """A scene with volume: it can be exported as a mesh."""
+
+    bound: float  # the scene lives in the cube [-bound, bound]^3
+
+    def density(self, points: Tensor) -> Tensor:
+        """Densities [N] >= 0 at points [N, 3]."""
+        ...
+
+    def albedo(self, points: Tensor) -> Tensor:
+        """Base colours [N, 3] in [0, 1] at points [N, 3]."""
+        ...
