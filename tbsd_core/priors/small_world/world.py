@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...cameras.pose import Cameras
 from ...cameras.rays import camera_rays
+from ...cameras.sampling import VIEW_NAMES, view_name
 from .materials import albedo
 from .shapes import SHAPES, normals
 
@@ -22,7 +23,8 @@ CAMERA_DISTANCE = 3.0
 FOV_Y = 36.0  # degrees; the unit ball fits into the image
 LIGHT = (0.50, 0.72, 0.48)
 IMAGE_SIZE = 64
-VIEWS = ("front", "side", "back", "overhead")
+VIEWS = VIEW_NAMES
+view_of = view_name  # the small world's captions use the house's words for views
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,6 @@ def view_cameras(azimuth: Tensor, elevation: Tensor) -> Cameras:
     """Cameras of the world's own distance and field of view at angles [B] in degrees."""
     ones = torch.ones_like(azimuth)
     return Cameras(azimuth, elevation, CAMERA_DISTANCE * ones, FOV_Y * ones)
-
-
-def view_of(azimuth: float, elevation: float) -> str:
-    """The view word of a camera: overhead from 60 degrees up, else front / side / back by 45-degree edges."""
-    if elevation >= 60:
-        return "overhead"
-    a = abs((azimuth + 180) % 360 - 180)
-    return "front" if a <= 45 else "side" if a < 135 else "back"
 
 
 def shade(n: Tensor) -> Tensor:

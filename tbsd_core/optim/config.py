@@ -1,0 +1,32 @@
+"""Settings of the optimisation loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..guidance.timesteps import TimestepConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    n_steps: int = 300  # optimiser steps, >= 1
+    views_per_step: int = 4  # camera views rendered per step (3D scenes), >= 1
+    size: int = 64  # pixels of a rendered view; a multiple of the prior's spatial factor
+    lr: float = 0.02  # base learning rate; scenes derive their groups' rates from it
+    beta1: float = 0.9
+    beta2: float = 0.99
+    eps: float = 1e-8  # Adam's; small compared with the normalised gradient
+    normalize_grad: bool = True  # divide the guidance gradient by its RMS over the batch
+    seed: int = 0  # cameras, timesteps, noise and initialisation all follow from it
+    max_bad_steps: int = 10  # consecutive non-finite gradients before giving up
+    timesteps: TimestepConfig = field(default_factory=TimestepConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("n_steps", "views_per_step", "size", "max_bad_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be > 0, got {self.lr}.")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}.")

@@ -1,0 +1,181 @@
+"""The optimisation loop: the one place where scene, prior, prompts and guidance meet.
+
+It is a generator that yields one StepRecord per step and does nothing else with it. Progress bars,
+previews, interrupts, checkpoints and logs belong to whoever consumes it; stopping to consume it is a
+clean stop, since the state is only ever seen between steps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..cameras.sampling import CameraConfig, sample_cameras, view_name
+from ..guidance.base import Guidance, GuidanceInputs, GuidanceOutput
+from ..guidance.timesteps import sample_timesteps
+from ..priors.base import Prior
+from ..prompts.sets import PromptSet
+from ..rng import named_generator
+from ..scenes.base import RenderOutput, Scene
+from .config import OptimConfig
+
+
+@dataclass
+class OptimState:
+    """What a checkpoint must hold besides the scene: the next step and the optimiser's moments."""
+
+    step: int
+    optimizer: torch.optim.Optimizer
+    bad_steps: int = 0  # consecutive steps skipped because of a non-finite gradient
+
+    @classmethod
+    def create(cls, scene: Scene, config: OptimConfig) -> OptimState:
+        groups = scene.parameter_groups(config.lr)
+        return cls(0, torch.optim.Adam(groups, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps))
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What happened in one step.
+
+    Args:
+        step: index of the step just done; progress = step / n_steps.
+        render: the views it rendered, detached.
+        t: [B], the timesteps it drew.
+        scalars: means over the batch of what the guidance and the regularisers report, to plot.
+        seconds: wall time of "render", "prior" and "backward".
+        skipped: True when the gradient was not finite and the step changed nothing.
+    """
+
+    step: int
+    n_steps: int
+    progress: float
+    render: RenderOutput
+    t: Tensor
+    scalars: dict[str, float]
+    seconds: dict[str, float]
+    skipped: bool
+
+
+def optimize(
+    prior: Prior,
+    prompts: PromptSet,
+    guidance: Guidance,
+    scene: Scene,
+    cameras: CameraConfig,
+    config: OptimConfig,
+    state: OptimState,
+) -> Iterator[StepRecord]:
+    """Distil the prior into the scene, from `state.step` to `config.n_steps`; updates scene and state in place.
+
+    Every random number is a function of (seed, purpose, step), so a run that is interrupted, saved
+    and resumed ends exactly where the uninterrupted run does (bit for bit on a CPU).
+
+    Raises:
+        ValueError: the image size does not fit the prior, or the prompts lack a needed condition.
+        RuntimeError: `max_bad_steps` consecutive gradients were not finite.
+    """
+    if config.size % prior.spatial_factor:
+        raise ValueError(
+            f"size must be a multiple of the prior's spatial factor {prior.spatial_factor}, got {config.size}."
+        )
+    for step in range(state.step, config.n_steps):
+        yield _step(prior, prompts, guidance, scene, cameras, config, state, step)
+
+
+def predict_and_guide(
+    prior: Prior,
+    prompts: PromptSet,
+    guidance: Guidance,
+    latents: Tensor,  # [B, C, h, w]
+    views: list[str],  # B view names, "" for none
+    t: Tensor,  # [B] timestep indices
+    noise: Tensor,  # [B, C, h, w]
+    progress: float,
+) -> GuidanceOutput:
+    """Noise the latents, evaluate the conditions that the method needs in one forward, and ask the method."""
+    names = guidance.required(progress)
+    x_t = prior.schedule.add_noise(latents, noise, t)
+    eps = prior.predict_noise(x_t, t, [prompts.select(name, views) for name in names])
+    a_bar = prior.schedule.alphas_cumprod.to(t.device)[t]
+    return guidance(GuidanceInputs(dict(zip(names, eps, strict=True)), noise, a_bar, t, progress))
+
+
+def _step(
+    prior: Prior,
+    prompts: PromptSet,
+    guidance: Guidance,
+    scene: Scene,
+    camera_config: CameraConfig,
+    config: OptimConfig,
+    state: OptimState,
+    step: int,
+) -> StepRecord:
+    progress = step / config.n_steps
+    device = next(scene.parameters()).device
+    cameras = sample_cameras(camera_config, config.views_per_step, named_generator(config.seed, "camera", step))
+    with torch.enable_grad():
+        start = time.perf_counter()
+        jitter = named_generator(config.seed, "jitter", step)
+        render = scene.render(cameras.to(device), config.size, config.size, jitter)
+        if render.latents is None:
+            latents = prior.encode(render.rgb)
+        else:
+            latents = render.latents
+        rendered = time.perf_counter()
+        batch = len(latents)
+        if scene.uses_cameras:
+            views = [view_name(float(a), float(e)) for a, e in zip(cameras.azimuth, cameras.elevation, strict=True)]
+        else:
+            views = [""] * batch
+        t = sample_timesteps(
+            config.timesteps, prior.schedule.n_timesteps, batch, progress, named_generator(config.seed, "timestep", step)
+        ).to(device)
+        noise = torch.randn(latents.shape, generator=named_generator(config.seed, "noise", step)).to(device)
+        with torch.no_grad():
+            out = predict_and_guide(prior, prompts, guidance, latents.detach(), views, t, noise, progress)
+            grad = out.grad
+            rms = grad.pow(2).mean().sqrt()
+            if config.normalize_grad:
+                grad = grad / (rms + 1e-8)
+        guided = time.perf_counter()
+        losses = scene.regularization(render, progress)
+        # the surrogate whose gradient on the latents is grad: summed over a sample, averaged over the
+        # batch, and divided by the number of latent cells so that regularisers keep their weight at any size
+        loss = (latents * grad).sum() / batch / latents[0].numel()
+        for value in losses.values():
+            loss = loss + value
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+    skipped = not _finite_gradients(scene)
+    if skipped:
+        state.bad_steps += 1
+        if state.bad_steps >= config.max_bad_steps:
+            raise RuntimeError(
+                f"{state.bad_steps} consecutive steps had a gradient that is not finite (now at step {step}). "
+                "Lower lr or guidance_scale, or run the VAE in float32."
+            )
+    else:
+        state.bad_steps = 0
+        state.optimizer.step()
+    state.step = step + 1
+    done = time.perf_counter()
+    scalars = {"grad_rms": float(rms), "opacity": float(render.opacity.mean())}
+    scalars |= {k: float(v.float().mean()) for k, v in out.scalars.items()}
+    scalars |= {k: float(v.detach()) for k, v in losses.items()}
+    seconds = {"render": rendered - start, "prior": guided - rendered, "backward": done - guided}
+    return StepRecord(step, config.n_steps, progress, _detached(render), t, scalars, seconds, skipped)
+
+
+def _finite_gradients(scene: Scene) -> bool:
+    grads = [p.grad for p in scene.parameters() if p.grad is not None]
+    return all(bool(torch.isfinite(g).all()) for g in grads)
+
+
+def _detached(render: RenderOutput) -> RenderOutput:
+    latents = None if render.latents is None else render.latents.detach()
+    return RenderOutput(render.rgb.detach(), render.opacity.detach(), render.depth.detach(), None, latents)
