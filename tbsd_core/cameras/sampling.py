@@ -1,0 +1,76 @@
+"""Where the cameras of a training step stand, the turntable's orbit, and the word for a view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .pose import Cameras
+
+VIEW_NAMES = ("front", "side", "back", "overhead")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraConfig:
+    """Distribution of training cameras; angles in degrees, see `pose.py` for the convention."""
+
+    azimuth_min: float = -180.0
+    azimuth_max: float = 180.0
+    elevation_min: float = 0.0  # 0 is level
+    elevation_max: float = 45.0  # at most 90, straight above
+    distance: float = 3.0  # world units from the origin; scenes fill the unit ball
+    fov_y: float = 36.0  # full vertical field of view
+    stratified: bool = True  # spread the views of a step over the azimuth range instead of drawing each freely
+
+    def __post_init__(self) -> None:
+        if not self.azimuth_min <= self.azimuth_max <= self.azimuth_min + 360:
+            raise ValueError(
+                f"CameraConfig: azimuth range [{self.azimuth_min}, {self.azimuth_max}] must ascend and span at most 360"
+                " degrees."
+            )
+        if not -90 <= self.elevation_min <= self.elevation_max <= 90:
+            raise ValueError(
+                f"CameraConfig: elevation range [{self.elevation_min}, {self.elevation_max}] must ascend within"
+                " [-90, 90] degrees."
+            )
+        if not self.distance > 0:
+            raise ValueError(f"CameraConfig: distance must be > 0, got {self.distance}.")
+        if not 0 < self.fov_y < 180:
+            raise ValueError(f"CameraConfig: fov_y must lie in (0, 180) degrees, got {self.fov_y}.")
+
+
+def sample_cameras(config: CameraConfig, n: int, generator: torch.Generator) -> Cameras:
+    """Draw n cameras.
+
+    Stratified, view i lies in the i-th of n equal parts of the azimuth range, shifted by one offset
+    common to all views and jittered within half its part: every step sees the object from all around
+    (fewer contradicting steps, less Janus), while each single azimuth stays uniform over the range.
+    """
+    if n < 1:
+        raise ValueError(f"sample_cameras needs n >= 1, got {n}.")
+    u, offset, jitter = torch.rand(3, n, generator=generator)
+    if config.stratified:
+        part = torch.arange(n) / n
+        u = (part + offset[0] + (jitter - 0.5) * 0.5 / n) % 1
+    azimuth = config.azimuth_min + (config.azimuth_max - config.azimuth_min) * u
+    span = config.elevation_max - config.elevation_min
+    elevation = config.elevation_min + span * torch.rand(n, generator=generator)
+    ones = torch.ones(n)
+    return Cameras(azimuth, elevation, config.distance * ones, config.fov_y * ones)
+
+
+def orbit(n: int, elevation: float = 15.0, distance: float = 3.0, fov_y: float = 36.0) -> Cameras:
+    """n cameras on a full turn around the object, beginning at the front; the last is not the first again."""
+    if n < 1:
+        raise ValueError(f"orbit needs n >= 1, got {n}.")
+    ones = torch.ones(n)
+    return Cameras(torch.arange(n) * (360.0 / n), elevation * ones, distance * ones, fov_y * ones)
+
+
+def view_name(azimuth: float, elevation: float) -> str:
+    """The word for a view: overhead from 60 degrees up, else front / side / back with edges at 45 and 135."""
+    if elevation >= 60:
+        return "overhead"
+    a = abs((azimuth + 180) % 360 - 180)
+    return "front" if a <= 45 else "side" if a < 135 else "back"
