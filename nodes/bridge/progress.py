@@ -1,0 +1,49 @@
+"""What the user sees of a long run: progress bar, live preview, curves, and the cancel button working."""
+
+from __future__ import annotations
+
+import time
+
+import comfy.model_management
+import comfy.utils
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .events import send_step
+
+PREVIEW_SECONDS = 0.25
+PREVIEW_PIXELS = 512
+MIN_PREVIEW_PIXELS = 192  # tiny renders are enlarged, a 64-pixel stamp is hard to judge
+
+
+class RunProgress:
+    """Call it once per step; raises ComfyUI's interrupt exception when the user cancelled."""
+
+    def __init__(self, n_steps: int, node_id: str | None) -> None:
+        self.n_steps, self.node_id = n_steps, node_id
+        self.bar = comfy.utils.ProgressBar(n_steps, node_id=node_id)
+        self.drawn = float("-inf")
+
+    def __call__(self, step: int, scalars: dict[str, float], preview) -> None:
+        """Report `step` done steps; `preview` is a function that renders [B, 3, H, W] and runs a few times a second."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        now = time.monotonic()
+        image = None
+        if now - self.drawn >= PREVIEW_SECONDS or step >= self.n_steps:
+            self.drawn = now
+            with torch.no_grad():
+                image = ("JPEG", to_pil(preview()), PREVIEW_PIXELS)
+            send_step(self.node_id, step, self.n_steps, scalars)
+        self.bar.update_absolute(step, self.n_steps, image)
+
+
+def to_pil(images: Tensor) -> Image.Image:
+    """Images [B, 3, H, W] in [0, 1] side by side as one picture."""
+    strip = torch.cat(list(images[:4].detach().float().cpu()), dim=-1)
+    array = (strip.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    picture = Image.fromarray(array)
+    if picture.height < MIN_PREVIEW_PIXELS:
+        factor = MIN_PREVIEW_PIXELS // picture.height + (MIN_PREVIEW_PIXELS % picture.height > 0)
+        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    return picture
