@@ -1,0 +1,44 @@
+"""Largest differences between the demo models and reference tensors of the same weights in diffusers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from pack import load_pack
+
+load = load_pack()
+import torch  # noqa: E402  (ComfyUI sets its device flags before torch is imported)
+from safetensors.torch import load_file  # noqa: E402
+
+model, clip, vae = load("nodes.bridge.demo").load_demo_models(Path(sys.argv[3]))
+reference = load_file(sys.argv[4])
+text = "a photo of a brick cube, front view"
+with torch.inference_mode():
+    context = clip.encode_from_tokens(clip.tokenize(text))
+    eps = model.model.diffusion_model(reference["x_t"], reference["t"], context=context.expand(2, -1, -1))
+    latents = vae.encode(reference["images"].movedim(1, -1))
+    images = vae.decode(reference["latents"]).movedim(-1, 1)
+    weighted = clip.encode_from_tokens(clip.tokenize("a photo of a (brick:1.3) cube, front view"))
+try:
+    clip.tokenize("a brick dragon")
+    unknown = ""
+except ValueError as error:
+    unknown = str(error)
+
+
+def gap(a, b):
+    return float((a - b).abs().max())
+
+
+report = {
+    "text": gap(context, reference["context"]),
+    "eps": gap(eps, reference["eps"]),
+    "latents": gap(latents, reference["latents"]),
+    "images": gap(images, reference["images_decoded"].clamp(0, 1)),
+    "weighted": gap(weighted, context),
+    "unknown": unknown,
+    "spatial_factor": vae.spacial_compression_encode(),
+}
+print(json.dumps(report))
