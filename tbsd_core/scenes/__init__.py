@@ -1,0 +1,29 @@
+"""Scenes: what is optimised. A new one is a file with a config and an nn.Module, and one line in SCENES."""
+
+from __future__ import annotations
+
+from .base import RenderOutput, Scene, Scene3D
+from .encodings import ENCODINGS
+from .image import ImageConfig, ImageScene
+from .latent import LatentImageConfig, LatentImageScene
+from .nerf import NeRFConfig, NeRFScene
+
+SCENES: dict[str, tuple[type, type]] = {
+    "image": (ImageScene, ImageConfig),
+    "latent": (LatentImageScene, LatentImageConfig),
+    "nerf": (NeRFScene, NeRFConfig),
+}
+
+__all__ = [
+    "ENCODINGS",
+    "SCENES",
+    "ImageConfig",
+    "ImageScene",
+    "LatentImageConfig",
+    "LatentImageScene",
+    "NeRFConfig",
+    "NeRFScene",
+    "RenderOutput",
+    "Scene",
+    "Scene3D",
+]

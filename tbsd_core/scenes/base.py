@@ -34,6 +34,8 @@ class RenderOutput:
 class Scene(Protocol):
     """A differentiable picture or object. Implementations are nn.Modules, so they checkpoint themselves."""
 
+    uses_cameras: bool  # False for pictures: the loop then asks for no view-dependent prompts
+
     def render(
         self,
         cameras: Cameras,
