@@ -1,0 +1,70 @@
+"""Encoded prompts, by condition name and view direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..priors.base import Condition
+from .texts import CONDITION_NAMES
+
+# what adds a condition that is missing: the node in ComfyUI, the setting elsewhere
+HOW_TO_ADD = {
+    "target": 'Encode a prompt with the node "Prompt Encode" (setting: prompts.prompt).',
+    "uncond": 'Encode a prompt with the node "Prompt Encode": it also encodes the empty text.',
+    "negative": 'Add GNP with the node "Target Negative Prompt" (setting: prompts.negative_descriptors).',
+    "target_negative": 'Add TNP with the node "Target Negative Prompt" (setting: prompts.negative_descriptors).',
+}
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """Conditions that a guidance method may ask for.
+
+    Args:
+        conditions: one encoded prompt by condition name and view; each name has the entry "" (any view).
+        texts: the texts they were encoded from, with the same keys (empty where there was no text).
+    """
+
+    conditions: Mapping[str, Mapping[str, Condition]]
+    texts: Mapping[str, Mapping[str, str]]
+
+    def __post_init__(self) -> None:
+        for name, by_view in self.conditions.items():
+            if name not in CONDITION_NAMES:
+                raise ValueError(f"Unknown condition name {name!r}; known: {', '.join(CONDITION_NAMES)}.")
+            if "" not in by_view:
+                raise ValueError(f'Condition {name!r} needs an entry for "" (any view), got views {sorted(by_view)}.')
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.conditions)
+
+    def select(self, name: str, views: Sequence[str]) -> list[Condition]:
+        """One condition per sample: that of its view, or the any-view one where the view has none.
+
+        Raises:
+            ValueError: the set lacks this condition; says what adds it.
+        """
+        if name not in self.conditions:
+            how = HOW_TO_ADD.get(name, f"Known conditions: {', '.join(CONDITION_NAMES)}.")
+            raise ValueError(f"The prompts lack the condition {name!r} (they have {', '.join(self.names)}). {how}")
+        by_view = self.conditions[name]
+        return [by_view[view] if view in by_view else by_view[""] for view in views]
+
+    def with_conditions(self, other: PromptSet) -> PromptSet:
+        """This set with the conditions of another added; the other's win where both have one."""
+        return PromptSet({**self.conditions, **other.conditions}, {**self.texts, **other.texts})
+
+
+def encode_texts(
+    texts: Mapping[str, Mapping[str, str]],  # by condition name and view, as build_texts writes them
+    encode: Callable[[str], Condition],  # a text prior's encode_prompt, or ComfyUI's CLIP
+) -> PromptSet:
+    """Encode every distinct text once."""
+    distinct = dict.fromkeys(text for by_view in texts.values() for text in by_view.values())
+    encoded = {text: encode(text) for text in distinct}
+    conditions = {
+        name: {view: encoded[text] for view, text in by_view.items()} for name, by_view in texts.items()
+    }
+    return PromptSet(conditions, {name: dict(by_view) for name, by_view in texts.items()})

@@ -1,0 +1,86 @@
+"""From one prompt to the texts of the four conditions, per view direction.
+
+TNP (target negative prompt) keeps the target in the negative: "a brick house, blurry, dark". GNP
+(generic negative prompt) is the descriptors alone: "blurry, dark". The construction is that of Rethinking
+Score Distillation as a Bridge (arXiv:2406.09417); the two names are those of TBSD (arXiv:2511.11710).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CONDITION_NAMES = ("target", "uncond", "negative", "target_negative")
+
+# the same words as cameras.sampling.VIEW_NAMES; "" stands for any view
+VIEW_WORDS = ("front", "side", "back", "overhead")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptConfig:
+    """What is wanted, and the words that say what good and bad pictures of it are like."""
+
+    prompt: str  # the target, e.g. "a brick house"; not empty
+    target_modifier: str = "sharp, detailed, high quality"  # appended to the target only; "" for none
+    negative_descriptors: str = "blurry, oversaturated, foggy, dark, pixelated, malformed"  # faults, comma-separated
+    view_dependent: bool = True  # one text per view direction ("..., front view"); off for single images
+
+    def __post_init__(self) -> None:
+        if not self.prompt.strip():
+            raise ValueError(f'prompt must say what to make, got {self.prompt!r}. Example: "a brick house".')
+
+
+def with_view(text: str, view: str) -> str:
+    """`text`, then the view in words: "a house" and "front" give "a house, front view". View "" changes nothing."""
+    return f"{text}, {view} view" if view else text
+
+
+def with_modifier(text: str, modifier: str) -> str:
+    """`text, modifier`, or `text` where the modifier is empty."""
+    return f"{text}, {modifier.strip()}" if modifier.strip() else text
+
+
+def target_negative_text(
+    prompt: str,  # with its view words, without the target modifier
+    descriptors: str,
+) -> str:
+    """TNP: the target together with its faults, "a house, front view, blurry, dark"."""
+    return with_modifier(prompt, generic_negative_text(descriptors))
+
+
+def generic_negative_text(descriptors: str) -> str:
+    """GNP: the faults alone.
+
+    Raises:
+        ValueError: no descriptors; the negative would be the target itself (TNP) or nothing at all (GNP).
+    """
+    if not descriptors.strip():
+        raise ValueError('negative_descriptors must name at least one fault, got "". Example: "blurry, dark".')
+    return descriptors.strip()
+
+
+def build_texts(
+    config: PromptConfig,
+    names: Sequence[str] = CONDITION_NAMES,  # which conditions to write
+) -> dict[str, dict[str, str]]:
+    """Texts by condition name and view.
+
+    Every condition has the entry "" (any view); with `view_dependent`, those that hold the target
+    also have one per view word. `uncond` and `negative` do not: a view word is target information.
+    """
+    unknown = [name for name in names if name not in CONDITION_NAMES]
+    if unknown:
+        raise ValueError(f"Unknown condition names {unknown}; known: {', '.join(CONDITION_NAMES)}.")
+    prompt = config.prompt.strip()
+    views = ("", *VIEW_WORDS) if config.view_dependent else ("",)
+    texts: dict[str, dict[str, str]] = {}
+    for name in names:
+        if name == "target":
+            texts[name] = {v: with_modifier(with_view(prompt, v), config.target_modifier) for v in views}
+        elif name == "target_negative":
+            texts[name] = {v: target_negative_text(with_view(prompt, v), config.negative_descriptors) for v in views}
+        elif name == "negative":
+            texts[name] = {"": generic_negative_text(config.negative_descriptors)}
+        else:
+            texts[name] = {"": ""}
+    return texts
