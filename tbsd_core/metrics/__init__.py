@@ -1,0 +1,6 @@
+"""Measures of a result: image statistics, geometry, and agreement with the small world's ground truth."""
+
+from .geometry import occupancy_iou
+from .small_world import evaluate_images
+
+__all__ = ["evaluate_images", "occupancy_iou"]

@@ -1,7 +1,8 @@
 """Which object is in the picture? The exact posterior of shape and material, integrated over views.
 
-Under the mixture of exact.py with every clean object equally likely and observation noise `sigma`,
-    p(object | x)  ~  sum over views of exp(-|x - render(object, view)|^2 / 2 sigma^2).
+Under the mixture of exact.py with every object equally likely and observation noise `sigma`,
+    p(object | x)  ~  sum over views and faults of exp(-|x - fault(render(object, view))|^2 / 2 sigma^2).
+Faults of colour and sharpness are summed over, so that a dark brick house is still one of brick.
 Known cameras leave one view in the sum. Otherwise a coarse grid of views finds the few that matter,
 and a fine grid around them does the sum: textures move by a pixel per degree or two, so that the
 coarse grid alone would confuse bricks with dots.
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...cameras.pose import Cameras
+from .degrade import degrade
 from .materials import MATERIALS
 from .shapes import SHAPES
 from .world import render_materials, view_cameras
@@ -24,6 +26,7 @@ from .world import render_materials, view_cameras
 SIZE = 32  # pixels at which images are compared
 SIGMA = 1.0  # observation noise in units of 2 x pixel values; wide, so that saturation does not decide
 COARSE_AZIMUTHS, COARSE_ELEVATIONS = 24, (5.0, 25.0, 45.0, 72.0)
+FAULTS = ("dark", "foggy", "oversaturated", "blurry")
 FINE_STEPS = (-6.0, -3.0, 0.0, 3.0, 6.0)  # degrees around a coarse azimuth
 FINE_ELEVATIONS = (-8.0, 0.0, 8.0)
 N_REFINED = 5
@@ -58,8 +61,11 @@ def _marginals(logits: Tensor) -> Identity:
 
 def _log_likelihood(x: Tensor, shape: str, cameras: Cameras) -> Tensor:
     """[B, M]: image b against the object in every material seen by camera b."""
-    rendered, _, _ = render_materials(shape, list(MATERIALS), cameras, SIZE)
-    return (-((x[None] - rendered) ** 2).flatten(2).sum(-1) * 4 / (2 * SIGMA**2)).T
+    clean, _, _ = render_materials(shape, list(MATERIALS), cameras, SIZE)  # [M, B, 3, SIZE, SIZE]
+    flat = clean.flatten(0, 1)
+    versions = [clean, *(degrade(flat, (fault,), 0.5, torch.Generator()).view_as(clean) for fault in FAULTS)]
+    distance = torch.stack([((x[None] - v) ** 2).flatten(2).sum(-1) for v in versions])  # [F, M, B]
+    return (-4 * distance / (2 * SIGMA**2)).logsumexp(0).T
 
 
 @lru_cache(maxsize=1)

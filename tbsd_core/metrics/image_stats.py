@@ -1,0 +1,76 @@
+"""Statistics of images alone, as free functions of tensors [B, 3, H, W] in [0, 1]."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def foreground(images: Tensor, threshold: float = 0.26) -> Tensor:
+    """Object mask [B, 1, H, W] (bool): pixels whose colour is far from the median of the image border.
+
+    The threshold (Euclidean, RGB in [0, 1]) is wide enough that the pale halos which over-sharpening
+    methods draw around an object do not count as object.
+    """
+    border = torch.cat(
+        [images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]], -1
+    ).median(-1, keepdim=True)[0]
+    return ((images - border[..., None]) ** 2).sum(1, keepdim=True).sqrt() > threshold
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean [B] of [B, 1, H, W] over a mask; 0 where the mask is empty."""
+    mask = mask.to(values.dtype)
+    return (values * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp(min=1)
+
+
+def saturation(images: Tensor, mask: Tensor) -> Tensor:
+    """Mean HSV saturation [B] over a mask: (max - min) / max of the channels."""
+    high, low = images.amax(1, keepdim=True), images.amin(1, keepdim=True)
+    return masked_mean((high - low) / high.clamp(min=1e-3), mask)
+
+
+def high_frequency_energy(images: Tensor, mask: Tensor, sigma: float = 1.5) -> Tensor:
+    """Share [B] of the variance inside a mask that lies above a Gaussian of `sigma` pixels (of 64)."""
+    sigma = sigma * images.shape[-1] / 64
+    radius = max(1, int(3 * sigma + 0.5))
+    x = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
+    kernel = torch.exp(-(x**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1).expand(3, 1, 1, -1)
+    padded = F.pad(images, (radius,) * 4, mode="replicate")
+    low = F.conv2d(F.conv2d(padded, kernel, groups=3), kernel.transpose(2, 3), groups=3)
+    high_energy = masked_mean(((images - low) ** 2).sum(1, keepdim=True), mask)
+    means = torch.stack([masked_mean(images[:, c : c + 1], mask) for c in range(3)], 1)[..., None, None]
+    total = masked_mean(((images - means) ** 2).sum(1, keepdim=True), mask)
+    return high_energy / total.clamp(min=1e-8)
+
+
+def iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union [B] of two boolean tensors [B, ...]; 1 where both are empty."""
+    a, b = a.flatten(1), b.flatten(1)
+    union = (a | b).sum(1)
+    return torch.where(union > 0, (a & b).sum(1) / union.clamp(min=1), torch.ones_like(union, dtype=torch.float32))
+
+
+def patch_distance(
+    images: Tensor,  # [B, 3, H, W]
+    mask: Tensor,  # [B, 1, H, W] bool, the object
+    reference: Tensor,  # [R, 3, H, W], clean images of the same texture
+    patch: int = 6,  # pixels
+) -> Tensor:
+    """RMS colour distance [B] of each patch on the object to its nearest patch in the references.
+
+    Low when the texture is locally one that exists, wherever it sits. NaN where no patch fits.
+    """
+    bank = F.unfold(reference, patch, stride=2).transpose(1, 2).flatten(0, 1)  # [R * P, 3 patch^2]
+    pixels = F.unfold(images, patch, stride=3).transpose(1, 2)
+    inside = F.unfold(mask.to(images.dtype), patch, stride=3).mean(1) > 0.8  # [B, P]
+    out = []
+    for patches, keep in zip(pixels, inside, strict=True):
+        if not bool(keep.any()):
+            out.append(torch.tensor(float("nan")))
+            continue
+        nearest = torch.stack([torch.cdist(patches[keep], part).amin(1) for part in bank.split(16384)]).amin(0)
+        out.append((nearest**2 / bank.shape[1]).mean().sqrt())
+    return torch.stack(out)

@@ -1,0 +1,54 @@
+"""How good a result is against the small world's ground truth, under fixed names.
+
+identity_shape, identity_material: posterior probability of the right object (1 is certain).
+patch_distance: RMS colour distance of local texture to the clean one (0 is perfect).
+saturation_ratio, high_frequency_ratio: relative to the truth (1 is right, SDS is above / below).
+silhouette_iou: against the true mask of the same view; a picture without a camera is compared with
+the best of a grid of views. occupancy_iou: 3D only, see geometry.py.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..cameras.pose import Cameras
+from ..priors.small_world.identity import identify
+from ..priors.small_world.world import render_truth, view_cameras
+from .image_stats import foreground, high_frequency_energy, iou, patch_distance, saturation
+
+GRID_AZIMUTHS = 16
+GRID_ELEVATIONS = (5.0, 25.0, 45.0)
+
+
+@torch.no_grad()
+def evaluate_images(images: Tensor, shape: str, material: str, cameras: Cameras | None = None) -> dict[str, float]:
+    """Means over images [B, 3, H, W] in [0, 1] of all 2D metrics; `cameras` (B of them) when the views are known."""
+    size = images.shape[-1]
+    outline = foreground(images)
+    if cameras is not None:
+        truth = render_truth(shape, material, cameras, size)
+        truth_mask = truth.mask > 0.5
+        silhouette = iou(outline, truth_mask)
+        # where the object truly is, so that a wrong outline costs only the IoU
+        mask, compared = truth_mask, slice(None)
+    else:
+        azimuth = torch.arange(GRID_AZIMUTHS) * (360 / GRID_AZIMUTHS)
+        grid = torch.meshgrid(azimuth, torch.tensor(GRID_ELEVATIONS), indexing="ij")
+        truth = render_truth(shape, material, view_cameras(grid[0].flatten(), grid[1].flatten()), size)
+        truth_mask = truth.mask > 0.5
+        silhouette = torch.stack([iou(m.expand_as(truth_mask), truth_mask).amax() for m in outline[:, None]])
+        mask, compared = outline, slice(None, None, 4)
+    ratios = {
+        name: statistic(images, mask).mean() / statistic(truth.images, truth_mask).mean().clamp(min=1e-6)
+        for name, statistic in (("saturation_ratio", saturation), ("high_frequency_ratio", high_frequency_energy))
+    }
+    p_shape, p_material = identify(images, cameras).of(shape, material)
+    distance = patch_distance(images, mask, truth.images[compared])
+    return {
+        "identity_shape": float(p_shape.mean()),
+        "identity_material": float(p_material.mean()),
+        "patch_distance": float(distance.nanmean()),
+        "silhouette_iou": float(silhouette.mean()),
+        **{name: float(value) for name, value in ratios.items()},
+    }
