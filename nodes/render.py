@@ -1,0 +1,59 @@
+"""Looking at a scene."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..tbsd_core.cameras.sampling import CameraConfig
+from . import sockets
+from .bridge.render import render_orbit
+from .sockets import default
+
+
+class RenderViews(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_RenderViews",
+            display_name="Render Views",
+            category=sockets.OUTPUT,
+            description="Pictures of a scene from all around. Connect the images to Create Video for a turntable.",
+            inputs=[
+                sockets.SceneSocket.Input("scene", tooltip="The object to look at."),
+                io.Int.Input("n_views", default=8, min=1, max=360, tooltip="Pictures on a full turn, from the front."),
+                io.Int.Input(
+                    "size", default=128, min=16, max=2048, step=8, tooltip="Width and height of a picture in pixels."
+                ),
+                io.Float.Input(
+                    "elevation", default=15.0, min=-90.0, max=90.0, step=1.0, tooltip="Camera height in degrees."
+                ),
+                io.Float.Input(
+                    "distance",
+                    default=default(CameraConfig, "distance"),
+                    min=0.5,
+                    max=20.0,
+                    step=0.1,
+                    tooltip="Distance of the camera from the centre.",
+                ),
+                io.Float.Input(
+                    "fov_y",
+                    default=default(CameraConfig, "fov_y"),
+                    min=5.0,
+                    max=120.0,
+                    step=1.0,
+                    tooltip="Vertical opening angle of the lens in degrees.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="images", tooltip="One picture per view."),
+                io.Mask.Output(display_name="mask", tooltip="1 where the object is."),
+                io.Image.Output(display_name="depth", tooltip="White is near, black is far or empty."),
+                io.Image.Output(display_name="normals", tooltip="Directions of the surface in world space as colours."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, scene, n_views, size, elevation, distance, fov_y) -> io.NodeOutput:
+        node_id = cls.hidden.unique_id
+        return io.NodeOutput(*render_orbit(scene, n_views, size, elevation, distance, fov_y, node_id))

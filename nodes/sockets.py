@@ -1,0 +1,43 @@
+"""The pack's own socket types and menu categories, and what travels through them."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..tbsd_core.guidance.base import Guidance
+from .bridge.prompts import Prompts
+
+PromptsSocket = io.Custom("TBSD_PROMPTS")  # bridge.prompts.Prompts
+GuidanceSocket = io.Custom("TBSD_GUIDANCE")  # GuidedModel
+SceneSocket = io.Custom("TBSD_SCENE")  # a core scene; nodes copy it before they change it
+CamerasSocket = io.Custom("TBSD_CAMERAS")  # tbsd_core.cameras.sampling.CameraConfig
+
+PROMPTS, GUIDANCE, SCENE, OPTIMIZE, OUTPUT, DEMO = (
+    f"TBSD/{name}" for name in ("prompts", "guidance", "scene", "optimize", "output", "demo")
+)
+
+SEED_MAX = 2**53 - 1  # what a browser's number holds exactly
+
+
+@dataclass(frozen=True)
+class GuidedModel:
+    """Everything that says where an optimisation should go."""
+
+    model: Any  # comfy ModelPatcher
+    vae: Any  # comfy VAE
+    prompts: Prompts
+    guidance: Guidance
+
+
+def default(config: type, name: str) -> Any:
+    """The default of a config field: widgets show it, so that it is written in one place."""
+    field = next(f for f in fields(config) if f.name == name)
+    return field.default if field.default is not MISSING else field.default_factory()
+
+
+def seed_input(tooltip: str) -> io.Int.Input:
+    """A seed widget that can be randomised after each run."""
+    return io.Int.Input("seed", default=0, min=0, max=SEED_MAX, control_after_generate=True, tooltip=tooltip)
