@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..tbsd_core.scenes import ENCODINGS, ImageConfig, ImageScene, LatentImageConfig, LatentImageScene
-from ..tbsd_core.scenes import NeRFConfig, NeRFScene
+from ..tbsd_core.scenes import (
+    ENCODINGS,
+    ImageConfig,
+    ImageScene,
+    LatentImageConfig,
+    LatentImageScene,
+    NeRFConfig,
+    NeRFScene,
+)
 from . import sockets
 from .bridge.autograd import optimization_mode
 from .sockets import default

@@ -1,0 +1,49 @@
+"""Prompts encoded by ComfyUI's CLIP, or taken from CONDITIONING, as the core's prompt set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...tbsd_core.prompts import PromptConfig, PromptSet, build_texts, encode_texts
+from .conditioning import ConditioningCondition, to_condition
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """A prompt set, and how to encode more of the same prompt.
+
+    Args:
+        clip: the text encoder, or None where the conditions came ready-made.
+        config: what the texts were built from, or None as above.
+    """
+
+    set: PromptSet
+    clip: Any = None
+    config: PromptConfig | None = None
+
+    def conditions(self) -> list[ConditioningCondition]:
+        """Every condition of every view."""
+        return [c for by_view in self.set.conditions.values() for c in by_view.values()]
+
+
+def encode_prompts(clip, config: PromptConfig, names: Sequence[str]) -> PromptSet:
+    """Encode the named conditions of a prompt with ComfyUI's CLIP."""
+    if clip is None:
+        raise ValueError(
+            "No CLIP: the checkpoint that was loaded has no text encoder. Connect a CLIP loader, or Demo Models."
+        )
+
+    def encode(text: str) -> ConditioningCondition:
+        return to_condition(clip.encode_from_tokens_scheduled(clip.tokenize(text)), f"prompt {text!r}")
+
+    return encode_texts(build_texts(config, names), encode)
+
+
+def from_conditioning(**conditionings: list | None) -> Prompts:
+    """Prompts of ready-made CONDITIONING by condition name; None where one is not connected."""
+    conditions = {
+        name: {"": to_condition(c, f'conditioning "{name}"')} for name, c in conditionings.items() if c is not None
+    }
+    return Prompts(PromptSet(conditions, {name: {"": ""} for name in conditions}))

@@ -1,0 +1,64 @@
+"""One optimisation as a node runs it: models loaded, progress shown, results as ComfyUI's types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ...tbsd_core.cameras.sampling import CameraConfig, orbit
+from ...tbsd_core.optim import Curves, OptimConfig, OptimState, optimize
+from ...tbsd_core.scenes import RenderOutput, Scene
+from ...tbsd_core.scenes.files import copy_scene
+from .files import to_image
+from .prior import ComfyPrior, prior_device, with_prior
+from .progress import RunProgress
+
+if TYPE_CHECKING:
+    from ..sockets import GuidedModel
+
+PREVIEW_VIEWS = 8
+
+
+@dataclass(frozen=True)
+class RunResult:
+    scene: Scene
+    images: Tensor  # IMAGE [B, H, W, 3]: the pictures, or views on a turn around the object
+    curves: Curves
+
+
+def run(
+    guided: GuidedModel, scene: Scene, cameras: CameraConfig, config: OptimConfig, node_id: str | None
+) -> RunResult:
+    """Optimise a copy of `scene`. Cancelling raises ComfyUI's interrupt exception within one step."""
+
+    def body(prior: ComfyPrior) -> RunResult:
+        trained = copy_scene(scene, prior_device(guided.model))
+        state = OptimState.create(trained, config)
+        progress, curves = RunProgress(config.n_steps, node_id), Curves()
+        for record in optimize(prior, guided.prompts.set, guided.guidance, trained, cameras, config, state):
+            curves.add(record)
+            progress(record.step + 1, record.scalars, pictures_of(record.render, prior))
+        return RunResult(trained.cpu(), to_image(final_pictures(trained, prior, cameras, config)), curves)
+
+    shape = (config.views_per_step, config.size, config.size)
+    return with_prior(guided.model, guided.vae, guided.prompts.conditions(), shape, body)
+
+
+def pictures_of(render: RenderOutput, prior: ComfyPrior) -> Callable[[], Tensor]:
+    """A function that returns the pictures [B, 3, H, W] of a render; latents are decoded only when it is called."""
+    return lambda: render.rgb if render.latents is None else prior.decode(render.latents)
+
+
+@torch.no_grad()
+def final_pictures(scene: Scene, prior: ComfyPrior, cameras: CameraConfig, config: OptimConfig) -> Tensor:
+    """The finished pictures, or views of the finished object, [B, 3, H, W]."""
+    n = PREVIEW_VIEWS if scene.uses_cameras else config.views_per_step
+    elevation = (cameras.elevation_min + cameras.elevation_max) / 2
+    turn = orbit(n, elevation, cameras.distance, cameras.fov_y)
+    if not scene.uses_cameras:
+        return pictures_of(scene.render(turn, config.size, config.size), prior)()
+    return torch.cat([scene.render(turn[i : i + 1], config.size, config.size).rgb for i in range(n)])

@@ -1,0 +1,122 @@
+"""The nodes that do the work: a scene goes in, an optimised scene comes out."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..tbsd_core.cameras.sampling import CameraConfig
+from ..tbsd_core.optim import OptimConfig
+from . import sockets
+from .bridge.preview import run_ui
+from .bridge.run import run
+from .sockets import GuidedModel, default
+
+
+def steps_input() -> io.Int.Input:
+    return io.Int.Input(
+        "steps",
+        default=default(OptimConfig, "n_steps"),
+        min=1,
+        max=100_000,
+        tooltip="Optimisation steps. More is better and slower; the demo models need about 300.",
+    )
+
+
+def lr_input() -> io.Float.Input:
+    return io.Float.Input(
+        "lr",
+        default=default(OptimConfig, "lr"),
+        min=0.00001,
+        max=1.0,
+        step=0.001,
+        round=False,
+        tooltip="Learning rate: how far each step goes. Halve it if the result flickers or burns out.",
+    )
+
+
+class Optimizer3D(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_Optimizer3D",
+            display_name="Optimize 3D",
+            category=sockets.OPTIMIZE,
+            description="Changes a 3D scene until the model approves of its pictures from all around.",
+            is_output_node=True,
+            inputs=[
+                sockets.GuidanceSocket.Input("guidance", tooltip="A guidance node: the method with its models."),
+                sockets.SceneSocket.Input("scene", tooltip="Where to start: a NeRF Scene, or an optimised one."),
+                steps_input(),
+                io.Int.Input(
+                    "views_per_step",
+                    default=default(OptimConfig, "views_per_step"),
+                    min=1,
+                    max=64,
+                    tooltip="Pictures per step. More views: calmer, less flicker, slower, more memory.",
+                ),
+                io.Int.Input(
+                    "size",
+                    default=default(OptimConfig, "size"),
+                    min=16,
+                    max=1024,
+                    step=8,
+                    tooltip="Width and height of a rendered picture. 64 for the demo models; 256 to 512 for Stable "
+                    "Diffusion 1.5.",
+                ),
+                lr_input(),
+                sockets.seed_input("Decides cameras, noise and timesteps. The same seed gives the same object."),
+                sockets.CamerasSocket.Input(
+                    "cameras", optional=True, tooltip="Where the cameras stand; all around if nothing is connected."
+                ),
+            ],
+            outputs=[
+                sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised object."),
+                io.Image.Output(display_name="views", tooltip="Pictures of it on one turn, from the front."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, guidance: GuidedModel, scene, steps, views_per_step, size, lr, seed, cameras=None
+    ) -> io.NodeOutput:
+        if not scene.uses_cameras:
+            raise ValueError("Optimize 3D needs a 3D scene such as NeRF Scene. Use Optimize Image for a picture.")
+        config = OptimConfig(n_steps=steps, views_per_step=views_per_step, size=size, lr=lr, seed=seed)
+        result = run(guidance, scene, cameras or CameraConfig(), config, cls.hidden.unique_id)
+        return io.NodeOutput(result.scene, result.images, ui=run_ui(result, cls))
+
+
+class OptimizeImage(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_OptimizeImage",
+            display_name="Optimize Image",
+            category=sockets.OPTIMIZE,
+            description="Changes a picture until the model approves of it: a quick look at what a method does.",
+            is_output_node=True,
+            inputs=[
+                sockets.GuidanceSocket.Input("guidance", tooltip="A guidance node: the method with its models."),
+                sockets.SceneSocket.Input("scene", tooltip="An Image Scene, or one that was optimised before."),
+                steps_input(),
+                lr_input(),
+                sockets.seed_input("Decides noise and timesteps. The same seed gives the same picture."),
+            ],
+            outputs=[
+                io.Image.Output(display_name="images", tooltip="The optimised pictures."),
+                sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised scene, to go on with."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, guidance: GuidedModel, scene, steps, lr, seed) -> io.NodeOutput:
+        if scene.uses_cameras:
+            raise ValueError("Optimize Image needs an Image Scene. Use Optimize 3D for an object.")
+        size = scene.config.size
+        if hasattr(scene.config, "channels"):  # a latent scene counts in latent cells
+            size *= guidance.vae.spacial_compression_encode()
+        config = OptimConfig(n_steps=steps, views_per_step=scene.n_images, size=size, lr=lr, seed=seed)
+        result = run(guidance, scene, CameraConfig(), config, cls.hidden.unique_id)
+        return io.NodeOutput(result.images, result.scene, ui=run_ui(result, cls))

@@ -1,0 +1,128 @@
+"""What is wanted, and what good and bad pictures of it are like."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from comfy_api.latest import io
+
+from ..tbsd_core.prompts import PromptConfig
+from . import sockets
+from .bridge.prompts import Prompts, encode_prompts, from_conditioning
+from .sockets import default
+
+NEGATIVES = {
+    "target negative (TNP)": ("target_negative",),
+    "generic negative (GNP)": ("negative",),
+    "both": ("target_negative", "negative"),
+}
+
+
+class PromptEncode(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_PromptEncode",
+            display_name="Prompt Encode",
+            category=sockets.PROMPTS,
+            description="Encodes a prompt, once for each view direction, and the empty prompt beside it.",
+            inputs=[
+                io.Clip.Input("clip", tooltip="The text encoder that belongs to the model."),
+                io.String.Input(
+                    "prompt",
+                    default="a photo of a brick house",
+                    multiline=True,
+                    tooltip="What to make. Weights such as (brick:1.3) work.",
+                ),
+                io.Boolean.Input(
+                    "view_dependent",
+                    default=default(PromptConfig, "view_dependent"),
+                    tooltip='Adds "front view", "side view" ... by where the camera stands. Pictures ignore it; for '
+                    "3D keep it on, or the object may get several faces.",
+                ),
+            ],
+            outputs=[sockets.PromptsSocket.Output(display_name="prompts", tooltip="Connect to a guidance node.")],
+        )
+
+    @classmethod
+    def execute(cls, clip, prompt: str, view_dependent: bool) -> io.NodeOutput:
+        config = PromptConfig(prompt=prompt, target_modifier="", view_dependent=view_dependent)
+        return io.NodeOutput(Prompts(encode_prompts(clip, config, ("target", "uncond")), clip, config))
+
+
+class TargetNegativePrompt(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_TargetNegativePrompt",
+            display_name="Target Negative Prompt",
+            category=sockets.PROMPTS,
+            description=(
+                "Adds a negative prompt. TNP names the target together with its faults and gives strong texture; "
+                "GNP names the faults alone and is safer for the shape. TBSD needs TNP."
+            ),
+            inputs=[
+                sockets.PromptsSocket.Input("prompts", tooltip="Prompts from Prompt Encode."),
+                io.Combo.Input(
+                    "kind",
+                    options=list(NEGATIVES),
+                    default=next(iter(NEGATIVES)),
+                    tooltip="TNP: target and faults. GNP: faults alone. Both: for comparing methods.",
+                ),
+                io.String.Input(
+                    "descriptors",
+                    default=default(PromptConfig, "negative_descriptors"),
+                    multiline=True,
+                    tooltip="Faults that a picture of the target could have, separated by commas.",
+                ),
+                io.String.Input(
+                    "target_modifier",
+                    default=default(PromptConfig, "target_modifier"),
+                    multiline=True,
+                    tooltip="Praise that is added to the target only. May be empty.",
+                ),
+            ],
+            outputs=[sockets.PromptsSocket.Output(display_name="prompts", tooltip="Connect to a guidance node.")],
+        )
+
+    @classmethod
+    def execute(cls, prompts: Prompts, kind: str, descriptors: str, target_modifier: str) -> io.NodeOutput:
+        if prompts.config is None:
+            raise ValueError(
+                "These prompts came ready-made from conditioning, so there is no text to extend. Encode the negative "
+                "with CLIP Text Encode and connect it to Prompts From Conditioning."
+            )
+        config = replace(prompts.config, negative_descriptors=descriptors, target_modifier=target_modifier)
+        added = encode_prompts(prompts.clip, config, ("target", *NEGATIVES[kind]))
+        return io.NodeOutput(Prompts(prompts.set.with_conditions(added), prompts.clip, config))
+
+
+class PromptsFromConditioning(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_PromptsFromConditioning",
+            display_name="Prompts From Conditioning",
+            category=sockets.PROMPTS,
+            description=(
+                "Uses conditioning of any node as prompts: other text encoders, ControlNet, LoRA hooks. One for all "
+                "views; conditioning for areas, masks or timestep ranges is refused."
+            ),
+            inputs=[
+                io.Conditioning.Input("target", tooltip="What to make."),
+                io.Conditioning.Input("uncond", tooltip="The empty prompt."),
+                io.Conditioning.Input(
+                    "negative", optional=True, tooltip="Faults alone (GNP), for Bridge guidance in generic mode."
+                ),
+                io.Conditioning.Input(
+                    "target_negative", optional=True, tooltip="The target with its faults (TNP), for TBSD and Bridge."
+                ),
+            ],
+            outputs=[sockets.PromptsSocket.Output(display_name="prompts", tooltip="Connect to a guidance node.")],
+        )
+
+    @classmethod
+    def execute(cls, target, uncond, negative=None, target_negative=None) -> io.NodeOutput:
+        return io.NodeOutput(
+            from_conditioning(target=target, uncond=uncond, negative=negative, target_negative=target_negative)
+        )
