@@ -117,7 +117,8 @@ def _step(
 ) -> StepRecord:
     progress = step / config.n_steps
     device = next(scene.parameters()).device
-    cameras = sample_cameras(camera_config, config.views_per_step, named_generator(config.seed, "camera", step))
+    n_views = config.views_per_step if scene.uses_cameras else scene.n_images
+    cameras = sample_cameras(camera_config, n_views, named_generator(config.seed, "camera", step))
     with torch.enable_grad():
         start = time.perf_counter()
         jitter = named_generator(config.seed, "jitter", step)

@@ -34,7 +34,7 @@ class RenderOutput:
 class Scene(Protocol):
     """A differentiable picture or object. Implementations are nn.Modules, so they checkpoint themselves."""
 
-    uses_cameras: bool  # False for pictures: the loop then asks for no view-dependent prompts
+    uses_cameras: bool  # False for pictures: they have `n_images` views of their own and no view words
 
     def render(
         self,

@@ -44,6 +44,8 @@ def check_view_count(n_cameras: int, n_images: int, scene: str) -> None:
 class ImageScene(nn.Module):
     """Pixels behind a sigmoid: always inside the gamut, and with a gradient everywhere."""
 
+    uses_cameras = False
+
     def __init__(self, config: ImageConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or ImageConfig()

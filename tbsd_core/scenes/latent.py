@@ -37,6 +37,8 @@ class LatentImageConfig:
 class LatentImageScene(nn.Module):
     """Free latents. `rgb` is only a stand-in for progress images; the prior's decoder makes the real ones."""
 
+    uses_cameras = False
+
     def __init__(self, config: LatentImageConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or LatentImageConfig()

@@ -68,6 +68,8 @@ class NeRFConfig:
 class NeRFScene(nn.Module):
     """A 3D scene (see scenes.base.Scene3D) whose parameters are those of its encoding."""
 
+    uses_cameras = True
+
     def __init__(self, config: NeRFConfig | None = None) -> None:
         super().__init__()
         self.config = config or NeRFConfig()
