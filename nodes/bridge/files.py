@@ -1,13 +1,11 @@
-"""Files in ComfyUI's folders, and the core's results as ComfyUI's MESH, VIDEO and IMAGE."""
+"""Files in ComfyUI's folders, and the core's results in its types."""
 
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from pathlib import Path
 
 import folder_paths
-import torch
 from torch import Tensor
 
 
@@ -66,25 +64,13 @@ def to_image(images: Tensor) -> Tensor:
     return images.detach().float().cpu().clamp(0, 1).movedim(1, -1).contiguous()
 
 
-def from_image(images: Tensor) -> Tensor:
-    """The core's [B, 3, H, W] from IMAGE [B, H, W, 3 or 4]."""
-    return images[..., :3].movedim(-1, 1).contiguous()
-
-
-def to_mesh(vertices: Tensor, faces: Tensor):
-    """MESH of one object from vertices [N, 3] and faces [M, 3]; its class has moved between ComfyUI's versions."""
+def mesh_class() -> type:
+    """ComfyUI's MESH; it has moved between versions."""
     try:
         from comfy_api.latest import Types
 
-        mesh_class = Types.MESH
+        return Types.MESH
     except (ImportError, AttributeError):
-        from comfy_extras.nodes_hunyuan3d import MESH as mesh_class
-    return mesh_class(torch.as_tensor(vertices).float()[None], torch.as_tensor(faces).long()[None])
+        from comfy_extras.nodes_hunyuan3d import MESH
 
-
-def to_video(images: Tensor, frames_per_second: int):
-    """VIDEO from IMAGE frames [B, H, W, 3]."""
-    from comfy_api.latest import InputImpl, Types
-
-    components = Types.VideoComponents(images=images, audio=None, frame_rate=Fraction(frames_per_second))
-    return InputImpl.VideoFromComponents(components)
+        return MESH

@@ -1,0 +1,148 @@
+"""From a scene to files, and back."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..tbsd_core.mesh import WRITERS, MeshConfig, write_mesh
+from ..tbsd_core.scenes.files import load_scene, save_scene
+from . import sockets
+from .bridge.autograd import optimization_mode
+from .bridge.files import existing_output, new_output, ui_file
+from .bridge.mesh import extract, from_mesh
+from .sockets import default
+
+
+class ExtractMesh(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_ExtractMesh",
+            display_name="Extract Mesh",
+            category=sockets.OUTPUT,
+            description="Cuts the surface out of a 3D scene, as a mesh with a colour at each vertex.",
+            inputs=[
+                sockets.SceneSocket.Input("scene", tooltip="An optimised 3D scene."),
+                io.Int.Input(
+                    "resolution",
+                    default=default(MeshConfig, "resolution"),
+                    min=16,
+                    max=512,
+                    step=8,
+                    tooltip="Grid points along each side. More gives more triangles, not more detail than was learned.",
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=0.0,
+                    min=0.0,
+                    max=1000.0,
+                    step=0.1,
+                    tooltip="Density at which the surface lies. 0 chooses it; lower is thicker, higher is thinner.",
+                ),
+                io.Float.Input(
+                    "keep_fraction",
+                    default=default(MeshConfig, "keep_fraction"),
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Loose pieces smaller than this part of the largest one are dropped; 0 keeps all.",
+                ),
+            ],
+            outputs=[io.Mesh.Output(display_name="mesh", tooltip="Connect to Save Mesh, or to core mesh nodes.")],
+        )
+
+    @classmethod
+    def execute(cls, scene, resolution: int, threshold: float, keep_fraction: float) -> io.NodeOutput:
+        config = MeshConfig(resolution=resolution, threshold=threshold or None, keep_fraction=keep_fraction)
+        return io.NodeOutput(extract(scene, config))
+
+
+class SaveMesh(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_SaveMesh",
+            display_name="Save Mesh (coloured)",
+            category=sockets.OUTPUT,
+            description="Writes a mesh with its colours to ComfyUI's output folder.",
+            is_output_node=True,
+            inputs=[
+                io.Mesh.Input("mesh", tooltip="A mesh from Extract Mesh, or of any other node (then without colour)."),
+                io.String.Input(
+                    "filename_prefix", default="tbsd/mesh", tooltip="Folder and name inside the output folder."
+                ),
+                io.Combo.Input(
+                    "format",
+                    options=[suffix[1:] for suffix in WRITERS],
+                    default="glb",
+                    tooltip="GLB opens in Blender, web viewers and Preview 3D.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    display_name="model_file", tooltip="The file inside the output folder; connect to Preview 3D."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, mesh, filename_prefix: str, format: str) -> io.NodeOutput:
+        path, relative = new_output(filename_prefix, f".{format}")
+        write_mesh(from_mesh(mesh), path)
+        return io.NodeOutput(relative, ui={"3d": [ui_file(relative)]})
+
+
+class SaveScene(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_SaveScene",
+            display_name="Save Scene",
+            category=sockets.OUTPUT,
+            description="Keeps a scene as a .safetensors file, to go on with it later.",
+            is_output_node=True,
+            inputs=[
+                sockets.SceneSocket.Input("scene", tooltip="A picture or an object."),
+                io.String.Input(
+                    "filename_prefix", default="tbsd/scene", tooltip="Folder and name inside the output folder."
+                ),
+            ],
+            outputs=[
+                io.String.Output(display_name="scene_file", tooltip="The file inside the output folder, for Load Scene.")
+            ],
+        )
+
+    @classmethod
+    def execute(cls, scene, filename_prefix: str) -> io.NodeOutput:
+        path, relative = new_output(filename_prefix, ".safetensors")
+        save_scene(scene, path)
+        return io.NodeOutput(relative, ui={"text": [relative]})
+
+
+class LoadScene(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_LoadScene",
+            display_name="Load Scene",
+            category=sockets.SCENE,
+            description="Reads a scene that Save Scene wrote.",
+            inputs=[
+                io.String.Input(
+                    "scene_file",
+                    default="tbsd/scene_00001.safetensors",
+                    tooltip="The file's name inside ComfyUI's output or input folder.",
+                )
+            ],
+            outputs=[sockets.SceneSocket.Output(display_name="scene", tooltip="Connect to an optimizer or a renderer.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, scene_file: str) -> float:
+        """A file that has changed is read again."""
+        return existing_output(scene_file).stat().st_mtime
+
+    @classmethod
+    def execute(cls, scene_file: str) -> io.NodeOutput:
+        with optimization_mode():
+            return io.NodeOutput(load_scene(existing_output(scene_file)))
