@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from tbsd_pack.tbsd_core.balancing import (
+    BALANCERS,
+    BalanceConfig,
+    ProgressSchedule,
+    build_balancer,
+    min_norm_weights,
+)
+
+# importlib import mode has no sibling imports: load the shared properties by path
+_spec = importlib.util.spec_from_file_location("balancing_properties", Path(__file__).with_name("_properties.py"))
+properties = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(properties)
+
+CONFIGS = [
+    BalanceConfig(),
+    BalanceConfig(shape_floor=0.0),
+    BalanceConfig(shape_share=1.0, shape_floor=1.0, schedule=ProgressSchedule(kind="cosine")),
+    BalanceConfig(shape_share=0.0, shape_floor=0.0, schedule=ProgressSchedule(kind="constant", start=0.0)),
+]
+
+
+@pytest.mark.parametrize("check", properties.ALL, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("name", BALANCERS)
+def test_property(name, config, check):
+    check(build_balancer(name, config))
+
+
+@pytest.mark.parametrize("name", ["mgda_schedule", "mgda"])
+def test_zero_texture_leaves_all_to_shape(name):
+    g1, _ = properties.directions()
+    shape, texture = build_balancer(name, BalanceConfig())(g1, torch.zeros_like(g1), 0.5)
+    assert shape.eq(1).all() and texture.eq(0).all()
+
+
+def test_scheduled_mgda_goes_from_geometry_to_texture():
+    balancer = build_balancer("mgda_schedule", BalanceConfig(shape_floor=0.1))
+    g1, g2 = properties.directions()
+    weights = [balancer(g1, g2, u) for u in torch.linspace(0, 1, 11).tolist()]
+    shape = torch.stack([w[0] for w in weights])
+    texture = torch.stack([w[1] for w in weights])
+    assert shape[0].eq(1).all() and texture[0].eq(0).all()
+    assert shape[-1].eq(0.1).all() and texture[-1].eq(1).all()
+    assert (shape.diff(dim=0) <= 1e-6).all() and (texture.diff(dim=0) >= -1e-6).all()
+
+
+def test_scheduled_mgda_with_an_even_schedule_is_mgda():
+    config = BalanceConfig(shape_floor=0.0, schedule=ProgressSchedule(kind="constant", start=0.5))
+    g1, g2 = properties.directions()
+    for ours, theirs in zip(
+        build_balancer("mgda_schedule", config)(g1, g2, 0.3), min_norm_weights(g1, g2), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_scheduled_mgda_pinned_value():
+    # lam = <g2 - g1, g2> / |g1 - g2|^2 = 1 / 5; r = 0.75: (0.15, 0.2) / 0.35
+    g1, g2 = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    shape, texture = build_balancer("mgda_schedule", BalanceConfig())(g1, g2, 0.25)
+    torch.testing.assert_close(shape, torch.tensor([0.15 / 0.35]))
+    torch.testing.assert_close(texture, torch.tensor([0.2 / 0.35]))
+
+
+def test_floor_holds_where_mgda_gives_all_to_texture():
+    g2 = properties.directions()[1]
+    shape, texture = build_balancer("mgda_schedule", BalanceConfig(shape_floor=0.1))(5 * g2, g2, 0.5)
+    assert shape.eq(0.1).all() and texture.eq(1).all()
+
+
+def test_schedule_and_fixed_pinned_values():
+    g1, g2 = properties.directions(batch=1)
+    shape, texture = build_balancer("schedule", BalanceConfig(shape_floor=0.3))(g1, g2, 0.75)
+    assert (shape.item(), texture.item()) == (pytest.approx(0.3), 0.75)
+    shape, texture = build_balancer("fixed", BalanceConfig(shape_share=0.8))(g1, g2, 0.75)
+    assert (shape.item(), texture.item()) == (pytest.approx(0.8), pytest.approx(0.2))
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match="mgda_schedule, mgda, schedule, fixed"):
+        build_balancer("pcgrad", BalanceConfig())
+    with pytest.raises(ValueError, match="shape_floor"):
+        BalanceConfig(shape_floor=1.5)
+    with pytest.raises(ValueError, match="shape_share"):
+        BalanceConfig(shape_share=-0.1)
