@@ -1,0 +1,61 @@
+# make demo: text to 3D on the embedded prior.  make test: all tests.  make comfyui: ComfyUI with this pack.
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= output/demo
+# Where there is no ComfyUI, the CPU build of torch is enough; TORCH=torch takes the platform's default build.
+TORCH ?= $(if $(filter Linux,$(shell uname -s)),torch==2.13.0+cpu,torch>=2.4)
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+COMFYUI_PATH ?= $(HOME)/comfy/ComfyUI
+
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+COMFY_PY = $(or $(COMFYUI_PYTHON),$(firstword $(wildcard $(COMFYUI_PATH)/.venv/bin/python $(COMFYUI_PATH)/venv/bin/python)),$(PY))
+
+.PHONY: demo test lint types comfyui clean
+
+demo: $(VENV)/.headless
+	$(PY) -m tbsd_core demo --out $(OUT)
+
+test: $(VENV)/.dev
+	@if [ -f "$(COMFYUI_PATH)/main.py" ]; then \
+	  echo "ComfyUI found at $(COMFYUI_PATH): installing the pack's requirements there, as ComfyUI-Manager would"; \
+	  "$(COMFY_PY)" -m pip install --quiet --disable-pip-version-check -r requirements.txt; \
+	else echo "No ComfyUI at $(COMFYUI_PATH) (set COMFYUI_PATH, or run make comfyui): its tests will be skipped"; fi
+	COMFYUI_PATH="$(COMFYUI_PATH)" COMFYUI_PYTHON="$(COMFY_PY)" $(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+
+types: $(VENV)/.dev
+	$(VENV)/bin/pyright
+
+comfyui: $(VENV)/.headless
+	$(PIP) comfy-cli
+	$(VENV)/bin/comfy --skip-prompt --no-enable-telemetry install --cpu --skip-torch-or-directml || \
+	  (echo "ComfyUI could not be installed: comfy-cli needs access to github.com" && exit 1)
+	ln -sfn "$(CURDIR)" "$(COMFYUI_PATH)/custom_nodes/tbsd-score-distillation"
+	@echo "Start it with: cd $(COMFYUI_PATH) && $(abspath $(PY)) main.py"
+
+clean:
+	rm -rf $(VENV) output
+
+# Stamps make set-up idempotent: they are newer than what they were made from, or the step runs again.
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Missing: $(PYTHON). Install Python 3.10 to 3.13, or call make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Python 3.10 to 3.13 is needed, $(PYTHON) is $$($(PYTHON) -V). Call make PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Missing: the venv module of $(PYTHON) (Debian: apt-get install python3-venv)"; exit 1; }
+
+$(VENV)/.torch: | $(VENV)/bin/python
+	@$(PY) -c 'import torch' 2>/dev/null || \
+	  $(PIP) --retries 1 --timeout 20 --extra-index-url $(TORCH_INDEX) "$(TORCH)" || \
+	  { echo "Missing: torch. $(TORCH) could not be installed; call make TORCH=torch for the default build"; exit 1; }
+	@touch $@
+
+$(VENV)/.headless: $(VENV)/.torch requirements.txt requirements-headless.txt
+	$(PIP) -r requirements-headless.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.headless requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
+	@touch $@
