@@ -1,0 +1,27 @@
+"""Weights w(t) of the gradient. With Adam their overall size does not matter, but their course over t does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+# by alphas_cumprod [B] = alpha_t^2
+WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigma2": lambda a_bar: 1 - a_bar,  # DreamFusion (arXiv:2209.14988): sigma_t^2
+    "uniform": lambda a_bar: a_bar.new_ones(a_bar.shape),  # CSD, coarse stage (arXiv:2310.19415)
+    "sqrt_alpha": lambda a_bar: a_bar.sqrt(),  # BSD (arXiv:2407.13976): alpha_t
+    "alpha_sigma2": lambda a_bar: a_bar.sqrt() * (1 - a_bar),  # Fantasia3D (arXiv:2303.13873)
+    "sigma_over_alpha": lambda a_bar: ((1 - a_bar) / a_bar).sqrt(),  # ISM (arXiv:2311.11284)
+}
+
+
+def check_weighting(name: str) -> None:
+    """Raise ValueError, with the names, unless `name` is a weighting."""
+    if name not in WEIGHTINGS:
+        raise ValueError(f"weighting must be one of {', '.join(WEIGHTINGS)}, got {name!r}.")
+
+
+def weight(name: str, alphas_cumprod: Tensor) -> Tensor:
+    """w_t as [B, 1, 1, 1], ready to multiply latents, of alphas_cumprod [B]."""
+    return WEIGHTINGS[name](alphas_cumprod).view(-1, 1, 1, 1)
