@@ -1,0 +1,35 @@
+"""The pack's nodes. A node is a class in a file of its subject and one line in NODES; ids never change."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .cameras import CamerasNode
+from .demo import DemoModels
+from .export import ExtractMesh, LoadScene, SaveMesh, SaveScene
+from .optimize import OptimizeImage, Optimizer3D
+from .prompts import PromptEncode, PromptsFromConditioning, TargetNegativePrompt
+from .render import RenderViews
+from .scene import ImageSceneNode, NeRFSceneNode
+
+NODES: list[type[io.ComfyNode]] = [
+    DemoModels,
+    PromptEncode,
+    TargetNegativePrompt,
+    PromptsFromConditioning,
+    ImageSceneNode,
+    NeRFSceneNode,
+    CamerasNode,
+    Optimizer3D,
+    OptimizeImage,
+    RenderViews,
+    ExtractMesh,
+    SaveMesh,
+    SaveScene,
+    LoadScene,
+]
+
+
+class TBSDExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return NODES

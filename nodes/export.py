@@ -108,7 +108,7 @@ class SaveScene(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output(display_name="scene_file", tooltip="The file inside the output folder, for Load Scene.")
+                io.String.Output(display_name="scene_file", tooltip="The file inside the output folder")
             ],
         )
 
@@ -134,7 +134,7 @@ class LoadScene(io.ComfyNode):
                     tooltip="The file's name inside ComfyUI's output or input folder.",
                 )
             ],
-            outputs=[sockets.SceneSocket.Output(display_name="scene", tooltip="Connect to an optimizer or a renderer.")],
+            outputs=[sockets.SceneSocket.Output(display_name="scene", tooltip="Optimise or render it.")],
         )
 
     @classmethod

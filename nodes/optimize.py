@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..tbsd_core.cameras.sampling import CameraConfig
 from ..tbsd_core.optim import OptimConfig
 from . import sockets
-from .bridge.preview import run_ui
+from .bridge.preview import check_packages, run_ui
 from .bridge.run import run
 from .sockets import GuidedModel, default
 
@@ -82,6 +82,7 @@ class Optimizer3D(io.ComfyNode):
     ) -> io.NodeOutput:
         if not scene.uses_cameras:
             raise ValueError("Optimize 3D needs a 3D scene such as NeRF Scene. Use Optimize Image for a picture.")
+        check_packages()
         config = OptimConfig(n_steps=steps, views_per_step=views_per_step, size=size, lr=lr, seed=seed)
         result = run(guidance, scene, cameras or CameraConfig(), config, cls.hidden.unique_id)
         return io.NodeOutput(result.scene, result.images, ui=run_ui(result, cls))
@@ -117,6 +118,7 @@ class OptimizeImage(io.ComfyNode):
         size = scene.config.size
         if hasattr(scene.config, "channels"):  # a latent scene counts in latent cells
             size *= guidance.vae.spacial_compression_encode()
+        check_packages()
         config = OptimConfig(n_steps=steps, views_per_step=scene.n_images, size=size, lr=lr, seed=seed)
         result = run(guidance, scene, CameraConfig(), config, cls.hidden.unique_id)
         return io.NodeOutput(result.images, result.scene, ui=run_ui(result, cls))

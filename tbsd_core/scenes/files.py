@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
 
 from ..atomic import atomic_path
+from ..configuration import from_plain, to_plain
 from .base import Scene
 
 FORMAT = "tbsd-scene-1"
@@ -21,7 +21,7 @@ def save_scene(scene: Scene, path: Path) -> None:
     from . import SCENES
 
     kind = next(name for name, (scene_class, _) in SCENES.items() if type(scene) is scene_class)
-    metadata = {"format": FORMAT, "scene": kind, "config": json.dumps(asdict(scene.config))}
+    metadata = {"format": FORMAT, "scene": kind, "config": json.dumps(to_plain(scene.config))}
     tensors = {k: v.detach().cpu().contiguous() for k, v in scene.state_dict().items()}
     with atomic_path(path) as partial:
         save_file(tensors, str(partial), metadata=metadata)
@@ -49,12 +49,7 @@ def load_scene(path: Path) -> Scene:
             f"got {metadata.get('format')} and {metadata.get('scene')}."
         )
     scene_class, config_class = SCENES[metadata["scene"]]
-    stored = json.loads(metadata["config"])
-    unknown = stored.keys() - {f.name for f in fields(config_class)}
-    if unknown:
-        raise ValueError(f"{path.name} has settings that this version does not know: {', '.join(sorted(unknown))}.")
-    config = config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
-    scene = scene_class(config)
+    scene = scene_class(from_plain(config_class, json.loads(metadata["config"])))
     expected = {k: v.shape for k, v in scene.state_dict().items()}
     if expected != {k: v.shape for k, v in tensors.items()}:
         raise ValueError(f"{path.name} is damaged: its tensors do not fit its own configuration.")
