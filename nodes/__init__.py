@@ -7,6 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from .cameras import CamerasNode
 from .demo import DemoModels
 from .export import ExtractMesh, LoadScene, SaveMesh, SaveScene
+from .guidance import BridgeGuidance, SDSGuidance, TBSDGuidance
 from .optimize import OptimizeImage, Optimizer3D
 from .prompts import PromptEncode, PromptsFromConditioning, TargetNegativePrompt
 from .render import RenderViews
@@ -17,6 +18,9 @@ NODES: list[type[io.ComfyNode]] = [
     PromptEncode,
     TargetNegativePrompt,
     PromptsFromConditioning,
+    TBSDGuidance,
+    SDSGuidance,
+    BridgeGuidance,
     ImageSceneNode,
     NeRFSceneNode,
     CamerasNode,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...tbsd_core.guidance import Guidance
 from ...tbsd_core.prompts import PromptConfig, PromptSet, build_texts, encode_texts
 from .conditioning import ConditioningCondition, to_condition
 
@@ -47,3 +48,10 @@ def from_conditioning(**conditionings: list | None) -> Prompts:
         name: {"": to_condition(c, f'conditioning "{name}"')} for name, c in conditionings.items() if c is not None
     }
     return Prompts(PromptSet(conditions, {name: {"": ""} for name in conditions}))
+
+
+def check_conditions(prompts: Prompts, guidance: Guidance) -> None:
+    """Raise ValueError, saying what adds it, if the prompts lack a condition that the method needs at some time."""
+    for progress in (0.0, 0.25, 0.5, 0.75, 1.0):
+        for name in guidance.required(progress):
+            prompts.set.select(name, [])
