@@ -1,0 +1,9 @@
+"""Meshes out of scenes: extraction, and one writer per file format in io.WRITERS."""
+
+from __future__ import annotations
+
+from .io import WRITERS, write_mesh
+from .isosurface import MeshConfig, extract_mesh
+from .mesh import Mesh
+
+__all__ = ["WRITERS", "Mesh", "MeshConfig", "extract_mesh", "write_mesh"]

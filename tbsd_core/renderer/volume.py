@@ -12,6 +12,8 @@ from torch import Tensor
 
 from ..optional import require
 
+MIN_OPACITY = 0.05  # a ray that absorbs less saw nothing: it has no depth and no normal
+
 
 @dataclass(frozen=True)
 class Composite:
@@ -33,7 +35,7 @@ def composite(
 ) -> Composite:
     """w_i = T_i (1 - exp(-sigma_i delta_i)), rgb = sum w_i c_i, opacity = sum w_i, depth = sum w_i t_i / opacity.
 
-    Depth is 0 on rays whose opacity is below 1e-3.
+    Depth is 0 on rays whose opacity is below MIN_OPACITY.
     """
     nerfacc = require("nerfacc")
     n_rays, n_samples = t_starts.shape
@@ -42,5 +44,5 @@ def composite(
     rays = index // n_samples
     rgb = nerfacc.accumulate_along_rays(weights.flatten()[index], colors, ray_indices=rays, n_rays=n_rays)
     opacity = nerfacc.accumulate_along_rays(weights)
-    depth = (weights * t).sum(-1, keepdim=True) / opacity.clamp(min=1e-3)
-    return Composite(rgb, opacity, depth * (opacity >= 1e-3), weights)
+    depth = (weights * t).sum(-1, keepdim=True) / opacity.clamp(min=MIN_OPACITY)
+    return Composite(rgb, opacity, depth * (opacity >= MIN_OPACITY), weights)

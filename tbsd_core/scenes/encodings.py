@@ -94,7 +94,7 @@ class KPlanes(nn.Module):
     def __init__(self, resolutions: Sequence[int], generator: torch.Generator) -> None:
         super().__init__()
         self.planes = nn.ParameterList(
-            nn.Parameter(torch.rand(3, self.N_FEATURES, r, r, generator=generator) * 0.4 + 0.1) for r in resolutions
+            nn.Parameter(1 + 0.1 * torch.randn(3, self.N_FEATURES, r, r, generator=generator)) for r in resolutions
         )
         self.decoder = Decoder(self.N_FEATURES * len(resolutions), generator)
 

@@ -13,7 +13,7 @@ from ..cameras.rays import camera_rays
 from ..renderer.background import BACKGROUND, over_background
 from ..renderer.occupancy import visible_samples
 from ..renderer.sampling import sample_intervals, sphere_interval
-from ..renderer.volume import composite
+from ..renderer.volume import MIN_OPACITY, composite
 from ..rng import named_generator
 from .base import RenderOutput
 from .encodings import ENCODINGS
@@ -129,7 +129,7 @@ class NeRFScene(nn.Module):
             keep = weights > MIN_NORMAL_WEIGHT
             n = density_normals(self.density, points[keep].detach(), step=c.bound / max(c.resolutions))
             total = torch.zeros_like(out.rgb).index_add(0, rays[keep], n * weights[keep, None])
-            normal = image(F.normalize(total, dim=-1))
+            normal = image(F.normalize(total, dim=-1) * (out.opacity.detach() >= MIN_OPACITY))
         return RenderOutput(
             rgb=image(over_background(out.rgb, out.opacity, c.background)),
             opacity=image(out.opacity),

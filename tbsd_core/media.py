@@ -1,0 +1,57 @@
+"""Image and video files from tensors [N, 3, H, W] in [0, 1]. Files are complete or absent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .atomic import atomic_path
+from .optional import require
+
+
+def to_uint8(images: Tensor) -> np.ndarray:
+    """[..., 3, H, W] in [0, 1] -> uint8 [..., H, W, 3]."""
+    return (images.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).movedim(-3, -1).numpy()
+
+
+def write_png(image: Tensor, path: str | os.PathLike) -> Path:
+    """Write one image [3, H, W]."""
+    if image.ndim != 3 or image.shape[0] != 3:
+        raise ValueError(f"write_png needs an image [3, H, W], got {list(image.shape)}.")
+    pil = require("PIL.Image", "pillow")
+    with atomic_path(path) as temporary:
+        pil.fromarray(to_uint8(image)).save(temporary, format="PNG")
+    return Path(path)
+
+
+def write_strip(images: Tensor, path: str | os.PathLike, columns: int | None = None) -> Path:
+    """Write images [N, 3, H, W] side by side, or in rows of `columns`; missing places of the last row are white."""
+    n, channels, height, width = images.shape
+    columns = min(columns or n, n)
+    rows = -(-n // columns)
+    sheet = torch.ones(rows * columns, channels, height, width)
+    sheet[:n] = images.detach().cpu().float()
+    sheet = sheet.view(rows, columns, channels, height, width).permute(2, 0, 3, 1, 4)
+    return write_png(sheet.reshape(channels, rows * height, columns * width), path)
+
+
+def write_mp4(frames: Tensor, path: str | os.PathLike, fps: int = 24) -> Path:
+    """Write frames [N, 3, H, W] as H.264 in yuv420p, which every browser plays.
+
+    That format needs even sides: an odd one loses its last row or column of pixels.
+    """
+    if frames.ndim != 4 or frames.shape[1] != 3 or len(frames) == 0 or min(frames.shape[2:]) < 2:
+        raise ValueError(f"write_mp4 needs frames [N, 3, H, W] with sides of at least 2, got {list(frames.shape)}.")
+    av = require("av")
+    height, width = (side - side % 2 for side in frames.shape[2:])
+    with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "18"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in frames[:, :, :height, :width]:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(to_uint8(frame), format="rgb24")))
+        container.mux(stream.encode())
+    return Path(path)

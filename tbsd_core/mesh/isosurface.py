@@ -1,0 +1,112 @@
+"""From a density field to a coloured triangle mesh."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..optional import require
+from ..scenes.base import Scene3D
+from .mesh import Mesh
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshConfig:
+    """How finely and where a field is cut."""
+
+    resolution: int = 96  # grid points per axis; the field holds no detail below its own resolution
+    threshold: float | None = None  # density of the surface, 1 / world unit; None chooses it, see auto_threshold
+    keep_fraction: float = 0.1  # pieces with less than this part of the largest one's volume are floaters; 0 keeps all
+    chunk: int = 262144  # points per query
+
+    def __post_init__(self) -> None:
+        if self.resolution < 8:
+            raise ValueError(f"MeshConfig: resolution must be >= 8, got {self.resolution}.")
+        if self.threshold is not None and not self.threshold > 0:
+            raise ValueError(f"MeshConfig: threshold must be > 0 or None, got {self.threshold}.")
+        if not 0 <= self.keep_fraction <= 1:
+            raise ValueError(f"MeshConfig: keep_fraction must lie in [0, 1], got {self.keep_fraction}.")
+        if self.chunk < 1:
+            raise ValueError(f"MeshConfig: chunk must be >= 1, got {self.chunk}.")
+
+
+def auto_threshold(bound: float) -> float:
+    """The density that absorbs half of the light within 1/12 of the bound: ln 2 / (bound / 12).
+
+    It depends on the scale of the scene alone, so that the extent of the mesh follows the opacity that
+    was trained, not the largest density found somewhere inside.
+    """
+    return math.log(2) * 12 / bound
+
+
+@torch.no_grad()
+def density_volume(scene: Scene3D, resolution: int, chunk: int = 262144) -> tuple[Tensor, float, float]:
+    """Densities on a grid over the scene and one cell beyond it, where they are taken as 0.
+
+    Returns:
+        volume [resolution + 2] * 3 indexed x, y, z on the CPU; world coordinate of its first point; cell size.
+    """
+    cell = 2 * scene.bound / (resolution - 1)
+    axis = torch.linspace(-scene.bound, scene.bound, resolution)
+    device = next((p.device for p in scene.parameters()), axis.device) if hasattr(scene, "parameters") else axis.device
+    volume = torch.zeros(resolution + 2, resolution + 2, resolution + 2)
+    slab = max(1, chunk // resolution**2)
+    for start in range(0, resolution, slab):
+        points = torch.stack(torch.meshgrid(axis[start : start + slab], axis, axis, indexing="ij"), -1)
+        values = scene.density(points.reshape(-1, 3).to(device)).float().cpu().view(points.shape[:3])
+        volume[1 + start : 1 + start + len(values), 1:-1, 1:-1] = values
+    return volume, -scene.bound - cell, cell
+
+
+def keep_largest(vertices: np.ndarray, faces: np.ndarray, keep_fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """Drop separate pieces whose enclosed volume is below keep_fraction of the largest piece's.
+
+    Walls of inner cavities enclose a negative volume and are dropped with the floaters.
+    """
+    sparse = require("scipy.sparse", "scipy")
+    csgraph = require("scipy.sparse.csgraph", "scipy")
+    n = len(vertices)
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
+    graph = sparse.coo_matrix((np.ones(len(edges), dtype=np.int8), edges.T), shape=(n, n))
+    n_pieces, piece = csgraph.connected_components(graph, directed=False)
+    corners = vertices[faces].astype(np.float64)
+    signed = np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
+    piece_of_face = piece[faces[:, 0]]
+    volume = np.bincount(piece_of_face, weights=signed, minlength=n_pieces)
+    faces = faces[(volume >= max(keep_fraction, 1e-12) * volume.max())[piece_of_face]]
+    used, inverse = np.unique(faces, return_inverse=True)
+    return vertices[used], inverse.reshape(faces.shape)
+
+
+@torch.no_grad()
+def extract_mesh(scene: Scene3D, config: MeshConfig | None = None) -> Mesh:
+    """Marching cubes on the scene's density, with the scene's colours at the vertices.
+
+    Raises:
+        RuntimeError: when the density exceeds the threshold nowhere.
+    """
+    config = config or MeshConfig()
+    measure = require("skimage.measure", "scikit-image")
+    volume, origin, cell = density_volume(scene, config.resolution, config.chunk)
+    threshold = auto_threshold(scene.bound) if config.threshold is None else config.threshold
+    top = float(volume.max())
+    if not math.isfinite(top) or top <= threshold:
+        raise RuntimeError(
+            f"Nothing to extract: the density reaches {top:.3g} and the surface is at {threshold:.3g}. Train longer, "
+            "or lower the threshold if the scene's renders do show an object."
+        )
+    # skimage names the direction for arrays indexed z, y, x; ours is x, y, z, a mirror image, so "ascent" is the one
+    # that makes triangles around high values counter-clockwise seen from outside
+    vertices, faces, _, _ = measure.marching_cubes(volume.numpy(), level=threshold, gradient_direction="ascent")
+    vertices = vertices.astype(np.float32) * cell + origin
+    faces = faces.astype(np.int64)
+    if config.keep_fraction > 0:
+        vertices, faces = keep_largest(vertices, faces, config.keep_fraction)
+    points = torch.from_numpy(vertices.astype(np.float32))
+    device = next((p.device for p in scene.parameters()), points.device) if hasattr(scene, "parameters") else "cpu"
+    colors = torch.cat([scene.albedo(p.to(device)).float().cpu() for p in points.split(config.chunk)])
+    return Mesh(points.numpy(), faces, colors.clamp(0, 1).numpy())

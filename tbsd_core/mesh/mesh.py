@@ -1,0 +1,42 @@
+"""A triangle mesh with vertex colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Triangles in the house's world: right-handed, +y up, the front faces +z, same units as the scene.
+
+    Args:
+        vertices: [N, 3] float32.
+        faces: [M, 3] int64, counter-clockwise seen from outside.
+        colors: [N, 3] float32 in [0, 1], sRGB as on a screen, or None.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    colors: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.vertices.ndim != 2 or self.vertices.shape[1] != 3:
+            raise ValueError(f"Mesh: vertices must be [N, 3], got {list(self.vertices.shape)}.")
+        if self.faces.ndim != 2 or self.faces.shape[1] != 3:
+            raise ValueError(f"Mesh: faces must be [M, 3], got {list(self.faces.shape)}.")
+        if self.colors is not None and self.colors.shape != self.vertices.shape:
+            raise ValueError(
+                f"Mesh: colors must have the shape of vertices {list(self.vertices.shape)}, "
+                f"got {list(self.colors.shape)}."
+            )
+
+    def vertex_normals(self) -> np.ndarray:
+        """Unit normals [N, 3], the area-weighted mean of the faces around each vertex."""
+        a, b, c = (self.vertices[self.faces[:, k]].astype(np.float64) for k in range(3))
+        face = np.cross(b - a, c - a)
+        normals = np.zeros(self.vertices.shape)
+        for k in range(3):
+            np.add.at(normals, self.faces[:, k], face)
+        return (normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-20)).astype(np.float32)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from tbsd_pack.tbsd_core.cameras.pose import Cameras
+from tbsd_pack.tbsd_core.cameras.rays import camera_rays
+from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig, orbit, sample_cameras, view_name
+from tbsd_pack.tbsd_core.rng import named_generator
+
+
+def camera(azimuth: float, elevation: float) -> Cameras:
+    return Cameras(*(torch.tensor([v]) for v in (azimuth, elevation, 3.0, 36.0)))
+
+
+@pytest.mark.parametrize(
+    ("azimuth", "elevation", "position"),
+    [(0, 0, (0, 0, 3)), (90, 0, (3, 0, 0)), (180, 0, (0, 0, -3)), (-90, 0, (-3, 0, 0)), (0, 90, (0, 3, 0))],
+)
+def test_positions_follow_the_convention(azimuth, elevation, position):
+    c2w = camera(float(azimuth), float(elevation)).c2w()[0]
+    assert torch.allclose(c2w[:3, 3], torch.tensor(position, dtype=torch.float32), atol=1e-6)
+    assert torch.allclose(c2w[:3, :3].T @ c2w[:3, :3], torch.eye(3), atol=1e-6)
+    assert torch.linalg.det(c2w[:3, :3]) == pytest.approx(1, abs=1e-5)
+
+
+def test_front_camera_sees_plus_x_right_and_plus_y_up():
+    rays_o, rays_d = camera_rays(camera(0.0, 0.0), 4, 4)
+    assert rays_d[0, 0, 0, 0] < 0 < rays_d[0, 0, -1, 0]
+    assert rays_d[0, -1, 0, 1] < 0 < rays_d[0, 0, 0, 1]
+
+
+def test_rays_agree_with_projection():
+    """Points on rays, projected by the inverse pose and the pinhole formula, land on their pixel centres."""
+    cameras = Cameras(
+        torch.tensor([20.0, -130.0]), torch.tensor([10.0, 50.0]), torch.tensor([3.0, 2.0]), torch.tensor([36.0, 60.0])
+    )
+    height, width = 6, 8
+    rays_o, rays_d = camera_rays(cameras, height, width)
+    points = rays_o + 2.3 * rays_d
+    w2c = torch.linalg.inv(cameras.c2w())
+    local = torch.einsum("bij,bhwj->bhwi", w2c[:, :3, :3], points) + w2c[:, None, None, :3, 3]
+    focal = height / 2 / torch.tan(torch.deg2rad(cameras.fov_y) / 2)
+    x = width / 2 + focal[:, None, None] * local[..., 0] / -local[..., 2]
+    y = height / 2 - focal[:, None, None] * local[..., 1] / -local[..., 2]
+    assert torch.allclose(x, (torch.arange(width) + 0.5).expand_as(x), atol=1e-4)
+    assert torch.allclose(y, (torch.arange(height) + 0.5)[:, None].expand_as(y), atol=1e-4)
+
+
+def test_stratified_views_leave_no_large_gap():
+    for step in range(20):
+        cameras = sample_cameras(CameraConfig(), 4, named_generator(0, "camera", step))
+        angles = cameras.azimuth.sort().values
+        gaps = torch.cat([angles.diff(), angles[:1] + 360 - angles[-1:]])
+        assert gaps.max() <= 90 * 1.5 + 1e-3
+        assert gaps.min() >= 90 * 0.5 - 1e-3
+
+
+@pytest.mark.parametrize("stratified", [True, False])
+def test_samples_fill_their_ranges_uniformly(stratified):
+    config = CameraConfig(azimuth_min=-60, azimuth_max=120, elevation_min=10, elevation_max=30, stratified=stratified)
+    cameras = [sample_cameras(config, 4, named_generator(1, "camera", step)) for step in range(200)]
+    azimuth = torch.cat([c.azimuth for c in cameras])
+    elevation = torch.cat([c.elevation for c in cameras])
+    assert azimuth.min() >= -60 and azimuth.max() <= 120
+    assert elevation.min() >= 10 and elevation.max() <= 30
+    assert azimuth.mean() == pytest.approx(30, abs=6) and azimuth.std() == pytest.approx(180 / 12**0.5, rel=0.06)
+    assert elevation.mean() == pytest.approx(20, abs=1)
+
+
+def test_same_generator_same_cameras():
+    a, b = (sample_cameras(CameraConfig(), 3, named_generator(5, "camera", 2)) for _ in range(2))
+    assert torch.equal(a.azimuth, b.azimuth) and torch.equal(a.elevation, b.elevation)
+
+
+def test_orbit_is_one_turn_from_the_front():
+    assert orbit(4).azimuth.tolist() == [0, 90, 180, 270]
+    assert len(orbit(7)) == 7
+
+
+@pytest.mark.parametrize(
+    ("azimuth", "elevation", "name"),
+    [
+        (0, 0, "front"),
+        (-45, 0, "front"),
+        (315, 59, "front"),
+        (46, 0, "side"),
+        (-100, 0, "side"),
+        (135, 0, "back"),
+        (540, 0, "back"),
+        (10, 60, "overhead"),
+    ],
+)
+def test_view_names(azimuth, elevation, name):
+    assert view_name(azimuth, elevation) == name
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"azimuth_min": 10, "azimuth_max": 0},
+        {"azimuth_max": 300},
+        {"elevation_max": 91},
+        {"distance": 0},
+        {"fov_y": 180},
+    ],
+)
+def test_wrong_ranges_are_refused(wrong):
+    with pytest.raises(ValueError, match="CameraConfig"):
+        CameraConfig(**wrong)

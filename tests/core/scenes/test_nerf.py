@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig, orbit, sample_cameras
+from tbsd_pack.tbsd_core.priors.small_world import world
+from tbsd_pack.tbsd_core.rng import named_generator
+from tbsd_pack.tbsd_core.scenes import ENCODINGS, NeRFConfig, NeRFScene
+from tbsd_pack.tbsd_core.scenes.encodings import DenseGrids
+from tbsd_pack.tbsd_core.scenes.turntable import render_orbit, render_views
+
+TINY = NeRFConfig(resolutions=(5, 9), n_samples=12)
+
+
+def randomized(config: NeRFConfig = TINY, std: float = 0.1) -> NeRFScene:
+    scene = NeRFScene(config)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in scene.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * std)
+    return scene
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_every_encoding_renders_and_learns(encoding):
+    scene = NeRFScene(dataclasses.replace(TINY, encoding=encoding))
+    before = [p.detach().clone() for p in scene.parameters()]
+    groups = scene.parameter_groups(0.02)
+    assert {id(p) for g in groups for p in g["params"]} == {id(p) for p in scene.parameters()}
+    optimizer = torch.optim.Adam(groups)
+    out = scene.render(orbit(2), 8, 10, torch.Generator().manual_seed(0))
+    assert out.rgb.shape == (2, 3, 8, 10) and out.opacity.shape == out.depth.shape == (2, 1, 8, 10)
+    assert out.weights.shape == (2, 80, 12)
+    assert out.rgb.min() >= 0 and out.rgb.max() <= 1 + 1e-5
+    loss = (out.rgb - 0.3).square().mean() + sum(scene.regularization(out, 0.5).values())
+    loss.backward()
+    optimizer.step()
+    assert any(not torch.equal(a, b) for a, b in zip(before, scene.parameters(), strict=True))
+    assert all(p.isfinite().all() for p in scene.parameters())
+
+
+def test_initial_scene_is_a_ball_in_front_of_the_background():
+    out = NeRFScene(TINY).render(orbit(1), 16, 16, with_normal=True)
+    assert out.opacity[0, 0, 8, 8] > 0.99 and out.opacity[0, 0, 0, 0] < 0.05
+    assert torch.allclose(out.rgb[0, :, 0, 0], torch.tensor(world.BACKGROUND), atol=0.03)
+    assert 2.0 < out.depth[0, 0, 8, 8] < 2.6 and out.depth[0, 0, 0, 0] == 0
+    assert out.normal[0, 2, 8, 8] > 0.95  # at the centre it faces the front camera
+    assert out.normal[0, 1, 3, 8] > 0.3 > out.normal[0, 1, 12, 8]  # up above, down below
+
+
+def test_empty_scene_has_no_opacity():
+    out = NeRFScene(dataclasses.replace(TINY, blob_strength=0.0, empty_logit=-60.0)).render(orbit(2), 8, 8)
+    assert out.opacity.max() == 0 and out.depth.max() == 0
+    assert torch.allclose(out.rgb, torch.tensor(world.BACKGROUND)[:, None, None].expand_as(out.rgb))
+
+
+def test_finite_differences_agree_with_the_gradient_through_the_whole_renderer():
+    scene = randomized(dataclasses.replace(TINY, occupancy_resolution=0)).double()
+    cameras = orbit(2, 20.0)
+    cameras = type(cameras)(*(getattr(cameras, f.name).double() for f in dataclasses.fields(cameras)))
+    target = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def loss() -> torch.Tensor:
+        return (scene.render(cameras, 6, 6).rgb - target).square().sum()
+
+    parameter = scene.encoding.levels[0]
+    (grad,) = torch.autograd.grad(loss(), parameter)
+    direction = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    with torch.no_grad():
+        values = []
+        for sign in (1, -1):
+            parameter.add_(direction, alpha=sign * 1e-6)
+            values.append(loss())
+            parameter.sub_(direction, alpha=sign * 1e-6)
+    assert ((values[0] - values[1]) / 2e-6).item() == pytest.approx((grad * direction).sum().item(), rel=1e-4)
+
+
+def test_deterministic_under_a_generator_and_without():
+    scene = randomized()
+    a, b = (scene.render(orbit(2), 8, 8, named_generator(0, "ray jitter", 3)).rgb for _ in range(2))
+    c, d = (scene.render(orbit(2), 8, 8).rgb for _ in range(2))
+    assert torch.equal(a, b) and torch.equal(c, d) and not torch.equal(a, c)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_same_seed_same_parameters(encoding):
+    a, b = (NeRFScene(dataclasses.replace(TINY, encoding=encoding, seed=4)) for _ in range(2))
+    torch.manual_seed(99)  # the global generator has no say
+    c = NeRFScene(dataclasses.replace(TINY, encoding=encoding, seed=4))
+    for x, y, z in zip(a.parameters(), b.parameters(), c.parameters(), strict=True):
+        assert torch.equal(x, y) and torch.equal(x, z)
+
+
+def test_skipping_empty_space_changes_little():
+    full = randomized(dataclasses.replace(TINY, n_samples=32, occupancy_resolution=0))
+    fast = randomized(dataclasses.replace(TINY, n_samples=32, occupancy_resolution=32))
+    cameras = orbit(2, 30.0)
+    assert (full.render(cameras, 16, 16).rgb - fast.render(cameras, 16, 16).rgb).abs().max() < 0.02
+
+
+def test_nested_dense_grids_equal_the_sum_of_their_levels():
+    """Oracle: the trilinear formula, level by level."""
+    grids = DenseGrids((3, 5), torch.Generator())
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for level in grids.levels:
+            level.copy_(torch.randn(level.shape, generator=generator))
+    points = torch.rand(7, 3, generator=generator) * 2 - 1
+    expected = torch.zeros(7, 4)
+    for level in grids.levels:
+        r = level.shape[-1]
+        position = (points + 1) / 2 * (r - 1)
+        low = position.floor().clamp(max=r - 2).long()
+        f = position - low
+        for corner in range(8):
+            bits = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2 & 1])
+            weight = torch.where(bits.bool(), f, 1 - f).prod(-1)
+            x, y, z = (low + bits).unbind(-1)
+            expected += weight[:, None] * level[0, :, z, y, x].T
+    assert torch.allclose(grids(points), expected, atol=1e-5)
+
+
+def test_regularisers_say_what_they_mean():
+    scene = randomized()
+    out = scene.render(orbit(2), 8, 8)
+    start, end = scene.regularization(out, 0.0), scene.regularization(out, 1.0)
+    assert start["entropy"] == 0 and end["entropy"] > 0
+    assert end["opacity"].item() == pytest.approx(0.01 * out.opacity.mean().item())
+    assert NeRFScene(TINY).regularization(out, 1.0)["tv"] == 0 < end["tv"]
+
+
+def test_pinned_render():
+    """One value of the initial ball: changes of the field, the sampling or the compositing show here."""
+    out = NeRFScene(TINY).render(orbit(1), 8, 8)
+    assert out.opacity.mean().item() == pytest.approx(0.43437, abs=1e-4)
+
+
+def test_supervised_fit_recovers_views():
+    """Twenty-five steps on true images of a cube leave a fifth of the error."""
+    scene = NeRFScene(NeRFConfig(resolutions=(9, 17), n_samples=24, occupancy_resolution=24))
+    cameras = sample_cameras(CameraConfig(), 6, named_generator(0, "camera"))
+    truth = world.render_truth("cube", "brick", cameras, 24).images
+    optimizer = torch.optim.Adam(scene.parameter_groups(0.04), betas=(0.9, 0.99))
+    errors = []
+    for step in range(25):
+        out = scene.render(cameras, 24, 24, named_generator(0, "ray jitter", step))
+        error = (out.rgb - truth).square().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        errors.append(error.item())
+    assert errors[-1] < 0.2 * errors[0]
+
+
+def test_orbit_equals_single_views():
+    scene = randomized()
+    frames = render_orbit(scene, n_frames=5, size=8, chunk=2)
+    assert frames.shape == (5, 3, 8, 8) and not frames.requires_grad
+    single = scene.render(orbit(5)[3:4], 8, 8).rgb
+    assert torch.allclose(frames[3:4], single.detach(), atol=1e-5)
+    assert render_views(scene, orbit(3), 8, 8, chunk=2, with_normal=True).normal.shape == (3, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"encoding": "magic"}, {"resolutions": ()}, {"n_samples": 1}, {"bound": 0.0}, {"background": (2, 0, 0)}],
+)
+def test_wrong_configs_are_refused(wrong):
+    with pytest.raises(ValueError, match="NeRFConfig"):
+        NeRFConfig(**wrong)
