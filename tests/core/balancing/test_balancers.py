@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
+import balancing_properties as properties
 import pytest
 import torch
 from tbsd_pack.tbsd_core.balancing import (
@@ -12,11 +10,6 @@ from tbsd_pack.tbsd_core.balancing import (
     build_balancer,
     min_norm_weights,
 )
-
-# importlib import mode has no sibling imports: load the shared properties by path
-_spec = importlib.util.spec_from_file_location("balancing_properties", Path(__file__).with_name("_properties.py"))
-properties = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(properties)
 
 CONFIGS = [
     BalanceConfig(),

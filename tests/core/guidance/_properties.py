@@ -1,0 +1,110 @@
+"""What every guidance method must satisfy, and the Gaussian inputs to check it on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import torch
+from tbsd_pack.tbsd_core.guidance import GuidanceInputs
+from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
+
+NAMES = ("target", "uncond", "negative", "target_negative")
+SHAPE = (3, 4, 4)
+PROGRESS = (0.0, 0.3, 0.7, 1.0)
+
+
+def gaussian_prior() -> GaussianPrior:
+    """One Gaussian per condition, with means that are pictures and different variances."""
+    generator = torch.Generator().manual_seed(1)
+    target = torch.rand(SHAPE, generator=generator)
+    fault = 0.3 * torch.randn(SHAPE, generator=generator)
+    return GaussianPrior(
+        {
+            "target": GaussianCondition(target, 0.05),
+            "uncond": GaussianCondition(0.5, 0.2),
+            "negative": GaussianCondition(0.5 + fault, 0.15),
+            "target_negative": GaussianCondition(target + fault, 0.08),
+        }
+    )
+
+
+def make_inputs(progress: float = 0.5, batch: int = 4, names=NAMES, seed: int = 0, x: torch.Tensor | None = None):
+    prior = gaussian_prior()
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(batch, *SHAPE, generator=generator)
+    t = torch.randint(20, 980, (batch,), generator=generator)
+    latents = torch.rand(batch, *SHAPE, generator=generator) if x is None else x
+    x_t = prior.schedule.add_noise(latents, noise, t)
+    eps = prior.predict_noise(x_t, t, [[prior.encode_prompt(n)] * batch for n in names])
+    return GuidanceInputs(dict(zip(names, eps, strict=True)), noise, prior.schedule.alphas_cumprod[t], t, progress)
+
+
+def take(inputs: GuidanceInputs, index: slice) -> GuidanceInputs:
+    eps = {name: e[index] for name, e in inputs.eps.items()}
+    return GuidanceInputs(
+        eps, inputs.noise[index], inputs.alphas_cumprod[index], inputs.t[index], inputs.progress
+    )
+
+
+def check_output_shapes(method) -> None:
+    for u in PROGRESS:
+        inputs = make_inputs(u)
+        out = method(inputs)
+        assert out.grad.shape == inputs.noise.shape and out.grad.dtype == torch.float32
+        assert not out.grad.requires_grad and bool(torch.isfinite(out.grad).all())
+        assert out.terms and all(term.shape == inputs.noise.shape for term in out.terms.values())
+        assert out.scalars and all(s.shape == (4,) and bool(torch.isfinite(s).all()) for s in out.scalars.values())
+
+
+def check_required_conditions_suffice(method) -> None:
+    """The gradient is the same when nothing but the required conditions is there: no more is read."""
+    for u in PROGRESS:
+        names = method.required(u)
+        assert len(set(names)) == len(names) and set(names) <= set(NAMES)
+        assert torch.equal(method(make_inputs(u)).grad, method(make_inputs(u, names=names)).grad)
+
+
+def check_samples_are_independent(method) -> None:
+    for u in PROGRESS:
+        inputs = make_inputs(u)
+        whole = method(inputs).grad
+        for i in range(len(whole)):
+            torch.testing.assert_close(whole[i : i + 1], method(take(inputs, slice(i, i + 1))).grad)
+
+
+def check_deterministic_and_stateless(method) -> None:
+    """Progress may be visited in any order: a resumed run sees the same gradients."""
+    first = {u: method(make_inputs(u)).grad for u in PROGRESS}
+    for u in reversed(PROGRESS):
+        assert torch.equal(first[u], method(make_inputs(u)).grad)
+
+
+def check_scales_with_the_predictions(method) -> None:
+    """Twice the predictions and twice the noise make exactly twice the gradient: weights do not change."""
+    for u in PROGRESS:
+        inputs = make_inputs(u)
+        eps = {name: 2 * e for name, e in inputs.eps.items()}
+        doubled = dataclasses.replace(inputs, eps=eps, noise=2 * inputs.noise)
+        assert torch.equal(2 * method(inputs).grad, method(doubled).grad)
+
+
+def check_config_is_plain_data(method) -> None:
+    values = dataclasses.asdict(method.config)
+    assert json.loads(json.dumps(values)) == values
+
+
+def check_describes_itself(method) -> None:
+    for attribute in ("summary", "equation", "paper", "evaluations"):
+        assert isinstance(getattr(method, attribute), str) and getattr(method, attribute)
+
+
+ALL = (
+    check_output_shapes,
+    check_required_conditions_suffice,
+    check_samples_are_independent,
+    check_deterministic_and_stateless,
+    check_scales_with_the_predictions,
+    check_config_is_plain_data,
+    check_describes_itself,
+)

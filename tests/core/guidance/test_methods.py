@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from guidance_properties import ALL
+from tbsd_pack.tbsd_core.balancing import BALANCERS, BalanceConfig
+from tbsd_pack.tbsd_core.guidance import (
+    CONFIGS,
+    METHODS,
+    BridgeConfig,
+    SDSConfig,
+    TBSDConfig,
+    build_guidance,
+    default_config,
+)
+
+VARIANTS = [
+    ("sds", SDSConfig()),
+    ("sds", SDSConfig(guidance_scale=1.0)),
+    ("sds", SDSConfig(guidance_scale=0.0, weighting="uniform")),
+    ("bridge", BridgeConfig()),
+    ("bridge", BridgeConfig(negative="negative", anchor=0.5, weighting="sqrt_alpha")),
+    *(("tbsd", TBSDConfig(balancer=name)) for name in BALANCERS),
+    ("tbsd", TBSDConfig(anchor=0.0, texture_scale=7.0, balance=BalanceConfig(shape_floor=0.0))),
+    ("tbsd", TBSDConfig(balancer="fixed", anchor=0.0, balance=BalanceConfig(shape_share=0.0))),
+]
+
+
+@pytest.mark.parametrize("check", ALL, ids=lambda c: c.__name__)
+@pytest.mark.parametrize(("name", "config"), VARIANTS)
+def test_property(name, config, check):
+    check(build_guidance(name, config))
+
+
+def test_tables_agree():
+    assert list(METHODS) == list(CONFIGS)
+    for name in METHODS:
+        assert build_guidance(name).config == default_config(name) == CONFIGS[name]()
+
+
+def test_wrong_names_and_configs_are_refused():
+    with pytest.raises(ValueError, match="known methods: sds, bridge, tbsd"):
+        build_guidance("dreamfusion")
+    with pytest.raises(ValueError, match="known methods"):
+        default_config("dreamfusion")
+    with pytest.raises(TypeError, match="takes a TBSDConfig, got SDSConfig"):
+        build_guidance("tbsd", SDSConfig())
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "value", "message"),
+    [
+        (SDSConfig(), "guidance_scale", -1.0, "guidance_scale must be >= 0, got -1"),
+        (SDSConfig(), "guidance_scale", float("nan"), "guidance_scale"),
+        (SDSConfig(), "weighting", "sigma", "weighting must be one of sigma2"),
+        (BridgeConfig(), "switch", 1.5, "switch must be in"),
+        (BridgeConfig(), "negative", "uncond", "target_negative, negative"),
+        (BridgeConfig(), "guidance_scale", 0.0, "guidance_scale must be > 0"),
+        (BridgeConfig(), "anchor", -1.0, "anchor"),
+        (TBSDConfig(), "balancer", "pcgrad", "balancer must be one of mgda_schedule"),
+        (TBSDConfig(), "texture_scale", 0.0, "texture_scale must be > 0 or None"),
+        (TBSDConfig(), "anchor", -0.1, "anchor"),
+    ],
+)
+def test_values_out_of_range_are_refused(config, field, value, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(config, **{field: value})
