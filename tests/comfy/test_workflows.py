@@ -1,0 +1,65 @@
+"""Every shipped workflow runs on a real server; its API twin is the same graph."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
+FAST = {"steps": 3, "views_per_step": 2, "n_views": 3, "detail": 17, "n_samples": 12}  # in place of the real sizes
+
+
+def load(name: str) -> dict:
+    return json.loads((ROOT / "tests" / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def shortened(prompt: dict) -> dict:
+    prompt = copy.deepcopy(prompt)
+    for node in prompt.values():
+        inputs = node["inputs"]
+        inputs.update({k: v for k, v in FAST.items() if k in inputs})
+        if node["class_type"] == "TBSD_ExtractMesh":
+            inputs["resolution"] = 32
+    return prompt
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_workflow_runs_and_writes_its_files(server, name):
+    prompt = shortened(load(name))
+    outputs = server.run(prompt)
+    for node_id, node in prompt.items():
+        if node["class_type"] in ("TBSD_OptimizeImage", "TBSD_Optimizer3D"):
+            assert len(outputs[node_id]["images"]) == 2, "pictures and curves"
+        if node["class_type"].startswith(("Save", "TBSD_SaveMesh")):
+            files = outputs[node_id].get("images") or outputs[node_id]["3d"]
+            assert files and all(server.file(f).stat().st_size > 100 for f in files)
+    if name == "text_to_3d_tbsd":
+        assert outputs["13"]["result"][0].endswith(".glb")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_api_twin_is_the_same_graph(server, name):
+    graph = json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+    twin = load(name)
+    nodes = {str(n["id"]): n for n in graph["nodes"] if n["type"] not in ("MarkdownNote", "Note")}
+    assert {k: n["type"] for k, n in nodes.items()} == {k: n["class_type"] for k, n in twin.items()}
+    links = {link[0]: (str(link[1]), link[2]) for link in graph["links"]}
+    for node_id, node in nodes.items():
+        values = twin[node_id]["inputs"]
+        linked = {i["name"]: list(links[i["link"]]) for i in node["inputs"] if i.get("link") is not None}
+        assert linked == {k: v for k, v in values.items() if isinstance(v, list)}
+        for value in (v for v in values.values() if not isinstance(v, list)):
+            assert value in node["widgets_values"], (node["type"], value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_workflow_has_a_thumbnail(name):
+    assert (ROOT / "workflows" / f"{name}.jpg").stat().st_size < 300_000
+
+
+def test_comfyui_lists_the_workflows_as_templates(server):
+    assert sorted(server.request("/api/workflow_templates")["tbsd-score-distillation"]) == NAMES
