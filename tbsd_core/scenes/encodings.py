@@ -94,6 +94,7 @@ class KPlanes(nn.Module):
     def __init__(self, resolutions: Sequence[int], generator: torch.Generator) -> None:
         super().__init__()
         self.planes = nn.ParameterList(
+            # around 1, the neutral factor: a plane then passes the others' gradients on
             nn.Parameter(1 + 0.1 * torch.randn(3, self.N_FEATURES, r, r, generator=generator)) for r in resolutions
         )
         self.decoder = Decoder(self.N_FEATURES * len(resolutions), generator)
@@ -108,7 +109,7 @@ class KPlanes(nn.Module):
 
     def parameter_groups(self, lr: float) -> list[dict]:
         return [
-            {"params": list(self.planes), "lr": lr},
+            {"params": list(self.planes), "lr": 3 * lr},  # products of three near 1 pass on small changes
             {"params": list(self.decoder.parameters()), "lr": 0.25 * lr},
         ]
 

@@ -101,7 +101,7 @@ def test_skipped_samples_do_not_change_the_image():
     """A soft ball rendered with and without skipping: equal to within the light the skipping may lose."""
 
     def density(p):
-        return torch.sigmoid((0.5 - p.norm(dim=-1)) * 40) * 60
+        return torch.sigmoid((0.5 - p.norm(dim=-1)) * 40) * 12
 
     rays_o, rays_d = random_rays(200, seed=2)
     near, far = sphere_interval(rays_o, rays_d, 1.0)
@@ -113,5 +113,5 @@ def test_skipped_samples_do_not_change_the_image():
         out = composite(starts, ends, t, density(points), points * 0.5 + 0.5, index)
         rendered.append(out.rgb)
         counts.append(len(index))
-    assert counts[1] < 0.5 * counts[0]
-    assert (rendered[0] - rendered[1]).abs().max() < 0.01
+    assert counts[1] < 0.6 * counts[0]
+    assert (rendered[0] - rendered[1]).abs().max() < 0.003
