@@ -61,8 +61,8 @@ def load_checkpoint(folder: Path, scene: Scene, state: OptimState) -> None:
         raise ValueError(f"The checkpoint {path} cannot be read ({error}). Start the run anew.") from error
     if step != meta["step"]:
         raise ValueError(
-            f"The checkpoint in {folder} is incomplete: its tensors are of step {step}, its JSON of step {meta['step']}. "
-            "Start the run anew."
+            f"The checkpoint in {folder} is incomplete: its tensors are of step {step}, "
+            f"its JSON of step {meta['step']}. Start the run anew."
         )
     scene_state = {k.removeprefix("scene."): v for k, v in tensors.items() if k.startswith("scene.")}
     expected = {k: tuple(v.shape) for k, v in scene.state_dict().items()}

@@ -133,9 +133,8 @@ def _step(
             views = [view_name(float(a), float(e)) for a, e in zip(cameras.azimuth, cameras.elevation, strict=True)]
         else:
             views = [""] * batch
-        t = sample_timesteps(
-            config.timesteps, prior.schedule.n_timesteps, batch, progress, named_generator(config.seed, "timestep", step)
-        ).to(device)
+        drawn = named_generator(config.seed, "timestep", step)
+        t = sample_timesteps(config.timesteps, prior.schedule.n_timesteps, batch, progress, drawn).to(device)
         noise = torch.randn(latents.shape, generator=named_generator(config.seed, "noise", step)).to(device)
         with torch.no_grad():
             out = predict_and_guide(prior, prompts, guidance, latents.detach(), views, t, noise, progress)

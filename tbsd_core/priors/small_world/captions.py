@@ -161,7 +161,8 @@ def sample_caption(
     else:
         core = f"{adjective} {noun}".strip()
     article = _choice(("a", "the", ""), generator, 0.7)
-    prefix = _choice(("", "a photo of", "a render of", "a dslr photo of", "a 3d model of", "a picture of"), generator, 0.7)
+    prefixes = ("", "a photo of", "a render of", "a dslr photo of", "a 3d model of", "a picture of")
+    prefix = _choice(prefixes, generator, 0.7)
     head = " ".join(w for w in (prefix, article, core) if w)
     tail: list[str] = []
     if degradations:

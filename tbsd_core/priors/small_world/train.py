@@ -212,9 +212,9 @@ def train_unet(data: Dataset, latents: Tensor, tokenizer, config: TrainConfig, s
 
 def save_pipeline(out: Path, vae, unet, text) -> None:
     """Write the parts as fp16 safetensors in diffusers layout (the tokenizer is already there)."""
-    from diffusers import DDIMScheduler
-
     import copy
+
+    from diffusers import DDIMScheduler
 
     for name, part in (("vae", vae), ("unet", unet), ("text_encoder", text)):
         copy.deepcopy(part).half().save_pretrained(out / name, safe_serialization=True)

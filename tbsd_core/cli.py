@@ -1,0 +1,166 @@
+"""The command line: demo, run, methods, vocabulary."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from .configuration import all_settings, with_setting
+from .optional import require
+
+BAD_ARGUMENTS, INTERRUPTED = 2, 130
+DEMO_PROMPT = "a brick house"
+
+
+class _Parser(argparse.ArgumentParser):
+    """One sentence and exit code 2 for bad arguments."""
+
+    def error(self, message: str):
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        raise SystemExit(BAD_ARGUMENTS)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code (2 for bad arguments, 130 when interrupted)."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.action(arguments)
+    except (ValueError, ImportError, RuntimeError, OSError) as error:
+        print(f"tbsd_core: {error}", file=sys.stderr)
+        return BAD_ARGUMENTS if isinstance(error, ValueError) else 1
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="tbsd_core", description="Score distillation on embedded priors.")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+
+    demo = commands.add_parser("demo", help="text to 3D with the defaults: see what this does")
+    demo.add_argument("--out", type=Path, default=Path("output/demo"), help="folder for the results")
+    demo.add_argument("--prompt", default=DEMO_PROMPT)
+    demo.add_argument("--seed", type=int, default=0)
+    demo.set_defaults(action=_demo)
+
+    run = commands.add_parser("run", help="one run; see `methods` and `vocabulary`")
+    run.add_argument("--prompt", help="what to make, in words of the vocabulary")
+    run.add_argument("--scene", default="nerf", help="image, latent or nerf (default %(default)s)")
+    run.add_argument("--method", default="tbsd", help="guidance method (default %(default)s)")
+    run.add_argument("--prior", default="learned", help="learned or exact (default %(default)s)")
+    run.add_argument("--steps", type=int, help="optimiser steps (default: the scene's)")
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--size", type=int, default=64, help="pixels of a view (default %(default)s)")
+    run.add_argument("--out", type=Path, required=True, help="folder for the results")
+    run.add_argument("--resume", type=Path, help="continue the run in this folder with its stored settings")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any setting by its dotted name, e.g. guidance.guidance_scale=25; --set help lists all",
+    )
+    run.set_defaults(action=_run)
+
+    commands.add_parser("methods", help="list the guidance methods").set_defaults(action=_methods)
+    commands.add_parser("vocabulary", help="list the words of the embedded world").set_defaults(action=_vocabulary)
+    return parser
+
+
+def _methods(arguments: argparse.Namespace) -> int:
+    from .guidance import METHODS
+
+    for name, method in METHODS.items():
+        print(f"{name}\n  {method.summary}\n  {method.equation}\n  {method.paper}")
+        print(f"  noise predictions per view and step: {method.evaluations}")
+    return 0
+
+
+def _vocabulary(arguments: argparse.Namespace) -> int:
+    from .priors.small_world.captions import describe_vocabulary
+
+    print(describe_vocabulary())
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from .run import default_config
+
+    return _execute(default_config(arguments.prompt, seed=arguments.seed), arguments.out, None)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from .optim import read_config
+    from .run import config_from_plain, default_config
+
+    if arguments.resume is not None:
+        config = config_from_plain(read_config(arguments.resume))
+        if arguments.prompt is not None and arguments.prompt != config.prompt.prompt:
+            raise ValueError(
+                f"The run in {arguments.resume} has the prompt {config.prompt.prompt!r}; leave out --prompt to resume."
+            )
+    elif arguments.prompt is None:
+        raise ValueError("--prompt is missing: say what to make, e.g. --prompt 'a brick house'.")
+    else:
+        config = default_config(
+            arguments.prompt,
+            arguments.scene,
+            arguments.method,
+            arguments.prior,
+            arguments.steps,
+            arguments.seed,
+            arguments.size,
+        )
+    for assignment in arguments.set:
+        if assignment == "help":
+            for name, value in all_settings(config).items():
+                print(f"{name}={value}")
+            return 0
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"--set needs KEY=VALUE, got {assignment!r}.")
+        config = with_setting(config, key, value)
+    return _execute(config, arguments.out, arguments.resume)
+
+
+def _execute(config: Any, out: Path, resume: Path | None) -> int:
+    from .run import check_config, run
+
+    check_config(config)
+    tqdm = require("tqdm").tqdm
+    require("transformers").utils.logging.disable_progress_bar()  # its bar for 36 tensors would hide ours
+    title = f"{config.guidance_name} on {config.scene_name}"
+    print(f"{config.prompt.prompt!r}: {title}, {config.prior} prior, seed {config.optim.seed}", flush=True)
+    with tqdm(total=config.optim.n_steps, desc=title, unit="step", disable=None) as bar:
+
+        def on_step(record) -> None:
+            bar.n = record.step + 1
+            bar.refresh() if bar.n == record.n_steps else bar.update(0)
+            if record.step % 10 == 0:
+                bar.set_postfix(opacity=f"{record.scalars['opacity']:.2f}", grad=f"{record.scalars['grad_rms']:.3g}")
+
+        try:
+            report = run(config, out, resume, on_step, lambda text: bar.write(text, file=sys.stderr))
+        except KeyboardInterrupt:
+            print(
+                f"\ninterrupted; continue with: python -m tbsd_core run --resume {out} --out {out}", file=sys.stderr
+            )
+            return INTERRUPTED
+    print(f"wrote to {out}: {', '.join(report['files'])}")
+    seconds = report["seconds"]
+    print(f"took {seconds['total']:.1f} s ({seconds['optimize']:.1f} s of optimisation)")
+    for name, value in report["metrics"].items():
+        print(f"  {name:22s} {value:.3f}  {MEANING[name]}")
+    if not report["metrics"]:
+        print("  no ground truth: the prompt does not name one object and one material")
+    return 0
+
+
+MEANING = {
+    "identity_shape": "probability that it is the object of the prompt; 1 is certain",
+    "identity_material": "probability that it is made of that material; 1 is certain",
+    "patch_distance": "distance of its texture to the true one; about 0.06 is as good as the truth",
+    "saturation_ratio": "colourfulness relative to the truth; 1 is right, more is over-saturated",
+    "silhouette_iou": "overlap with the true outline; 1 is perfect",
+    "high_frequency_ratio": "fine detail relative to the truth; below 1 is over-smooth",
+    "occupancy_iou": "overlap with the true solid; 1 is perfect",
+}

@@ -1,0 +1,252 @@
+"""One whole run without ComfyUI: from a prompt to files, on an embedded prior."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .atomic import atomic_path
+from .cameras.sampling import CameraConfig, orbit
+from .configuration import from_plain, to_plain
+from .guidance import CONFIGS, METHODS, build_guidance
+from .media import write_mp4, write_png, write_strip
+from .mesh import extract_mesh, write_mesh
+from .mesh.isosurface import auto_threshold
+from .metrics import evaluate_images, occupancy_iou
+from .optim import Curves, OptimConfig, OptimState, StepRecord, load_checkpoint, optimize, save_checkpoint
+from .plots import plot_curves
+from .priors.base import TextPrior
+from .priors.small_world import PRIORS, load_prior
+from .priors.small_world.captions import check_words, parse_object
+from .priors.small_world.world import occupancy
+from .prompts import PromptConfig, build_texts, encode_texts
+from .recipes import recipe
+from .scenes import SCENES, RenderOutput, Scene
+
+EVALUATION_VIEWS, EVALUATION_ELEVATION = 12, 20.0
+TURNTABLE_FRAMES, TURNTABLE_SIZE, TURNTABLE_FPS = 48, 192, 16
+CHECKPOINT_EVERY = 100
+FINAL_FILES = ("run.json", "curves.png", "mesh.glb", "turntable.mp4", "turntable.png", "image.png")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that determines a run. `guidance_name` and `scene_name` decide the types of the two groups."""
+
+    prompt: PromptConfig
+    guidance_name: str
+    guidance: Any
+    scene_name: str
+    scene: Any
+    cameras: CameraConfig
+    optim: OptimConfig
+    prior: str = "learned"
+
+
+def default_config(
+    prompt: str,
+    scene: str = "nerf",
+    method: str = "tbsd",
+    prior: str = "learned",
+    n_steps: int | None = None,
+    seed: int = 0,
+    size: int = 64,
+) -> RunConfig:
+    """The recipe of a method on a scene, for the embedded priors.
+
+    Raises:
+        ValueError: an unknown scene, method or prior, or a number out of range.
+    """
+    for kind, name, table in (("scene", scene, SCENES), ("method", method, METHODS), ("prior", prior, PRIORS)):
+        if name not in table:
+            raise ValueError(f"Unknown {kind} {name!r}; choose one of {', '.join(table)}.")
+    scene_class, scene_config = SCENES[scene]
+    optim, guidance_settings = recipe(method, scene, scene_class.uses_cameras)
+    optim = replace(optim, seed=seed, size=size, n_steps=optim.n_steps if n_steps is None else n_steps)
+    settings: dict[str, Any] = {"seed": seed}
+    if scene == "image":
+        settings["size"] = size
+    if scene == "latent":
+        channels, factor = {"learned": (4, 4), "exact": (3, 1)}[prior]
+        settings |= {"channels": channels, "size": (size if prior == "learned" else 32) // factor}
+    return RunConfig(
+        prompt=PromptConfig(prompt=prompt),
+        guidance_name=method,
+        guidance=CONFIGS[method](**guidance_settings),
+        scene_name=scene,
+        scene=scene_config(**settings),
+        cameras=CameraConfig(),
+        optim=optim,
+        prior=prior,
+    )
+
+
+def config_from_plain(stored: dict[str, Any]) -> RunConfig:
+    """Rebuild the configuration that a checkpoint or run.json holds."""
+    try:
+        return RunConfig(
+            prompt=from_plain(PromptConfig, stored["prompt"]),
+            guidance_name=stored["guidance_name"],
+            guidance=from_plain(CONFIGS[stored["guidance_name"]], stored["guidance"]),
+            scene_name=stored["scene_name"],
+            scene=from_plain(SCENES[stored["scene_name"]][1], stored["scene"]),
+            cameras=from_plain(CameraConfig, stored["cameras"]),
+            optim=from_plain(OptimConfig, stored["optim"]),
+            prior=stored["prior"],
+        )
+    except KeyError as error:
+        raise ValueError(f"The stored configuration lacks or does not know {error}.") from error
+
+
+def check_config(config: RunConfig) -> None:
+    """Raise ValueError for what would only fail later: unknown words, sizes that do not fit the prior."""
+    for views in build_texts(config.prompt).values():
+        for text in views.values():
+            check_words(text)
+    if config.optim.size % 4:
+        raise ValueError(f"size must be a multiple of 4, got {config.optim.size}.")
+
+
+def run(
+    config: RunConfig,
+    out: Path,
+    resume: Path | None = None,
+    on_step: Callable[[StepRecord], None] = lambda record: None,
+    on_phase: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Run to the end and write everything to `out`; returns what run.json holds.
+
+    A KeyboardInterrupt saves a checkpoint of the steps done before it propagates.
+    """
+    check_config(config)
+    total = time.perf_counter()
+    prior = load_prior(config.prior)
+    prompts = encode_texts(build_texts(config.prompt), prior.encode_prompt)
+    guidance = build_guidance(config.guidance_name, config.guidance)
+    scene = SCENES[config.scene_name][0](config.scene)
+    state = OptimState.create(scene, config.optim)
+    curves = Curves()
+    if resume is not None:
+        load_checkpoint(resume, scene, state)
+        curves = _stored_curves(resume, state.step)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in FINAL_FILES:  # results of an older run in this folder would pass for this run's
+        (out / name).unlink(missing_ok=True)
+    plain = to_plain(config)
+
+    def checkpoint() -> None:
+        save_checkpoint(out, scene, state, plain)
+        with atomic_path(out / "curves.json") as path:
+            path.write_text(json.dumps(curves.to_dict()) + "\n", encoding="utf-8")
+
+    start = time.perf_counter()
+    try:
+        for record in optimize(prior, prompts, guidance, scene, config.cameras, config.optim, state):
+            curves.add(record)
+            on_step(record)
+            if state.step % CHECKPOINT_EVERY == 0:
+                checkpoint()
+    except KeyboardInterrupt:
+        checkpoint()
+        raise
+    optimize_seconds = time.perf_counter() - start
+    checkpoint()
+    on_phase("measuring against ground truth")
+    metrics, images = evaluate(config, scene, prior)
+    on_phase("writing files")
+    files = _write_results(config, scene, prior, images, curves, out)
+    report = {
+        "config": plain,
+        "metrics": metrics,
+        "seconds": {
+            "optimize": optimize_seconds,
+            "total": time.perf_counter() - total,
+            "phases": curves.seconds,
+        },
+        "skipped_steps": curves.skipped,
+        "versions": _versions(),
+        "files": files,
+        "note": "TBSD is a reconstruction from the abstract of its paper; see tbsd_core/guidance/tbsd.py.",
+    }
+    with atomic_path(out / "run.json") as path:
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+@torch.no_grad()
+def evaluate(config: RunConfig, scene: Scene, prior: TextPrior) -> tuple[dict[str, float], Tensor]:
+    """Metrics against ground truth (empty if the prompt names no single object), and the images they are of."""
+    size = config.optim.size
+    if scene.uses_cameras:
+        cameras = orbit(EVALUATION_VIEWS, EVALUATION_ELEVATION, config.cameras.distance, config.cameras.fov_y)
+        images = torch.cat([scene.render(cameras[i : i + 4], size, size).rgb for i in range(0, len(cameras), 4)])
+    else:
+        cameras = None
+        images = pictures(scene.render(orbit(scene.n_images), size, size), prior)
+    known = parse_object(config.prompt.prompt)
+    if known is None:
+        return {}, images
+    shape, material = known
+    metrics = evaluate_images(images, shape, material, cameras)
+    if scene.uses_cameras:
+        metrics["occupancy_iou"] = occupancy_iou(scene, auto_threshold(scene.bound), lambda p: occupancy(shape, p))
+    return metrics, images
+
+
+def pictures(render: RenderOutput, prior: TextPrior) -> Tensor:
+    """The pictures [B, 3, H, W] of a render; latents are decoded."""
+    return render.rgb if render.latents is None else prior.decode(render.latents)
+
+
+@torch.no_grad()
+def _write_results(
+    config: RunConfig, scene: Scene, prior: TextPrior, images: Tensor, curves: Curves, out: Path
+) -> list[str]:
+    files = ["checkpoint.safetensors", "checkpoint.json", "curves.json"]
+    if scene.uses_cameras:
+        c = config.cameras
+        cameras = orbit(TURNTABLE_FRAMES, EVALUATION_ELEVATION, c.distance, c.fov_y)
+        frames = torch.cat(
+            [scene.render(cameras[i : i + 1], TURNTABLE_SIZE, TURNTABLE_SIZE).rgb for i in range(len(cameras))]
+        )
+        write_mp4(frames, out / "turntable.mp4", TURNTABLE_FPS)
+        write_strip(frames[:: TURNTABLE_FRAMES // 8], out / "turntable.png")
+        write_mesh(extract_mesh(scene), out / "mesh.glb")
+        files += ["turntable.mp4", "turntable.png", "mesh.glb"]
+    else:
+        write_strip(images, out / "image.png")
+        files.append("image.png")
+    title = f"{config.prompt.prompt}  ({config.guidance_name}, {config.scene_name})"
+    plot = torch.from_numpy(plot_curves(curves, title)).permute(2, 0, 1).float() / 255
+    write_png(plot, out / "curves.png")
+    return [*files, "curves.png", "run.json"]
+
+
+def _stored_curves(folder: Path, step: int) -> Curves:
+    """The curves up to a checkpoint's step; a new set where they do not belong to it."""
+    try:
+        stored = Curves.from_dict(json.loads((folder / "curves.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"The curves beside the checkpoint in {folder} cannot be read ({error}).") from error
+    if len(stored.steps) != step:
+        raise ValueError(f"The curves in {folder} are of {len(stored.steps)} steps, the checkpoint of {step}.")
+    return stored
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    for name in ("diffusers", "transformers", "nerfacc", "numpy", "safetensors", "scikit-image", "trimesh"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions

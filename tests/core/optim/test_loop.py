@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
+from tbsd_pack.tbsd_core.guidance import TBSD, TBSDConfig
+from tbsd_pack.tbsd_core.optim import (
+    Curves,
+    OptimConfig,
+    OptimState,
+    load_checkpoint,
+    optimize,
+    read_config,
+    save_checkpoint,
+)
+from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
+from tbsd_pack.tbsd_core.prompts import PromptSet
+from tbsd_pack.tbsd_core.scenes import ImageConfig, ImageScene, NeRFConfig, NeRFScene
+
+SIZE = 8
+
+
+def gaussian_prompts() -> PromptSet:
+    conditions = {"target": (0.8, 0.01), "uncond": (0.5, 0.2), "negative": (0.4, 0.1), "target_negative": (0.7, 0.1)}
+    return PromptSet(
+        conditions={name: {"": GaussianCondition(*value)} for name, value in conditions.items()},
+        texts={name: {"": name} for name in conditions},
+    )
+
+
+def small_nerf() -> NeRFScene:
+    return NeRFScene(NeRFConfig(resolutions=(5, 9), n_samples=12, occupancy_resolution=8))
+
+
+SCENES = {"image": lambda: ImageScene(ImageConfig(n_images=2, size=SIZE)), "nerf": small_nerf}
+
+
+def run(scene, config, state=None, stop=None):
+    state = state or OptimState.create(scene, config)
+    records = []
+    guidance = TBSD(TBSDConfig(guidance_scale=3.0))
+    loop = optimize(GaussianPrior({}), gaussian_prompts(), guidance, scene, CameraConfig(), config, state)
+    for record in loop:
+        records.append(record)
+        if stop is not None and state.step == stop:
+            break
+    return records, state
+
+
+@pytest.mark.parametrize("kind", SCENES)
+@pytest.mark.parametrize("stop", [1, 4, 7])
+def test_resumed_run_is_bit_equal(kind, stop, tmp_path):
+    config = OptimConfig(n_steps=8, views_per_step=2, size=SIZE)
+    whole = SCENES[kind]()
+    run(whole, config)
+
+    first = SCENES[kind]()
+    _, state = run(first, config, stop=stop)
+    save_checkpoint(tmp_path, first, state, {"any": "config"})
+    second = SCENES[kind]()
+    resumed = OptimState.create(second, config)
+    load_checkpoint(tmp_path, second, resumed)
+    assert resumed.step == stop
+    run(second, config, resumed)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_runs_with_one_seed_agree_and_with_another_differ():
+    a, b, c = (ImageScene(ImageConfig(n_images=2, size=SIZE)) for _ in range(3))
+    config = OptimConfig(n_steps=3, size=SIZE)
+    run(a, config)
+    run(b, config)
+    run(c, dataclasses.replace(config, seed=1))
+    assert torch.equal(a.pixels, b.pixels)
+    assert not torch.equal(a.pixels, c.pixels)
+
+
+def test_image_moves_to_the_mode_of_the_target():
+    scene = ImageScene(ImageConfig(n_images=1, size=SIZE))
+    before = float((scene.render(*_any_view()).rgb - 0.8).abs().mean())
+    run(scene, OptimConfig(n_steps=150, size=SIZE, lr=0.05))
+    after = float((scene.render(*_any_view()).rgb - 0.8).abs().mean())
+    assert after < 0.35 * before
+
+
+def _any_view():
+    from tbsd_pack.tbsd_core.cameras.sampling import orbit
+
+    return orbit(1), SIZE, SIZE
+
+
+class _Poisoned(GaussianPrior):
+    """The real prior with a NaN in its answer: what a VAE in fp16 does."""
+
+    def predict_noise(self, x_t, t, conditions):
+        return [torch.full_like(x_t, float("nan")) for _ in conditions]
+
+
+def test_bad_gradients_are_skipped_then_reported():
+    scene = ImageScene(ImageConfig(n_images=1, size=SIZE))
+    before = scene.pixels.detach().clone()
+    config = OptimConfig(n_steps=8, size=SIZE, max_bad_steps=3)
+    state = OptimState.create(scene, config)
+    loop = optimize(_Poisoned({}), gaussian_prompts(), TBSD(), scene, CameraConfig(), config, state)
+    assert next(loop).skipped and next(loop).skipped
+    assert torch.equal(scene.pixels, before)
+    with pytest.raises(RuntimeError, match="3 consecutive steps"):
+        next(loop)
+
+
+@pytest.mark.parametrize("field, value", [("n_steps", 0), ("lr", 0.0), ("views_per_step", 0), ("beta1", 1.0)])
+def test_settings_out_of_range_are_refused(field, value):
+    with pytest.raises(ValueError, match=field):
+        OptimConfig(**{field: value})
+
+
+def saved(tmp_path):
+    scene = ImageScene(ImageConfig(size=SIZE))
+    config = OptimConfig(n_steps=2, size=SIZE)
+    _, state = run(scene, config)
+    save_checkpoint(tmp_path, scene, state, {"seed": 3})
+    return config
+
+
+def test_checkpoint_stores_the_configuration(tmp_path):
+    saved(tmp_path)
+    assert read_config(tmp_path) == {"seed": 3}
+    assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.parametrize("damage", ["truncate tensors", "truncate json", "remove json", "other step", "other scene"])
+def test_damaged_checkpoints_are_refused(damage, tmp_path):
+    config = saved(tmp_path)
+    tensors, meta = tmp_path / "checkpoint.safetensors", tmp_path / "checkpoint.json"
+    size = SIZE
+    if damage == "truncate tensors":
+        tensors.write_bytes(tensors.read_bytes()[:-50])
+    elif damage == "truncate json":
+        meta.write_text(meta.read_text()[:-20])
+    elif damage == "remove json":
+        meta.unlink()
+    elif damage == "other step":
+        meta.write_text(meta.read_text().replace('"step": 2', '"step": 1'))
+    else:
+        size = 2 * SIZE
+    scene = ImageScene(ImageConfig(size=size))
+    before = scene.pixels.detach().clone()
+    with pytest.raises(ValueError):
+        load_checkpoint(tmp_path, scene, OptimState.create(scene, config))
+    assert torch.equal(scene.pixels, before)
+
+
+def test_curves_survive_json_and_late_series():
+    scene = ImageScene(ImageConfig(size=SIZE))
+    records, _ = run(scene, OptimConfig(n_steps=4, size=SIZE))
+    curves = Curves()
+    for record in records:
+        curves.add(record)
+    again = Curves.from_dict(curves.to_dict())
+    assert again.to_dict() == curves.to_dict()
+    assert all(len(v) == 4 for v in curves.to_dict()["series"].values())
