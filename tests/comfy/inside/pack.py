@@ -15,6 +15,7 @@ def load_pack():
     from comfy.cli_args import args
 
     args.cpu = True
+    importlib.import_module("utils.extra_config")  # as main.py does; later a module of another package shadows utils
     name = "tbsd_inside"
     spec = importlib.util.spec_from_file_location(name, root / "__init__.py", submodule_search_locations=[str(root)])
     sys.modules[name] = importlib.util.module_from_spec(spec)

@@ -1,0 +1,212 @@
+"""What users meet: cancelling, mistakes, the demo models in core nodes, saving and going on."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+
+def node(kind: str, **inputs) -> dict:
+    return {"class_type": kind, "inputs": inputs}
+
+
+def image_run(steps: int = 2, seed: int = 0, **changes) -> dict:
+    """A small text-to-image graph; `changes` replace nodes by id."""
+    return {
+        "models": node("TBSD_DemoModels"),
+        "prompts": node("TBSD_PromptEncode", clip=["models", 1], prompt="a brick house", view_dependent=False),
+        "guidance": node(
+            "TBSD_SDSGuidance",
+            model=["models", 0],
+            vae=["models", 2],
+            prompts=["prompts", 0],
+            guidance_scale=5.0,
+            weighting="sigma2",
+        ),
+        "scene": node("TBSD_ImageScene", size=64, n_images=1, seed=0),
+        "run": node(
+            "TBSD_OptimizeImage", guidance=["guidance", 0], scene=["scene", 0], steps=steps, lr=0.02, seed=seed
+        ),
+    } | changes
+
+
+def tiny_nerf(seed: int = 0) -> dict:
+    return node(
+        "TBSD_NeRFScene", encoding="dense", detail=17, n_samples=12, opacity_weight=0.0, tv_weight=0.0, seed=seed
+    )
+
+
+def conditioning_run(change: dict) -> dict:
+    """Prompts from conditioning, with `change` (a node that takes it) between encoder and prompts."""
+    return image_run(
+        text=node("CLIPTextEncode", clip=["models", 1], text="a brick house"),
+        empty=node("CLIPTextEncode", clip=["models", 1], text=""),
+        changed=change,
+        prompts=node("TBSD_PromptsFromConditioning", target=["changed", 0], uncond=["empty", 0]),
+    )
+
+
+def test_cancel_stops_within_a_step_and_the_next_run_works(server):
+    prompt_id = server.queue(image_run(steps=5000, seed=1))
+    time.sleep(4)
+    start = time.monotonic()
+    server.request("/interrupt", {})
+    entry = server.wait(prompt_id, seconds=20)
+    assert time.monotonic() - start < 5
+    assert "execution_interrupted" in dict(entry["status"]["messages"])
+    assert server.run(image_run(seed=2))["run"]["images"]
+
+
+def test_a_missing_vae_does_not_validate(server):
+    prompt = image_run()
+    del prompt["guidance"]["inputs"]["vae"]
+    with pytest.raises(AssertionError) as caught:
+        server.queue(prompt)
+    errors = caught.value.details["node_errors"]["guidance"]["errors"]
+    assert errors[0]["type"] == "required_input_missing" and "vae" in errors[0]["details"]
+
+
+def test_zero_steps_do_not_validate(server):
+    with pytest.raises(AssertionError, match="value_smaller_than_min"):
+        server.queue(image_run(steps=0))
+
+
+def test_an_unknown_word_lists_the_vocabulary(server):
+    message = server.error(
+        image_run(prompts=node("TBSD_PromptEncode", clip=["models", 1], prompt="a dragon", view_dependent=False))
+    )
+    assert "'dragon'" in message and "mushroom" in message
+
+
+def test_conditioning_with_an_area_is_refused(server):
+    area = node("ConditioningSetArea", conditioning=["text", 0], width=64, height=64, x=0, y=0, strength=1.0)
+    assert "an area" in server.error(conditioning_run(area))
+
+
+def test_conditioning_with_a_timestep_range_is_refused(server):
+    part = node("ConditioningSetTimestepRange", conditioning=["text", 0], start=0.0, end=0.5)
+    assert "range of timesteps" in server.error(conditioning_run(part))
+
+
+def test_plain_conditioning_is_accepted(server):
+    full = node("ConditioningSetTimestepRange", conditioning=["text", 0], start=0.0, end=1.0)
+    assert server.run(conditioning_run(full))["run"]["images"]
+
+
+def test_tbsd_without_a_target_negative_says_what_adds_it(server):
+    tbsd = node(
+        "TBSD_Guidance",
+        model=["models", 0],
+        vae=["models", 2],
+        prompts=["prompts", 0],
+        guidance_scale=5.0,
+        texture_scale=0.0,
+        balancer="mgda_schedule",
+        shape_floor=0.1,
+        schedule="linear",
+        anchor=1.0,
+        weighting="sigma2",
+    )
+    assert "Target Negative Prompt" in server.error(image_run(guidance=tbsd))
+
+
+def test_a_3d_scene_in_optimize_image_is_refused(server):
+    assert "Optimize 3D" in server.error(image_run(scene=tiny_nerf()))
+
+
+def test_the_scene_node_is_not_changed_by_the_optimizer(server):
+    """The second run starts from the cached scene; it gives the first picture again only if that is untouched."""
+    first = server.run(image_run(steps=3, seed=11) | {"save": save("first")})
+    again = server.run(image_run(steps=3, seed=12) | {"save": save("other")})
+    server.request("/free", {"unload_models": True, "free_memory": True})
+    third = server.run(image_run(steps=3, seed=11) | {"save": save("third")})
+    files = [server.file(o["save"]["images"][0]).read_bytes() for o in (first, again, third)]
+    assert pixels(files[0]) == pixels(files[2]) != pixels(files[1])
+
+
+def save(name: str) -> dict:
+    return node("SaveImage", images=["run", 0], filename_prefix=f"behaviour/{name}")
+
+
+def pixels(png: bytes) -> bytes:
+    import io
+
+    from PIL import Image
+
+    return Image.open(io.BytesIO(png)).tobytes()
+
+
+def test_latents_can_be_optimised(server):
+    scene = node("TBSD_ImageScene", size=64, n_images=2, seed=0, vae=["models", 2])
+    assert server.run(image_run(scene=scene))["run"]["images"]
+
+
+def test_a_saved_scene_can_be_loaded_and_rendered(server):
+    save_node = node("TBSD_SaveScene", scene=["scene", 0], filename_prefix="scenes/tiny")
+    saved = server.run({"scene": tiny_nerf(5), "save": save_node})
+    (name,) = saved["save"]["text"]
+    outputs = server.run(
+        {
+            "load": node("TBSD_LoadScene", scene_file=name),
+            "views": node(
+                "TBSD_RenderViews", scene=["load", 0], n_views=2, size=32, elevation=10.0, distance=3.0, fov_y=36.0
+            ),
+            "normals": node("PreviewImage", images=["views", 3]),
+            "depth": node("PreviewImage", images=["views", 2]),
+            "mask": node("MaskPreview", mask=["views", 1]),
+        }
+    )
+    assert len(outputs["normals"]["images"]) == len(outputs["depth"]["images"]) == 2
+
+
+def test_files_stay_in_the_output_folder(server):
+    prompt = {"scene": tiny_nerf(), "save": node("TBSD_SaveScene", scene=["scene", 0], filename_prefix="../../x")}
+    assert "output folder" in server.error(prompt)
+    assert "output or input folder" in server.error(
+        {
+            "load": node("TBSD_LoadScene", scene_file="../custom_nodes/x.safetensors"),
+            "save": node("TBSD_SaveScene", scene=["load", 0], filename_prefix="x"),
+        }
+    )
+
+
+def test_a_damaged_scene_file_is_reported(server):
+    (server.base / "output" / "broken.safetensors").write_bytes(b"not a scene")
+    prompt = {
+        "load": node("TBSD_LoadScene", scene_file="broken.safetensors"),
+        "save": node("TBSD_SaveScene", scene=["load", 0], filename_prefix="x"),
+    }
+    assert "cannot be read" in server.error(prompt)
+
+
+def test_core_nodes_sample_from_the_demo_models(server):
+    """KSampler at 128 x 128 makes 16 x 16 latent cells, which the demo VAE decodes to 64 x 64 pixels."""
+    outputs = server.run(
+        {
+            "models": node("TBSD_DemoModels"),
+            "positive": node("CLIPTextEncode", clip=["models", 1], text="a (brick:1.2) house, front view"),
+            "negative": node("CLIPTextEncode", clip=["models", 1], text=""),
+            "latent": node("EmptyLatentImage", width=128, height=128, batch_size=2),
+            "sampler": node(
+                "KSampler",
+                model=["models", 0],
+                positive=["positive", 0],
+                negative=["negative", 0],
+                latent_image=["latent", 0],
+                seed=3,
+                steps=12,
+                cfg=3.0,
+                sampler_name="dpmpp_2m",
+                scheduler="karras",
+                denoise=1.0,
+            ),
+            "decode": node("VAEDecode", samples=["sampler", 0], vae=["models", 2]),
+            "save": node("SaveImage", images=["decode", 0], filename_prefix="sampled"),
+        }
+    )
+    from PIL import Image
+
+    pictures = [Image.open(server.file(f)) for f in outputs["save"]["images"]]
+    assert [p.size for p in pictures] == [(64, 64)] * 2
+    assert all(max(hi - lo for lo, hi in p.getextrema()) > 100 for p in pictures)

@@ -1,0 +1,63 @@
+"""The nodes as the server announces them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+IDS = {
+    "TBSD_DemoModels",
+    "TBSD_PromptEncode",
+    "TBSD_TargetNegativePrompt",
+    "TBSD_PromptsFromConditioning",
+    "TBSD_Guidance",
+    "TBSD_SDSGuidance",
+    "TBSD_BridgeGuidance",
+    "TBSD_ImageScene",
+    "TBSD_NeRFScene",
+    "TBSD_Cameras",
+    "TBSD_Optimizer3D",
+    "TBSD_OptimizeImage",
+    "TBSD_RenderViews",
+    "TBSD_ExtractMesh",
+    "TBSD_SaveMesh",
+    "TBSD_SaveScene",
+    "TBSD_LoadScene",
+}
+
+
+@pytest.fixture(scope="module")
+def nodes(server) -> dict:
+    return {k: v for k, v in server.request("/object_info").items() if k.startswith("TBSD_")}
+
+
+def test_every_id_ever_released_is_still_there(nodes):
+    assert set(nodes) >= IDS
+
+
+def test_every_input_and_output_has_a_tooltip(nodes):
+    for node_id, info in nodes.items():
+        for group in ("required", "optional"):
+            for name, (_, options) in info["input"].get(group, {}).items():
+                assert options.get("tooltip"), f"{node_id}.{name}"
+        assert all(info["output_tooltips"]), node_id
+
+
+def test_every_node_has_a_name_a_description_and_a_place(nodes):
+    for node_id, info in nodes.items():
+        assert info["category"].startswith("TBSD/"), node_id
+        assert info["description"] and info["display_name"] != node_id
+
+
+def test_every_node_has_a_help_page_that_the_server_serves(nodes, server):
+    assert {p.stem for p in (ROOT / "web" / "docs").glob("*.md")} == set(nodes)
+    for node_id in nodes:
+        page = server.request(f"/extensions/tbsd-score-distillation/docs/{node_id}.md")
+        assert page.decode().startswith(f"# {nodes[node_id]['display_name']}")
+
+
+def test_seeds_can_be_randomised(nodes):
+    for node_id in ("TBSD_OptimizeImage", "TBSD_Optimizer3D"):
+        assert nodes[node_id]["input"]["required"]["seed"][1]["control_after_generate"]
