@@ -13,6 +13,7 @@ class OptimConfig:
     views_per_step: int = 4  # camera views rendered per step (3D scenes), >= 1
     size: int = 64  # pixels of a rendered view; a multiple of the prior's spatial factor
     lr: float = 0.02  # base learning rate; scenes derive their groups' rates from it
+    optimizer: str = "auto"  # a name in optim.loop.OPTIMIZERS, or auto: adam for fields, shared_adam for pictures
     beta1: float = 0.9
     beta2: float = 0.99
     eps: float = 1e-8  # Adam's; small compared with the normalised gradient

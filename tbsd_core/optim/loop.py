@@ -22,6 +22,12 @@ from ..prompts.sets import PromptSet
 from ..rng import named_generator
 from ..scenes.base import RenderOutput, Scene
 from .config import OptimConfig
+from .shared_adam import SharedAdam
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "shared_adam": SharedAdam,
+}
 
 
 @dataclass
@@ -34,8 +40,14 @@ class OptimState:
 
     @classmethod
     def create(cls, scene: Scene, config: OptimConfig) -> OptimState:
+        """The state before the first step. Raises ValueError for an unknown optimiser."""
+        name = config.optimizer
+        if name == "auto":
+            name = "adam" if scene.uses_cameras else "shared_adam"
+        if name not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be auto, {' or '.join(OPTIMIZERS)}, got {name!r}.")
         groups = scene.parameter_groups(config.lr)
-        return cls(0, torch.optim.Adam(groups, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps))
+        return cls(0, OPTIMIZERS[name](groups, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps))
 
 
 @dataclass(frozen=True)
