@@ -63,9 +63,10 @@ def patch_distance(
 
     Low when the texture is locally one that exists, wherever it sits. NaN where no patch fits.
     """
-    bank = F.unfold(reference, patch, stride=2).transpose(1, 2).flatten(0, 1)  # [R * P, 3 patch^2]
-    pixels = F.unfold(images, patch, stride=3).transpose(1, 2)
-    inside = F.unfold(mask.to(images.dtype), patch, stride=3).mean(1) > 0.8  # [B, P]
+    # every place of the references, so that texture in the right place is at distance 0 wherever that is
+    bank = F.unfold(reference, patch).transpose(1, 2).flatten(0, 1)  # [R * P, 3 patch^2]
+    pixels = F.unfold(images, patch, stride=patch).transpose(1, 2)
+    inside = F.unfold(mask.to(images.dtype), patch, stride=patch).mean(1) > 0.8  # [B, P]
     out = []
     for patches, keep in zip(pixels, inside, strict=True):
         if not bool(keep.any()):
