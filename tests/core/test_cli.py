@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tbsd_pack.tbsd_core.cli import main
+from tbsd_pack.tbsd_core.guidance import METHODS
+from tbsd_pack.tbsd_core.priors.small_world.captions import describe_vocabulary
+from tbsd_pack.tbsd_core.run import config_from_plain, default_config, run
+
+ROOT = Path(__file__).resolve().parents[2]
+METRICS_2D = {
+    "identity_shape",
+    "identity_material",
+    "patch_distance",
+    "saturation_ratio",
+    "silhouette_iou",
+    "high_frequency_ratio",
+}
+COMMON_FILES = {"run.json", "checkpoint.safetensors", "checkpoint.json", "curves.json", "curves.png"}
+
+
+def call(*arguments: object) -> int:
+    """Exit code of one call, whether it returns or exits."""
+    try:
+        return main([str(a) for a in arguments])
+    except SystemExit as error:
+        return int(error.code or 0)
+
+
+def image_run(out: Path, *more: object) -> list[object]:
+    return ["run", "--prompt", "a brick house", "--scene", "image", "--size", 32, "--out", out, *more]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """An uninterrupted image run of 4 steps."""
+    out = tmp_path_factory.mktemp("finished")
+    assert call(*image_run(out, "--steps", 4, "--seed", 5)) == 0
+    return out
+
+
+BAD_ARGUMENTS = {
+    "unknown word": (["--prompt", "a brick dragon"], "'dragon'"),
+    "unknown method": (["--prompt", "a cube", "--method", "magic"], "Unknown method 'magic'; choose one of"),
+    "unknown scene": (["--prompt", "a cube", "--scene", "voxels"], "Unknown scene 'voxels'; choose one of"),
+    "unknown prior": (["--prompt", "a cube", "--prior", "large"], "Unknown prior 'large'; choose one of"),
+    "no steps": (["--prompt", "a cube", "--steps", "0"], "n_steps must be at least 1, got 0"),
+    "steps not a number": (["--prompt", "a cube", "--steps", "many"], "--steps"),
+    "no prompt": ([], "--prompt is missing"),
+    "size that does not fit": (["--prompt", "a cube", "--size", "30"], "size must be a multiple of 4, got 30"),
+    "set without a value": (["--prompt", "a cube", "--set", "optim.lr"], "--set needs KEY=VALUE, got 'optim.lr'"),
+    "set of no setting": (["--prompt", "a cube", "--set", "optim.speed=1"], "no setting 'speed'"),
+    "set out of range": (["--prompt", "a cube", "--set", "optim.lr=-1"], "lr must be > 0"),
+    "set of a wrong kind": (["--prompt", "a cube", "--set", "optim.n_steps=x"], "must be of type int, got 'x'"),
+    "no checkpoint": (["--resume", "nowhere"], "No checkpoint in nowhere"),
+}
+
+
+@pytest.mark.parametrize("arguments, message", BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS.keys())
+def test_bad_arguments_end_with_code_2_one_message_and_no_files(arguments, message, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert call("run", "--out", out, *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+    assert error.count("tbsd_core") == 1
+    if "dragon" not in message:  # that message goes on with the vocabulary
+        assert len(error.strip().splitlines()) == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["run", "--prompt", "a cube"], ["run", "--out"]])
+def test_bad_commands_end_with_code_2_and_one_sentence(arguments, capsys):
+    assert call(*arguments) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "checkpoint.json", "curves.json"])
+def test_a_corrupt_checkpoint_is_refused_and_nothing_written(name, finished, tmp_path, capsys):
+    broken, out = tmp_path / "broken", tmp_path / "out"
+    broken.mkdir()
+    for part in ("checkpoint.safetensors", "checkpoint.json", "curves.json"):
+        content = (finished / part).read_bytes()
+        (broken / part).write_bytes(content[: len(content) // 2] if part == name else content)
+    assert call("run", "--resume", broken, "--out", out) == 2
+    error = capsys.readouterr().err
+    assert str(broken) in error and "Traceback" not in error
+    assert not out.exists()
+
+
+def test_resuming_with_another_prompt_is_refused(finished, tmp_path, capsys):
+    assert call("run", "--resume", finished, "--prompt", "a cube", "--out", tmp_path / "out") == 2
+    assert "'a brick house'" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_the_module_runs_from_the_repository(tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "tbsd_core", "run", "--prompt", "a glass dragon", "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2 and done.stdout == ""
+    assert "'glass', 'dragon'" in done.stderr and "Traceback" not in done.stderr
+    assert not out.exists()
+
+
+def test_methods_and_vocabulary_are_listed(capsys):
+    assert call("methods") == 0
+    listed = capsys.readouterr().out
+    assert all(f"{name}\n" in listed and method.summary in listed for name, method in METHODS.items())
+    assert call("vocabulary") == 0
+    assert capsys.readouterr().out.strip() == describe_vocabulary()
+
+
+def test_set_reaches_settings_and_help_lists_them(tmp_path, capsys):
+    arguments = image_run(tmp_path / "out", "--set", "guidance.guidance_scale=25", "--set", "help")
+    assert call(*arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "guidance.guidance_scale=25.0" in lines and "optim.n_steps=250" in lines
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_image_run_writes_its_files(finished):
+    report = json.loads((finished / "run.json").read_text())
+    assert {p.name for p in finished.iterdir()} == COMMON_FILES | {"image.png"} == set(report["files"])
+    assert set(report["metrics"]) == METRICS_2D
+    assert all(0 <= report["metrics"][f"identity_{k}"] <= 1 for k in ("shape", "material"))
+    assert config_from_plain(report["config"]).optim.seed == 5
+    assert report["versions"]["torch"] == torch.__version__
+    assert report["seconds"]["phases"] and report["seconds"]["total"] >= report["seconds"]["optimize"] > 0
+
+
+def test_a_nerf_run_writes_mesh_and_turntable(tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{run.__module__}.TURNTABLE_SIZE", 32)
+    monkeypatch.setattr(f"{run.__module__}.EVALUATION_VIEWS", 2)
+    small = ["--set", "scene.n_samples=24", "--set", "scene.occupancy_resolution=16", "--set", "optim.views_per_step=1"]
+    arguments = ["run", "--prompt", "a brick house", "--steps", 2, "--size", 32, "--out", tmp_path, *small]
+    assert call(*arguments) == 0
+    report = json.loads((tmp_path / "run.json").read_text())
+    written = {p.name for p in tmp_path.iterdir()}
+    assert written == COMMON_FILES | {"mesh.glb", "turntable.mp4", "turntable.png"} == set(report["files"])
+    assert set(report["metrics"]) == METRICS_2D | {"occupancy_iou"}
+    assert (tmp_path / "mesh.glb").read_bytes()[:4] == b"glTF"
+
+
+def test_an_interrupted_run_resumes_bit_equal(finished, tmp_path):
+    config = default_config("a brick house", scene="image", n_steps=4, seed=5, size=32)
+
+    def stop(record) -> None:
+        if record.step == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path, on_step=stop)
+    assert {p.name for p in tmp_path.iterdir()} == {"checkpoint.safetensors", "checkpoint.json", "curves.json"}
+    assert json.loads((tmp_path / "checkpoint.json").read_text())["step"] == 2
+    assert call("run", "--resume", tmp_path, "--out", tmp_path) == 0
+    for name in ("checkpoint.safetensors", "image.png"):
+        assert (tmp_path / name).read_bytes() == (finished / name).read_bytes(), name
+    resumed, whole = (json.loads((folder / "curves.json").read_text()) for folder in (tmp_path, finished))
+    assert resumed["steps"] == whole["steps"] == [0, 1, 2, 3] and resumed["series"] == whole["series"]
+
+
+def test_a_prompt_without_one_object_runs_without_metrics(tmp_path, capsys):
+    assert call("run", "--prompt", "brick", "--scene", "image", "--size", 32, "--steps", 1, "--out", tmp_path) == 0
+    assert json.loads((tmp_path / "run.json").read_text())["metrics"] == {}
+    assert "no ground truth" in capsys.readouterr().out
+
+
+def test_the_config_in_run_json_is_the_whole_configuration(finished):
+    config = config_from_plain(json.loads((finished / "run.json").read_text())["config"])
+    expected = default_config("a brick house", scene="image", n_steps=4, seed=5, size=32)
+    assert dataclasses.asdict(config) == dataclasses.asdict(expected)
