@@ -1,11 +1,11 @@
-"""Which object is in the picture? The exact posterior of shape and material, integrated over views.
+"""Which object is in the picture? Posterior of shape and material under the exact prior.
 
-Under the mixture of exact.py with every object equally likely and observation noise `sigma`,
-    p(object | x)  ~  sum over views and faults of exp(-|x - fault(render(object, view))|^2 / 2 sigma^2).
-Faults of colour and sharpness are summed over, so that a dark brick house is still one of brick.
-Known cameras leave one view in the sum. Otherwise a coarse grid of views finds the few that matter,
-and a fine grid around them does the sum: textures move by a pixel per degree or two, so that the
-coarse grid alone would confuse bricks with dots.
+Shape: the mixture of exact.py with every object equally likely and observation noise `SIGMA`,
+    p(shape | x)  ~  sum over views, materials and faults of exp(-|x - fault(render)|^2 / 2 SIGMA^2).
+Material: the same mixture over patches instead of whole images (its local variant), with the patches of
+that shape's renders as centres, because a texture that sits two pixels further along is still itself:
+    log p(material | x)  ~  sum over patches q of log mean_j exp(-|q - patch_j|^2 / 2 SIGMA^2).
+Faults of colour are summed over, so that a dark brick house is still one of brick.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ from .shapes import SHAPES
 from .world import render_materials, view_cameras
 
 SIZE = 32  # pixels at which images are compared
-SIGMA = 1.0  # observation noise in units of 2 x pixel values; wide, so that saturation does not decide
-COARSE_AZIMUTHS, COARSE_ELEVATIONS = 24, (5.0, 25.0, 45.0, 72.0)
-FAULTS = ("dark", "foggy", "oversaturated", "blurry")
-FINE_STEPS = (-6.0, -3.0, 0.0, 3.0, 6.0)  # degrees around a coarse azimuth
-FINE_ELEVATIONS = (-8.0, 0.0, 8.0)
-N_REFINED = 5
+SIGMA = 0.15  # observation noise in pixel values
+FAULTS = ("dark", "foggy", "oversaturated")
+AZIMUTHS, ELEVATIONS = 24, (5.0, 25.0, 45.0, 72.0)  # degrees: the views that are summed over
+PATCH, STRIDE = 6, 2  # pixels
+OVERLAP = (PATCH / STRIDE) ** 2  # each pixel is in so many patches; they count as one observation
 
 
 @dataclass(frozen=True)
@@ -48,53 +47,64 @@ class Identity:
 def identify(images: Tensor, cameras: Cameras | None = None) -> Identity:
     """Posterior of what images [B, 3, H, W] in [0, 1] show; `cameras` (B of them) if the views are known."""
     x = F.interpolate(images, (SIZE, SIZE), mode="area") if images.shape[-1] != SIZE else images
-    if cameras is not None:
-        logits = torch.stack([_log_likelihood(x, s, cameras) for s in SHAPES], 1)  # [B, S, M]
-        return _marginals(logits)
-    return _marginals(torch.stack([_refined(image) for image in x]))
+    evidence, masks = [], []
+    for shape in SHAPES:
+        views, mask = _views(shape) if cameras is None else _render(shape, cameras)
+        flat = views.flatten(0, 1)  # [M V, 3, SIZE, SIZE]
+        fits = []
+        for fault in ((), *((f,) for f in FAULTS)):
+            version = degrade(flat, fault, 0.5, torch.Generator()).view_as(views)
+            if cameras is None:  # every image against every view
+                distance = torch.cdist(x.flatten(1), version.flatten(2).flatten(0, 1)) ** 2
+                fits.append(-distance.view(len(x), len(MATERIALS), -1) / (2 * SIGMA**2))
+            else:  # image b against view b
+                distance = ((x[None] - version) ** 2).flatten(2).sum(-1)
+                fits.append(-distance.T[..., None] / (2 * SIGMA**2))
+        fit = torch.stack(fits).logsumexp((0, 2))  # [B, V]
+        evidence.append(fit.logsumexp(1))
+        best_view = fit.argmax(1) if cameras is None else torch.arange(len(x))
+        masks.append(mask[best_view])
+    p_shape = torch.softmax(torch.stack(evidence, 1), 1)
+    names = list(SHAPES)
+    p_material = [
+        _material_posterior(image, names[s], masks[s][b])
+        for b, (image, s) in enumerate(zip(x, p_shape.argmax(1).tolist(), strict=True))
+    ]
+    return Identity(p_shape, torch.stack(p_material))
 
 
-def _marginals(logits: Tensor) -> Identity:
-    p = torch.softmax(logits.flatten(1), -1).view_as(logits)
-    return Identity(p.sum(2), p.sum(1))
+def _render(shape: str, cameras: Cameras) -> tuple[Tensor, Tensor]:
+    images, mask, _ = render_materials(shape, list(MATERIALS), cameras, SIZE)
+    return images, mask
 
 
-def _log_likelihood(x: Tensor, shape: str, cameras: Cameras) -> Tensor:
-    """[B, M]: image b against the object in every material seen by camera b."""
-    clean, _, _ = render_materials(shape, list(MATERIALS), cameras, SIZE)  # [M, B, 3, SIZE, SIZE]
-    flat = clean.flatten(0, 1)
-    versions = [clean, *(degrade(flat, (fault,), 0.5, torch.Generator()).view_as(clean) for fault in FAULTS)]
-    distance = torch.stack([((x[None] - v) ** 2).flatten(2).sum(-1) for v in versions])  # [F, M, B]
-    return (-4 * distance / (2 * SIGMA**2)).logsumexp(0).T
+@lru_cache(maxsize=len(SHAPES))
+def _views(shape: str) -> tuple[Tensor, Tensor]:
+    """Renders [M, V, 3, SIZE, SIZE] and masks [V, 1, SIZE, SIZE] on the grid of views."""
+    azimuth = torch.arange(AZIMUTHS) * (360 / AZIMUTHS)
+    grid_a, grid_e = (g.flatten() for g in torch.meshgrid(azimuth, torch.tensor(ELEVATIONS), indexing="ij"))
+    return _render(shape, view_cameras(grid_a, grid_e))
 
 
-@lru_cache(maxsize=1)
-def _coarse() -> tuple[Tensor, Tensor, Tensor]:
-    """References [S, V, M, D] on the coarse grid of views, and the views' angles."""
-    azimuth = torch.arange(COARSE_AZIMUTHS) * (360 / COARSE_AZIMUTHS)
-    grid_a, grid_e = (g.flatten() for g in torch.meshgrid(azimuth, torch.tensor(COARSE_ELEVATIONS), indexing="ij"))
-    cameras = view_cameras(grid_a, grid_e)
-    images = [render_materials(s, list(MATERIALS), cameras, SIZE)[0].transpose(0, 1).flatten(2) for s in SHAPES]
-    return torch.stack(images), grid_a, grid_e
+def _patches(images: Tensor, mask: Tensor) -> Tensor:
+    """Patches [P, 3 PATCH^2] of images [V, 3, SIZE, SIZE] that lie on the object."""
+    inside = F.unfold((mask > 0.5).float(), PATCH, stride=STRIDE).mean(1) > 0.9  # [V, L]
+    return F.unfold(images, PATCH, stride=STRIDE).transpose(1, 2)[inside]
 
 
-def _refined(image: Tensor) -> Tensor:
-    """Log evidence [S, M] of one image [3, SIZE, SIZE] over unknown views."""
-    reference, azimuth, elevation = _coarse()
-    distance = ((reference - image.flatten()) ** 2).sum(-1)  # [S, V, M]
-    # the views that matter are those where the best material fits best
-    n_views = distance.shape[1]
-    best = distance.amin(-1).flatten().argsort()[:N_REFINED]
-    logits = torch.full((len(SHAPES), len(MATERIALS)), -torch.inf)
-    for s, name in enumerate(SHAPES):
-        cells = [int(i) % n_views for i in best if int(i) // n_views == s]
-        if not cells:
-            fit = -4 * distance[s] / (2 * SIGMA**2)
-            logits[s] = fit.logsumexp(0)
-            continue
-        da, de = torch.meshgrid(torch.tensor(FINE_STEPS), torch.tensor(FINE_ELEVATIONS), indexing="ij")
-        fine_a = torch.cat([azimuth[c] + da.flatten() for c in cells])
-        fine_e = torch.cat([elevation[c] + de.flatten() for c in cells]).clamp(-5, 89)
-        cameras = view_cameras(fine_a, fine_e)
-        logits[s] = _log_likelihood(image[None].expand(len(fine_a), -1, -1, -1), name, cameras).logsumexp(0)
-    return logits
+@lru_cache(maxsize=len(SHAPES))
+def _bank(shape: str) -> Tensor:
+    """Patches [M, P, D] of every second view of an object, with and without faults of colour."""
+    images, mask = _views(shape)
+    images, mask = images[:, ::2], mask[::2]
+    versions = [images, *(degrade(images.flatten(0, 1), (f,), 0.5, torch.Generator()).view_as(images) for f in FAULTS)]
+    return torch.stack([torch.cat([_patches(v[m], mask) for v in versions]) for m in range(len(MATERIALS))])
+
+
+def _material_posterior(image: Tensor, shape: str, mask: Tensor) -> Tensor:
+    """p(material | x, shape) [M] from the patches of one image [3, SIZE, SIZE] inside a mask."""
+    patches = _patches(image[None], mask[None])
+    if len(patches) == 0:
+        return torch.full((len(MATERIALS),), 1 / len(MATERIALS))
+    fit = torch.stack([-(torch.cdist(patches, b) ** 2) / (2 * SIGMA**2) for b in _bank(shape)])  # [M, P, J]
+    return torch.softmax((fit.logsumexp(-1)).sum(-1) / OVERLAP, 0)
