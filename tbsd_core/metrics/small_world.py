@@ -31,16 +31,18 @@ def evaluate_images(images: Tensor, shape: str, material: str, cameras: Cameras 
         truth_mask = truth.mask > 0.5
         silhouette = iou(outline, truth_mask)
         # where the object truly is, so that a wrong outline costs only the IoU
-        mask, compared = truth_mask, slice(None)
+        mask, compared, alike = truth_mask, slice(None), slice(None)
     else:
         azimuth = torch.arange(GRID_AZIMUTHS) * (360 / GRID_AZIMUTHS)
         grid = torch.meshgrid(azimuth, torch.tensor(GRID_ELEVATIONS), indexing="ij")
         truth = render_truth(shape, material, view_cameras(grid[0].flatten(), grid[1].flatten()), size)
         truth_mask = truth.mask > 0.5
-        silhouette = torch.stack([iou(m.expand_as(truth_mask), truth_mask).amax() for m in outline[:, None]])
+        overlap = torch.stack([iou(m.expand_as(truth_mask), truth_mask) for m in outline[:, None]])  # [B, V]
+        # how much texture shows depends on the view: the ratios are to the view with the same outline
+        silhouette, alike = overlap.max(1)
         mask, compared = outline, slice(None, None, 4)
     ratios = {
-        name: statistic(images, mask).mean() / statistic(truth.images, truth_mask).mean().clamp(min=1e-6)
+        name: statistic(images, mask).mean() / statistic(truth.images[alike], truth_mask[alike]).mean().clamp(min=1e-6)
         for name, statistic in (("saturation_ratio", saturation), ("high_frequency_ratio", high_frequency_energy))
     }
     p_shape, p_material = identify(images, cameras).of(shape, material)

@@ -35,7 +35,7 @@ def test_the_truth_without_cameras_is_nearly_ideal(truth):
     assert set(metrics) == NAMES
     assert metrics["identity_shape"] > 0.95 and metrics["identity_material"] > 0.95
     assert metrics["patch_distance"] < 0.12 and metrics["silhouette_iou"] > 0.85
-    assert abs(metrics["saturation_ratio"] - 1) < 0.15 and abs(metrics["high_frequency_ratio"] - 1) < 0.35
+    assert abs(metrics["saturation_ratio"] - 1) < 0.3 and abs(metrics["high_frequency_ratio"] - 1) < 0.35
 
 
 def test_faults_move_the_measure_that_they_concern(truth):
