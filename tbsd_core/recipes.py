@@ -17,7 +17,14 @@ OPTIM: dict[str, OptimConfig] = {
 }
 
 # guidance settings by (method, is it a 3D scene); fields not named keep the method's own default
-GUIDANCE: dict[tuple[str, bool], dict[str, Any]] = {}
+GUIDANCE: dict[tuple[str, bool], dict[str, Any]] = {
+    ("sds", True): {"guidance_scale": 7.5},
+    ("bridge", True): {"guidance_scale": 7.5, "anchor": 1.0},
+    ("tbsd", True): {"guidance_scale": 7.5},
+    ("sds", False): {"guidance_scale": 7.5},
+    ("bridge", False): {"guidance_scale": 7.5, "anchor": 1.0},
+    ("tbsd", False): {"guidance_scale": 7.5},
+}
 
 
 def recipe(method: str, scene: str, uses_cameras: bool) -> tuple[OptimConfig, dict[str, Any]]:

@@ -176,7 +176,7 @@ def _step(
         state.optimizer.step()
     state.step = step + 1
     done = time.perf_counter()
-    scalars = {"grad_rms": float(rms), "opacity": float(render.opacity.mean())}
+    scalars = {"grad_rms": float(rms.detach()), "opacity": float(render.opacity.detach().mean())}
     scalars |= {k: float(v.float().mean()) for k, v in out.scalars.items()}
     scalars |= {k: float(v.detach()) for k, v in losses.items()}
     seconds = {"render": rendered - start, "prior": guided - rendered, "backward": done - guided}

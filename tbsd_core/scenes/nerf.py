@@ -33,7 +33,7 @@ class NeRFConfig:
     bound: float = 1.0  # radius of the ball that holds the scene, world units
     density_scale: float = 10.0  # 1 / world unit; the largest density is about ten times this
     density_gain: float = 10.0  # step of the density logit per step of the encoding
-    color_gain: float = 4.0  # step of the colour logits per step of the encoding
+    color_gain: float = 1.0  # step of the colour logits per step of the encoding; more over-saturates early
     blob_strength: float = 8.0  # logit of the initial density at the centre; 0 starts without an object
     blob_radius: float = 0.6  # fraction of the bound at which the initial logit crosses 0
     empty_logit: float = -1.0  # added to the density logit everywhere
