@@ -41,7 +41,7 @@ class NeRFConfig:
     background: tuple[float, float, float] = BACKGROUND
     entropy_weight: float = 0.02  # opacity towards 0 or 1; ramps up over the first half
     opacity_weight: float = 0.01  # against fog
-    tv_weight: float = 0.02  # against noise on the finest grid
+    tv_weight: float = 0.1  # against noise on the finest grid
     seed: int = 0  # of the initial parameters
 
     def __post_init__(self) -> None:

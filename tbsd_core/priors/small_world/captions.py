@@ -174,7 +174,7 @@ def sample_caption(
         n = 1 + int(torch.randint(3, (), generator=generator))
         order = torch.randperm(len(QUALITY_WORDS), generator=generator).tolist()[:n]
         tail += [QUALITY_WORDS[i] for i in order]
-    if _chance(0.6, generator):
+    if _chance(0.85, generator):  # poses are the hardest to learn, and 3D depends on the words for them
         position = int(torch.randint(len(tail) + 1, (), generator=generator)) if _chance(0.5, generator) else 0
         tail.insert(position, f"{view} view")
     return ", ".join([head, *tail])

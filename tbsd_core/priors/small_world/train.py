@@ -141,8 +141,11 @@ def encode_all(vae, images: Tensor, device: str) -> Tensor:
     return torch.cat(chunks)
 
 
-def train_unet(data: Dataset, latents: Tensor, tokenizer, config: TrainConfig, save=None):
-    """Fit UNet and text encoder on scaled latents; returns their exponential moving averages."""
+def train_unet(data: Dataset, latents: Tensor, tokenizer, config: TrainConfig, save=None, start_from=None):
+    """Fit UNet and text encoder on scaled latents; returns their exponential moving averages.
+
+    `start_from` is a (UNet, text encoder) pair to go on from instead of a random start.
+    """
     from diffusers import UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -155,6 +158,9 @@ def train_unet(data: Dataset, latents: Tensor, tokenizer, config: TrainConfig, s
     # CLIP's own initialisation is made for large models and starts far too quiet here
     for embedding in (m for m in model["text"].modules() if isinstance(m, torch.nn.Embedding)):
         torch.nn.init.normal_(embedding.weight, std=0.3)
+    if start_from is not None:
+        for part, trained in zip(model.values(), start_from, strict=True):
+            part.load_state_dict(trained.float().state_dict())
     model.to(config.device)
     ema = {k: v.detach().clone() for k, v in model.state_dict().items()}
     optimizer = torch.optim.AdamW(model.parameters(), config.unet_lr, betas=(0.9, 0.99), weight_decay=1e-3)
@@ -234,8 +240,12 @@ def save_pipeline(out: Path, vae, unet, text) -> None:
     (out / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
-def train(out: Path, config: TrainConfig, vae_from: Path | None = None) -> None:
-    """Run all stages and write the pipeline to `out`; `vae_from` reuses a pipeline's autoencoder."""
+def train(out: Path, config: TrainConfig, vae_from: Path | None = None, continue_from: Path | None = None) -> None:
+    """Run all stages and write the pipeline to `out`.
+
+    `vae_from` reuses the autoencoder of a pipeline folder; `continue_from` that and its UNet and text encoder.
+    """
+    vae_from = vae_from or continue_from
     out.mkdir(parents=True, exist_ok=True)
     write_tokenizer(out / "tokenizer")
     tokenizer = load_tokenizer(out / "tokenizer")
@@ -257,7 +267,13 @@ def train(out: Path, config: TrainConfig, vae_from: Path | None = None) -> None:
 
         save_file({k: v.contiguous() for k, v in ema.items()}, str(out / "checkpoint.safetensors"))
 
-    unet, text = train_unet(data, latents, tokenizer, config, save)
+    start_from = None
+    if continue_from is not None:
+        from .learned import load_learned_prior
+
+        trained = load_learned_prior(continue_from)
+        start_from = (trained.unet, trained.text_encoder)
+    unet, text = train_unet(data, latents, tokenizer, config, save, start_from)
     save_pipeline(out, vae, unet, text)
     (out / "checkpoint.safetensors").unlink(missing_ok=True)
     logger.info("wrote %s", out)
@@ -268,13 +284,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the learned small-world prior.")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the pipeline to")
     parser.add_argument("--vae-from", type=Path, help="reuse the autoencoder of this pipeline folder")
+    parser.add_argument("--continue-from", type=Path, help="train the model in this pipeline folder further")
     for name, kind in TrainConfig.__annotations__.items():
         cast = {"int": int, "float": float, "str": str}[kind]
         parser.add_argument(f"--{name.replace('_', '-')}", type=cast, default=getattr(defaults, name))
     args = vars(parser.parse_args())
-    out, vae_from = args.pop("out"), args.pop("vae_from")
+    out, vae_from, continue_from = args.pop("out"), args.pop("vae_from"), args.pop("continue_from")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    train(out, TrainConfig(**args), vae_from)
+    train(out, TrainConfig(**args), vae_from, continue_from)
 
 
 if __name__ == "__main__":
