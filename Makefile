@@ -46,9 +46,10 @@ $(VENV)/bin/python:
 	  { echo "Python 3.10 to 3.13 is needed, $(PYTHON) is $$($(PYTHON) -V). Call make PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "Missing: the venv module of $(PYTHON) (Debian: apt-get install python3-venv)"; exit 1; }
 
+# The wheel from its index, then what it needs from the ordinary one.
 $(VENV)/.torch: | $(VENV)/bin/python
 	@$(PY) -c 'import torch' 2>/dev/null || \
-	  $(PIP) --retries 1 --timeout 20 --extra-index-url $(TORCH_INDEX) "$(TORCH)" || \
+	  { $(PIP) --no-deps --retries 1 --timeout 20 --extra-index-url $(TORCH_INDEX) "$(TORCH)" && $(PIP) "$(TORCH)"; } || \
 	  { echo "Missing: torch. $(TORCH) could not be installed; call make TORCH=torch for the default build"; exit 1; }
 	@touch $@
 
