@@ -127,7 +127,8 @@ def train_vae(data: Dataset, config: TrainConfig):
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
         if step % 100 == 0:
-            logger.info("vae %d/%d  L1 %.4f  %.0f s", step, config.vae_steps, float(loss_rec.detach()), time.monotonic() - start)
+            elapsed = time.monotonic() - start
+            logger.info("vae %d/%d  L1 %.4f  %.0f s", step, config.vae_steps, float(loss_rec.detach()), elapsed)
     vae.requires_grad_(False).eval()
     latents = encode_all(vae, data.images[:2048], config.device)
     vae.register_to_config(scaling_factor=float(1 / latents.std()))
