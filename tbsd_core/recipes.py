@@ -11,8 +11,8 @@ from typing import Any
 from .optim.config import OptimConfig
 
 OPTIM: dict[str, OptimConfig] = {
-    "image": OptimConfig(n_steps=250, views_per_step=1, lr=0.03),
-    "latent": OptimConfig(n_steps=250, views_per_step=1, lr=0.05),
+    "image": OptimConfig(n_steps=250, views_per_step=1, lr=0.01),
+    "latent": OptimConfig(n_steps=250, views_per_step=1, lr=0.03),
     "nerf": OptimConfig(n_steps=300, views_per_step=4, lr=0.02),
 }
 

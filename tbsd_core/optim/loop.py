@@ -178,7 +178,7 @@ def _step(
     done = time.perf_counter()
     scalars = {"grad_rms": float(rms.detach()), "opacity": float(render.opacity.detach().mean())}
     scalars |= {k: float(v.float().mean()) for k, v in out.scalars.items()}
-    scalars |= {k: float(v.detach()) for k, v in losses.items()}
+    scalars |= {f"loss_{k}": float(v.detach()) for k, v in losses.items()}
     seconds = {"render": rendered - start, "prior": guided - rendered, "backward": done - guided}
     return StepRecord(step, config.n_steps, progress, _detached(render), t, scalars, seconds, skipped)
 

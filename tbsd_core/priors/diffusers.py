@@ -91,7 +91,8 @@ def load_diffusers_prior(
     if missing:
         raise FileNotFoundError(f"{folder} is not a diffusers pipeline: it lacks {', '.join(missing)}/.")
     diffusers, transformers = require("diffusers"), require("transformers")
-    local = dict(local_files_only=True, torch_dtype=dtype)
+    # the low-memory path wants the accelerate package and prints an appeal to install it
+    local = dict(local_files_only=True, torch_dtype=dtype, low_cpu_mem_usage=False)
     unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet", **local).to(device)
     vae = diffusers.AutoencoderKL.from_pretrained(folder / "vae", **local).to(device)
     text_encoder = transformers.CLIPTextModel.from_pretrained(
