@@ -12,6 +12,7 @@ from typing import Any
 
 from .base import Guidance, GuidanceInputs, GuidanceOutput
 from .bridge import Bridge, BridgeConfig
+from .csd import CSD, CSDConfig
 from .sds import SDS, SDSConfig
 from .tbsd import TBSD, TBSDConfig
 from .timesteps import TimestepConfig, sample_timesteps
@@ -19,11 +20,13 @@ from .weighting import WEIGHTINGS
 
 METHODS: dict[str, type] = {
     "sds": SDS,
+    "csd": CSD,
     "bridge": Bridge,
     "tbsd": TBSD,
 }
 CONFIGS: dict[str, type] = {
     "sds": SDSConfig,
+    "csd": CSDConfig,
     "bridge": BridgeConfig,
     "tbsd": TBSDConfig,
 }
@@ -58,12 +61,14 @@ def _check_method(name: str) -> None:
 
 __all__ = [
     "CONFIGS",
+    "CSD",
     "METHODS",
     "SDS",
     "TBSD",
     "WEIGHTINGS",
     "Bridge",
     "BridgeConfig",
+    "CSDConfig",
     "Guidance",
     "GuidanceInputs",
     "GuidanceOutput",

@@ -12,6 +12,8 @@ class OptimConfig:
     n_steps: int = 300  # optimiser steps, >= 1
     views_per_step: int = 4  # camera views rendered per step (3D scenes), >= 1
     size: int = 64  # pixels of a rendered view; a multiple of the prior's spatial factor
+    # pixels to which views are enlarged before they are encoded (threestudio renders 64 and encodes 512); None = size
+    encode_size: int | None = None
     lr: float = 0.02  # base learning rate; scenes derive their groups' rates from it
     optimizer: str = "auto"  # a name in optim.loop.OPTIMIZERS, or auto: adam for fields, shared_adam for pictures
     beta1: float = 0.9
@@ -26,6 +28,8 @@ class OptimConfig:
         for name in ("n_steps", "views_per_step", "size", "max_bad_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.encode_size is not None and self.encode_size < 1:
+            raise ValueError(f"encode_size must be at least 1 or None, got {self.encode_size}.")
         if not self.lr > 0:
             raise ValueError(f"lr must be > 0, got {self.lr}.")
         for name in ("beta1", "beta2"):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..cameras.sampling import CameraConfig, sample_cameras, view_name
@@ -91,9 +92,10 @@ def optimize(
         ValueError: the image size does not fit the prior, or the prompts lack a needed condition.
         RuntimeError: `max_bad_steps` consecutive gradients were not finite.
     """
-    if config.size % prior.spatial_factor:
+    name, encoded = ("size", config.size) if config.encode_size is None else ("encode_size", config.encode_size)
+    if encoded % prior.spatial_factor:
         raise ValueError(
-            f"size must be a multiple of the prior's spatial factor {prior.spatial_factor}, got {config.size}."
+            f"{name} must be a multiple of the prior's spatial factor {prior.spatial_factor}, got {encoded}."
         )
     for step in range(state.step, config.n_steps):
         yield _step(prior, prompts, guidance, scene, cameras, config, state, step)
@@ -117,6 +119,13 @@ def predict_and_guide(
     return guidance(GuidanceInputs(dict(zip(names, eps, strict=True)), noise, a_bar, t, progress))
 
 
+def enlarged(images: Tensor, size: int | None) -> Tensor:
+    """Images [B, 3, H, W] resampled to `size` pixels along each side; as they are where it is None."""
+    if size is None or images.shape[-2:] == (size, size):
+        return images
+    return F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
+
+
 def _step(
     prior: Prior,
     prompts: PromptSet,
@@ -136,7 +145,7 @@ def _step(
         jitter = named_generator(config.seed, "jitter", step)
         render = scene.render(cameras.to(device), config.size, config.size, jitter)
         if render.latents is None:
-            latents = prior.encode(render.rgb)
+            latents = prior.encode(enlarged(render.rgb, config.encode_size))
         else:
             latents = render.latents
         rendered = time.perf_counter()

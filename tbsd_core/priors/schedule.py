@@ -45,6 +45,11 @@ class NoiseSchedule:
         alpha_t, sigma_t = self.alpha_sigma(t)
         return (x_t - sigma_t * eps) / alpha_t
 
+    def noise_of_velocity(self, x_t: Tensor, v: Tensor, t: Tensor) -> Tensor:
+        """The noise that a prediction of v = alpha_t noise - sigma_t x_0 stands for (arXiv:2202.00512)."""
+        alpha_t, sigma_t = self.alpha_sigma(t)
+        return alpha_t * v + sigma_t * x_t
+
 
 def scaled_linear(
     n_timesteps: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012
@@ -52,3 +57,13 @@ def scaled_linear(
     """Stable Diffusion's schedule: betas linear in their square roots."""
     betas = torch.linspace(beta_start**0.5, beta_end**0.5, n_timesteps, dtype=torch.float64) ** 2
     return NoiseSchedule(torch.cumprod(1 - betas, 0).float())
+
+
+def of_flow(sigmas: Tensor) -> NoiseSchedule:
+    """The schedule with the signal-to-noise ratios of a flow x = (1 - sigma) x_0 + sigma noise.
+
+    Args:
+        sigmas: [T], increasing, in (0, 1).
+    """
+    s = sigmas.double()
+    return NoiseSchedule(((1 - s) ** 2 / ((1 - s) ** 2 + s**2)).float())

@@ -9,6 +9,7 @@ from tbsd_pack.tbsd_core.guidance import (
     CONFIGS,
     METHODS,
     BridgeConfig,
+    CSDConfig,
     SDSConfig,
     TBSDConfig,
     build_guidance,
@@ -19,6 +20,8 @@ VARIANTS = [
     ("sds", SDSConfig()),
     ("sds", SDSConfig(guidance_scale=1.0)),
     ("sds", SDSConfig(guidance_scale=0.0, weighting="uniform")),
+    ("csd", CSDConfig()),
+    ("csd", CSDConfig(negative_start=1.5, negative_end=0.0, anneal_end=0.0, weighting="sigma2")),
     ("bridge", BridgeConfig()),
     ("bridge", BridgeConfig(negative="negative", anchor=0.5, weighting="sqrt_alpha")),
     *(("tbsd", TBSDConfig(balancer=name)) for name in BALANCERS),
@@ -40,7 +43,7 @@ def test_tables_agree():
 
 
 def test_wrong_names_and_configs_are_refused():
-    with pytest.raises(ValueError, match="known methods: sds, bridge, tbsd"):
+    with pytest.raises(ValueError, match="known methods: sds, csd, bridge, tbsd"):
         build_guidance("dreamfusion")
     with pytest.raises(ValueError, match="known methods"):
         default_config("dreamfusion")
@@ -54,6 +57,10 @@ def test_wrong_names_and_configs_are_refused():
         (SDSConfig(), "guidance_scale", -1.0, "guidance_scale must be >= 0, got -1"),
         (SDSConfig(), "guidance_scale", float("nan"), "guidance_scale"),
         (SDSConfig(), "weighting", "sigma", "weighting must be one of sigma2"),
+        (CSDConfig(), "negative_start", -0.5, "negative_start must be >= 0, got -0.5"),
+        (CSDConfig(), "negative_end", float("nan"), "negative_end must be >= 0"),
+        (CSDConfig(), "anneal_end", 1.5, "anneal_end must be in"),
+        (CSDConfig(), "weighting", "sigma", "weighting must be one of sigma2"),
         (BridgeConfig(), "switch", 1.5, "switch must be in"),
         (BridgeConfig(), "negative", "uncond", "target_negative, negative"),
         (BridgeConfig(), "guidance_scale", 0.0, "guidance_scale must be > 0"),

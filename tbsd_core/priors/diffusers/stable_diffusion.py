@@ -1,0 +1,118 @@
+"""Stable Diffusion 1 and 2, and what is shaped like them: a UNet, an autoencoder, one text encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..base import Condition
+from ..schedule import NoiseSchedule
+from . import autoencoder
+from .parts import token_ids
+
+PREDICTION_TYPES = ("epsilon", "v_prediction")
+
+PARTS = {
+    "unet": "UNet2DConditionModel",
+    "vae": "AutoencoderKL",
+    "text_encoder": "CLIPTextModel",
+    "scheduler": "DDIMScheduler",
+    "tokenizer": "CLIPTokenizer",
+}
+
+
+class DiffusersPrior:
+    """UNet, autoencoder and text encoder of one pipeline, all frozen.
+
+    Conditions are text embeddings [1, L, D]. The UNet runs in its own dtype; latents and gradients
+    stay float32.
+
+    Args:
+        tokenize: maps a prompt to token ids [1, L]; may raise ValueError on words it refuses.
+    """
+
+    def __init__(
+        self,
+        unet,
+        vae,
+        text_encoder,
+        tokenize: Callable[[str], Tensor],
+        schedule: NoiseSchedule,
+        prediction_type: str = "epsilon",
+    ) -> None:
+        check_network(unet, vae, prediction_type)
+        self.unet, self.vae, self.text_encoder = unet, vae, text_encoder
+        for part in (unet, vae, text_encoder):
+            part.requires_grad_(False).eval()
+        self.schedule = schedule
+        self.latent_channels: int = unet.config.in_channels
+        self.spatial_factor = autoencoder.spatial_factor(vae)
+        self._tokenize = tokenize
+        self._prediction_type = prediction_type
+        self._device = next(unet.parameters()).device
+
+    @torch.no_grad()
+    def encode_prompt(self, text: str) -> Condition:
+        """Text embedding [1, L, D]; raises ValueError on words that the tokenizer refuses."""
+        return self.text_encoder(self._tokenize(text).to(self._device)).last_hidden_state
+
+    @torch.no_grad()
+    def predict_noise(self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[Condition]]) -> list[Tensor]:
+        k = len(conditions)
+        context = torch.cat([c for condition in conditions for c in condition])
+        dtype = next(self.unet.parameters()).dtype
+        x, steps = x_t.detach().repeat(k, 1, 1, 1), t.repeat(k)
+        prediction = self.unet(x.to(dtype), steps, context.to(dtype)).sample.float()
+        return list(as_noise(prediction, x, steps, self.schedule, self._prediction_type).chunk(k))
+
+    def encode(self, images: Tensor) -> Tensor:
+        return autoencoder.encode_images(self.vae, images)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return autoencoder.decode_latents(self.vae, latents)
+
+
+def as_noise(prediction: Tensor, x_t: Tensor, t: Tensor, schedule: NoiseSchedule, prediction_type: str) -> Tensor:
+    """The noise [B, C, h, w] that a network's output stands for."""
+    return prediction if prediction_type == "epsilon" else schedule.noise_of_velocity(x_t, prediction, t)
+
+
+def check_network(unet, vae, prediction_type: str) -> None:
+    """Raise ValueError for networks that predict or take something else than noised latents."""
+    if prediction_type not in PREDICTION_TYPES:
+        raise ValueError(f"prediction_type must be one of {PREDICTION_TYPES}, got {prediction_type!r}.")
+    if unet.config.in_channels != vae.config.latent_channels:
+        raise ValueError(
+            f"The UNet takes {unet.config.in_channels} channels and the autoencoder makes "
+            f"{vae.config.latent_channels}: this is an inpainting or editing model. Use a text-to-image model."
+        )
+
+
+def noise_schedule(scheduler) -> NoiseSchedule:
+    """The schedule of a diffusers scheduler's betas, without a last level that has no signal left."""
+    a_bar = scheduler.alphas_cumprod.float()
+    return NoiseSchedule(a_bar[a_bar > 0])
+
+
+def build(
+    parts: Mapping[str, Any],  # loaded, by the names of PARTS; the tokenizer only where `tokenize` is None
+    index: Mapping[str, Any],  # model_index.json
+    device: torch.device,
+    tokenize: Callable[[str], Tensor] | None = None,
+) -> DiffusersPrior:
+    """The prior of loaded parts."""
+    unet, vae, text_encoder = (parts[name].to(device) for name in ("unet", "vae", "text_encoder"))
+    vae = autoencoder.to_safe_dtype(vae, unet.dtype)
+    if tokenize is None:
+        tokenizer, length = parts["tokenizer"], text_encoder.config.max_position_embeddings
+
+        def tokenize(text: str) -> Tensor:
+            return token_ids(tokenizer, text, length)
+
+    scheduler = parts["scheduler"]
+    return DiffusersPrior(
+        unet, vae, text_encoder, tokenize, noise_schedule(scheduler), scheduler.config.prediction_type
+    )
