@@ -7,8 +7,9 @@ from comfy_api.latest import ComfyExtension, io
 from .cameras import CamerasNode
 from .demo import DemoModels
 from .export import ExtractMesh, LoadScene, SaveMesh, SaveScene
-from .guidance import BridgeGuidance, SDSGuidance, TBSDGuidance
+from .guidance import BridgeGuidance, CSDGuidance, SDSGuidance, TBSDGuidance
 from .optimize import OptimizeImage, Optimizer3D
+from .presets import RecommendedSettings
 from .prompts import PromptEncode, PromptsFromConditioning, TargetNegativePrompt
 from .render import RenderViews
 from .scene import ImageSceneNode, NeRFSceneNode
@@ -20,10 +21,12 @@ NODES: list[type[io.ComfyNode]] = [
     PromptsFromConditioning,
     TBSDGuidance,
     SDSGuidance,
+    CSDGuidance,
     BridgeGuidance,
     ImageSceneNode,
     NeRFSceneNode,
     CamerasNode,
+    RecommendedSettings,
     Optimizer3D,
     OptimizeImage,
     RenderViews,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..tbsd_core.cameras.sampling import CameraConfig
+from ..tbsd_core.guidance import TimestepConfig
 from ..tbsd_core.optim import OptimConfig
 from . import sockets
 from .bridge.preview import check_packages, run_ui
@@ -32,6 +33,23 @@ def lr_input() -> io.Float.Input:
         round=False,
         tooltip="Learning rate: how far each step goes. Halve it if the result flickers or burns out.",
     )
+
+
+def timestep_inputs() -> list[io.Input]:
+    """Sockets without widgets: connect Recommended Settings, or a number."""
+
+    def part(name: str, tooltip: str) -> io.Float.Input:
+        return io.Float.Input(name, optional=True, min=0.0, max=1.0, step=0.01, force_input=True, tooltip=tooltip)
+
+    return [
+        part("t_min", "Least noise on the pictures, as a part of the model's range. 0.02 if nothing is connected."),
+        part("t_max", "Most noise at the start. 0.98 if nothing is connected."),
+        part("t_max_end", "Most noise at the end: late steps refine. 0.5 if nothing is connected."),
+    ]
+
+
+def timesteps(**values: float | None) -> TimestepConfig:
+    return TimestepConfig(**{name: value for name, value in values.items() if value is not None})
 
 
 class Optimizer3D(io.ComfyNode):
@@ -68,6 +86,17 @@ class Optimizer3D(io.ComfyNode):
                 sockets.CamerasSocket.Input(
                     "cameras", optional=True, tooltip="Where the cameras stand; all around if nothing is connected."
                 ),
+                *timestep_inputs(),
+                io.Int.Input(
+                    "encode_size",
+                    optional=True,
+                    min=0,
+                    max=2048,
+                    step=8,
+                    force_input=True,
+                    tooltip="Pixels to which the views are enlarged for the model: 512 for Stable Diffusion 1.5. Views "
+                    "stay as they are if nothing or 0 is connected.",
+                ),
             ],
             outputs=[
                 sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised object."),
@@ -78,12 +107,32 @@ class Optimizer3D(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, guidance: GuidedModel, scene, steps, views_per_step, size, lr, seed, cameras=None
+        cls,
+        guidance: GuidedModel,
+        scene,
+        steps,
+        views_per_step,
+        size,
+        lr,
+        seed,
+        cameras=None,
+        t_min=None,
+        t_max=None,
+        t_max_end=None,
+        encode_size=None,
     ) -> io.NodeOutput:
         if not scene.uses_cameras:
             raise ValueError("Optimize 3D needs a 3D scene such as NeRF Scene. Use Optimize Image for a picture.")
         check_packages()
-        config = OptimConfig(n_steps=steps, views_per_step=views_per_step, size=size, lr=lr, seed=seed)
+        config = OptimConfig(
+            n_steps=steps,
+            views_per_step=views_per_step,
+            size=size,
+            encode_size=encode_size or None,
+            lr=lr,
+            seed=seed,
+            timesteps=timesteps(t_min=t_min, t_max=t_max, t_max_end=t_max_end),
+        )
         result = run(guidance, scene, cameras or CameraConfig(), config, cls.hidden.unique_id)
         return io.NodeOutput(result.scene, result.images, ui=run_ui(result, cls))
 
@@ -103,6 +152,7 @@ class OptimizeImage(io.ComfyNode):
                 steps_input(),
                 lr_input(),
                 sockets.seed_input("Decides noise and timesteps. The same seed gives the same picture."),
+                *timestep_inputs(),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The optimised pictures."),
@@ -112,13 +162,22 @@ class OptimizeImage(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, guidance: GuidedModel, scene, steps, lr, seed) -> io.NodeOutput:
+    def execute(
+        cls, guidance: GuidedModel, scene, steps, lr, seed, t_min=None, t_max=None, t_max_end=None
+    ) -> io.NodeOutput:
         if scene.uses_cameras:
             raise ValueError("Optimize Image needs an Image Scene. Use Optimize 3D for an object.")
         size = scene.config.size
         if hasattr(scene.config, "channels"):  # a latent scene counts in latent cells
             size *= guidance.vae.spacial_compression_encode()
         check_packages()
-        config = OptimConfig(n_steps=steps, views_per_step=scene.n_images, size=size, lr=lr, seed=seed)
+        config = OptimConfig(
+            n_steps=steps,
+            views_per_step=scene.n_images,
+            size=size,
+            lr=lr,
+            seed=seed,
+            timesteps=timesteps(t_min=t_min, t_max=t_max, t_max_end=t_max_end),
+        )
         result = run(guidance, scene, CameraConfig(), config, cls.hidden.unique_id)
         return io.NodeOutput(result.images, result.scene, ui=run_ui(result, cls))

@@ -1,4 +1,4 @@
-"""The command line: demo, run, methods, vocabulary."""
+"""The command line: demo, run, presets, methods, vocabulary."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog="tbsd_core", description="Score distillation on embedded priors.")
+    parser = _Parser(prog="tbsd_core", description="Score distillation without ComfyUI.")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
 
     demo = commands.add_parser("demo", help="text to 3D with the defaults: see what this does")
@@ -43,13 +43,21 @@ def _parser() -> _Parser:
     demo.set_defaults(action=_demo)
 
     run = commands.add_parser("run", help="one run; see `methods` and `vocabulary`")
-    run.add_argument("--prompt", help="what to make, in words of the vocabulary")
+    run.add_argument("--prompt", help="what to make; the embedded priors know the words of the vocabulary")
     run.add_argument("--scene", default="nerf", help="image, latent or nerf (default %(default)s)")
     run.add_argument("--method", default="tbsd", help="guidance method (default %(default)s)")
-    run.add_argument("--prior", default="learned", help="learned or exact (default %(default)s)")
-    run.add_argument("--steps", type=int, help="optimiser steps (default: the scene's)")
+    run.add_argument(
+        "--prior",
+        default="learned",
+        help="learned, exact, or diffusers:PATH with a pipeline folder or a .safetensors checkpoint "
+        "(default %(default)s)",
+    )
+    run.add_argument("--device", help="for diffusers: cuda, cpu ... (default: cuda where there is one)")
+    run.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
+    run.add_argument("--allow-download", action="store_true", help="let diffusers:OWNER/NAME be fetched from the hub")
+    run.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
     run.add_argument("--seed", type=int, default=0)
-    run.add_argument("--size", type=int, default=64, help="pixels of a view (default %(default)s)")
+    run.add_argument("--size", type=int, help="pixels of a view (default: the preset's)")
     run.add_argument("--out", type=Path, required=True, help="folder for the results")
     run.add_argument("--resume", type=Path, help="continue the run in this folder with its stored settings")
     run.add_argument(
@@ -60,6 +68,12 @@ def _parser() -> _Parser:
         help="any setting by its dotted name, e.g. guidance.guidance_scale=25; --set help lists all",
     )
     run.set_defaults(action=_run)
+
+    presets = commands.add_parser("presets", help="what a run begins with, and where each value comes from")
+    presets.add_argument("--family", default="sd15", help="sd15, sd21_base, sd21_v, sdxl, sd3, flux or embedded")
+    presets.add_argument("--scene", default="nerf", help="image, latent or nerf (default %(default)s)")
+    presets.add_argument("--method", default="tbsd", help="guidance method (default %(default)s)")
+    presets.set_defaults(action=_presets)
 
     commands.add_parser("methods", help="list the guidance methods").set_defaults(action=_methods)
     commands.add_parser("vocabulary", help="list the words of the embedded world").set_defaults(action=_vocabulary)
@@ -72,6 +86,15 @@ def _methods(arguments: argparse.Namespace) -> int:
     for name, method in METHODS.items():
         print(f"{name}\n  {method.summary}\n  {method.equation}\n  {method.paper}")
         print(f"  noise predictions per view and step: {method.evaluations}")
+    return 0
+
+
+def _presets(arguments: argparse.Namespace) -> int:
+    from .guidance import default_config
+    from .presets import describe
+
+    default_config(arguments.method)  # refuses an unknown one
+    print(describe(arguments.family, arguments.scene, arguments.method))
     return 0
 
 
@@ -109,7 +132,14 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.steps,
             arguments.seed,
             arguments.size,
+            arguments.device,
+            arguments.dtype,
+            arguments.allow_download,
         )
+    if arguments.resume is not None:  # the machine may be another one
+        for name in ("device", "dtype"):
+            if getattr(arguments, name) is not None:
+                config = with_setting(config, name, getattr(arguments, name))
     for assignment in arguments.set:
         if assignment == "help":
             for name, value in all_settings(config).items():
@@ -123,7 +153,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _execute(config: Any, out: Path, resume: Path | None) -> int:
-    from .run import check_config, run
+    from .run import check_config, is_embedded, run
 
     check_config(config)
     tqdm = require("tqdm").tqdm
@@ -151,7 +181,8 @@ def _execute(config: Any, out: Path, resume: Path | None) -> int:
     for name, value in report["metrics"].items():
         print(f"  {name:22s} {value:.3f}  {MEANING[name]}")
     if not report["metrics"]:
-        print("  no ground truth: the prompt does not name one object and one material")
+        why = "the prompt does not name one object and one material" if is_embedded(config) else "a pipeline has none"
+        print(f"  no ground truth: {why}")
     return 0
 
 

@@ -51,6 +51,12 @@ def with_setting(config: T, dotted: str, text: str) -> T:
     return replace(config, **{name: _convert(hint, _read(hint, text), name)})  # type: ignore[type-var]
 
 
+def replaced(config: T, dotted: str, value: Any) -> T:
+    """`config` with the field of a dotted name replaced by a value of its type."""
+    name, _, rest = dotted.partition(".")
+    return replace(config, **{name: replaced(getattr(config, name), rest, value) if rest else value})  # type: ignore
+
+
 def all_settings(config: Any, prefix: str = "") -> dict[str, Any]:
     """Every setting by its dotted name."""
     out: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""One whole run without ComfyUI: from a prompt to files, on an embedded prior."""
+"""One whole run without ComfyUI: from a prompt to files, on an embedded prior or a diffusers pipeline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .atomic import atomic_path
 from .cameras.sampling import CameraConfig, orbit
-from .configuration import from_plain, to_plain
+from .configuration import from_plain, replaced, to_plain
 from .guidance import CONFIGS, METHODS, build_guidance
 from .media import write_mp4, write_png, write_strip
 from .mesh import extract_mesh, write_mesh
@@ -24,17 +24,21 @@ from .mesh.isosurface import auto_threshold
 from .metrics import evaluate_images, occupancy_iou
 from .optim import Curves, OptimConfig, OptimState, StepRecord, load_checkpoint, optimize, save_checkpoint
 from .plots import plot_curves
+from .presets import preset
 from .priors.base import TextPrior
+from .priors.diffusers import check_pipeline, load_diffusers_prior
+from .priors.diffusers.source import find
 from .priors.small_world import PRIORS, load_prior
 from .priors.small_world.captions import check_words, parse_object
 from .priors.small_world.world import occupancy
 from .prompts import PromptConfig, build_texts, encode_texts
-from .recipes import recipe
 from .scenes import SCENES, RenderOutput, Scene
 
 EVALUATION_VIEWS, EVALUATION_ELEVATION = 12, 20.0
 TURNTABLE_FRAMES, TURNTABLE_SIZE, TURNTABLE_FPS = 48, 192, 16
 CHECKPOINT_EVERY = 100
+DIFFUSERS = "diffusers:"  # a prior that begins so names a pipeline
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 FINAL_FILES = ("run.json", "curves.png", "mesh.glb", "turntable.mp4", "turntable.png", "image.png")
 
 
@@ -49,7 +53,9 @@ class RunConfig:
     scene: Any
     cameras: CameraConfig
     optim: OptimConfig
-    prior: str = "learned"
+    prior: str = "learned"  # learned, exact, or diffusers: and the path of a pipeline
+    device: str = "cpu"  # of the networks and the scene; the embedded priors run on the CPU
+    dtype: str = "float32"  # of the networks of a pipeline, a name in DTYPES
 
 
 def default_config(
@@ -59,35 +65,65 @@ def default_config(
     prior: str = "learned",
     n_steps: int | None = None,
     seed: int = 0,
-    size: int = 64,
+    size: int | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    allow_download: bool = False,
 ) -> RunConfig:
-    """The recipe of a method on a scene, for the embedded priors.
+    """The preset of a method on a scene, for the family of the prior's model; None takes what the preset says.
+
+    Args:
+        prior: learned, exact, or "diffusers:" and a pipeline folder, .safetensors checkpoint or hub id.
+        device, dtype: None for a GPU in float16 where there is one (pipelines), else the CPU in float32.
 
     Raises:
         ValueError: an unknown scene, method or prior, or a number out of range.
+        FileNotFoundError: there is no such pipeline.
     """
-    for kind, name, table in (("scene", scene, SCENES), ("method", method, METHODS), ("prior", prior, PRIORS)):
+    for kind, name, table in (("scene", scene, SCENES), ("method", method, METHODS)):
         if name not in table:
             raise ValueError(f"Unknown {kind} {name!r}; choose one of {', '.join(table)}.")
+    if prior.startswith(DIFFUSERS):
+        path = find(prior.removeprefix(DIFFUSERS), allow_download)
+        pipeline = check_pipeline(path)
+        family, channels, factor = pipeline.family, pipeline.latent_channels, pipeline.spatial_factor
+        prior = DIFFUSERS + str(path.resolve())
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = dtype or ("float16" if device.startswith("cuda") else "float32")
+    elif prior in PRIORS:
+        family, (channels, factor) = "embedded", {"learned": (4, 4), "exact": (3, 1)}[prior]
+    else:
+        raise ValueError(f"Unknown prior {prior!r}; choose one of {', '.join(PRIORS)} or {DIFFUSERS}PATH.")
     scene_class, scene_config = SCENES[scene]
-    optim, guidance_settings = recipe(method, scene, scene_class.uses_cameras)
-    optim = replace(optim, seed=seed, size=size, n_steps=optim.n_steps if n_steps is None else n_steps)
-    settings: dict[str, Any] = {"seed": seed}
-    if scene == "image":
-        settings["size"] = size
-    if scene == "latent":
-        channels, factor = {"learned": (4, 4), "exact": (3, 1)}[prior]
-        settings |= {"channels": channels, "size": (size if prior == "learned" else 32) // factor}
-    return RunConfig(
+    config = RunConfig(
         prompt=PromptConfig(prompt=prompt),
         guidance_name=method,
-        guidance=CONFIGS[method](**guidance_settings),
+        guidance=CONFIGS[method](),
         scene_name=scene,
-        scene=scene_config(**settings),
+        scene=scene_config(seed=seed),
         cameras=CameraConfig(),
-        optim=optim,
+        optim=OptimConfig(seed=seed),
         prior=prior,
+        device=device or "cpu",
+        dtype=dtype or "float32",
     )
+    config = with_preset(config, family)
+    optim = config.optim
+    optim = replace(optim, size=optim.size if size is None else size)
+    optim = replace(optim, n_steps=optim.n_steps if n_steps is None else n_steps)
+    settings: dict[str, Any] = {}
+    if scene == "image":
+        settings["size"] = optim.size
+    if scene == "latent":
+        settings |= {"channels": channels, "size": (32 if prior == "exact" else optim.size) // factor}
+    return replace(config, optim=optim, scene=replace(config.scene, **settings))
+
+
+def with_preset(config: RunConfig, family: str) -> RunConfig:
+    """`config` with the values of a model family's preset for its scene and method."""
+    for name, setting in preset(family, config.scene_name, config.guidance_name).items():
+        config = replaced(config, name, setting.value)
+    return config
 
 
 def config_from_plain(stored: dict[str, Any]) -> RunConfig:
@@ -102,18 +138,49 @@ def config_from_plain(stored: dict[str, Any]) -> RunConfig:
             cameras=from_plain(CameraConfig, stored["cameras"]),
             optim=from_plain(OptimConfig, stored["optim"]),
             prior=stored["prior"],
+            device=stored.get("device", "cpu"),
+            dtype=stored.get("dtype", "float32"),
         )
     except KeyError as error:
         raise ValueError(f"The stored configuration lacks or does not know {error}.") from error
 
 
+def is_embedded(config: RunConfig) -> bool:
+    """Whether the prior is one over the small world, with a vocabulary and ground truth."""
+    return not config.prior.startswith(DIFFUSERS)
+
+
 def check_config(config: RunConfig) -> None:
-    """Raise ValueError for what would only fail later: unknown words, sizes that do not fit the prior."""
-    for views in build_texts(config.prompt).values():
-        for text in views.values():
-            check_words(text)
-    if config.optim.size % 4:
-        raise ValueError(f"size must be a multiple of 4, got {config.optim.size}.")
+    """Raise ValueError for what would only fail later: unknown words, sizes that do not fit, no such device."""
+    if config.dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {config.dtype!r}.")
+    if is_embedded(config):
+        for views in build_texts(config.prompt).values():
+            for text in views.values():
+                check_words(text)
+        if config.optim.size % 4:
+            raise ValueError(f"size must be a multiple of 4, got {config.optim.size}.")
+        if (config.device, config.dtype) != ("cpu", "float32"):
+            raise ValueError(
+                f"The embedded priors run on the cpu in float32, got {config.device} in {config.dtype}. "
+                "Leave out --device and --dtype."
+            )
+        return
+    try:
+        torch.zeros(1, device=config.device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"The device {config.device!r} cannot be used: {str(error).splitlines()[0]}") from error
+    factor = check_pipeline(find(config.prior.removeprefix(DIFFUSERS))).spatial_factor
+    encoded = config.optim.encode_size or config.optim.size
+    if encoded % factor:
+        raise ValueError(f"size (or encode_size) must be a multiple of {factor} for this pipeline, got {encoded}.")
+
+
+def read_prior(config: RunConfig) -> TextPrior:
+    """The prior of a run. Nothing is downloaded here: `default_config` has already found the pipeline."""
+    if is_embedded(config):
+        return load_prior(config.prior)
+    return load_diffusers_prior(config.prior.removeprefix(DIFFUSERS), config.device, DTYPES[config.dtype])
 
 
 def run(
@@ -129,10 +196,10 @@ def run(
     """
     check_config(config)
     total = time.perf_counter()
-    prior = load_prior(config.prior)
+    prior = read_prior(config)
     prompts = encode_texts(build_texts(config.prompt), prior.encode_prompt)
     guidance = build_guidance(config.guidance_name, config.guidance)
-    scene = SCENES[config.scene_name][0](config.scene)
+    scene = SCENES[config.scene_name][0](config.scene).to(config.device)
     state = OptimState.create(scene, config.optim)
     curves = Curves()
     if resume is not None:
@@ -160,7 +227,9 @@ def run(
         raise
     optimize_seconds = time.perf_counter() - start
     checkpoint()
-    on_phase("measuring against ground truth")
+    scene.cpu()  # what follows is drawn there
+    if is_embedded(config):
+        on_phase("measuring against ground truth")
     metrics, images = evaluate(config, scene, prior)
     on_phase("writing files")
     files = _write_results(config, scene, prior, images, curves, out)
@@ -184,7 +253,10 @@ def run(
 
 @torch.no_grad()
 def evaluate(config: RunConfig, scene: Scene, prior: TextPrior) -> tuple[dict[str, float], Tensor]:
-    """Metrics against ground truth (empty if the prompt names no single object), and the images they are of."""
+    """Metrics against ground truth, and the images they are of.
+
+    There are none for a pipeline, whose pictures have no truth, and for a prompt that names no single object.
+    """
     size = config.optim.size
     if scene.uses_cameras:
         cameras = orbit(EVALUATION_VIEWS, EVALUATION_ELEVATION, config.cameras.distance, config.cameras.fov_y)
@@ -192,7 +264,7 @@ def evaluate(config: RunConfig, scene: Scene, prior: TextPrior) -> tuple[dict[st
     else:
         cameras = None
         images = pictures(scene.render(orbit(scene.n_images), size, size), prior)
-    known = parse_object(config.prompt.prompt)
+    known = parse_object(config.prompt.prompt) if is_embedded(config) else None
     if known is None:
         return {}, images
     shape, material = known
@@ -204,7 +276,7 @@ def evaluate(config: RunConfig, scene: Scene, prior: TextPrior) -> tuple[dict[st
 
 def pictures(render: RenderOutput, prior: TextPrior) -> Tensor:
     """The pictures [B, 3, H, W] of a render; latents are decoded."""
-    return render.rgb if render.latents is None else prior.decode(render.latents)
+    return render.rgb if render.latents is None else prior.decode(render.latents).cpu()
 
 
 @torch.no_grad()

@@ -44,7 +44,8 @@ def run(
             progress(record.step + 1, record.scalars, pictures_of(record.render, prior))
         return RunResult(trained.cpu(), to_image(final_pictures(trained, prior, cameras, config)), curves)
 
-    shape = (config.views_per_step, config.size, config.size)
+    encoded = config.encode_size or config.size
+    shape = (config.views_per_step, encoded, encoded)
     return with_prior(guided.model, guided.vae, guided.prompts.conditions(), shape, body)
 
 

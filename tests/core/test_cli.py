@@ -12,6 +12,7 @@ from tbsd_pack.tbsd_core.cli import main
 from tbsd_pack.tbsd_core.guidance import METHODS
 from tbsd_pack.tbsd_core.priors.small_world.captions import describe_vocabulary
 from tbsd_pack.tbsd_core.run import config_from_plain, default_config, run
+from tiny_pipelines import save_pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 METRICS_2D = {
@@ -54,6 +55,8 @@ BAD_ARGUMENTS = {
     "steps not a number": (["--prompt", "a cube", "--steps", "many"], "--steps"),
     "no prompt": ([], "--prompt is missing"),
     "size that does not fit": (["--prompt", "a cube", "--size", "30"], "size must be a multiple of 4, got 30"),
+    "embedded prior on a GPU": (["--prompt", "a cube", "--device", "cuda"], "embedded priors run on the cpu"),
+    "unknown dtype": (["--prompt", "a cube", "--dtype", "float8"], "dtype must be one of float32, float16, bfloat16"),
     "set without a value": (["--prompt", "a cube", "--set", "optim.lr"], "--set needs KEY=VALUE, got 'optim.lr'"),
     "set of no setting": (["--prompt", "a cube", "--set", "optim.speed=1"], "no setting 'speed'"),
     "set out of range": (["--prompt", "a cube", "--set", "optim.lr=-1"], "lr must be > 0"),
@@ -174,3 +177,82 @@ def test_the_config_in_run_json_is_the_whole_configuration(finished):
     config = config_from_plain(json.loads((finished / "run.json").read_text())["config"])
     expected = default_config("a brick house", scene="image", n_steps=4, seed=5, size=32)
     assert dataclasses.asdict(config) == dataclasses.asdict(expected)
+
+
+@pytest.fixture(scope="module")
+def pipelines(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pipelines")
+    for family in ("sd", "sdxl"):
+        save_pipeline(folder / family, family)
+    return folder
+
+
+def pipeline_run(folder: Path, out: Path, *more: object) -> list[object]:
+    prior = ["--prior", f"diffusers:{folder}", "--device", "cpu"]
+    return ["run", *prior, "--prompt", "a glass dragon", "--out", out, *more]
+
+
+def test_a_run_on_a_pipeline_needs_no_vocabulary_and_has_no_truth(pipelines, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(pipelines)
+    assert call(*pipeline_run(Path("sd"), tmp_path, "--scene", "image", "--size", 16, "--steps", 2)) == 0
+    assert "no ground truth: a pipeline has none" in capsys.readouterr().out
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert report["metrics"] == {} and "image.png" in report["files"]
+    assert report["config"]["prior"] == f"diffusers:{pipelines / 'sd'}"
+    assert report["config"]["guidance"]["guidance_scale"] == 40.0, "the preset of a real checkpoint"
+
+
+def test_a_brick_house_of_a_pipeline_is_not_measured_either(pipelines, tmp_path):
+    arguments = ["run", "--prior", f"diffusers:{pipelines / 'sd'}", "--prompt", "a brick house", "--scene", "image"]
+    assert call(*arguments, "--size", 16, "--steps", 1, "--out", tmp_path) == 0
+    assert json.loads((tmp_path / "run.json").read_text())["metrics"] == {}
+
+
+def test_a_run_on_a_pipeline_resumes_bit_equal_from_another_folder(pipelines, tmp_path, monkeypatch):
+    monkeypatch.chdir(pipelines)
+    settings = dict(scene="latent", method="csd", n_steps=4, size=16, device="cpu")
+    config = default_config("a glass dragon", prior="diffusers:sdxl", **settings)
+    assert (config.scene.channels, config.scene.size) == (4, 8)
+    run(config, tmp_path / "whole")
+
+    def stop(record) -> None:
+        if record.step == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "part", on_step=stop)
+    monkeypatch.chdir(tmp_path)
+    assert call("run", "--resume", tmp_path / "part", "--out", tmp_path / "part") == 0
+    for name in ("checkpoint.safetensors", "image.png"):
+        assert (tmp_path / "part" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_views_of_a_nerf_are_enlarged_to_the_size_of_the_preset(pipelines, tmp_path):
+    config = default_config("a glass dragon", prior=f"diffusers:{pipelines / 'sd'}", device="cpu")
+    assert (config.optim.size, config.optim.encode_size) == (64, 512)
+
+
+@pytest.mark.parametrize(
+    "prior, message",
+    [
+        ("diffusers:/no/such/folder", "There is no file or folder '/no/such/folder'"),
+        ("diffusers:nobody/no-such-pipeline", "--allow-download fetches it"),
+    ],
+)
+def test_a_pipeline_that_is_not_there_is_one_sentence(prior, message, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert call("run", "--prior", prior, "--prompt", "a cube", "--out", out) == 1
+    error = capsys.readouterr().err
+    assert message in error and len(error.strip().splitlines()) == 1 and not out.exists()
+
+
+def test_a_size_that_does_not_fit_a_pipeline_is_refused(pipelines, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert call(*pipeline_run(pipelines / "sd", out, "--scene", "image", "--size", 15)) == 2
+    assert "multiple of 2" in capsys.readouterr().err and not out.exists()
+
+
+def test_presets_are_listed_with_their_sources(capsys):
+    assert call("presets", "--family", "sd15", "--scene", "nerf", "--method", "sds") == 0
+    assert "guidance.guidance_scale = 100.0  (DreamFusion, arXiv:2209.14988" in capsys.readouterr().out
+    assert call("presets", "--family", "sd9") == 2

@@ -76,7 +76,7 @@ def check_pipeline(path: Path) -> Pipeline:
         )
     scheduler = pipeline.scheduler.get("_class_name", "")
     if scheduler.startswith("EDM"):
-        raise ValueError(f"{path} has the scheduler {scheduler}, whose networks are scaled in a way not supported here.")
+        raise ValueError(f"{path} has the scheduler {scheduler}: networks that are scaled that way are not supported.")
     return pipeline
 
 
@@ -101,4 +101,12 @@ def load_parts(
     return loaded
 
 
-__all__ = ["FAMILIES", "DiffusersPrior", "Family", "check_pipeline", "load_diffusers_prior", "load_parts", "sample_ddim"]
+__all__ = [
+    "FAMILIES",
+    "DiffusersPrior",
+    "Family",
+    "check_pipeline",
+    "load_diffusers_prior",
+    "load_parts",
+    "sample_ddim",
+]

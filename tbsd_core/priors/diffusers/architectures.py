@@ -30,12 +30,13 @@ def pipeline(kind: str, unet: dict[str, Any], vae_scale: float, size: int, *text
         "steps_offset": 1,
     }
     names = ["text_encoder", "text_encoder_2"][: len(texts)]
+    encoders = {n: {"vocab_size": 49408, "max_position_embeddings": 77, **t} for n, t in zip(names, texts, strict=True)}
     return {
         "model_index": {"_class_name": kind},
         "unet": {"in_channels": 4, "out_channels": 4, "sample_size": size // 8, **unet},
         "vae": vae,
         "scheduler": scheduler,
-        **{name: {"vocab_size": 49408, "max_position_embeddings": 77, **text} for name, text in zip(names, texts)},
+        **encoders,
     }
 
 

@@ -94,6 +94,10 @@ def load_single_file(path: Path, configs: Configs, dtype: torch.dtype) -> dict[s
     diffusers = require("diffusers")
     require("accelerate")  # without it diffusers leaves weights that the file lacks at random values, silently
     kind = configs["model_index"]["_class_name"]
+    lacking = ValueError(
+        f"{path} lacks weights of its network, autoencoder or text encoder: it may be pruned, or of a variant that is "
+        f"not known here. {FIX}"
+    )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_configs(folder, configs)
@@ -106,18 +110,21 @@ def load_single_file(path: Path, configs: Configs, dtype: torch.dtype) -> dict[s
             pipe = getattr(diffusers, kind).from_single_file(
                 str(path), vae=vae, torch_dtype=dtype, **local, **tokenizers
             )
-        except NotImplementedError as error:  # of casting a weight that was never filled
-            raise ValueError(
-                f"{path} lacks weights of its network, autoencoder or text encoder: it may be pruned, or of a variant "
-                f"that is not known here. {FIX}"
-            ) from error
-    return {name: pipe.components[name] for name in PARTS[kind]}
+        except NotImplementedError as error:  # of moving a weight that was never filled
+            raise lacking from error
+    parts = {name: pipe.components[name] for name in PARTS[kind]}
+    models = [part for part in parts.values() if isinstance(part, torch.nn.Module)]
+    if any(weight.is_meta for model in models for weight in model.parameters()):
+        raise lacking
+    return parts
 
 
 def write_configs(folder: Path, configs: Configs) -> None:
     """A pipeline folder without weights."""
     kind = configs["model_index"]["_class_name"]
     index: dict[str, Any] = {"_class_name": kind}
+    if kind == "StableDiffusionPipeline":
+        index["requires_safety_checker"] = False  # there is none to warn of
     for name, class_name in PARTS[kind].items():
         library = "transformers" if name.startswith(("text_encoder", "tokenizer")) else "diffusers"
         index[name] = [library, class_name]

@@ -92,6 +92,42 @@ def _any_view():
     return orbit(1), SIZE, SIZE
 
 
+class _Watching(GaussianPrior):
+    """The real prior, noting the pictures that it is given to encode."""
+
+    def encode(self, images):
+        self.seen = images
+        return super().encode(images)
+
+
+@pytest.mark.parametrize("encode_size, given", [(None, SIZE), (SIZE, SIZE), (3 * SIZE, 3 * SIZE)])
+def test_views_are_enlarged_before_they_are_encoded(encode_size, given):
+    scene = ImageScene(ImageConfig(n_images=2, size=SIZE))
+    config = OptimConfig(n_steps=1, size=SIZE, encode_size=encode_size)
+    state, prior = OptimState.create(scene, config), _Watching({})
+    before = scene.render(*_two_views()).rgb.detach()
+    (record,) = optimize(prior, gaussian_prompts(), TBSD(), scene, CameraConfig(), config, state)
+    expected = torch.nn.functional.interpolate(before, size=(given, given), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(prior.seen.detach(), expected)
+    assert record.render.rgb.shape[-1] == SIZE and not record.skipped
+    assert not torch.equal(scene.render(*_two_views()).rgb, before), "the gradient reaches the scene"
+
+
+def test_an_encode_size_that_does_not_fit_the_prior_is_refused():
+    scene, prior = ImageScene(ImageConfig(size=SIZE)), GaussianPrior({})
+    prior.spatial_factor = 3
+    config = OptimConfig(n_steps=1, size=SIZE, encode_size=SIZE)
+    loop = optimize(prior, gaussian_prompts(), TBSD(), scene, CameraConfig(), config, OptimState.create(scene, config))
+    with pytest.raises(ValueError, match="encode_size must be a multiple of the prior's spatial factor 3, got 8"):
+        next(loop)
+
+
+def _two_views():
+    from tbsd_pack.tbsd_core.cameras.sampling import orbit
+
+    return orbit(2), SIZE, SIZE
+
+
 class _Poisoned(GaussianPrior):
     """The real prior with a NaN in its answer: what a VAE in fp16 does."""
 
@@ -111,7 +147,9 @@ def test_bad_gradients_are_skipped_then_reported():
         next(loop)
 
 
-@pytest.mark.parametrize("field, value", [("n_steps", 0), ("lr", 0.0), ("views_per_step", 0), ("beta1", 1.0)])
+@pytest.mark.parametrize(
+    "field, value", [("n_steps", 0), ("encode_size", 0), ("lr", 0.0), ("views_per_step", 0), ("beta1", 1.0)]
+)
 def test_settings_out_of_range_are_refused(field, value):
     with pytest.raises(ValueError, match=field):
         OptimConfig(**{field: value})

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import socket
 
+import diffusers
 import pytest
 import torch
 from tbsd_pack.tbsd_core.priors.diffusers import check_pipeline, load_diffusers_prior
 from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS
-from tiny_pipelines import save_pipeline
+from tiny_pipelines import save_pipeline, vae_config
 
 
 @pytest.fixture
@@ -86,12 +87,7 @@ def test_missing_parts_are_named(tmp_path):
 
 def test_an_inpainting_network_is_refused(tmp_path):
     folder = save_pipeline(tmp_path, "sd")
-    config = json.loads((folder / "vae" / "config.json").read_text())
-    import diffusers
-
-    diffusers.AutoencoderKL(**{k: v for k, v in config.items() if k[0] != "_"} | {"latent_channels": 2}).save_pretrained(
-        folder / "vae"
-    )
+    diffusers.AutoencoderKL(**vae_config("sd") | {"latent_channels": 2}).save_pretrained(folder / "vae")
     with pytest.raises(ValueError, match="inpainting or editing model"):
         load_diffusers_prior(folder)
 

@@ -1,0 +1,33 @@
+"""Which family of models a MODEL belongs to: told by what it is made of, not by its file name."""
+
+from __future__ import annotations
+
+import comfy.model_base
+import comfy.model_sampling
+
+CLASSES = (("SDXL", "sdxl"), ("SD3", "sd3"), ("Flux", "flux"))  # comfy's model classes, feature-detected
+CONTEXTS = {768: "sd15", 1024: "sd21_base"}  # width of the text embedding where there is no class of its own
+
+
+def model_family(model) -> tuple[str, str]:
+    """The family's name in tbsd_core.presets, and a sentence that says so if it is only the nearest one."""
+    inner = model.model
+    config = inner.model_config.unet_config
+    for class_name, family in CLASSES:
+        kind = getattr(comfy.model_base, class_name, None)
+        if kind is not None and type(inner) is kind:
+            return family, ""
+    if type(inner.latent_format).__name__ == "SmallWorldLatent":
+        return "embedded", ""
+    is_flow = isinstance(inner.model_sampling, comfy.model_sampling.CONST)
+    predicts_v = isinstance(inner.model_sampling, comfy.model_sampling.V_PREDICTION)
+    has_pixels_of_sd = type(inner.latent_format).__name__ == "SD15" and not inner.adm_channels
+    family = CONTEXTS.get(config.get("context_dim")) if has_pixels_of_sd and not is_flow else None
+    if family is not None:
+        return ("sd21_v" if family == "sd21_base" and predicts_v else family), ""
+    if is_flow:
+        nearest = "flux" if config.get("guidance_embed") else "sd3"
+    else:
+        nearest = "sdxl" if inner.adm_channels else ("sd21_v" if predicts_v else "sd15")
+    name = type(inner.model_config).__name__
+    return nearest, f"{name} is not a family with settings of its own; these are those of the nearest one."

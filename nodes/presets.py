@@ -1,0 +1,68 @@
+"""Where to begin with a model: settings that were published or measured, each with its source."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..tbsd_core.guidance import METHODS, default_config
+from ..tbsd_core.optim import OptimConfig
+from ..tbsd_core.presets import SCENES, describe, preset
+from . import sockets
+from .bridge.family import model_family
+
+
+class RecommendedSettings(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_RecommendedSettings",
+            display_name="Recommended Settings",
+            category=sockets.OPTIMIZE,
+            description="Looks at the model and gives the settings to begin with, and where each of them comes from.",
+            inputs=[
+                io.Model.Input("model", tooltip="The model that guides: its family decides sizes and scales."),
+                io.Combo.Input(
+                    "method", options=list(METHODS), default="tbsd", tooltip="The method of the guidance node."
+                ),
+                io.Combo.Input(
+                    "scene",
+                    options=list(SCENES),
+                    default="image",
+                    tooltip="image: pixels; latent: an Image Scene with a VAE; nerf: a NeRF Scene.",
+                ),
+            ],
+            outputs=[
+                io.Float.Output(
+                    display_name="guidance_scale", tooltip="For the guidance node; 1 for a method that has none."
+                ),
+                io.Float.Output(display_name="lr", tooltip="For Optimize Image and Optimize 3D."),
+                io.Int.Output(display_name="steps", tooltip="For Optimize Image and Optimize 3D."),
+                io.Int.Output(display_name="size", tooltip="For Image Scene and Optimize 3D: pixels of a picture."),
+                io.Int.Output(
+                    display_name="encode_size",
+                    tooltip="For Optimize 3D: pixels to which the views are enlarged for the model; 0 leaves them.",
+                ),
+                io.Float.Output(display_name="t_min", tooltip="For the optimizers: least noise, 0 to 1."),
+                io.Float.Output(display_name="t_max", tooltip="For the optimizers: most noise at the start."),
+                io.Float.Output(display_name="t_max_end", tooltip="For the optimizers: most noise at the end."),
+                io.String.Output(display_name="text", tooltip="Every value with its source."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model, method: str, scene: str) -> io.NodeOutput:
+        family, note = model_family(model)
+        values = {name: setting.value for name, setting in preset(family, scene, method).items()}
+        config, times = OptimConfig(), OptimConfig().timesteps
+        scale = getattr(default_config(method), "guidance_scale", 1.0)
+        return io.NodeOutput(
+            values.get("guidance.guidance_scale", scale),
+            values.get("optim.lr", config.lr),
+            values.get("optim.n_steps", config.n_steps),
+            values.get("optim.size", config.size),
+            values.get("optim.encode_size") or 0,
+            values.get("optim.timesteps.t_min", times.t_min),
+            values.get("optim.timesteps.t_max", times.t_max),
+            values.get("optim.timesteps.t_max_end", times.t_max_end),
+            "\n".join(filter(None, (note, describe(family, scene, method)))),
+        )

@@ -1,0 +1,172 @@
+"""Where a run starts before the user changes anything: settings by model family, scene and method.
+
+Every value carries its source. "measured" means: on the small world, see benchmarks/. Values for real
+checkpoints are published ones where there are any; "ours" marks a choice that rests on nothing but reason.
+Later tables win: FAMILIES, SCENES, METHODS, METHOD_SCENES; the embedded priors have tables of their
+own. Names are those of run.RunConfig (`--set`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Setting:
+    value: float | int | str | None
+    source: str
+
+
+Settings = Mapping[str, Setting]
+
+FAMILY_NAMES: dict[str, str] = {
+    "sd15": "Stable Diffusion 1.x",
+    "sd21_base": "Stable Diffusion 2.x base (noise prediction, 512 pixels)",
+    "sd21_v": "Stable Diffusion 2.x (v prediction, 768 pixels)",
+    "sdxl": "Stable Diffusion XL",
+    "sd3": "Stable Diffusion 3 (flow)",
+    "flux": "Flux (flow)",
+    "embedded": "the demo model of this pack",
+}
+
+DREAMFUSION = "DreamFusion, arXiv:2209.14988"
+THREESTUDIO = "threestudio, dreamfusion-sd.yaml"
+BRIDGE_2D = "SDS-Bridge, arXiv:2406.09417, its generate.py"
+BRIDGE_3D = "SDS-Bridge, arXiv:2406.09417, its sds-bridge.yaml"
+CSD_3D = "CSD, arXiv:2310.19415, its csd-if.yaml"
+MEASURED = "measured on the small world"
+CONSTANT_RANGE = "no annealing in the published 2D runs (SDS-Bridge, arXiv:2406.09417)"
+
+SCENES: dict[str, Settings] = {
+    "image": {
+        "optim.n_steps": Setting(1000, BRIDGE_2D),
+        "optim.views_per_step": Setting(1, BRIDGE_2D),
+        "optim.lr": Setting(0.01, "measured on the small world; published 2D runs optimise latents"),
+        "optim.timesteps.t_min": Setting(0.02, BRIDGE_2D),
+        "optim.timesteps.t_max": Setting(0.98, BRIDGE_2D),
+        "optim.timesteps.t_max_end": Setting(0.98, CONSTANT_RANGE),
+    },
+    "latent": {
+        "optim.n_steps": Setting(1000, BRIDGE_2D),
+        "optim.views_per_step": Setting(1, BRIDGE_2D),
+        "optim.lr": Setting(0.01, BRIDGE_2D),
+        "optim.timesteps.t_min": Setting(0.02, BRIDGE_2D),
+        "optim.timesteps.t_max": Setting(0.98, BRIDGE_2D),
+        "optim.timesteps.t_max_end": Setting(0.98, CONSTANT_RANGE),
+    },
+    "nerf": {
+        "optim.n_steps": Setting(10_000, THREESTUDIO),
+        "optim.views_per_step": Setting(4, "ours: calmer than the one view of dreamfusion-sd.yaml"),
+        "optim.lr": Setting(0.02, "measured on the small world, for the dense grid; threestudio: 0.01 for hash grids"),
+        "optim.size": Setting(64, THREESTUDIO),
+        "optim.timesteps.t_min": Setting(0.02, THREESTUDIO),
+        "optim.timesteps.t_max": Setting(0.98, THREESTUDIO),
+        "optim.timesteps.t_max_end": Setting(0.5, "ProlificDreamer, arXiv:2305.16213: t_max falls to 0.5"),
+        "optim.timesteps.anneal_end": Setting(0.5, "at step 5000 of 10 000, as " + CSD_3D),
+    },
+}
+
+METHODS: dict[str, Settings] = {
+    "sds": {
+        "guidance.guidance_scale": Setting(100.0, f"{DREAMFUSION}; {THREESTUDIO}"),
+        "guidance.weighting": Setting("sigma2", f"{DREAMFUSION}; {THREESTUDIO}"),
+    },
+    "csd": {
+        "guidance.negative_start": Setting(0.0, CSD_3D),
+        "guidance.negative_end": Setting(1.0, CSD_3D),
+        "guidance.anneal_end": Setting(0.5, f"{CSD_3D}: over 5000 of 10 000 steps"),
+        "guidance.weighting": Setting("uniform", CSD_3D),
+    },
+    "bridge": {
+        "guidance.guidance_scale": Setting(40.0, BRIDGE_2D),
+        "guidance.switch": Setting(0.5, BRIDGE_2D),
+        "guidance.weighting": Setting("sigma2", BRIDGE_2D),
+    },
+    "tbsd": {
+        "guidance.guidance_scale": Setting(40.0, f"that of Bridge ({BRIDGE_2D}); no value of TBSD's is known to us"),
+        "guidance.weighting": Setting("sigma2", f"that of Bridge ({BRIDGE_2D}); no value of TBSD's is known to us"),
+    },
+}
+
+METHOD_SCENES: dict[tuple[str, str], Settings] = {
+    ("bridge", "nerf"): {
+        "optim.n_steps": Setting(25_000, BRIDGE_3D),
+        "optim.timesteps.anneal_end": Setting(0.2, f"{BRIDGE_3D}: at step 5000 of 25 000"),
+        "guidance.guidance_scale": Setting(100.0, f"{BRIDGE_3D}, first stage"),
+        "guidance.switch": Setting(0.8, f"{BRIDGE_3D}: at step 20 000 of 25 000"),
+    },
+}
+
+FAMILIES: dict[str, Settings] = {
+    "sd15": {"optim.size": Setting(512, "the size it was trained at (model card)")},
+    "sd21_base": {"optim.size": Setting(512, "the size it was trained at (model card)")},
+    "sd21_v": {"optim.size": Setting(768, "the size it was trained at (model card)")},
+    "sdxl": {"optim.size": Setting(1024, "the size it was trained at, arXiv:2307.01952")},
+    "sd3": {"optim.size": Setting(1024, "the size it was trained at, arXiv:2403.03206")},
+    "flux": {"optim.size": Setting(1024, "ours: the size of its makers' examples")},
+    "embedded": {"optim.size": Setting(64, "the size it was trained at")},
+}
+
+ENLARGED = "threestudio enlarges the views to the size the model was trained at"
+FLOW_SCALE = "{}; no value for flow models is known to us"
+
+EMBEDDED_OPTIM: dict[str, Settings] = {
+    "image": {
+        "optim.n_steps": Setting(250, MEASURED),
+        "optim.views_per_step": Setting(1, MEASURED),
+        "optim.lr": Setting(0.01, MEASURED),
+    },
+    "latent": {
+        "optim.n_steps": Setting(250, MEASURED),
+        "optim.views_per_step": Setting(1, MEASURED),
+        "optim.lr": Setting(0.03, MEASURED),
+    },
+    "nerf": {
+        "optim.n_steps": Setting(300, MEASURED),
+        "optim.views_per_step": Setting(4, MEASURED),
+        "optim.lr": Setting(0.02, MEASURED),
+    },
+}
+
+# fields that are not named keep the method's own default
+EMBEDDED_GUIDANCE: dict[str, Settings] = {
+    "sds": {"guidance.guidance_scale": Setting(7.5, MEASURED)},
+    "bridge": {"guidance.guidance_scale": Setting(7.5, MEASURED), "guidance.anchor": Setting(1.0, MEASURED)},
+    "tbsd": {"guidance.guidance_scale": Setting(7.5, MEASURED)},
+}
+
+
+def preset(
+    family: str,  # a name in FAMILY_NAMES
+    scene: str,  # a name in SCENES
+    method: str,  # a method; one that METHODS lacks keeps its own defaults
+) -> dict[str, Setting]:
+    """Settings by dotted name.
+
+    Raises:
+        ValueError: unknown family or scene; lists the names.
+    """
+    for kind, name, table in (("model family", family, FAMILY_NAMES), ("scene", scene, SCENES)):
+        if name not in table:
+            raise ValueError(f"Unknown {kind} {name!r}; choose one of {', '.join(table)}.")
+    size = FAMILIES[family]["optim.size"]
+    if family == "embedded":
+        return {"optim.size": size, **EMBEDDED_OPTIM[scene], **EMBEDDED_GUIDANCE.get(method, {})}
+    found = {"optim.size": size, **SCENES[scene], **METHODS.get(method, {}), **METHOD_SCENES.get((method, scene), {})}
+    if scene == "nerf":
+        found["optim.encode_size"] = Setting(size.value, f"{ENLARGED}: {size.source}")
+    if family in ("sd3", "flux") and "guidance.guidance_scale" in found:
+        scale = found["guidance.guidance_scale"]
+        found["guidance.guidance_scale"] = Setting(scale.value, FLOW_SCALE.format(scale.source))
+    return found
+
+
+def describe(family: str, scene: str, method: str) -> str:
+    """The preset as lines of text: each value with its source."""
+    lines = [f"{method} on {FAMILY_NAMES[family]}, {scene} scene"]
+    found = preset(family, scene, method)
+    lines += [f"{name} = {setting.value}  ({setting.source})" for name, setting in sorted(found.items())]
+    if not any(name.startswith("guidance.") for name in found):
+        lines.append("guidance: the method's own defaults; no preset is known")
+    return "\n".join(lines)

@@ -1,0 +1,38 @@
+"""The family of a MODEL, which decides its recommended settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+INSIDE = Path(__file__).parent / "inside"
+WEIGHTS = Path(__file__).resolve().parents[2] / "tbsd_core" / "priors" / "small_world" / "weights"
+
+KNOWN = {
+    "SD15": "sd15",
+    "SD20 eps": "sd21_base",
+    "SD20 v": "sd21_v",
+    "SDXL": "sdxl",
+    "SD3": "sd3",
+    "Flux": "flux",
+    "FluxSchnell": "flux",
+    "demo": "embedded",
+}
+NEAREST = {"SDXLRefiner": "sdxl", "AuraFlow": "sd3", "PixArtSigma": "sd15"}
+
+
+@pytest.fixture(scope="module")
+def report(comfyui) -> dict:
+    return comfyui.run_script(INSIDE / "family.py", WEIGHTS)
+
+
+@pytest.mark.parametrize("model, family", KNOWN.items())
+def test_known_families_are_told(report, model, family):
+    assert report[model] == [family, ""]
+
+
+@pytest.mark.parametrize("model, family", NEAREST.items())
+def test_other_families_get_the_nearest_one_and_say_so(report, model, family):
+    assert report[model][0] == family
+    assert report[model][1].startswith(f"{model} is not a family") and "nearest" in report[model][1]

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from tbsd_pack.tbsd_core.configuration import all_settings
+from tbsd_pack.tbsd_core.guidance import METHODS
+from tbsd_pack.tbsd_core.presets import FAMILIES, FAMILY_NAMES, SCENES, describe, preset
+from tbsd_pack.tbsd_core.run import default_config, with_preset
+from tbsd_pack.tbsd_core.scenes import SCENES as SCENE_CLASSES
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_every_preset_names_real_settings_and_a_source_for_each(family, scene, method):
+    found = preset(family, scene, method)
+    base = default_config("a cube", scene=scene, method=method)
+    settings = all_settings(with_preset(base, family))
+    assert all(settings[name] == setting.value for name, setting in found.items())
+    assert all(len(setting.source) > 8 for setting in found.values())
+    text = describe(family, scene, method)
+    assert all(f"{name} = {s.value}  ({s.source})" in text for name, s in found.items())
+
+
+def test_tables_agree():
+    assert list(SCENES) == list(SCENE_CLASSES)
+    assert list(FAMILIES) == list(FAMILY_NAMES)
+
+
+@pytest.mark.parametrize(
+    "family, scene, method, expected",
+    [
+        ("sd15", "image", "sds", {"guidance.guidance_scale": 100.0, "optim.size": 512, "optim.n_steps": 1000}),
+        ("sd21_v", "latent", "bridge", {"guidance.guidance_scale": 40.0, "guidance.switch": 0.5, "optim.size": 768}),
+        ("sdxl", "nerf", "tbsd", {"optim.size": 64, "optim.encode_size": 1024, "optim.n_steps": 10_000}),
+        ("sd15", "nerf", "bridge", {"guidance.switch": 0.8, "optim.n_steps": 25_000, "optim.encode_size": 512}),
+        ("embedded", "nerf", "tbsd", {"guidance.guidance_scale": 7.5, "optim.size": 64, "optim.n_steps": 300}),
+    ],
+)
+def test_pinned_values(family, scene, method, expected):
+    found = preset(family, scene, method)
+    assert {name: found[name].value for name in expected} == expected
+
+
+def test_views_are_enlarged_only_where_the_model_needs_it():
+    assert "optim.encode_size" not in preset("embedded", "nerf", "tbsd")
+    assert "optim.encode_size" not in preset("sd15", "image", "tbsd")
+
+
+def test_flow_models_say_that_nothing_is_published():
+    assert "no value for flow models" in preset("sd3", "image", "sds")["guidance.guidance_scale"].source
+    assert "no value for flow models" not in preset("sdxl", "image", "sds")["guidance.guidance_scale"].source
+
+
+def test_a_method_without_a_preset_keeps_its_defaults_and_says_so():
+    assert not any(name.startswith("guidance.") for name in preset("sd15", "image", "new method"))
+    assert "the method's own defaults" in describe("sd15", "image", "new method")
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="Unknown model family 'sd9'; choose one of sd15"):
+        preset("sd9", "image", "sds")
+    with pytest.raises(ValueError, match="Unknown scene 'mesh'; choose one of image"):
+        preset("sd15", "mesh", "sds")
