@@ -164,8 +164,8 @@ def preset(
 
 def describe(family: str, scene: str, method: str) -> str:
     """The preset as lines of text: each value with its source."""
-    lines = [f"{method} on {FAMILY_NAMES[family]}, {scene} scene"]
     found = preset(family, scene, method)
+    lines = [f"{method} on {FAMILY_NAMES[family]}, {scene} scene"]
     lines += [f"{name} = {setting.value}  ({setting.source})" for name, setting in sorted(found.items())]
     if not any(name.startswith("guidance.") for name in found):
         lines.append("guidance: the method's own defaults; no preset is known")

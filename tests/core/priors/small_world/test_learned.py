@@ -77,8 +77,6 @@ def test_unknown_words_and_priors_are_refused(prior):
 
 
 def test_a_folder_without_the_parts_is_refused(tmp_path):
-    from tbsd_pack.tbsd_core.priors.diffusers import load_diffusers_prior
-
     (tmp_path / "unet").mkdir()
     with pytest.raises(FileNotFoundError, match="it lacks vae, text_encoder, scheduler/"):
-        load_diffusers_prior(tmp_path)
+        load_learned_prior(tmp_path)
