@@ -33,7 +33,7 @@ def pipeline(kind: str, unet: dict[str, Any], vae_scale: float, size: int, *text
     encoders = {n: {"vocab_size": 49408, "max_position_embeddings": 77, **t} for n, t in zip(names, texts, strict=True)}
     return {
         "model_index": {"_class_name": kind},
-        "unet": {"in_channels": 4, "out_channels": 4, "sample_size": size // 8, **unet},
+        "unet": {"in_channels": 4, "out_channels": 4, "layers_per_block": 2, "sample_size": size // 8, **unet},
         "vae": vae,
         "scheduler": scheduler,
         **encoders,
