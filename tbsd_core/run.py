@@ -22,7 +22,16 @@ from .media import write_mp4, write_png, write_strip
 from .mesh import extract_mesh, write_mesh
 from .mesh.isosurface import auto_threshold
 from .metrics import evaluate_images, occupancy_iou
-from .optim import Curves, OptimConfig, OptimState, StepRecord, load_checkpoint, optimize, save_checkpoint
+from .optim import (
+    Curves,
+    OptimConfig,
+    OptimState,
+    StepRecord,
+    create_adapter,
+    load_checkpoint,
+    optimize,
+    save_checkpoint,
+)
 from .plots import plot_curves
 from .presets import preset
 from .priors.base import TextPrior
@@ -200,7 +209,7 @@ def run(
     prompts = encode_texts(build_texts(config.prompt), prior.encode_prompt)
     guidance = build_guidance(config.guidance_name, config.guidance)
     scene = SCENES[config.scene_name][0](config.scene).to(config.device)
-    state = OptimState.create(scene, config.optim)
+    state = OptimState.create(scene, config.optim, create_adapter(prior, guidance, config.optim.seed))
     curves = Curves()
     if resume is not None:
         load_checkpoint(resume, scene, state)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .base import Guidance, GuidanceInputs, GuidanceOutput
+from .base import Guidance, GuidanceInputs, GuidanceOutput, TrainingGuidance
 from .bridge import Bridge, BridgeConfig
 from .csd import CSD, CSDConfig
+from .esd import ESD, ESDConfig
 from .sds import SDS, SDSConfig
 from .tbsd import TBSD, TBSDConfig
 from .timesteps import TimestepConfig, sample_timesteps
+from .vsd import VSD, VSDConfig
 from .weighting import WEIGHTINGS
 
 METHODS: dict[str, type] = {
@@ -23,12 +25,16 @@ METHODS: dict[str, type] = {
     "csd": CSD,
     "bridge": Bridge,
     "tbsd": TBSD,
+    "vsd": VSD,
+    "esd": ESD,
 }
 CONFIGS: dict[str, type] = {
     "sds": SDSConfig,
     "csd": CSDConfig,
     "bridge": BridgeConfig,
     "tbsd": TBSDConfig,
+    "vsd": VSDConfig,
+    "esd": ESDConfig,
 }
 
 
@@ -61,20 +67,25 @@ def _check_method(name: str) -> None:
 
 __all__ = [
     "CONFIGS",
+    "ESD",
     "CSD",
     "METHODS",
     "SDS",
     "TBSD",
+    "VSD",
     "WEIGHTINGS",
     "Bridge",
     "BridgeConfig",
     "CSDConfig",
+    "ESDConfig",
     "Guidance",
     "GuidanceInputs",
     "GuidanceOutput",
     "SDSConfig",
     "TBSDConfig",
     "TimestepConfig",
+    "TrainingGuidance",
+    "VSDConfig",
     "build_guidance",
     "default_config",
     "sample_timesteps",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
+
+from ..priors.lora import LoRAConfig
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class GuidanceInputs:
 
     Args:
         eps: noise predictions [B, C, h, w] by condition name ("target", "uncond", "negative",
-            "target_negative"); holds at least the names that `required` asked for.
+            "target_negative", "lora", "lora_no_camera"); holds at least the names that `required` asked for.
         noise: [B, C, h, w], the noise that was drawn.
         alphas_cumprod: [B], alpha_t^2 of each sample's timestep.
         t: [B] long, timestep indices.
@@ -52,3 +54,14 @@ class Guidance(Protocol):
         ...
 
     def __call__(self, inputs: GuidanceInputs) -> GuidanceOutput: ...
+
+
+@runtime_checkable
+class TrainingGuidance(Protocol):
+    """A method that also needs the score of the present renders.
+
+    It asks for "lora" (that score, told the target and the camera) or "lora_no_camera"; the loop trains it.
+    """
+
+    @property
+    def lora(self) -> LoRAConfig: ...

@@ -25,10 +25,10 @@ def save_checkpoint(folder: Path, scene: Scene, state: OptimState, config: dict[
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"scene.{k}": v.detach().cpu().contiguous() for k, v in scene.state_dict().items()}
-    for index, moments in state.optimizer.state_dict()["state"].items():
-        for key, value in moments.items():
-            tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
+    tensors = _prefixed("scene", scene.state_dict()) | _moments("optimizer", state.optimizer)
+    if state.adapter is not None:
+        tensors |= _prefixed("lora", state.adapter.adapter.state_dict())
+        tensors |= _moments("lora_optimizer", state.adapter.optimizer)
     meta = {"format": FORMAT, "step": state.step, "bad_steps": state.bad_steps, "config": config}
     partial = folder / (TENSORS + ".partial")
     save_file(tensors, str(partial), metadata={"step": str(state.step)})
@@ -64,24 +64,51 @@ def load_checkpoint(folder: Path, scene: Scene, state: OptimState) -> None:
             f"The checkpoint in {folder} is incomplete: its tensors are of step {step}, "
             f"its JSON of step {meta['step']}. Start the run anew."
         )
-    scene_state = {k.removeprefix("scene."): v for k, v in tensors.items() if k.startswith("scene.")}
-    expected = {k: tuple(v.shape) for k, v in scene.state_dict().items()}
-    got = {k: tuple(v.shape) for k, v in scene_state.items()}
+    adapter = state.adapter
+    if (adapter is not None) != any(k.startswith("lora.") for k in tensors):
+        what = "no LoRA, and this method trains one" if adapter else "a LoRA, and this method trains none"
+        raise ValueError(f"The checkpoint in {folder} is of another method: it holds {what}.")
+    _load_module(scene, "scene", tensors, folder)
+    _load_moments(state.optimizer, "optimizer", tensors)
+    if adapter is not None:
+        _load_module(adapter.adapter, "lora", tensors, folder)
+        _load_moments(adapter.optimizer, "lora_optimizer", tensors)
+    state.step, state.bad_steps = meta["step"], meta["bad_steps"]
+
+
+def _prefixed(prefix: str, tensors: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return {f"{prefix}.{k}": torch.as_tensor(v).detach().cpu().contiguous() for k, v in tensors.items()}
+
+
+def _without(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
+
+
+def _moments(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    found = optimizer.state_dict()["state"].items()
+    return {k: v for index, moments in found for k, v in _prefixed(f"{prefix}.{index}", moments).items()}
+
+
+def _load_moments(optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, torch.Tensor]) -> None:
+    stored = optimizer.state_dict()
+    stored["state"] = {}
+    for key, value in _without(prefix, tensors).items():
+        index, name = key.split(".", 1)
+        stored["state"].setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict(stored)
+
+
+def _load_module(module: Any, prefix: str, tensors: dict[str, torch.Tensor], folder: Path) -> None:
+    found = _without(prefix, tensors)
+    expected = {k: tuple(v.shape) for k, v in module.state_dict().items()}
+    got = {k: tuple(v.shape) for k, v in found.items()}
     if expected != got:
         different = sorted(k for k in expected.keys() | got.keys() if expected.get(k) != got.get(k))
         raise ValueError(
-            f"The checkpoint in {folder} is of another scene: {different[0]} is {got.get(different[0])}, "
+            f"The checkpoint in {folder} is of another {prefix}: {different[0]} is {got.get(different[0])}, "
             f"expected {expected.get(different[0])}."
         )
-    scene.load_state_dict(scene_state)
-    optimizer_state = state.optimizer.state_dict()
-    optimizer_state["state"] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, index, name = key.split(".", 2)
-            optimizer_state["state"].setdefault(int(index), {})[name] = value
-    state.optimizer.load_state_dict(optimizer_state)
-    state.step, state.bad_steps = meta["step"], meta["bad_steps"]
+    module.load_state_dict(found)
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:

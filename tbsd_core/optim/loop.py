@@ -16,12 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..cameras.sampling import CameraConfig, sample_cameras, view_name
-from ..guidance.base import Guidance, GuidanceInputs, GuidanceOutput
+from ..guidance.base import Guidance, GuidanceInputs, GuidanceOutput, TrainingGuidance
 from ..guidance.timesteps import sample_timesteps
 from ..priors.base import Prior
 from ..prompts.sets import PromptSet
 from ..rng import named_generator
 from ..scenes.base import RenderOutput, Scene
+from .adapter import ADAPTER_NAMES, AdapterState, camera_poses
 from .config import OptimConfig
 from .shared_adam import SharedAdam
 
@@ -33,22 +34,28 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 
 @dataclass
 class OptimState:
-    """What a checkpoint must hold besides the scene: the next step and the optimiser's moments."""
+    """What a checkpoint must hold besides the scene: the next step, the optimiser's moments, a LoRA."""
 
     step: int
     optimizer: torch.optim.Optimizer
     bad_steps: int = 0  # consecutive steps skipped because of a non-finite gradient
+    adapter: AdapterState | None = None  # of methods that train one
 
     @classmethod
-    def create(cls, scene: Scene, config: OptimConfig) -> OptimState:
-        """The state before the first step. Raises ValueError for an unknown optimiser."""
+    def create(cls, scene: Scene, config: OptimConfig, adapter: AdapterState | None = None) -> OptimState:
+        """The state before the first step; `adapter` is that of `create_adapter`.
+
+        Raises:
+            ValueError: an unknown optimiser.
+        """
         name = config.optimizer
         if name == "auto":
             name = "adam" if scene.uses_cameras else "shared_adam"
         if name not in OPTIMIZERS:
             raise ValueError(f"optimizer must be auto, {' or '.join(OPTIMIZERS)}, got {name!r}.")
         groups = scene.parameter_groups(config.lr)
-        return cls(0, OPTIMIZERS[name](groups, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps))
+        betas = (config.beta1, config.beta2)
+        return cls(0, OPTIMIZERS[name](groups, lr=config.lr, betas=betas, eps=config.eps), adapter=adapter)
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class StepRecord:
         render: the views it rendered, detached.
         t: [B], the timesteps it drew.
         scalars: means over the batch of what the guidance and the regularisers report, to plot.
-        seconds: wall time of "render", "prior" and "backward".
+        seconds: wall time of "render", "prior" and "backward", and of "lora" where one is trained.
         skipped: True when the gradient was not finite and the step changed nothing.
     """
 
@@ -93,6 +100,8 @@ def optimize(
         RuntimeError: `max_bad_steps` consecutive gradients were not finite.
     """
     name, encoded = ("size", config.size) if config.encode_size is None else ("encode_size", config.encode_size)
+    if isinstance(guidance, TrainingGuidance) and state.adapter is None:
+        raise ValueError("This method trains a LoRA: make the state with OptimState.create(..., create_adapter(...)).")
     if encoded % prior.spatial_factor:
         raise ValueError(
             f"{name} must be a multiple of the prior's spatial factor {prior.spatial_factor}, got {encoded}."
@@ -110,13 +119,20 @@ def predict_and_guide(
     t: Tensor,  # [B] timestep indices
     noise: Tensor,  # [B, C, h, w]
     progress: float,
+    adapter: AdapterState | None = None,  # for methods that train one
+    poses: Tensor | None = None,  # [B, 16], what the adapter is told about the cameras
 ) -> GuidanceOutput:
     """Noise the latents, evaluate the conditions that the method needs in one forward, and ask the method."""
     names = guidance.required(progress)
     x_t = prior.schedule.add_noise(latents, noise, t)
-    eps = prior.predict_noise(x_t, t, [prompts.select(name, views) for name in names])
+    asked = [name for name in names if name not in ADAPTER_NAMES]
+    predictions = prior.predict_noise(x_t, t, [prompts.select(name, views) for name in asked])
+    eps = dict(zip(asked, predictions, strict=True))
+    for name in names:
+        if name in ADAPTER_NAMES:
+            eps[name] = adapter.predict(name, x_t, t, prompts.select("target", views), poses)
     a_bar = prior.schedule.alphas_cumprod.to(t.device)[t]
-    return guidance(GuidanceInputs(dict(zip(names, eps, strict=True)), noise, a_bar, t, progress))
+    return guidance(GuidanceInputs(eps, noise, a_bar, t, progress))
 
 
 def enlarged(images: Tensor, size: int | None) -> Tensor:
@@ -157,8 +173,11 @@ def _step(
         drawn = named_generator(config.seed, "timestep", step)
         t = sample_timesteps(config.timesteps, prior.schedule.n_timesteps, batch, progress, drawn).to(device)
         noise = torch.randn(latents.shape, generator=named_generator(config.seed, "noise", step)).to(device)
+        poses = camera_poses(cameras).to(device) if state.adapter and scene.uses_cameras else None
         with torch.no_grad():
-            out = predict_and_guide(prior, prompts, guidance, latents.detach(), views, t, noise, progress)
+            out = predict_and_guide(
+                prior, prompts, guidance, latents.detach(), views, t, noise, progress, state.adapter, poses
+            )
             grad = out.grad
             rms = grad.pow(2).mean().sqrt()
             if config.normalize_grad:
@@ -183,12 +202,20 @@ def _step(
     else:
         state.bad_steps = 0
         state.optimizer.step()
-    state.step = step + 1
     done = time.perf_counter()
+    seconds = {"render": rendered - start, "prior": guided - rendered, "backward": done - guided}
+    adapter_scalars = {}
+    if state.adapter and not skipped:
+        loss = state.adapter.train_step(
+            latents.detach(), prompts.select("target", views), poses, prior.schedule, config.seed, step
+        )
+        adapter_scalars["loss_lora"] = loss
+        seconds["lora"] = time.perf_counter() - done
+    state.step = step + 1
     scalars = {"grad_rms": float(rms.detach()), "opacity": float(render.opacity.detach().mean())}
     scalars |= {k: float(v.float().mean()) for k, v in out.scalars.items()}
     scalars |= {f"loss_{k}": float(v.detach()) for k, v in losses.items()}
-    seconds = {"render": rendered - start, "prior": guided - rendered, "backward": done - guided}
+    scalars |= adapter_scalars
     return StepRecord(step, config.n_steps, progress, _detached(render), t, scalars, seconds, skipped)
 
 

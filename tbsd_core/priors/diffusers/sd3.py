@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..lora import LoRAAdapter, LoRAConfig
 from ..schedule import of_flow
 from . import autoencoder
 from .parts import token_ids
@@ -65,17 +66,24 @@ class SD3Prior:
     @torch.no_grad()
     def predict_noise(self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[PooledText]]) -> list[Tensor]:
         k, rows = len(conditions), [c for condition in conditions for c in condition]
+        return list(self._predict(x_t.repeat(k, 1, 1, 1), t.repeat(k), rows).chunk(k))
+
+    def make_adapter(self, config: LoRAConfig, seed: int) -> LoRAAdapter:
+        # at one x, (1 - sigma) (v_pred - v) = eps_pred - eps
+        return LoRAAdapter(self.transformer, self._predict, lambda t: (1 - self._sigmas[t.cpu()]) ** -2, config, seed)
+
+    def _predict(self, x_t: Tensor, t: Tensor, rows: Sequence[PooledText]) -> Tensor:
         dtype = next(self.transformer.parameters()).dtype
-        sigma = self._sigmas.to(x_t.device)[t].repeat(k)
+        sigma = self._sigmas.to(x_t.device)[t]
         s = sigma.view(-1, 1, 1, 1)
-        x = x_t.detach().repeat(k, 1, 1, 1) * ((1 - s) ** 2 + s**2).sqrt()
+        x = x_t * ((1 - s) ** 2 + s**2).sqrt()
         velocity = self.transformer(
             hidden_states=x.to(dtype),
             timestep=sigma * 1000,
             encoder_hidden_states=torch.cat([c.context for c in rows]).to(dtype),
             pooled_projections=torch.cat([c.pooled for c in rows]).to(dtype),
         ).sample.float()
-        return list((x + (1 - s) * velocity).chunk(k))
+        return x + (1 - s) * velocity
 
     def encode(self, images: Tensor) -> Tensor:
         return autoencoder.encode_images(self.vae, images)

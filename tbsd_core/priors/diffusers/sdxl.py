@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..lora import LoRAAdapter, LoRAConfig
 from ..schedule import NoiseSchedule
 from . import autoencoder
 from .parts import token_ids
-from .stable_diffusion import as_noise, check_network, noise_schedule
+from .stable_diffusion import as_noise, check_network, network_error, noise_schedule
 
 PARTS = {
     "unet": "UNet2DConditionModel",
@@ -72,15 +73,22 @@ class SDXLPrior:
     @torch.no_grad()
     def predict_noise(self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[PooledText]]) -> list[Tensor]:
         k, rows = len(conditions), [c for condition in conditions for c in condition]
+        return list(self._predict(x_t.repeat(k, 1, 1, 1), t.repeat(k), rows).chunk(k))
+
+    def make_adapter(self, config: LoRAConfig, seed: int) -> LoRAAdapter:
+        return LoRAAdapter(
+            self.unet, self._predict, network_error(self.schedule, self._prediction_type), config, seed
+        )
+
+    def _predict(self, x_t: Tensor, t: Tensor, rows: Sequence[PooledText]) -> Tensor:
         dtype = next(self.unet.parameters()).dtype
-        x, steps = x_t.detach().repeat(k, 1, 1, 1), t.repeat(k)
         added = {
             "text_embeds": torch.cat([c.pooled for c in rows]).to(dtype),
-            "time_ids": self._picture_size(x).to(dtype),
+            "time_ids": self._picture_size(x_t).to(dtype),
         }
         context = torch.cat([c.context for c in rows]).to(dtype)
-        prediction = self.unet(x.to(dtype), steps, context, added_cond_kwargs=added).sample.float()
-        return list(as_noise(prediction, x, steps, self.schedule, self._prediction_type).chunk(k))
+        prediction = self.unet(x_t.to(dtype), t, context, added_cond_kwargs=added).sample.float()
+        return as_noise(prediction, x_t, t, self.schedule, self._prediction_type)
 
     def _picture_size(self, x: Tensor) -> Tensor:
         """Time ids [B, 6]: size before cropping, crop at (0, 0), size: of a picture as large as the latents."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..base import Condition
+from ..lora import LoRAAdapter, LoRAConfig
 from ..schedule import NoiseSchedule
 from . import autoencoder
 from .parts import token_ids
@@ -62,11 +63,19 @@ class DiffusersPrior:
     @torch.no_grad()
     def predict_noise(self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[Condition]]) -> list[Tensor]:
         k = len(conditions)
-        context = torch.cat([c for condition in conditions for c in condition])
+        rows = [c for condition in conditions for c in condition]
+        return list(self._predict(x_t.repeat(k, 1, 1, 1), t.repeat(k), rows).chunk(k))
+
+    def make_adapter(self, config: LoRAConfig, seed: int) -> LoRAAdapter:
+        return LoRAAdapter(
+            self.unet, self._predict, network_error(self.schedule, self._prediction_type), config, seed
+        )
+
+    def _predict(self, x_t: Tensor, t: Tensor, rows: Sequence[Condition]) -> Tensor:
+        context = torch.cat(list(rows))
         dtype = next(self.unet.parameters()).dtype
-        x, steps = x_t.detach().repeat(k, 1, 1, 1), t.repeat(k)
-        prediction = self.unet(x.to(dtype), steps, context.to(dtype)).sample.float()
-        return list(as_noise(prediction, x, steps, self.schedule, self._prediction_type).chunk(k))
+        prediction = self.unet(x_t.to(dtype), t, context.to(dtype)).sample.float()
+        return as_noise(prediction, x_t, t, self.schedule, self._prediction_type)
 
     def encode(self, images: Tensor) -> Tensor:
         return autoencoder.encode_images(self.vae, images)
@@ -78,6 +87,16 @@ class DiffusersPrior:
 def as_noise(prediction: Tensor, x_t: Tensor, t: Tensor, schedule: NoiseSchedule, prediction_type: str) -> Tensor:
     """The noise [B, C, h, w] that a network's output stands for."""
     return prediction if prediction_type == "epsilon" else schedule.noise_of_velocity(x_t, prediction, t)
+
+
+def network_error(schedule: NoiseSchedule, prediction_type: str) -> Callable[[Tensor], Tensor]:
+    """Weight [B] by timestep [B] that makes the squared error of the noise that of what the network predicts.
+
+    At one x_t, alpha_t (v_pred - v) = eps_pred - eps.
+    """
+    if prediction_type == "epsilon":
+        return lambda t: torch.ones(len(t), device=t.device)
+    return lambda t: 1 / schedule.alphas_cumprod.to(t.device)[t]
 
 
 def check_network(unet, vae, prediction_type: str) -> None:

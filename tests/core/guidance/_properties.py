@@ -9,7 +9,7 @@ import torch
 from tbsd_pack.tbsd_core.guidance import GuidanceInputs
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
 
-NAMES = ("target", "uncond", "negative", "target_negative")
+NAMES = ("target", "uncond", "negative", "target_negative", "lora", "lora_no_camera")
 SHAPE = (3, 4, 4)
 PROGRESS = (0.0, 0.3, 0.7, 1.0)
 
@@ -25,6 +25,8 @@ def gaussian_prior() -> GaussianPrior:
             "uncond": GaussianCondition(0.5, 0.2),
             "negative": GaussianCondition(0.5 + fault, 0.15),
             "target_negative": GaussianCondition(target + fault, 0.08),
+            "lora": GaussianCondition(target - fault, 0.01),
+            "lora_no_camera": GaussianCondition(target - 0.5 * fault, 0.1),
         }
     )
 

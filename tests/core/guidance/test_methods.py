@@ -10,11 +10,14 @@ from tbsd_pack.tbsd_core.guidance import (
     METHODS,
     BridgeConfig,
     CSDConfig,
+    ESDConfig,
     SDSConfig,
     TBSDConfig,
+    VSDConfig,
     build_guidance,
     default_config,
 )
+from tbsd_pack.tbsd_core.priors.lora import LoRAConfig
 
 VARIANTS = [
     ("sds", SDSConfig()),
@@ -25,6 +28,11 @@ VARIANTS = [
     ("bridge", BridgeConfig()),
     ("bridge", BridgeConfig(negative="negative", anchor=0.5, weighting="sqrt_alpha")),
     *(("tbsd", TBSDConfig(balancer=name)) for name in BALANCERS),
+    ("vsd", VSDConfig()),
+    ("vsd", VSDConfig(guidance_scale=1.0, weighting="uniform")),
+    ("esd", ESDConfig()),
+    ("esd", ESDConfig(entropy=1.0)),
+    ("esd", ESDConfig(entropy=0.0)),
     ("tbsd", TBSDConfig(anchor=0.0, texture_scale=7.0, balance=BalanceConfig(shape_floor=0.0))),
     ("tbsd", TBSDConfig(balancer="fixed", anchor=0.0, balance=BalanceConfig(shape_share=0.0))),
 ]
@@ -43,7 +51,7 @@ def test_tables_agree():
 
 
 def test_wrong_names_and_configs_are_refused():
-    with pytest.raises(ValueError, match="known methods: sds, csd, bridge, tbsd"):
+    with pytest.raises(ValueError, match="known methods: sds, csd, bridge, tbsd, vsd, esd"):
         build_guidance("dreamfusion")
     with pytest.raises(ValueError, match="known methods"):
         default_config("dreamfusion")
@@ -65,6 +73,11 @@ def test_wrong_names_and_configs_are_refused():
         (BridgeConfig(), "negative", "uncond", "target_negative, negative"),
         (BridgeConfig(), "guidance_scale", 0.0, "guidance_scale must be > 0"),
         (BridgeConfig(), "anchor", -1.0, "anchor"),
+        (VSDConfig(), "guidance_scale", -1.0, "guidance_scale must be >= 0"),
+        (ESDConfig(), "entropy", 1.5, "entropy must be in"),
+        (LoRAConfig(), "rank", 0, "rank must be at least 1"),
+        (LoRAConfig(), "lr", 0.0, "lr must be > 0"),
+        (LoRAConfig(), "camera_dropout", 2.0, "camera_dropout must be in"),
         (TBSDConfig(), "balancer", "pcgrad", "balancer must be one of mgda_schedule"),
         (TBSDConfig(), "texture_scale", 0.0, "texture_scale must be > 0 or None"),
         (TBSDConfig(), "anchor", -0.1, "anchor"),

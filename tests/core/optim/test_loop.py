@@ -5,18 +5,20 @@ import dataclasses
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
-from tbsd_pack.tbsd_core.guidance import TBSD, TBSDConfig
+from tbsd_pack.tbsd_core.guidance import TBSD, TBSDConfig, build_guidance
 from tbsd_pack.tbsd_core.optim import (
     Curves,
     OptimConfig,
     OptimState,
+    create_adapter,
     load_checkpoint,
     optimize,
     read_config,
     save_checkpoint,
 )
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
-from tbsd_pack.tbsd_core.prompts import PromptSet
+from tbsd_pack.tbsd_core.priors.small_world import load_prior
+from tbsd_pack.tbsd_core.prompts import PromptConfig, PromptSet, build_texts, encode_texts
 from tbsd_pack.tbsd_core.scenes import ImageConfig, ImageScene, NeRFConfig, NeRFScene
 
 SIZE = 8
@@ -200,3 +202,43 @@ def test_curves_survive_json_and_late_series():
     again = Curves.from_dict(curves.to_dict())
     assert again.to_dict() == curves.to_dict()
     assert all(len(v) == 4 for v in curves.to_dict()["series"].values())
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_run_that_trains_a_lora_resumes_bit_equal(stop, tmp_path):
+    prior = load_prior("learned")
+    prompts = encode_texts(build_texts(PromptConfig(prompt="a brick house")), prior.encode_prompt)
+    config = OptimConfig(n_steps=4, views_per_step=2, size=16)
+    guidance = build_guidance("esd")
+
+    def start():
+        scene = small_nerf()
+        return scene, OptimState.create(scene, config, create_adapter(prior, guidance, config.seed))
+
+    def go(scene, state, until):
+        for record in optimize(prior, prompts, guidance, scene, CameraConfig(), config, state):
+            assert not record.skipped and record.scalars["loss_lora"] > 0
+            if state.step == until:
+                break
+
+    whole, state = start()
+    go(whole, state, 4)
+    first, partial = start()
+    go(first, partial, stop)
+    save_checkpoint(tmp_path, first, partial, {})
+    second, resumed = start()
+    load_checkpoint(tmp_path, second, resumed)
+    go(second, resumed, 4)
+    for name, value in (whole.state_dict() | state.adapter.adapter.state_dict()).items():
+        assert torch.equal(value, (second.state_dict() | resumed.adapter.adapter.state_dict())[name]), name
+    with pytest.raises(ValueError, match="of another method: it holds a LoRA"):
+        load_checkpoint(tmp_path, small_nerf(), OptimState.create(second, config))
+
+
+def test_a_method_with_a_lora_needs_a_state_with_one():
+    scene = small_nerf()
+    config = OptimConfig(n_steps=1, size=SIZE)
+    state = OptimState.create(scene, config)
+    vsd = build_guidance("vsd")
+    with pytest.raises(ValueError, match="create_adapter"):
+        next(optimize(GaussianPrior({}), gaussian_prompts(), vsd, scene, CameraConfig(), config, state))

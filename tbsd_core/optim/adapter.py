@@ -1,0 +1,81 @@
+"""The LoRA that some methods train beside the scene: its optimiser, and one step of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..cameras.pose import Cameras
+from ..guidance.base import Guidance, TrainingGuidance
+from ..priors.base import Condition, Prior
+from ..priors.lora import AdaptablePrior, LoRAAdapter
+from ..priors.schedule import NoiseSchedule
+from ..rng import named_generator
+
+ADAPTER_NAMES = ("lora", "lora_no_camera")  # what a method's `required` may ask of it
+
+
+@dataclass
+class AdapterState:
+    """A LoRA in training."""
+
+    adapter: LoRAAdapter
+    optimizer: torch.optim.Optimizer
+
+    def predict(
+        self, name: str, x_t: Tensor, t: Tensor, conditions: Sequence[Condition], poses: Tensor | None
+    ) -> Tensor:
+        """Noise [B, C, h, w] for one of ADAPTER_NAMES."""
+        return self.adapter.predict_noise(x_t, t, conditions, poses if name == "lora" else None)
+
+    def train_step(
+        self,
+        latents: Tensor,  # [B, C, h, w], the present renders, detached
+        conditions: Sequence[Condition],  # B, the target in the words of each view
+        poses: Tensor | None,  # [B, 16]
+        schedule: NoiseSchedule,
+        seed: int,
+        step: int,
+    ) -> float:
+        """One step of denoising score matching on the renders, over all timesteps; returns the loss.
+
+        The whole batch loses its cameras together, with probability `camera_dropout`, so that the LoRA also
+        knows the score of all views.
+        """
+        drawn = named_generator(seed, "lora", step)
+        t = torch.randint(0, schedule.n_timesteps, (len(latents),), generator=drawn).to(latents.device)
+        noise = torch.randn(latents.shape, generator=drawn).to(latents.device)
+        dropped = float(torch.rand((), generator=drawn)) < self.adapter.config.camera_dropout
+        x_t = schedule.add_noise(latents, noise, t)
+        loss = self.adapter.training_loss(x_t, t, conditions, None if dropped else poses, noise)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.detach())
+
+
+def create_adapter(prior: Prior, guidance: Guidance, seed: int) -> AdapterState | None:
+    """The LoRA that a method trains, untrained; None for a method that trains none.
+
+    Raises:
+        ValueError: the prior has no network to add a LoRA to.
+    """
+    if not isinstance(guidance, TrainingGuidance):
+        return None
+    if not isinstance(prior, AdaptablePrior):
+        raise ValueError(
+            f"{type(guidance).__name__} trains a LoRA on the prior's network, and the {type(prior).__name__} has none. "
+            "Use the learned prior or a checkpoint, or a method that trains nothing, such as sds or tbsd."
+        )
+    adapter = prior.make_adapter(guidance.lora, seed)
+    return AdapterState(adapter, torch.optim.AdamW(adapter.parameters(), lr=guidance.lora.lr))
+
+
+def camera_poses(cameras: Cameras) -> Tensor:
+    """Camera-to-world matrices as rows [B, 16], with positions in multiples of the cameras' distance."""
+    poses = cameras.c2w().clone()
+    poses[:, :3, 3] /= cameras.distance[:, None]
+    return poses.flatten(1)

@@ -1,0 +1,140 @@
+"""A low-rank addition to a frozen network, with the camera as a further input: the score of the present renders.
+
+Variational score distillation (ProlificDreamer, arXiv:2305.16213) distils the difference between the
+prior and a copy of it that is fine-tuned on what the scene looks like now. The copy is the frozen network
+plus a LoRA (arXiv:2106.09685) on its attention projections and an embedding of the camera pose.
+
+Both are forward hooks that exist only inside `LoRAAdapter._active`: outside it the network is untouched,
+bit for bit, and no weight of it is ever changed. So this works on any network of torch layers, also on one
+that belongs to somebody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from .base import Condition
+
+# attention projections by the end of their names: diffusers and Stable Diffusion UNets, then diffusion transformers
+PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0", "attn.qkv", "attn.proj")
+# the layer whose output is the timestep's embedding: diffusers, ComfyUI's UNets, SD3, Flux
+TIME_EMBEDDINGS = ("time_embedding", "time_embed", "time_text_embed.timestep_embedder", "t_embedder", "time_in")
+POSE_SIZE, POSE_WIDTH = 16, 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoRAConfig:
+    rank: int = 4  # of each addition, >= 1; threestudio and diffusers use 4
+    lr: float = 1e-4  # of AdamW; prolificdreamer.yaml
+    camera_dropout: float = 0.1  # share of training samples without their pose, in [0, 1]; prolificdreamer.yaml
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ValueError(f"rank must be at least 1, got {self.rank}.")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be > 0, got {self.lr}.")
+        if not 0 <= self.camera_dropout <= 1:
+            raise ValueError(f"camera_dropout must be in [0, 1], got {self.camera_dropout}.")
+
+
+@runtime_checkable
+class AdaptablePrior(Protocol):
+    """A prior with a network that can be fine-tuned beside it (see priors/base.py for the rest)."""
+
+    def make_adapter(self, config: LoRAConfig, seed: int) -> LoRAAdapter: ...
+
+
+class LoRAAdapter(nn.Module):
+    """LoRA and camera embedding of one network; its parameters are float32 and start as an exact no-op.
+
+    Args:
+        network: the frozen network; only named layers inside it are looked at.
+        predict: (x_t [B, C, h, w], t [B], B conditions) to noise [B, C, h, w] float32, with gradient where it is on.
+        loss_weight: t [B] to the weight [B] of the squared error of the noise, which makes it the error of what
+            the network predicts: 1 for eps, 1 / alpha_t^2 for v, 1 / (1 - s)^2 for a flow.
+        seed: of the initial LoRA.
+
+    Raises:
+        ValueError: the network has no attention projection or no timestep embedding that is known.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        predict: Callable[[Tensor, Tensor, Sequence[Condition]], Tensor],
+        loss_weight: Callable[[Tensor], Tensor],
+        config: LoRAConfig,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        layers = [m for name, m in network.named_modules() if name.endswith(PROJECTIONS) and hasattr(m, "in_features")]
+        times = [m for name, m in network.named_modules() if name in TIME_EMBEDDINGS]
+        if not layers or not times:
+            what, known = ("timestep embedding", TIME_EMBEDDINGS) if layers else ("attention projection", PROJECTIONS)
+            raise ValueError(
+                f"{type(network).__name__} has no {what} that VSD knows ({', '.join(known)}). Use a method that trains "
+                "nothing, such as SDS or TBSD."
+            )
+        # not as submodules: their weights are the prior's
+        self._layers, self._time_embedding = tuple(layers), (times[0],)
+        self._predict, self._loss_weight, self.config = predict, loss_weight, config
+        device = next(network.parameters()).device
+        generator = torch.Generator().manual_seed(seed)
+        rank = config.rank
+        self.down = nn.ParameterList(
+            torch.randn(rank, m.in_features, generator=generator) / m.in_features**0.5 for m in layers
+        )
+        self.up = nn.ParameterList(torch.zeros(m.out_features, rank) for m in layers)
+        width = [m for m in times[0].modules() if hasattr(m, "out_features")][-1].out_features
+        self.pose_in = nn.Parameter(torch.randn(POSE_WIDTH, POSE_SIZE, generator=generator) / POSE_SIZE**0.5)
+        self.pose_out = nn.Parameter(torch.zeros(width, POSE_WIDTH))
+        self.to(device)
+
+    @torch.no_grad()
+    def predict_noise(
+        self,
+        x_t: Tensor,  # [B, C, h, w]
+        t: Tensor,  # [B]
+        conditions: Sequence[Condition],  # B
+        poses: Tensor | None,  # [B, 16] camera-to-world matrices; None leaves the camera out
+    ) -> Tensor:
+        """Noise [B, C, h, w] float32 in pictures like the present renders."""
+        with self._active(poses):
+            return self._predict(x_t, t, conditions)
+
+    def training_loss(
+        self, x_t: Tensor, t: Tensor, conditions: Sequence[Condition], poses: Tensor | None, noise: Tensor
+    ) -> Tensor:
+        """Mean weighted squared error of the prediction, a scalar with gradient on the adapter's parameters."""
+        with torch.enable_grad(), self._active(poses):
+            error = (self._predict(x_t, t, conditions) - noise) ** 2
+        return (error.flatten(1).mean(1) * self._loss_weight(t).to(error.device)).mean()
+
+    @contextmanager
+    def _active(self, poses: Tensor | None) -> Iterator[None]:
+        def low_rank(down: Tensor, up: Tensor):
+            def hook(module, inputs, output):
+                return output + (inputs[0].to(down.dtype) @ down.T @ up.T).to(output.dtype)
+
+            return hook
+
+        def with_pose(module, inputs, output):
+            return output + (torch.tanh(poses @ self.pose_in.T) @ self.pose_out.T).to(output.dtype)
+
+        handles = [
+            layer.register_forward_hook(low_rank(down, up))
+            for layer, down, up in zip(self._layers, self.down, self.up, strict=True)
+        ]
+        if poses is not None:
+            handles.append(self._time_embedding[0].register_forward_hook(with_pose))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
