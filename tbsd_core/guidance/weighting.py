@@ -25,7 +25,7 @@ WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "uniform": lambda a_bar: a_bar.new_ones(a_bar.shape),  # CSD, coarse stage (arXiv:2310.19415)
     "sqrt_alpha": lambda a_bar: a_bar.sqrt(),  # BSD (arXiv:2407.13976): alpha_t
     "alpha_sigma2": lambda a_bar: a_bar.sqrt() * (1 - a_bar),  # Fantasia3D (arXiv:2303.13873)
-    "velocity": lambda a_bar: 1 + ((1 - a_bar) / a_bar).sqrt(),  # RFDS: w = 1 on velocities; (alpha_t + sigma_t) / alpha_t
+    "velocity": lambda a_bar: 1 + ((1 - a_bar) / a_bar).sqrt(),  # RFDS (arXiv:2406.03293): 1 on velocities
     "sigma_over_alpha": lambda a_bar: ((1 - a_bar) / a_bar).sqrt(),  # ISM (arXiv:2311.11284)
 }
 
