@@ -47,7 +47,7 @@ def scaled_vae(dtype):
     """A VAE whose activations leave the range of float16, as SDXL's do."""
     vae = tiny.vae()
     conv = vae.first_stage_model.encoder.conv_in
-    conv.weight.data.mul_(3e5)
+    conv.weight.data.mul_(6e4)
     weights = vae.first_stage_model.state_dict()
     return comfy.sd.VAE(sd=weights, config={"params": {"ddconfig": tiny.DD, "embed_dim": 4}}, dtype=dtype)
 
