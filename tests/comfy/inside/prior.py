@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 from pack import load_pack
 
@@ -73,8 +71,11 @@ def families():
         return x_0
 
     def v(sign, data):
-        total = lambda s: s**2 + data**2  # noqa: E731
-        return lambda x_0, noise, s: sign * (((x_0 + s * noise) * data**2 / total(s) - x_0) * total(s) ** 0.5 / s / data)
+        def network(x_0, noise, s):
+            total = s**2 + data**2
+            return sign * ((x_0 + s * noise) * data**2 / total - x_0) * total**0.5 / (s * data)
+
+        return network
 
     def cosmos(x_0, noise, s):
         time = s / (s + 1)
@@ -270,13 +271,13 @@ def memory():
     vae, c = tiny.vae(), cond(0)
     mm.load_models_gpu = spy
     try:
-        inside = bridge.with_prior(model, vae, [c], (2, 64, 64), lambda prior: [m.model for m in mm.current_loaded_models])
+        inside = bridge.with_prior(model, vae, [c], (2, 64, 64), lambda prior: mm.loaded_models())
     finally:
         mm.load_models_gpu = real
     held = [m.model.model for m in mm.current_loaded_models]
     prepared = model.model.memory_required([2 * 2, 4, 8, 8])
     return {
-        "together": sum(m is not None and m.model in (model.model, vae.first_stage_model) for m in inside),
+        "together": sum(m.model is model.model or m.model is vae.first_stage_model for m in inside if m is not None),
         "kept": [held.count(model.model), held.count(vae.first_stage_model)],
         "loaded": len(held) - loaded,
         "required": required[0] / prepared,
@@ -310,6 +311,7 @@ def refusals():
         return predict(model, cond(0))
 
     img_to_img = sampling(tiny.unet(), "ModelSamplingDiscrete", sampling="img_to_img", zsnr=False)
+    huge = dict(max_shift=100.0, base_shift=100.0, width=64, height=64)
     blind = tiny.unet()
     blind.add_object_patch("model_sampling", object())
     return {
@@ -321,11 +323,7 @@ def refusals():
         "no_sigmas": message(lambda: predict(blind, cond(0))),
         "no_vae": message(invalid_vae),
         "easycache": message(easycache),
-        "flat_table": message(
-            lambda: predict(
-                sampling(tiny.unet(), "ModelSamplingFlux", max_shift=100.0, base_shift=100.0, width=64, height=64), cond(0)
-            )
-        ),
+        "flat_table": message(lambda: predict(sampling(tiny.unet(), "ModelSamplingFlux", **huge), cond(0))),
     }
 
 

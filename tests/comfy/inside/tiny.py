@@ -73,8 +73,9 @@ def patcher(model) -> comfy.model_patcher.ModelPatcher:
     return comfy.model_patcher.ModelPatcher(model, mm.get_torch_device(), mm.unet_offload_device())
 
 
-def unet(kind=ModelType.EPS, latent=comfy.latent_formats.SD15, sampling=None, model=comfy.model_base.BaseModel, **changes):
+def unet(kind=ModelType.EPS, latent=comfy.latent_formats.SD15, sampling=None, model=None, **changes):
     """A UNet of SD's shape as a MODEL; `changes` replace its arguments."""
+    model = model or comfy.model_base.BaseModel
 
     class Config(comfy.supported_models_base.BASE):
         latent_format = latent
