@@ -51,7 +51,8 @@ def weighting_input(config: type) -> io.Combo.Input:
         "weighting",
         options=list(WEIGHTINGS),
         default=default(config, "weighting"),
-        tooltip="How much noisy and clean timesteps count. sigma2 favours the noisy ones, as in DreamFusion.",
+        tooltip="How much noisy and clean timesteps count. sigma2 favours the noisy ones, as in DreamFusion; velocity "
+        "is the form for SD3, Flux and other flow models.",
     )
 
 

@@ -34,7 +34,7 @@ def cloned(value: T) -> T:
 
 
 def own_weights(module: nn.Module) -> None:
-    """Replace the inference tensors among a module's weights by normal ones, in place.
+    """Replace the inference tensors among a module's weights by normal ones, in place, and freeze all of them.
 
     Gradients that flow through a module save its weights. Loading on behalf of another node can
     turn weights back into inference tensors, so call this again after each load.
@@ -43,6 +43,15 @@ def own_weights(module: nn.Module) -> None:
         for name, weight in list(part._parameters.items()):
             if weight is not None and weight.is_inference():
                 part._parameters[name] = nn.Parameter(weight.detach().clone(), requires_grad=False)
+            elif weight is not None:
+                weight.requires_grad_(False)
         for name, buffer in list(part._buffers.items()):
             if buffer is not None and buffer.is_inference():
                 part._buffers[name] = buffer.clone()
+
+
+def own_tensors(holder: object) -> None:
+    """The same for the tensors that a plain object keeps as attributes, such as a latent format's mean."""
+    for name, value in list(vars(holder).items()):
+        if isinstance(value, torch.Tensor) and value.is_inference():
+            setattr(holder, name, value.clone())

@@ -1,14 +1,18 @@
-"""CONDITIONING as the core's opaque conditions, and several of them merged into one per-sample condition."""
+"""CONDITIONING as the core's opaque conditions, and several of them merged into one per-sample condition.
+
+Which conditions may share a forward, and how their tensors are stacked, is left to comfy's own rules
+(`can_concat`, `concat`): only a model's cross-attention may repeat tokens to a common length.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
+import comfy.samplers
 
 REGIONAL = {"area": "an area", "mask": "a mask", "gligen": "a GLIGEN box"}
+SHARED = ("control", "hooks", "strength", "default")  # options that comfy applies to a whole batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +26,8 @@ def to_condition(conditioning: list, name: str = "conditioning") -> Conditioning
     """Wrap a CONDITIONING. Raises ValueError if it holds for a region or for a part of the timesteps only.
 
     Outside its range ComfyUI reports a denoised image of exactly zero, which would push the scene
-    towards noise; and a region means nothing in a view that is drawn at random.
+    towards noise; a region means nothing in a view that is drawn at random; and the keyframes of a
+    hook only ever move on to lower noise, as in sampling, and never come back.
     """
     if not conditioning:
         raise ValueError(f"The {name} is empty: connect the output of a CLIP Text Encode node.")
@@ -40,14 +45,90 @@ def to_condition(conditioning: list, name: str = "conditioning") -> Conditioning
                 f"The {name} is limited to a range of timesteps ({start:g} to {end:g}). Score distillation draws "
                 "timesteps at random and would get no prediction outside it: remove the timestep range."
             )
+        if any(len(hook.hook_keyframe.keyframes) > 1 for hook in hooks_of(options)):
+            raise ValueError(
+                f"The {name} has hooks whose strength changes with the timestep (hook keyframes). Score distillation "
+                "draws timesteps at random and would stay on the last keyframe: use hooks without keyframes."
+            )
     return ConditioningCondition(conditioning)
+
+
+def hooks_of(options: dict) -> list:
+    """All hooks of one CONDITIONING entry, those that its ControlNets bring along included."""
+    control = options.get("control")
+    groups = [options.get("hooks"), *(control.get_extra_hooks() if control is not None else [])]
+    return [hook for group in groups if group is not None for hook in group.hooks]
+
+
+def spread_controls(conditions: Sequence[ConditioningCondition]) -> list[list]:
+    """The entries of each condition; a ControlNet that is to apply to the negative as well is given to all.
+
+    The plain Apply ControlNet node marks the positive conditioning only, and leaves it to the sampler
+    to apply the net to the negative; without that, the net's effect would count as part of the prompt.
+    """
+    marked = [o["control"] for c in conditions for _, o in c.entries if o.get("control_apply_to_uncond")]
+    if not marked:
+        return [c.entries for c in conditions]
+    return [
+        c.entries
+        if any(o.get("control") is not None for _, o in c.entries)
+        else [[tokens, {**o, "control": marked[0]}] for tokens, o in c.entries]
+        for c in conditions
+    ]
+
+
+def batches(samples: Sequence[tuple[list[dict], ...]], sigmas: Sequence[float]) -> list[list[int]]:
+    """Indices of samples in groups that one forward can evaluate together; nearly always a single group.
+
+    Args:
+        samples: for each of B samples its K conditions, as comfy's `process_conds` returns them.
+        sigmas: B noise levels. comfy asks the first sample of a batch whether a ControlNet with a
+            range of timesteps is active, so samples on both sides of the range are kept apart.
+    """
+    groups: list[list[int]] = []
+    for i, (sample, sigma) in enumerate(zip(samples, sigmas, strict=True)):
+        for group in groups:
+            other, other_sigma = samples[group[0]], sigmas[group[0]]
+            if all(
+                can_merge(a, b) and active_controls(a, sigma) == active_controls(b, other_sigma)
+                for a, b in zip(sample, other, strict=True)
+            ):
+                group.append(i)
+                break
+        else:
+            groups.append([i])
+    return groups
+
+
+def can_merge(a: list[dict], b: list[dict]) -> bool:
+    """Whether two samples' conditions can be rows of one batch."""
+    return a is b or (
+        len(a) == len(b)
+        and all(
+            all(x.get(key) == y.get(key) for key in SHARED)
+            and comfy.samplers.cond_equal_size(x["model_conds"], y["model_conds"])
+            for x, y in zip(a, b, strict=True)
+        )
+    )
+
+
+def active_controls(entries: list[dict], sigma: float) -> list[bool]:
+    """For each ControlNet of a condition, whether `sigma` lies in its range of timesteps."""
+    active = []
+    for entry in entries:
+        control = entry.get("control")
+        while control is not None:
+            start, end = control.timestep_range or (sigma, sigma)
+            active.append(bool(start >= sigma >= end))
+            control = control.previous_controlnet
+    return active
 
 
 def merge_samples(per_sample: Sequence[list[dict]]) -> list[dict]:
     """One list of processed conditions for a batch in which each sample has its own.
 
     Args:
-        per_sample: B lists of conditions as comfy's `process_conds` returns them.
+        per_sample: B lists of conditions, each of which `can_merge` with the first.
 
     Returns:
         One such list whose tensors carry B rows, so that comfy evaluates the batch in one forward.
@@ -55,36 +136,14 @@ def merge_samples(per_sample: Sequence[list[dict]]) -> list[dict]:
     first = per_sample[0]
     if all(entries is first for entries in per_sample):
         return first
-    if len({len(entries) for entries in per_sample}) != 1:
-        raise ValueError("Prompts of different views must have the same number of combined conditionings.")
     return [merge_entries(column) for column in zip(*per_sample, strict=True)]
 
 
 def merge_entries(entries: Sequence[dict]) -> dict:
-    """Stack the model inputs of B conditions row by row; what cannot be stacked must be shared."""
+    """Stack the model inputs of B conditions row by row."""
     merged = dict(entries[0])
-    for key in ("control", "hooks"):
-        if any(e.get(key) is not merged.get(key) for e in entries):
-            raise ValueError(f"Prompts of different views must share the same {key}.")
-    names = set().union(*(e["model_conds"] for e in entries))
     merged["model_conds"] = {}
-    for name in names:
-        conds = [e["model_conds"].get(name) for e in entries]
-        if any(c is None for c in conds):
-            raise ValueError(f"Only some prompts carry the model input {name!r}: encode all of them the same way.")
-        if all(isinstance(c.cond, torch.Tensor) for c in conds):
-            rows = [c.cond[i : i + 1] if len(c.cond) > 1 else c.cond for i, c in enumerate(conds)]
-            merged["model_conds"][name] = conds[0]._copy_with(torch.cat(same_length(rows)))
-        elif all(c.cond is conds[0].cond or c.cond == conds[0].cond for c in conds):
-            merged["model_conds"][name] = conds[0]
-        else:
-            raise ValueError(f"Prompts of different views differ in the model input {name!r}, which has no batch.")
+    for name in entries[0]["model_conds"]:
+        first, *others = [e["model_conds"][name].process_cond(batch_size=1, area=None) for e in entries]
+        merged["model_conds"][name] = first._copy_with(first.concat(others))
     return merged
-
-
-def same_length(rows: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Repeat token sequences [1, L, C] to a common length; repeating does not change attention."""
-    if rows[0].ndim != 3 or len({r.shape[1] for r in rows}) == 1:
-        return list(rows)
-    length = math.lcm(*(r.shape[1] for r in rows))
-    return [r.repeat(1, length // r.shape[1], 1) for r in rows]

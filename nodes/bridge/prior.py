@@ -2,24 +2,39 @@
 
 The whole optimisation runs as one comfy Sampler inside a CFGGuider: that is the way in which LoRAs,
 ControlNets, hooks and model patches all apply, and in which MODEL and VAE are loaded together.
+
+Noise levels. Every model brings a table of noise levels s and its own way of mixing: x_0 + s noise
+(EPS, V_PREDICTION, EDM with any sigma_data) or (1 - s) x_0 + s noise (flow models: SD3, Flux). The core
+sees the variance-preserving schedule of the same signal-to-noise ratios, which for a flow model is
+s = sigma_t / (alpha_t + sigma_t). Timestep index i is entry i of the table, so indices drawn uniformly
+are distributed as the model's own sampling visits them: for a flow model the entries are the shifted
+times s = shift f / (1 + (shift - 1) f) of the fractions f = (i + 1) / T (Flux: e^mu in the place of
+shift), and a fraction f of the schedule in the loop's timestep range means that s.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import comfy.model_management
+import comfy.model_base
 import comfy.model_sampling
+import comfy.patcher_extension
 import comfy.samplers
 import torch
 from torch import Tensor
 
 from ...tbsd_core.priors.schedule import NoiseSchedule
-from .autograd import optimization_mode, own_weights
-from .conditioning import ConditioningCondition, merge_samples
+from .autoencoder import decode, encode, encoding_memory
+from .autograd import optimization_mode, own_tensors
+from .conditioning import ConditioningCondition, batches, merge_samples, spread_controls
 
+logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
+
+EVALUATIONS = 4  # conditions per view that the memory is reserved for; more of them run in several forwards
 
 
 class ComfyPrior:
@@ -27,11 +42,10 @@ class ComfyPrior:
 
     def __init__(self, inner, vae, conds: dict[str, list[dict]], names: dict[int, str], model_options: dict) -> None:
         self._inner, self._vae, self._conds, self._names, self._options = inner, vae, conds, names, model_options
-        self._is_flow = isinstance(inner.model_sampling, comfy.model_sampling.CONST)
-        self._sigmas = usable_sigmas(inner.model_sampling)
-        self.schedule = noise_schedule(self._sigmas, self._is_flow)
+        self.schedule, self._sigmas, self._scales = noise_levels(inner.model_sampling)
         self.spatial_factor: int = vae.spacial_compression_encode()
         self.latent_channels: int = inner.latent_format.latent_channels
+        own_tensors(inner.latent_format)
 
     @torch.no_grad()
     def predict_noise(
@@ -40,49 +54,68 @@ class ComfyPrior:
         t: Tensor,  # [B] long
         conditions: Sequence[Sequence[ConditioningCondition]],  # K conditions, each a list of B
     ) -> list[Tensor]:
-        """K noise predictions [B, C, h, w] float32 from one batched forward."""
-        conds = [merge_samples([self._conds[self._names[id(c)]] for c in row]) for row in conditions]
+        """K noise predictions [B, C, h, w] float32 from one batched forward.
+
+        It takes several where comfy cannot batch the conditions: other hooks, a ControlNet in its
+        range of timesteps for some samples only, token sequences that the model cannot pad, or too
+        little free memory.
+        """
+        alpha_t, sigma_t = self.schedule.alpha_sigma(t)
         sigma = self._sigmas.to(x_t.device)[t]
-        s = sigma.view(-1, 1, 1, 1)
-        if self._is_flow:  # x = (1 - s) x_0 + s noise
-            x = x_t * ((1 - s) ** 2 + s**2).sqrt()
-            signal = 1 - s
-        else:  # comfy's x = x_0 + s noise
-            x = x_t * (1 + s**2).sqrt()
-            signal = torch.ones_like(s)
-        denoised = comfy.samplers.calc_cond_batch(self._inner, conds, x, sigma, self._options)
-        return [((x - signal * x_0) / s).float() for x_0 in denoised]
+        x = x_t.float() * self._scales.to(x_t.device)[t].view(-1, 1, 1, 1)
+        rows = [[self._conds[self._names[id(c)]] for c in row] for row in conditions]
+        predictions = [torch.empty_like(x) for _ in rows]
+        for batch in batches(list(zip(*rows, strict=True)), sigma.tolist()):
+            merged = [merge_samples([row[i] for i in batch]) for row in rows]
+            denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x[batch], sigma[batch], self._options)
+            for eps, x_0 in zip(predictions, denoised, strict=True):
+                eps[batch] = (x_t[batch] - alpha_t[batch] * x_0.float()) / sigma_t[batch]
+        return predictions
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents [B, C, h, w] of images [B, 3, H, W] in [0, 1] in the model's own scale; differentiable."""
-        vae, factor = self._vae, self.spatial_factor
-        if images.shape[-1] % factor or images.shape[-2] % factor:
-            raise ValueError(f"Image sides must be multiples of {factor} for this VAE, got {tuple(images.shape[-2:])}.")
-        own_weights(vae.first_stage_model)
-        latents = vae.first_stage_model.encode(vae.process_input(images).to(vae.device, vae.vae_dtype)).float()
-        return self._inner.process_latent_in(latents.to(images.device))
+        return self._inner.process_latent_in(encode(self._vae, images))
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [0, 1] of latents in the model's own scale."""
-        vae = self._vae
-        unscaled = self._inner.process_latent_out(latents).to(vae.device, vae.vae_dtype)
-        return vae.process_output(vae.first_stage_model.decode(unscaled).float()).to(latents.device)
+        return decode(self._vae, self._inner.process_latent_out(latents))
 
 
-def usable_sigmas(model_sampling) -> Tensor:
-    """Noise levels [T] of a model's timesteps; a flow model's level of pure noise has no VP counterpart."""
-    sigmas = model_sampling.sigmas.detach().float().cpu().clone()
-    if isinstance(model_sampling, comfy.model_sampling.CONST):
-        sigmas = sigmas[sigmas < 1.0]
-    return sigmas
+def noise_levels(model_sampling) -> tuple[NoiseSchedule, Tensor, Tensor]:
+    """What a model's table of noise levels is in variance-preserving terms.
+
+    How signal and noise are mixed at a level is asked of the model itself. Levels without a
+    variance-preserving counterpart (pure noise, and repetitions in float32) are left out.
+
+    Returns:
+        The schedule of T levels, the model's own sigmas [T], and the factors [T] by which x_t must be
+        multiplied to become the model's x.
+    """
+    sigmas = model_sampling.sigmas.detach().double().cpu()
+    signal, noise = mixture(model_sampling, sigmas)
+    a_bar = (signal**2 / (signal**2 + noise**2)).float()
+    lower = torch.cat([a_bar.new_ones(1), a_bar.cummin(0).values[:-1]])
+    usable = (a_bar > 0) & (a_bar < lower)
+    if int(usable.sum()) < 2:
+        raise ValueError(
+            "The table of noise levels of this model is unusable: it holds fewer than two levels between clean and "
+            "pure noise. Lower the shift of its Model Sampling node."
+        )
+    # in float32 alphas_cumprod hold little of the lowest levels: tell the model the level that the core mixes
+    rounded = a_bar.double()
+    sigmas = (sigmas * ((1 - rounded) / rounded).sqrt() * signal / noise)[usable]
+    signal, noise = mixture(model_sampling, sigmas)
+    return NoiseSchedule(a_bar[usable]), sigmas.float(), (signal**2 + noise**2).sqrt().float()
 
 
-def noise_schedule(sigmas: Tensor, is_flow: bool) -> NoiseSchedule:
-    """The variance-preserving schedule with the same signal-to-noise ratios."""
-    s = sigmas.double()
-    a_bar = (1 - s) ** 2 / ((1 - s) ** 2 + s**2) if is_flow else 1 / (1 + s**2)
-    return NoiseSchedule(a_bar.float())
+def mixture(model_sampling, sigmas: Tensor) -> tuple[Tensor, Tensor]:
+    """The factors [T] of signal and noise in a model's x at noise levels [T]."""
+    one, zero = sigmas.new_ones(len(sigmas), 1, 1, 1), sigmas.new_zeros(len(sigmas), 1, 1, 1)
+    return (
+        model_sampling.noise_scaling(sigmas, zero, one).flatten(),
+        model_sampling.noise_scaling(sigmas, one, zero).flatten(),
+    )
 
 
 class LoopSampler(comfy.samplers.Sampler):
@@ -95,6 +128,11 @@ class LoopSampler(comfy.samplers.Sampler):
     def sample(
         self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
     ) -> Tensor:
+        if any("c_concat" in entry["model_conds"] for entries in model_wrap.conds.values() for entry in entries):
+            raise ValueError(
+                "This model looks at a second picture beside the noisy one (inpainting, editing, upscaling, image to "
+                "video), and the views of a scene have none. Connect the text-to-image version of the model."
+            )
         prior = ComfyPrior(
             model_wrap.inner_model, self.vae, model_wrap.conds, self.names, extra_args["model_options"]
         )
@@ -114,23 +152,92 @@ def with_prior(
     Args:
         conditions: every condition that the body will ask for; ComfyUI prepares them once.
         shape: sizes of one step, from which ComfyUI estimates the memory.
+
+    Raises:
+        ValueError: the models are of a kind that cannot be distilled, with the reason.
     """
-    if vae.latent_dim != 2:
-        raise ValueError("This VAE is made for video or audio. Connect the VAE of an image model.")
+    check_models(model, vae)
     patcher = model.clone()
     patcher.set_additional_models("tbsd_vae", [vae.patcher])
+    wrappers = comfy.patcher_extension.WrappersMP
+    patcher.add_wrapper_with_key(wrappers.APPLY_MODEL, "tbsd", positive_or_negative)
+    patcher.add_wrapper_with_key(wrappers.PREPARE_SAMPLING, "tbsd", reserve_memory(vae, shape))
     unique = list({id(c): c for c in conditions}.values())
     names = {id(c): f"tbsd_{i}" for i, c in enumerate(unique)}
     batch, height, width = shape
     factor = vae.spacial_compression_encode()
-    channels = model.model.latent_format.latent_channels
+    channels = model.get_model_object("latent_format").latent_channels
     with optimization_mode():
         guider = comfy.samplers.CFGGuider(patcher)
-        guider.inner_set_conds({names[id(c)]: c.entries for c in unique})
+        guider.inner_set_conds({names[id(c)]: e for c, e in zip(unique, spread_controls(unique), strict=True)})
         sampler = LoopSampler(vae, names, body)
         empty = torch.zeros(batch, channels, height // factor, width // factor)
         guider.sample(empty, empty, sampler, torch.tensor([1.0, 0.0]), disable_pbar=True, seed=0)
     return sampler.result
+
+
+def check_models(model, vae) -> None:
+    """Raise ValueError if MODEL or VAE cannot be distilled; warn of settings that have no effect."""
+    if model is None:
+        raise ValueError("No MODEL: the file that was loaded has no diffusion model. Connect Load Checkpoint.")
+    if vae is None or vae.first_stage_model is None:
+        raise ValueError("No VAE: the checkpoint that was loaded has none. Connect the model's VAE with Load VAE.")
+    latent_format, sampling = model.get_model_object("latent_format"), model.get_model_object("model_sampling")
+    kind = type(model.model).__name__
+    if latent_format.latent_dimensions != 2:
+        raise ValueError(f"{kind} makes video, audio or shapes, not single pictures. Connect an image model.")
+    if vae.latent_dim != 2 or vae.output_channels != 3:
+        raise ValueError("This VAE is made for video or audio. Connect the VAE of an image model.")
+    if latent_format.latent_channels != vae.latent_channels:
+        raise ValueError(
+            f"The VAE makes latents of {vae.latent_channels} channels, and {kind} works on "
+            f"{latent_format.latent_channels}: they do not belong together. Connect the VAE of the model."
+        )
+    if isinstance(model.model, (comfy.model_base.StableCascade_B, comfy.model_base.StableCascade_C)):
+        raise ValueError("Stable Cascade splits the work between two models, and one alone gives no score. Use SDXL.")
+    if isinstance(sampling, comfy.model_sampling.IMG_TO_IMG):
+        raise ValueError(f"{kind} turns one picture into another and does not remove noise: it gives no score.")
+    if getattr(sampling, "sigmas", None) is None:
+        raise ValueError(f"{kind} has no table of noise levels (model_sampling.sigmas), so no timestep can be drawn.")
+    if model.get_wrappers(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, "easycache"):
+        raise ValueError("EasyCache reuses the prediction of the step before, which here is another view. Remove it.")
+    ignored = [key for key in CFG_FUNCTIONS if model.model_options.get(key)]
+    if ignored:
+        logger.warning(
+            "Score distillation applies its own guidance to the plain predictions of the model: patches of the "
+            "sampler's guidance (Rescale CFG, Perp-Neg, SAG, PAG and the like) have no effect. Ignored: %s.",
+            ", ".join(ignored),
+        )
+
+
+CFG_FUNCTIONS = (
+    "sampler_cfg_function",
+    "sampler_pre_cfg_function",
+    "sampler_post_cfg_function",
+    "sampler_calc_cond_batch_function",
+)
+
+
+def positive_or_negative(executor, x, t, c_concat, c_crossattn, control, transformer_options, **kwargs):
+    """Around the model: number the conditions as attention patches know them, 0 = positive, 1 = negative.
+
+    The first condition of a step is the target; with three of them, patches that look up a pair would fail.
+    """
+    sides = [min(i, 1) for i in transformer_options.get("cond_or_uncond", [])]
+    options = {**transformer_options, "cond_or_uncond": sides}
+    return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
+
+
+def reserve_memory(vae, shape: tuple[int, int, int]) -> Callable:
+    """Around comfy's loading: ask for the memory of a step, where comfy thinks of a sampler with two conditions."""
+
+    def prepare(executor, model, noise_shape, *args, **kwargs):
+        # comfy reserves memory_required of twice this batch, and the estimate is linear in the batch
+        for_one = model.model.memory_required([2, *noise_shape[1:]])
+        batch = noise_shape[0] * EVALUATIONS / 2 + encoding_memory(vae, shape) / for_one
+        return executor(model, [math.ceil(batch), *noise_shape[1:]], *args, **kwargs)
+
+    return prepare
 
 
 def prior_device(model) -> torch.device:

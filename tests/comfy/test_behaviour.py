@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -210,3 +211,65 @@ def test_core_nodes_sample_from_the_demo_models(server):
     pictures = [Image.open(server.file(f)) for f in outputs["save"]["images"]]
     assert [p.size for p in pictures] == [(64, 64)] * 2
     assert all(max(hi - lo for lo, hi in p.getextrema()) > 100 for p in pictures)
+
+
+def test_a_checkpoint_of_the_core_loader_can_be_distilled(server, comfyui):
+    """The ordinary graph with free text, half-precision weights and the VAE inside the checkpoint."""
+    path = server.base / "models" / "checkpoints" / "generated.safetensors"
+    comfyui.run_script(Path(__file__).parent / "inside" / "checkpoint.py", path)
+    outputs = server.run(
+        image_run(
+            models=node("CheckpointLoaderSimple", ckpt_name=path.name),
+            prompts=node("TBSD_PromptEncode", clip=["models", 1], prompt="a dragon", view_dependent=False),
+            save=save("checkpoint"),
+        )
+    )
+    picture = pixels(server.file(outputs["save"]["images"][0]).read_bytes())
+    assert len(picture) == 64 * 64 * 3 and max(picture) - min(picture) > 10
+    path.unlink()
+
+
+def test_optimisers_in_one_graph_disturb_neither_each_other_nor_a_sampler(server):
+    """One graph with two runs, then a sampler on the optimised picture; then each run alone."""
+    second = node("TBSD_OptimizeImage", guidance=["guidance", 0], scene=["scene", 0], steps=2, lr=0.05, seed=31)
+    sampler = {
+        "positive": node("CLIPTextEncode", clip=["models", 1], text="a brick house"),
+        "latent": node("VAEEncode", pixels=["run", 0], vae=["models", 2]),
+        "sampled": node(
+            "KSampler",
+            model=["models", 0],
+            positive=["positive", 0],
+            negative=["positive", 0],
+            latent_image=["latent", 0],
+            seed=3,
+            steps=2,
+            cfg=1.0,
+            sampler_name="euler",
+            scheduler="normal",
+            denoise=0.5,
+        ),
+        "decoded": node("VAEDecode", samples=["sampled", 0], vae=["models", 2]),
+    }
+    saves = {
+        name: node("SaveImage", images=[name, 0], filename_prefix=f"together/{name}")
+        for name in ("run", "other", "decoded")
+    }
+    graph = image_run(steps=3, seed=30) | {"other": second} | sampler
+    together = server.run(graph | {f"save_{k}": v for k, v in saves.items()})
+    for name in saves:
+        # /free drops every cache and loaded model: nothing of the runs above is left
+        server.request("/free", {"unload_models": True, "free_memory": True})
+        time.sleep(1.5)
+        wanted = ancestors(graph, name) | {"save": saves[name]}
+        alone = server.run(wanted)["save"]["images"][0]
+        first = together[f"save_{name}"]["images"][0]
+        assert pixels(server.file(first).read_bytes()) == pixels(server.file(alone).read_bytes()), name
+
+
+def ancestors(graph: dict, name: str) -> dict:
+    """The part of a graph that a node depends on, itself included."""
+    found = {name: graph[name]}
+    for value in graph[name]["inputs"].values():
+        if isinstance(value, list):
+            found |= ancestors(graph, value[0])
+    return found

@@ -24,7 +24,14 @@ def test_pinned_weights():
     a_bar = torch.tensor([0.64])
     values = {name: weight(name, a_bar).item() for name in WEIGHTINGS}
     assert values == pytest.approx(
-        {"sigma2": 0.36, "uniform": 1.0, "sqrt_alpha": 0.8, "alpha_sigma2": 0.288, "sigma_over_alpha": 0.75}
+        {
+            "sigma2": 0.36,
+            "uniform": 1.0,
+            "sqrt_alpha": 0.8,
+            "alpha_sigma2": 0.288,
+            "velocity": 1.75,
+            "sigma_over_alpha": 0.75,
+        }
     )
     assert weight("sigma2", torch.rand(5)).shape == (5, 1, 1, 1)
 

@@ -1,0 +1,173 @@
+"""Tiny real models with random weights, one of each family, built in memory from comfy's own classes.
+
+Import it after `load_pack`.
+"""
+
+from __future__ import annotations
+
+import comfy.cldm.cldm
+import comfy.controlnet
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.sd
+import comfy.supported_models
+import comfy.supported_models_base
+import torch
+from comfy.ldm.models.autoencoder import AutoencoderKL
+from comfy.model_base import ModelType
+
+WIDTH = 32  # of the text embeddings
+POOLED = 16  # of the pooled embeddings
+UNET = dict(
+    image_size=32,
+    in_channels=4,
+    out_channels=4,
+    model_channels=32,
+    num_res_blocks=[1, 1],
+    channel_mult=[1, 2],
+    transformer_depth=[1, 1],
+    transformer_depth_output=[1, 1, 1, 1],
+    transformer_depth_middle=1,
+    use_spatial_transformer=True,
+    use_linear_in_transformer=False,
+    context_dim=WIDTH,
+    num_heads=4,
+    num_head_channels=-1,
+    adm_in_channels=None,
+    legacy=False,
+    use_checkpoint=False,
+    use_temporal_resblock=False,
+    use_temporal_attention=False,
+    dtype=torch.float32,
+)
+DD = dict(
+    double_z=True,
+    z_channels=4,
+    resolution=32,
+    in_channels=3,
+    out_ch=3,
+    ch=32,
+    ch_mult=[1, 1, 1, 1],
+    num_res_blocks=1,
+    attn_resolutions=[],
+    dropout=0.0,
+)
+
+
+def randomize(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """comfy leaves weights uninitialised; small random ones with norms near the identity."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, p in module.named_parameters():
+        noise = torch.randn(p.shape, generator=generator)
+        fan = max(p[0].numel(), 1) if p.ndim > 1 else 1
+        is_gain = p.ndim == 1 and name.endswith(("weight", "scale"))
+        p.data.copy_(1 + 0.1 * noise if is_gain else 0.02 * noise if p.ndim == 1 else noise / fan**0.5)
+    return module.eval()
+
+
+def patcher(model) -> comfy.model_patcher.ModelPatcher:
+    mm = comfy.model_management
+    randomize(model.diffusion_model)
+    return comfy.model_patcher.ModelPatcher(model, mm.get_torch_device(), mm.unet_offload_device())
+
+
+def unet(kind=ModelType.EPS, latent=comfy.latent_formats.SD15, sampling=None, model=None, **changes):
+    """A UNet of SD's shape as a MODEL; `changes` replace its arguments."""
+    model = model or comfy.model_base.BaseModel
+
+    class Config(comfy.supported_models_base.BASE):
+        latent_format = latent
+        unet_extra_config = {}
+        sampling_settings = sampling or {}
+        memory_usage_factor = 1.0
+
+    config = Config({**UNET, **changes})
+    built = model(config, model_type=kind, device="cpu")
+    if config.inpaint_model():
+        built.set_inpaint()
+    return patcher(built)
+
+
+def sdxl():
+    return unet(
+        latent=comfy.latent_formats.SDXL,
+        model=comfy.model_base.SDXL,
+        adm_in_channels=POOLED + 6 * 256,
+        num_classes="sequential",
+        use_linear_in_transformer=True,
+    )
+
+
+def sd3():
+    config = comfy.supported_models.SD3(
+        dict(
+            in_channels=16,
+            patch_size=2,
+            depth=1,
+            input_size=None,
+            adm_in_channels=POOLED,
+            context_embedder_config={"target": "torch.nn.Linear", "params": {"in_features": WIDTH, "out_features": 64}},
+            num_patches=64,
+            pos_embed_max_size=8,
+            pos_embed_scaling_factor=None,
+            dtype=torch.float32,
+        )
+    )
+    model = comfy.model_base.SD3(config, device="cpu")
+    table = model.diffusion_model.pos_embed  # a buffer
+    table.copy_(torch.randn(table.shape, generator=torch.Generator().manual_seed(3)))
+    return patcher(model)
+
+
+def flux():
+    config = comfy.supported_models.Flux(
+        dict(
+            image_model="flux",
+            in_channels=16,
+            out_channels=16,
+            patch_size=2,
+            vec_in_dim=POOLED,
+            context_in_dim=WIDTH,
+            hidden_size=64,
+            mlp_ratio=2.0,
+            num_heads=4,
+            depth=1,
+            depth_single_blocks=1,
+            axes_dim=[4, 6, 6],
+            theta=10000,
+            qkv_bias=True,
+            guidance_embed=True,
+            dtype=torch.float32,
+        )
+    )
+    return patcher(comfy.model_base.Flux(config, device="cpu"))
+
+
+def vae(channels: int = 4, dtype: torch.dtype = torch.float32):
+    config = {"ddconfig": {**DD, "z_channels": channels}, "embed_dim": channels}
+    weights = randomize(AutoencoderKL(**config)).state_dict()
+    built = comfy.sd.VAE(sd=weights, config={"params": config}, dtype=dtype)
+    built.latent_channels = channels
+    return built
+
+
+def taesd(scale: float):
+    weights = randomize(comfy.taesd.taesd.TAESD()).state_dict()
+    return comfy.sd.VAE(sd={**weights, "vae_scale": torch.tensor(scale), "vae_shift": torch.tensor(0.0)})
+
+
+def controlnet(hint: torch.Tensor, start: float = 0.0, end: float = 1.0):
+    """A ControlNet over the UNet above with a picture [1, 3, H, W] to follow."""
+    options = {k: v for k, v in UNET.items() if k not in ("out_channels", "transformer_depth_output")}
+    net = randomize(comfy.cldm.cldm.ControlNet(**options, hint_channels=3), seed=5)
+    control = comfy.controlnet.ControlNet(net, load_device=comfy.model_management.get_torch_device())
+    return control.set_cond_hint(hint, 1.0, (start, end))
+
+
+def conditioning(seed: int, tokens: int = 7, **options) -> list:
+    """A CONDITIONING with random embeddings."""
+    generator = torch.Generator().manual_seed(100 + seed)
+    pooled = torch.randn(1, POOLED, generator=generator)
+    return [[torch.randn(1, tokens, WIDTH, generator=generator), {"pooled_output": pooled, **options}]]
