@@ -7,7 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from .cameras import CamerasNode
 from .demo import DemoModels
 from .export import ExtractMesh, LoadScene, SaveMesh, SaveScene
-from .guidance import BridgeGuidance, CSDGuidance, SDSGuidance, TBSDGuidance
+from .guidance import BridgeGuidance, CSDGuidance, ESDGuidance, SDSGuidance, TBSDGuidance, VSDGuidance
 from .optimize import OptimizeImage, Optimizer3D
 from .presets import RecommendedSettings
 from .prompts import PromptEncode, PromptsFromConditioning, TargetNegativePrompt
@@ -23,6 +23,8 @@ NODES: list[type[io.ComfyNode]] = [
     SDSGuidance,
     CSDGuidance,
     BridgeGuidance,
+    VSDGuidance,
+    ESDGuidance,
     ImageSceneNode,
     NeRFSceneNode,
     CamerasNode,

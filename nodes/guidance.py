@@ -6,7 +6,22 @@ from comfy_api.latest import io
 
 from ..tbsd_core.balancing import BALANCERS, BalanceConfig, ProgressSchedule
 from ..tbsd_core.balancing.schedules import KINDS
-from ..tbsd_core.guidance import CSD, SDS, TBSD, WEIGHTINGS, Bridge, BridgeConfig, CSDConfig, SDSConfig, TBSDConfig
+from ..tbsd_core.guidance import (
+    CSD,
+    ESD,
+    SDS,
+    TBSD,
+    VSD,
+    WEIGHTINGS,
+    Bridge,
+    BridgeConfig,
+    CSDConfig,
+    ESDConfig,
+    SDSConfig,
+    TBSDConfig,
+    VSDConfig,
+)
+from ..tbsd_core.priors.lora import LoRAConfig
 from . import sockets
 from .bridge.prompts import Prompts, check_conditions
 from .sockets import GuidedModel, default
@@ -54,6 +69,27 @@ def weighting_input(config: type) -> io.Combo.Input:
         tooltip="How much noisy and clean timesteps count. sigma2 favours the noisy ones, as in DreamFusion; velocity "
         "is the form for SD3, Flux and other flow models.",
     )
+
+
+def lora_inputs() -> list[io.Input]:
+    return [
+        io.Int.Input(
+            "lora_rank",
+            default=default(LoRAConfig, "rank"),
+            min=1,
+            max=128,
+            tooltip="Size of the LoRA that learns what the renders look like. It is dropped after the run.",
+        ),
+        io.Float.Input(
+            "lora_lr",
+            default=default(LoRAConfig, "lr"),
+            min=0.000001,
+            max=0.1,
+            step=0.00001,
+            round=False,
+            tooltip="Learning rate of that LoRA. Raise it if the result stays as saturated as with SDS.",
+        ),
+    ]
 
 
 def guidance_output() -> io.Output:
@@ -232,3 +268,61 @@ class BridgeGuidance(io.ComfyNode):
             weighting=weighting,
         )
         return guided(model, vae, prompts, Bridge(config))
+
+
+class VSDGuidance(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_VSDGuidance",
+            display_name="VSD Guidance",
+            category=sockets.GUIDANCE,
+            description="Variational Score Distillation (ProlificDreamer): trains a LoRA beside the scene. Slower, and "
+            "needs memory for the training.",
+            inputs=[
+                *model_inputs("Prompts from Prompt Encode; a negative prompt is not used."),
+                scale_input(VSDConfig),
+                weighting_input(VSDConfig),
+                *lora_inputs(),
+            ],
+            outputs=[guidance_output()],
+        )
+
+    @classmethod
+    def execute(cls, model, vae, prompts, guidance_scale, weighting, lora_rank, lora_lr) -> io.NodeOutput:
+        lora = LoRAConfig(rank=lora_rank, lr=lora_lr)
+        config = VSDConfig(guidance_scale=guidance_scale, weighting=weighting, lora=lora)
+        return guided(model, vae, prompts, VSD(config))
+
+
+class ESDGuidance(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_ESDGuidance",
+            display_name="ESD Guidance",
+            category=sockets.GUIDANCE,
+            description="Entropic Score Distillation: VSD that also keeps the views of an object different from each "
+            "other.",
+            inputs=[
+                *model_inputs("Prompts from Prompt Encode; a negative prompt is not used."),
+                scale_input(ESDConfig),
+                io.Float.Input(
+                    "entropy",
+                    default=default(ESDConfig, "entropy"),
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How much views are kept apart. 0 is VSD.",
+                ),
+                weighting_input(ESDConfig),
+                *lora_inputs(),
+            ],
+            outputs=[guidance_output()],
+        )
+
+    @classmethod
+    def execute(cls, model, vae, prompts, guidance_scale, entropy, weighting, lora_rank, lora_lr) -> io.NodeOutput:
+        lora = LoRAConfig(rank=lora_rank, lr=lora_lr)
+        config = ESDConfig(guidance_scale=guidance_scale, entropy=entropy, weighting=weighting, lora=lora)
+        return guided(model, vae, prompts, ESD(config))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import comfy.samplers
+import torch
 
 REGIONAL = {"area": "an area", "mask": "a mask", "gligen": "a GLIGEN box"}
 SHARED = ("control", "hooks", "strength", "default")  # options that comfy applies to a whole batch
@@ -75,6 +76,18 @@ def spread_controls(conditions: Sequence[ConditioningCondition]) -> list[list]:
         else [[tokens, {**o, "control": marked[0]}] for tokens, o in c.entries]
         for c in conditions
     ]
+
+
+def cloned_conditions(conds: dict[str, list[dict]]) -> dict[str, list[dict]]:
+    """Processed conditions whose model inputs autograd accepts: training a LoRA saves them for its backward pass."""
+
+    def own(cond):
+        return cond._copy_with(cond.cond.clone()) if isinstance(cond.cond, torch.Tensor) else cond
+
+    return {
+        name: [{**e, "model_conds": {k: own(c) for k, c in e["model_conds"].items()}} for e in entries]
+        for name, entries in conds.items()
+    }
 
 
 def batches(samples: Sequence[tuple[list[dict], ...]], sigmas: Sequence[float]) -> list[list[int]]:

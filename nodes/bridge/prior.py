@@ -26,10 +26,11 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
+from ...tbsd_core.priors.lora import LoRAAdapter, LoRAConfig
 from ...tbsd_core.priors.schedule import NoiseSchedule
 from .autoencoder import decode, encode, encoding_memory
-from .autograd import optimization_mode, own_tensors
-from .conditioning import ConditioningCondition, batches, merge_samples, spread_controls
+from .autograd import optimization_mode, own_tensors, own_weights
+from .conditioning import ConditioningCondition, batches, cloned_conditions, merge_samples, spread_controls
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -47,6 +48,25 @@ class ComfyPrior:
         self.latent_channels: int = inner.latent_format.latent_channels
         own_tensors(inner.latent_format)
 
+    def make_adapter(self, config: LoRAConfig, seed: int) -> LoRAAdapter:
+        """A LoRA on the attention projections of the network, below whatever patches the MODEL carries."""
+        own_weights(self._inner.diffusion_model)
+        self._conds = cloned_conditions(self._conds)
+        return LoRAAdapter(
+            self._inner.diffusion_model,
+            lambda x_t, t, row: self._predict(x_t, t, [row])[0],
+            self._network_error,
+            config,
+            seed,
+        )
+
+    def _network_error(self, t: Tensor) -> Tensor:
+        """Weight [B] that makes the squared error of the noise that of what the network was trained on."""
+        sampling, alpha = self._inner.model_sampling, self.schedule.alphas_cumprod[t.cpu()].sqrt()
+        if isinstance(sampling, comfy.model_sampling.CONST):  # velocity of a flow, 1 - s = alpha / (alpha + sigma)
+            return ((alpha + (1 - alpha**2).sqrt()) / alpha) ** 2
+        return alpha**-2 if isinstance(sampling, comfy.model_sampling.V_PREDICTION) else torch.ones_like(alpha)
+
     @torch.no_grad()
     def predict_noise(
         self,
@@ -60,17 +80,22 @@ class ComfyPrior:
         range of timesteps for some samples only, token sequences that the model cannot pad, or too
         little free memory.
         """
+        return self._predict(x_t, t, conditions)
+
+    def _predict(self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[ConditioningCondition]]) -> list[Tensor]:
         alpha_t, sigma_t = self.schedule.alpha_sigma(t)
         sigma = self._sigmas.to(x_t.device)[t]
         x = x_t.float() * self._scales.to(x_t.device)[t].view(-1, 1, 1, 1)
         rows = [[self._conds[self._names[id(c)]] for c in row] for row in conditions]
-        predictions = [torch.empty_like(x) for _ in rows]
-        for batch in batches(list(zip(*rows, strict=True)), sigma.tolist()):
+        parts: list[list[Tensor]] = [[] for _ in rows]
+        order = batches(list(zip(*rows, strict=True)), sigma.tolist())
+        for batch in order:
             merged = [merge_samples([row[i] for i in batch]) for row in rows]
             denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x[batch], sigma[batch], self._options)
-            for eps, x_0 in zip(predictions, denoised, strict=True):
-                eps[batch] = (x_t[batch] - alpha_t[batch] * x_0.float()) / sigma_t[batch]
-        return predictions
+            for eps, x_0 in zip(parts, denoised, strict=True):
+                eps.append((x_t[batch] - alpha_t[batch] * x_0.float()) / sigma_t[batch])
+        back = torch.tensor([i for batch in order for i in batch]).argsort().to(x.device)
+        return [torch.cat(eps)[back] for eps in parts]
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents [B, C, h, w] of images [B, 3, H, W] in [0, 1] in the model's own scale; differentiable."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig, orbit
-from ...tbsd_core.optim import Curves, OptimConfig, OptimState, optimize
+from ...tbsd_core.optim import Curves, OptimConfig, OptimState, create_adapter, optimize
 from ...tbsd_core.scenes import RenderOutput, Scene
 from ...tbsd_core.scenes.files import copy_scene
 from .files import to_image
@@ -37,7 +37,7 @@ def run(
 
     def body(prior: ComfyPrior) -> RunResult:
         trained = copy_scene(scene, prior_device(guided.model))
-        state = OptimState.create(trained, config)
+        state = OptimState.create(trained, config, create_adapter(prior, guided.guidance, config.seed))
         progress, curves = RunProgress(config.n_steps, node_id), Curves()
         for record in optimize(prior, guided.prompts.set, guided.guidance, trained, cameras, config, state):
             curves.add(record)

@@ -83,6 +83,7 @@ class LoRAAdapter(nn.Module):
             )
         # not as submodules: their weights are the prior's
         self._layers, self._time_embedding = tuple(layers), (times[0],)
+        self._norms = tuple(m for m in network.modules() if isinstance(m, nn.LayerNorm))
         self._predict, self._loss_weight, self.config = predict, loss_weight, config
         device = next(network.parameters()).device
         generator = torch.Generator().manual_seed(seed)
@@ -120,17 +121,24 @@ class LoRAAdapter(nn.Module):
     def _active(self, poses: Tensor | None) -> Iterator[None]:
         def low_rank(down: Tensor, up: Tensor):
             def hook(module, inputs, output):
-                return output + (inputs[0].to(down.dtype) @ down.T @ up.T).to(output.dtype)
+                x = inputs[0].to(down.dtype, copy=True)  # a copy: networks reuse their activations in place
+                return output + (x @ down.T @ up.T).to(output.dtype)
 
             return hook
 
         def with_pose(module, inputs, output):
             return output + (torch.tanh(poses @ self.pose_in.T) @ self.pose_out.T).to(output.dtype)
 
+        def keep_input(module, inputs):
+            # Flux adds to its activations in place after a norm has saved them for its backward pass
+            return (inputs[0].clone(), *inputs[1:])
+
         handles = [
             layer.register_forward_hook(low_rank(down, up))
             for layer, down, up in zip(self._layers, self.down, self.up, strict=True)
         ]
+        if torch.is_grad_enabled():
+            handles += [norm.register_forward_pre_hook(keep_input) for norm in self._norms]
         if poses is not None:
             handles.append(self._time_embedding[0].register_forward_hook(with_pose))
         try:

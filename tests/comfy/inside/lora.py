@@ -1,0 +1,80 @@
+"""The LoRA of VSD on tiny models of every family, inside inference mode as ComfyUI runs a node."""
+
+from __future__ import annotations
+
+import json
+
+from pack import load_pack
+
+load = load_pack()
+import tiny  # noqa: E402
+import torch  # noqa: E402
+from comfy.model_base import ModelType  # noqa: E402
+
+bridge, conditioning = load("nodes.bridge.prior"), load("nodes.bridge.conditioning")
+adapter, guidance, lora = load("tbsd_core.optim.adapter"), load("tbsd_core.guidance"), load("tbsd_core.priors.lora")
+cameras = load("tbsd_core.cameras.sampling")
+
+FAMILIES = {
+    "eps": tiny.unet,
+    "v": lambda: tiny.unet(ModelType.V_PREDICTION),
+    "sdxl": tiny.sdxl,
+    "sd3": tiny.sd3,
+    "flux": tiny.flux,
+}
+
+
+def gap(a, b):
+    return float((a - b).abs().max())
+
+
+def measure(model) -> dict[str, float]:
+    channels = model.model.latent_format.latent_channels
+    options = {"pooled_output": torch.randn(1, tiny.POOLED)}
+    condition = conditioning.to_condition(tiny.conditioning(0, **options))
+
+    def body(prior):
+        generator = torch.Generator().manual_seed(1)
+        x_t, latents = torch.randn(2, 2, channels, 8, 8, generator=generator)
+        t = torch.tensor([prior.schedule.n_timesteps // 2, prior.schedule.n_timesteps // 5])
+        poses = adapter.camera_poses(cameras.orbit(2))
+        rows = [condition] * 2
+
+        def base():
+            return prior.predict_noise(x_t, t, [rows])[0]
+
+        before = base()
+        config = lora.LoRAConfig(lr=1e-2)
+        state = adapter.create_adapter(prior, guidance.VSD(guidance.VSDConfig(lora=config)), 0)
+        start = gap(state.predict("lora", x_t, t, rows, poses), before)
+        weights = [p.detach().clone() for p in state.adapter.parameters()]
+        for step in range(3):
+            state.train_step(latents, rows, poses, prior.schedule, 0, step)
+        moved = sum(gap(p, w) > 0 for p, w in zip(state.adapter.parameters(), weights, strict=True)) / len(weights)
+        now = state.predict("lora", x_t, t, rows, poses)
+        return {
+            "start": start,
+            "moved": moved,
+            "changed": gap(now, before),
+            "camera": gap(now, state.predict("lora_no_camera", x_t, t, rows, poses)),
+            "base": gap(base(), before),
+        }
+
+    with torch.inference_mode():
+        first = bridge.with_prior(model, tiny.vae(channels), [condition], (2, 64, 64), body)
+
+        def again(prior):
+            x_t = torch.randn(2, channels, 8, 8, generator=torch.Generator().manual_seed(2))
+            return prior.predict_noise(x_t, torch.tensor([10, 20]), [[condition] * 2])[0]
+
+        fresh = [bridge.with_prior(model, tiny.vae(channels), [condition], (2, 64, 64), again) for _ in range(2)]
+    hooks = sum(len(m._forward_hooks) for m in model.model.diffusion_model.modules())
+    return {**first, "repeat": gap(*fresh), "hooks": hooks}
+
+
+result = {}
+for name, make in FAMILIES.items():
+    with torch.inference_mode():
+        model = make()
+    result[name] = measure(model)
+print(json.dumps(result))

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+FAMILIES = ("eps", "v", "sdxl", "sd3", "flux")
+
+
+@pytest.fixture(scope="module")
+def measured(comfyui):
+    return comfyui.run_script(Path(__file__).parent / "inside" / "lora.py")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_new_lora_is_the_model_itself(measured, family):
+    assert measured[family]["start"] == 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_lora_learns_and_hears_of_the_camera(measured, family):
+    assert measured[family]["moved"] == 1, "every parameter got a gradient"
+    assert measured[family]["changed"] > 1e-4
+    assert measured[family]["camera"] > 1e-5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_model_is_untouched_while_a_lora_is_trained_and_after(measured, family):
+    assert measured[family]["base"] == 0
+    assert measured[family]["hooks"] == 0
+    assert measured[family]["repeat"] == 0
