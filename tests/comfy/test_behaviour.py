@@ -112,6 +112,48 @@ def test_tbsd_without_a_target_negative_says_what_adds_it(server):
     assert "Target Negative Prompt" in server.error(image_run(guidance=tbsd))
 
 
+def test_recommended_settings_drive_a_run(server):
+    """Every output goes where its name says; the text names the family and a source."""
+    settings = node("TBSD_RecommendedSettings", model=["models", 0], method="sds", scene="nerf")
+    prompt = image_run(settings=settings, scene=tiny_nerf(), text=node("PreviewAny", source=["settings", 8]))
+    prompt["guidance"]["inputs"]["guidance_scale"] = ["settings", 0]
+    prompt["run"] = node(
+        "TBSD_Optimizer3D",
+        guidance=["guidance", 0],
+        scene=["scene", 0],
+        steps=2,
+        views_per_step=1,
+        size=32,
+        lr=["settings", 1],
+        seed=3,
+        encode_size=["settings", 3],
+        t_min=["settings", 5],
+        t_max=["settings", 6],
+        t_max_end=["settings", 7],
+    )
+    outputs = server.run(prompt)
+    assert outputs["run"]["images"]
+    (text,) = outputs["text"]["text"]
+    assert "sds on the demo model of this pack" in text
+    assert "guidance.guidance_scale = 7.5  (measured on the small world)" in text
+
+
+def test_csd_runs_and_says_what_its_negative_needs(server):
+    csd = node(
+        "TBSD_CSDGuidance",
+        model=["models", 0],
+        vae=["models", 2],
+        prompts=["prompts", 0],
+        negative_start=0.0,
+        negative_end=0.0,
+        anneal_end=0.5,
+        weighting="uniform",
+    )
+    assert server.run(image_run(guidance=csd, seed=21))["run"]["images"]
+    csd["inputs"]["negative_end"] = 1.0
+    assert "Target Negative Prompt" in server.error(image_run(guidance=csd))
+
+
 def test_a_3d_scene_in_optimize_image_is_refused(server):
     assert "Optimize 3D" in server.error(image_run(scene=tiny_nerf()))
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 
+import diffusers
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from tbsd_pack.tbsd_core.priors.diffusers import FAMILIES, load_diffusers_prior, load_parts
 from tbsd_pack.tbsd_core.priors.diffusers.architectures import ARCHITECTURES
@@ -83,6 +85,37 @@ def write(path, found: dict[str, list[int]], metadata: dict | None = None, **mor
     tensors = {k: torch.zeros(v, dtype=torch.float16) for k, v in found.items()}
     save_file(tensors | more, str(path), metadata)
     return path
+
+
+@pytest.mark.parametrize(
+    "name, counts",
+    [
+        ("sd1", {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480}),
+        ("sd2", {"unet": 865_910_724, "vae": 83_653_863, "text_encoder": 340_387_840}),
+        (
+            "sdxl",
+            {
+                "unet": 2_567_463_684,
+                "vae": 83_653_863,
+                "text_encoder": 123_060_480,
+                "text_encoder_2": 694_659_840,
+            },
+        ),
+    ],
+)
+def test_the_architectures_have_the_published_sizes(name, counts):
+    kinds = {"unet": diffusers.UNet2DConditionModel, "vae": diffusers.AutoencoderKL}
+    found = {}
+    for part in counts:
+        config = ARCHITECTURES[name][part]
+        with torch.device("meta"):
+            if part in kinds:
+                model = kinds[part](**config)
+            else:
+                kind = FAMILIES[ARCHITECTURES[name]["model_index"]["_class_name"]].parts[part]
+                model = getattr(transformers, kind)(transformers.CLIPTextConfig(**config))
+        found[part] = sum(p.numel() for p in model.parameters())
+    assert found == counts
 
 
 @pytest.mark.parametrize("width, vector, name", [(768, None, "sd1"), (1024, None, "sd2"), (2048, 2816, "sdxl")])
