@@ -97,7 +97,12 @@ def test_a_controlnet_with_a_range_acts_on_the_samples_inside_it(report):
 
 
 def test_wrappers_see_one_forward_and_patches_two_sides(report):
-    assert report["wrappers"] == {"calls": [6], "sides": [[0, 1, 1]]}
+    assert report["wrappers"]["calls"] == [6] and report["wrappers"]["sides"] == [[0, 1, 1]]
+
+
+def test_patches_of_the_samplers_guidance_are_not_ignored_silently(report):
+    (warning,) = report["wrappers"]["warned"]
+    assert "sampler_cfg_function" in warning
 
 
 @pytest.mark.parametrize(("model", "n", "shift"), [("SD3", 1000, 3.0), ("FLUX", 10000, 2.718281828**1.15)])
