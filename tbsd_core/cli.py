@@ -1,4 +1,4 @@
-"""The command line: demo, run, presets, methods, vocabulary."""
+"""The command line: demo, run, presets, benchmark, methods, vocabulary."""
 
 from __future__ import annotations
 
@@ -75,6 +75,20 @@ def _parser() -> _Parser:
     presets.add_argument("--method", default="tbsd", help="guidance method (default %(default)s)")
     presets.set_defaults(action=_presets)
 
+    benchmark = commands.add_parser("benchmark", help="measure this installation").add_subparsers(
+        dest="benchmark", required=True, parser_class=_Parser
+    )
+    speed = benchmark.add_parser("speed", help="what a step costs beyond its floor, on random weights")
+    speed.add_argument("--model", default="small", help="shape: small, or sd21 (2.1-base; default %(default)s)")
+    speed.add_argument("--scenes", nargs="+", default=["image", "nerf"], help="default: image nerf")
+    speed.add_argument("--rounds", type=int, default=15, help="pairs of floor and steps (default %(default)s)")
+    speed.add_argument("--device", default="cpu", help="cpu or cuda (default %(default)s)")
+    speed.add_argument("--half", action="store_true", help="weights in float16")
+    speed.add_argument("--nerf-size", type=int, help="pixels of a NeRF view (default: the model's image size)")
+    speed.add_argument("--views", type=int, default=1, help="NeRF views per step (default %(default)s)")
+    speed.add_argument("--json", type=Path, help="write the measurements to this file")
+    speed.set_defaults(action=_speed)
+
     commands.add_parser("methods", help="list the guidance methods").set_defaults(action=_methods)
     commands.add_parser("vocabulary", help="list the words of the embedded world").set_defaults(action=_vocabulary)
     return parser
@@ -102,6 +116,35 @@ def _vocabulary(arguments: argparse.Namespace) -> int:
     from .priors.small_world.captions import describe_vocabulary
 
     print(describe_vocabulary())
+    return 0
+
+
+def _speed(arguments: argparse.Namespace) -> int:
+    import json
+
+    from .atomic import atomic_path
+    from .benchmark.speed import SpeedConfig, measure_speed
+    from .optim import OptimConfig
+
+    config = SpeedConfig(
+        model=arguments.model,
+        scenes=tuple(arguments.scenes),
+        rounds=arguments.rounds,
+        device=arguments.device,
+        half=arguments.half,
+        nerf_size=arguments.nerf_size,
+        optim=OptimConfig(n_steps=10**6, views_per_step=arguments.views),
+    )
+
+    def show(scene: str, result: dict) -> None:
+        seconds = result["seconds"][scene]
+        parts = " + ".join(f"{name} {1000 * s:.0f}" for name, s in seconds.items() if name != "step")
+        print(f"{scene:6s} step {1000 * seconds['step']:.0f} ms, floor {parts} ms: {result['ratios'][scene]:.3f}")
+
+    result = measure_speed(config, show)
+    if arguments.json is not None:
+        with atomic_path(arguments.json) as path:
+            path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

@@ -167,14 +167,14 @@ def sample_caption(
     tail: list[str] = []
     if degradations:
         order = torch.randperm(len(degradations), generator=generator).tolist()
-        if not _chance(0.12, generator):
-            named = [degradations[i] for i in order if _chance(0.92, generator)]
+        if not _chance(0.04, generator):
+            named = [degradations[i] for i in order if _chance(0.97, generator)]
             tail += [_choice(DEGRADATION_WORDS[d], generator, 0.75) for d in named]
     elif _chance(0.5, generator):
         n = 1 + int(torch.randint(3, (), generator=generator))
         order = torch.randperm(len(QUALITY_WORDS), generator=generator).tolist()[:n]
         tail += [QUALITY_WORDS[i] for i in order]
-    if _chance(0.85, generator):  # poses are the hardest to learn, and 3D depends on the words for them
-        position = int(torch.randint(len(tail) + 1, (), generator=generator)) if _chance(0.5, generator) else 0
+    if _chance(0.9, generator):  # poses are the hardest to learn, and 3D depends on the words for them
+        position = int(torch.randint(len(tail) + 1, (), generator=generator)) if _chance(0.25, generator) else 0
         tail.insert(position, f"{view} view")
     return ", ".join([head, *tail])

@@ -77,7 +77,8 @@ class TrainConfig:
     unet_batch: int = 64
     unet_lr: float = 1e-3
     max_minutes: float = math.inf  # for the UNet; the cosine then ends with the time
-    snr_gamma: float = 5.0  # min-SNR weighting (arXiv:2303.09556)
+    snr_gamma: float = 5.0  # min-SNR weighting at low noise (arXiv:2303.09556)
+    high_noise_gain: float = 4.0  # weight at high noise, where the pose is decided; 1 for none
     ema: float = 0.999
     seed: int = 0
     device: str = "cpu"
@@ -86,6 +87,16 @@ class TrainConfig:
 def cosine_lr(progress: float, step: int, warmup: int = 200) -> float:
     """Learning rate factor: linear warm-up, then a cosine to 2 percent."""
     return min(1.0, (step + 1) / warmup) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+def loss_weight(a_bar: Tensor, config: TrainConfig) -> Tensor:
+    """Weight of the squared error of eps at cumulative alphas `a_bar`.
+
+    min-SNR at low noise (arXiv:2303.09556); truncated SNR at high noise (arXiv:2202.00512, section 4), where the
+    error of x_0 counts less and less in eps although the words for pose and object must act there.
+    """
+    snr = a_bar / (1 - a_bar)
+    return (config.snr_gamma / snr).clamp(0.05, 1) * (1 / snr).clamp(1, config.high_noise_gain)
 
 
 def random_crops(images: Tensor, n: int, size: int, generator: torch.Generator) -> Tensor:
@@ -195,8 +206,7 @@ def train_unet(data: Dataset, latents: Tensor, tokenizer, config: TrainConfig, s
         with torch.autocast(config.device, dtype=torch.bfloat16):
             context = model["text"](ids).last_hidden_state
             eps_pred = model["unet"](x_t, t.to(config.device), context).sample.float()
-        snr = a_bar / (1 - a_bar)
-        weight = (snr.clamp(max=config.snr_gamma) / snr).clamp(min=0.05)
+        weight = loss_weight(a_bar, config)
         loss = (weight * (eps_pred - noise) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -225,6 +235,9 @@ def save_pipeline(out: Path, vae, unet, text) -> None:
 
     for name, part in (("vae", vae), ("unet", unet), ("text_encoder", text)):
         copy.deepcopy(part).half().save_pretrained(out / name, safe_serialization=True)
+        config = json.loads((out / name / "config.json").read_text(encoding="utf-8"))
+        config.pop("_name_or_path", None)  # where a part was read from says nothing about it
+        (out / name / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     DDIMScheduler(**SCHEDULER_CONFIG).save_pretrained(out / "scheduler")
     index = {
         "_class_name": "StableDiffusionPipeline",

@@ -1,0 +1,156 @@
+"""What a step costs beyond its floor: `python -m tbsd_core benchmark speed`.
+
+The floor of a step is what no implementation of score distillation can leave out:
+
+    bare batched forward of the conditions it evaluates, without gradient
+    + VAE encode of the views, forward and backward
+    + render of the views, forward and backward
+
+Floor and whole steps are measured in turn within one run, and compared round by round: on a machine that
+others use, too, only ratios of neighbours mean anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any
+
+import torch
+
+from ..cameras.sampling import CameraConfig, orbit
+from ..guidance import TBSDConfig, build_guidance
+from ..optim import OptimConfig, OptimState, optimize
+from ..priors.diffusers import DiffusersPrior
+from ..prompts import PromptConfig, build_texts, encode_texts
+from ..scenes import SCENES
+from .models import SHAPES, random_prior
+
+WARM_UP = 2  # rounds that are measured and dropped
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedConfig:
+    model: str = "small"  # a name in models.SHAPES
+    scenes: tuple[str, ...] = ("image", "nerf")
+    rounds: int = 15  # pairs of floor and step per scene, >= 1
+    steps_per_round: int = 2  # whole steps in each round
+    device: str = "cpu"
+    half: bool = False  # weights in float16
+    nerf_size: int | None = None  # pixels of a NeRF view; None = as the model's images
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(n_steps=10**6, views_per_step=1))
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.steps_per_round < 1:
+            raise ValueError(f"rounds and steps_per_round must be >= 1, got {self.rounds}, {self.steps_per_round}.")
+
+
+def measure_speed(config: SpeedConfig, on_scene: Callable[[str, dict], None] = lambda name, result: None) -> dict:
+    """Ratios step / floor by scene under "ratios", and the seconds of their parts."""
+    dtype = torch.float16 if config.half else torch.float32
+    prior = random_prior(config.model, config.device, dtype)
+    result: dict[str, Any] = {
+        "ratios": {},
+        "seconds": {},
+        "model": config.model,
+        "device": config.device,
+        "dtype": str(dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    on_gpu = torch.device(config.device).type == "cuda"
+    for name in config.scenes:
+        if on_gpu:
+            torch.cuda.reset_peak_memory_stats(config.device)
+        seconds = _measure_scene(name, prior, config)
+        if on_gpu:
+            result.setdefault("peak_gib", {})[name] = torch.cuda.max_memory_allocated(config.device) / 2**30
+        result["ratios"][name] = seconds.pop("ratio")
+        result["seconds"][name] = seconds
+        on_scene(name, result)
+    return result
+
+
+def _measure_scene(name: str, prior: DiffusersPrior, config: SpeedConfig) -> dict[str, float]:
+    size = SHAPES[config.model].size
+    scene_class, scene_config = SCENES[name]
+    settings = {"size": size} if name == "image" else {}
+    scene = scene_class(scene_config(**settings)).to(config.device)
+    view_size = config.nerf_size or size if scene_class.uses_cameras else size
+    optim = replace(config.optim, size=view_size)
+    prompts = encode_texts(build_texts(PromptConfig(prompt="a house")), prior.encode_prompt)
+    guidance = build_guidance("tbsd", TBSDConfig())
+    steps = optimize(prior, prompts, guidance, scene, CameraConfig(), optim, OptimState.create(scene, optim))
+    n_views = optim.views_per_step if scene_class.uses_cameras else 1
+    parts = {
+        "forward": _bare_forward(prior, n_views, view_size, conditions=3),
+        "encode": _encode(prior, n_views, view_size, config.device),
+        "render": _render(scene, n_views, view_size),
+    }
+    rounds: list[dict[str, float]] = []
+    for _ in range(WARM_UP + config.rounds):
+        times = {part: _seconds(run, config.device) for part, run in parts.items()}
+        times["step"] = _seconds(lambda: _advance(steps, config.steps_per_round), config.device)
+        times["step"] /= config.steps_per_round
+        rounds.append(times)
+    rounds = rounds[WARM_UP:]
+    result = {part: median(r[part] for r in rounds) for part in (*parts, "step")}
+    result["ratio"] = median(r["step"] / sum(r[part] for part in parts) for r in rounds)
+    return result
+
+
+def _advance(steps: Iterator, n: int) -> None:
+    for _ in range(n):
+        next(steps)
+
+
+def _seconds(run: Callable[[], None], device: str) -> float:
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu:
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    run()
+    if on_gpu:
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def _bare_forward(prior: DiffusersPrior, n_views: int, size: int, conditions: int) -> Callable[[], None]:
+    """The network itself on ready inputs: no noising, no stacking, no dtype conversion."""
+    weight = next(prior.unet.parameters())
+    latent = size // prior.spatial_factor
+    batch = n_views * conditions
+    like = dict(device=weight.device, dtype=weight.dtype)
+    x = torch.randn(batch, prior.latent_channels, latent, latent, **like)
+    t = torch.full((batch,), 500, device=weight.device)
+    context = torch.randn(batch, 77, prior.unet.config.cross_attention_dim, **like)
+
+    @torch.no_grad()
+    def run() -> None:
+        prior.unet(x, t, context)
+
+    return run
+
+
+def _encode(prior: DiffusersPrior, n_views: int, size: int, device: str) -> Callable[[], None]:
+    images = torch.rand(n_views, 3, size, size, device=device).requires_grad_(True)
+    grad = torch.randn_like(prior.encode(images))
+
+    def run() -> None:
+        torch.autograd.grad(prior.encode(images), images, grad)
+
+    return run
+
+
+def _render(scene, n_views: int, size: int) -> Callable[[], None]:
+    cameras = orbit(n_views)
+    parameters = list(scene.parameters())
+    generator = torch.Generator().manual_seed(0)
+    grad = torch.randn_like(scene.render(cameras, size, size, generator).rgb)
+
+    def run() -> None:
+        torch.autograd.grad(scene.render(cameras, size, size, generator).rgb, parameters, grad)
+
+    return run
