@@ -21,7 +21,7 @@ from ..tbsd_core.guidance import (
     TBSDConfig,
     VSDConfig,
 )
-from ..tbsd_core.priors.lora import LoRAConfig
+from ..tbsd_core.priors.base import LoRAConfig
 from . import sockets
 from .bridge.prompts import Prompts, check_conditions
 from .sockets import GuidedModel, default

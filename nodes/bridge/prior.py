@@ -26,7 +26,8 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ...tbsd_core.priors.lora import LoRAAdapter, LoRAConfig
+from ...tbsd_core.priors.base import LoRAConfig
+from ...tbsd_core.priors.lora import LoRAAdapter
 from ...tbsd_core.priors.schedule import NoiseSchedule
 from .autoencoder import decode, encode, encoding_memory
 from .autograd import optimization_mode, own_tensors, own_weights

@@ -18,7 +18,7 @@ class CameraConfig:
     azimuth_min: float = -180.0
     azimuth_max: float = 180.0
     elevation_min: float = 0.0  # 0 is level
-    elevation_max: float = 30.0  # at most 90, straight above
+    elevation_max: float = 45.0  # at most 90, straight above
     distance: float = 3.0  # world units from the origin; scenes fill the unit ball
     fov_y: float = 36.0  # full vertical field of view
     stratified: bool = True  # spread the views of a step over the azimuth range instead of drawing each freely

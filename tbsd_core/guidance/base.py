@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from ..priors.lora import LoRAConfig
+from ..priors.base import LoRAConfig
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
-from ..priors.lora import LoRAConfig
+from ..priors.base import LoRAConfig
 from .base import GuidanceInputs, GuidanceOutput
 from .vsd import VSD, VSDConfig
 from .weighting import check_weighting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..priors.lora import LoRAConfig
+from ..priors.base import LoRAConfig
 from . import directions
 from .base import GuidanceInputs, GuidanceOutput
 from .sds import cfg_conditions, cfg_direction

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..cameras.pose import Cameras
 from ..guidance.base import Guidance, TrainingGuidance
-from ..priors.base import Condition, Prior
-from ..priors.lora import AdaptablePrior, LoRAAdapter
+from ..priors.base import AdaptablePrior, Condition, Prior
+from ..priors.lora import LoRAAdapter
 from ..priors.schedule import NoiseSchedule
 from ..rng import named_generator
 

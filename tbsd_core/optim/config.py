@@ -18,7 +18,9 @@ class OptimConfig:
     optimizer: str = "auto"  # a name in optim.loop.OPTIMIZERS, or auto: adam for fields, shared_adam for pictures
     beta1: float = 0.9
     beta2: float = 0.99
-    eps: float = 1e-8  # Adam's; small compared with the normalised gradient
+    # Adam's: what is seen gets gradients of 1e-5 and more. Cells of a field that no ray reaches get noise of 1e-8 to
+    # 1e-6, and with the usual 1e-8 they would walk at full step and eat holes into what is hidden
+    eps: float = 3e-6
     normalize_grad: bool = True  # divide the guidance gradient by its RMS over the batch
     seed: int = 0  # cameras, timesteps, noise and initialisation all follow from it
     max_bad_steps: int = 10  # consecutive non-finite gradients before giving up

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -44,3 +45,39 @@ class TextPrior(Prior, Protocol):
     def encode_prompt(self, text: str) -> Condition:
         """Encode one prompt. Raises ValueError naming what it does not understand."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoRAConfig:
+    rank: int = 4  # of each addition, >= 1; threestudio and diffusers use 4
+    lr: float = 1e-4  # of AdamW; prolificdreamer.yaml
+    camera_dropout: float = 0.1  # share of training samples without their pose, in [0, 1]; prolificdreamer.yaml
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ValueError(f"rank must be at least 1, got {self.rank}.")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be > 0, got {self.lr}.")
+        if not 0 <= self.camera_dropout <= 1:
+            raise ValueError(f"camera_dropout must be in [0, 1], got {self.camera_dropout}.")
+
+
+class Adapter(Protocol):
+    """A trainable copy of a prior's score; its methods are those of priors/lora.py."""
+
+    config: LoRAConfig
+
+    def predict_noise(
+        self, x_t: Tensor, t: Tensor, conditions: Sequence[Condition], poses: Tensor | None
+    ) -> Tensor: ...
+
+    def training_loss(
+        self, x_t: Tensor, t: Tensor, conditions: Sequence[Condition], poses: Tensor | None, noise: Tensor
+    ) -> Tensor: ...
+
+
+@runtime_checkable
+class AdaptablePrior(Protocol):
+    """A prior with a network that can be fine-tuned beside it, while the prior itself stays as it is."""
+
+    def make_adapter(self, config: LoRAConfig, seed: int) -> Adapter: ...

@@ -13,41 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from .base import Condition
+from .base import Condition, LoRAConfig
 
 # attention projections by the end of their names: diffusers and Stable Diffusion UNets, then diffusion transformers
 PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0", "attn.qkv", "attn.proj")
 # the layer whose output is the timestep's embedding: diffusers, ComfyUI's UNets, SD3, Flux
 TIME_EMBEDDINGS = ("time_embedding", "time_embed", "time_text_embed.timestep_embedder", "t_embedder", "time_in")
 POSE_SIZE, POSE_WIDTH = 16, 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoRAConfig:
-    rank: int = 4  # of each addition, >= 1; threestudio and diffusers use 4
-    lr: float = 1e-4  # of AdamW; prolificdreamer.yaml
-    camera_dropout: float = 0.1  # share of training samples without their pose, in [0, 1]; prolificdreamer.yaml
-
-    def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise ValueError(f"rank must be at least 1, got {self.rank}.")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be > 0, got {self.lr}.")
-        if not 0 <= self.camera_dropout <= 1:
-            raise ValueError(f"camera_dropout must be in [0, 1], got {self.camera_dropout}.")
-
-
-@runtime_checkable
-class AdaptablePrior(Protocol):
-    """A prior with a network that can be fine-tuned beside it (see priors/base.py for the rest)."""
-
-    def make_adapter(self, config: LoRAConfig, seed: int) -> LoRAAdapter: ...
 
 
 class LoRAAdapter(nn.Module):

@@ -33,15 +33,15 @@ class NeRFConfig:
     bound: float = 1.0  # radius of the ball that holds the scene, world units
     density_scale: float = 10.0  # 1 / world unit; the largest density is about ten times this
     density_gain: float = 10.0  # step of the density logit per step of the encoding
-    color_gain: float = 1.0  # step of the colour logits per step of the encoding; more over-saturates early
+    color_gain: float = 0.5  # step of the colour logits per step of the encoding; more over-saturates early
     blob_strength: float = 8.0  # logit of the initial density at the centre; 0 starts without an object
-    blob_radius: float = 0.6  # fraction of the bound at which the initial logit crosses 0
+    blob_radius: float = 0.75  # fraction of the bound at which the initial logit crosses 0
     empty_logit: float = -1.0  # added to the density logit everywhere
     occupancy_resolution: int = 48  # coarse grid that skips empty and hidden samples; 0 evaluates all
     background: tuple[float, float, float] = BACKGROUND
     entropy_weight: float = 0.02  # opacity towards 0 or 1; ramps up over the first half
     opacity_weight: float = 0.01  # against fog
-    tv_weight: float = 0.1  # against noise on the finest grid
+    tv_weight: float = 0.5  # against noise on the finest grid
     seed: int = 0  # of the initial parameters
 
     def __post_init__(self) -> None:

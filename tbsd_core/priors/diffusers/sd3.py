@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..lora import LoRAAdapter, LoRAConfig
+from ..base import LoRAConfig
+from ..lora import LoRAAdapter
 from ..schedule import of_flow
 from . import autoencoder
 from .parts import token_ids

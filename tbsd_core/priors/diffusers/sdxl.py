@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..lora import LoRAAdapter, LoRAConfig
+from ..base import LoRAConfig
+from ..lora import LoRAAdapter
 from ..schedule import NoiseSchedule
 from . import autoencoder
 from .parts import token_ids

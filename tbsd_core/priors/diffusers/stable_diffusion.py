@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..base import Condition
-from ..lora import LoRAAdapter, LoRAConfig
+from ..base import Condition, LoRAConfig
+from ..lora import LoRAAdapter
 from ..schedule import NoiseSchedule
 from . import autoencoder
 from .parts import token_ids

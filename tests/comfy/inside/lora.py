@@ -12,7 +12,7 @@ import torch  # noqa: E402
 from comfy.model_base import ModelType  # noqa: E402
 
 bridge, conditioning = load("nodes.bridge.prior"), load("nodes.bridge.conditioning")
-adapter, guidance, lora = load("tbsd_core.optim.adapter"), load("tbsd_core.guidance"), load("tbsd_core.priors.lora")
+adapter, guidance, lora = load("tbsd_core.optim.adapter"), load("tbsd_core.guidance"), load("tbsd_core.priors.base")
 cameras = load("tbsd_core.cameras.sampling")
 
 FAMILIES = {

@@ -17,7 +17,7 @@ from tbsd_pack.tbsd_core.guidance import (
     build_guidance,
     default_config,
 )
-from tbsd_pack.tbsd_core.priors.lora import LoRAConfig
+from tbsd_pack.tbsd_core.priors.base import LoRAConfig
 
 VARIANTS = [
     ("sds", SDSConfig()),

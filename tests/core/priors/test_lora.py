@@ -5,8 +5,9 @@ import torch
 from tbsd_pack.tbsd_core.cameras.sampling import orbit
 from tbsd_pack.tbsd_core.guidance import SDS, VSD, VSDConfig
 from tbsd_pack.tbsd_core.optim.adapter import camera_poses, create_adapter
+from tbsd_pack.tbsd_core.priors.base import LoRAConfig
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianPrior
-from tbsd_pack.tbsd_core.priors.lora import LoRAAdapter, LoRAConfig
+from tbsd_pack.tbsd_core.priors.lora import LoRAAdapter
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
 
 
