@@ -26,6 +26,7 @@ def save_checkpoint(folder: Path, scene: Scene, state: OptimState, config: dict[
 
     folder.mkdir(parents=True, exist_ok=True)
     tensors = _prefixed("scene", scene.state_dict()) | _moments("optimizer", state.optimizer)
+    tensors |= _prefixed("reused", state.reused)
     if state.adapter is not None:
         tensors |= _prefixed("lora", state.adapter.adapter.state_dict())
         tensors |= _moments("lora_optimizer", state.adapter.optimizer)
@@ -73,6 +74,8 @@ def load_checkpoint(folder: Path, scene: Scene, state: OptimState) -> None:
     if adapter is not None:
         _load_module(adapter.adapter, "lora", tensors, folder)
         _load_moments(adapter.optimizer, "lora_optimizer", tensors)
+    device = next(scene.parameters()).device
+    state.reused = {name: v.to(device) for name, v in _without("reused", tensors).items()}
     state.step, state.bad_steps = meta["step"], meta["bad_steps"]
 
 

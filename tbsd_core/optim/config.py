@@ -22,12 +22,15 @@ class OptimConfig:
     # 1e-6, and with the usual 1e-8 they would walk at full step and eat holes into what is hidden
     eps: float = 3e-6
     normalize_grad: bool = True  # divide the guidance gradient by its RMS over the batch
+    # pictures only, an approximation: noise and timesteps stay for so many steps, and all conditions but the target are
+    # evaluated in the first of them only. 1 = exact
+    reuse_steps: int = 1
     seed: int = 0  # cameras, timesteps, noise and initialisation all follow from it
     max_bad_steps: int = 10  # consecutive non-finite gradients before giving up
     timesteps: TimestepConfig = field(default_factory=TimestepConfig)
 
     def __post_init__(self) -> None:
-        for name in ("n_steps", "views_per_step", "size", "max_bad_steps"):
+        for name in ("n_steps", "views_per_step", "size", "max_bad_steps", "reuse_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.encode_size is not None and self.encode_size < 1:

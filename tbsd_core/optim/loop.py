@@ -8,8 +8,8 @@ clean stop, since the state is only ever seen between steps.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,7 @@ from .adapter import ADAPTER_NAMES, AdapterState, camera_poses
 from .config import OptimConfig
 from .shared_adam import SharedAdam
 
+REUSABLE = ("uncond", "negative", "target_negative")  # they change slowly while noise and timestep stay
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "shared_adam": SharedAdam,
@@ -40,6 +41,7 @@ class OptimState:
     optimizer: torch.optim.Optimizer
     bad_steps: int = 0  # consecutive steps skipped because of a non-finite gradient
     adapter: AdapterState | None = None  # of methods that train one
+    reused: dict[str, Tensor] = field(default_factory=dict)  # predictions by condition name, see reuse_steps
 
     @classmethod
     def create(cls, scene: Scene, config: OptimConfig, adapter: AdapterState | None = None) -> OptimState:
@@ -100,6 +102,11 @@ def optimize(
         RuntimeError: `max_bad_steps` consecutive gradients were not finite.
     """
     name, encoded = ("size", config.size) if config.encode_size is None else ("encode_size", config.encode_size)
+    if config.reuse_steps > 1 and scene.uses_cameras:
+        raise ValueError(
+            f"reuse_steps works on pictures only, got {config.reuse_steps}: the views of a 3D scene change with each "
+            "step. Set it to 1."
+        )
     if isinstance(guidance, TrainingGuidance) and state.adapter is None:
         raise ValueError("This method trains a LoRA: make the state with OptimState.create(..., create_adapter(...)).")
     if encoded % prior.spatial_factor:
@@ -108,6 +115,28 @@ def optimize(
         )
     for step in range(state.step, config.n_steps):
         yield _step(prior, prompts, guidance, scene, cameras, config, state, step)
+
+
+def predict(
+    prior: Prior,
+    prompts: PromptSet,
+    names: Sequence[str],  # of the conditions to evaluate
+    x_t: Tensor,  # [B, C, h, w]
+    t: Tensor,  # [B] timestep indices
+    views: list[str],  # B view names, "" for none
+    adapter: AdapterState | None = None,  # for methods that train one
+    poses: Tensor | None = None,  # [B, 16], what the adapter is told about the cameras
+) -> dict[str, Tensor]:
+    """Noise predictions [B, C, h, w] by condition name: those of the prior in one forward, then the adapter's."""
+    asked = [name for name in names if name not in ADAPTER_NAMES]
+    eps = {}
+    if asked:
+        predictions = prior.predict_noise(x_t, t, [prompts.select(name, views) for name in asked])
+        eps = dict(zip(asked, predictions, strict=True))
+    for name in names:
+        if name in ADAPTER_NAMES:
+            eps[name] = adapter.predict(name, x_t, t, prompts.select("target", views), poses)
+    return eps
 
 
 def predict_and_guide(
@@ -119,18 +148,17 @@ def predict_and_guide(
     t: Tensor,  # [B] timestep indices
     noise: Tensor,  # [B, C, h, w]
     progress: float,
-    adapter: AdapterState | None = None,  # for methods that train one
-    poses: Tensor | None = None,  # [B, 16], what the adapter is told about the cameras
+    state: OptimState | None = None,  # for methods that train a LoRA, and predictions that may be taken again
+    poses: Tensor | None = None,  # [B, 16], what a LoRA is told about the cameras
 ) -> GuidanceOutput:
     """Noise the latents, evaluate the conditions that the method needs in one forward, and ask the method."""
     names = guidance.required(progress)
+    known = state.reused if state is not None else {}
     x_t = prior.schedule.add_noise(latents, noise, t)
-    asked = [name for name in names if name not in ADAPTER_NAMES]
-    predictions = prior.predict_noise(x_t, t, [prompts.select(name, views) for name in asked])
-    eps = dict(zip(asked, predictions, strict=True))
-    for name in names:
-        if name in ADAPTER_NAMES:
-            eps[name] = adapter.predict(name, x_t, t, prompts.select("target", views), poses)
+    missing = [name for name in names if name not in known]
+    new = predict(prior, prompts, missing, x_t, t, views, state.adapter if state is not None else None, poses)
+    known |= {name: e for name, e in new.items() if name in REUSABLE}
+    eps = {name: new[name] if name in new else known[name] for name in names}
     a_bar = prior.schedule.alphas_cumprod.to(t.device)[t]
     return guidance(GuidanceInputs(eps, noise, a_bar, t, progress))
 
@@ -170,14 +198,13 @@ def _step(
             views = [view_name(float(a), float(e)) for a, e in zip(cameras.azimuth, cameras.elevation, strict=True)]
         else:
             views = [""] * batch
-        drawn = named_generator(config.seed, "timestep", step)
-        t = sample_timesteps(config.timesteps, prior.schedule.n_timesteps, batch, progress, drawn).to(device)
-        noise = torch.randn(latents.shape, generator=named_generator(config.seed, "noise", step)).to(device)
+        first = step - step % config.reuse_steps  # the step in which this one's noise was new
+        drawn, at = named_generator(config.seed, "timestep", first), first / config.n_steps
+        t = sample_timesteps(config.timesteps, prior.schedule.n_timesteps, batch, at, drawn).to(device)
+        noise = torch.randn(latents.shape, generator=named_generator(config.seed, "noise", first)).to(device)
         poses = camera_poses(cameras).to(device) if state.adapter and scene.uses_cameras else None
         with torch.no_grad():
-            out = predict_and_guide(
-                prior, prompts, guidance, latents.detach(), views, t, noise, progress, state.adapter, poses
-            )
+            out = predict_and_guide(prior, prompts, guidance, latents.detach(), views, t, noise, progress, state, poses)
             grad = out.grad
             rms = grad.pow(2).mean().sqrt()
             if config.normalize_grad:
@@ -212,6 +239,8 @@ def _step(
         adapter_scalars["loss_lora"] = loss
         seconds["lora"] = time.perf_counter() - done
     state.step = step + 1
+    if state.step % config.reuse_steps == 0:
+        state.reused.clear()
     scalars = {"grad_rms": float(rms.detach()), "opacity": float(render.opacity.detach().mean())}
     scalars |= {k: float(v.float().mean()) for k, v in out.scalars.items()}
     scalars |= {f"loss_{k}": float(v.detach()) for k, v in losses.items()}

@@ -242,3 +242,51 @@ def test_a_method_with_a_lora_needs_a_state_with_one():
     vsd = build_guidance("vsd")
     with pytest.raises(ValueError, match="create_adapter"):
         next(optimize(GaussianPrior({}), gaussian_prompts(), vsd, scene, CameraConfig(), config, state))
+
+
+class _Counting(GaussianPrior):
+    """The real prior, counting what it is asked for."""
+
+    def predict_noise(self, x_t, t, conditions):
+        self.asked = [*getattr(self, "asked", []), len(conditions)]
+        self.times = [*getattr(self, "times", []), t.tolist()]
+        return super().predict_noise(x_t, t, conditions)
+
+
+def reusing_run(scene, config, stop=None, state=None):
+    state = state or OptimState.create(scene, config)
+    prior = _Counting({})
+    for _ in optimize(prior, gaussian_prompts(), build_guidance("sds"), scene, CameraConfig(), config, state):
+        if state.step == stop:
+            break
+    return prior, state
+
+
+def test_reused_predictions_are_evaluated_once_in_so_many_steps():
+    config = OptimConfig(n_steps=7, size=SIZE, reuse_steps=3)
+    scene, exact = (ImageScene(ImageConfig(n_images=2, size=SIZE)) for _ in range(2))
+    prior, _ = reusing_run(scene, config)
+    assert prior.asked == [2, 1, 1, 2, 1, 1, 2]
+    assert prior.times[0] == prior.times[2] != prior.times[3]
+    reusing_run(exact, dataclasses.replace(config, reuse_steps=1))
+    assert not torch.equal(scene.pixels, exact.pixels)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_a_run_that_reuses_predictions_resumes_bit_equal(stop, tmp_path):
+    config = OptimConfig(n_steps=7, size=SIZE, reuse_steps=3)
+    whole, first, second = (ImageScene(ImageConfig(n_images=2, size=SIZE)) for _ in range(3))
+    reusing_run(whole, config)
+    _, state = reusing_run(first, config, stop)
+    save_checkpoint(tmp_path, first, state, {})
+    resumed = OptimState.create(second, config)
+    load_checkpoint(tmp_path, second, resumed)
+    reusing_run(second, config, state=resumed)
+    assert torch.equal(whole.pixels, second.pixels)
+
+
+def test_views_that_change_cannot_reuse_predictions():
+    scene = small_nerf()
+    config = OptimConfig(n_steps=2, size=SIZE, reuse_steps=2)
+    with pytest.raises(ValueError, match="reuse_steps works on pictures only"):
+        run(scene, config)
