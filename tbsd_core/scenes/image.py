@@ -21,7 +21,6 @@ class ImageConfig:
 
     n_images: int = 1  # independent images, optimised side by side
     size: int = 64  # pixels along each side
-    levels: int = 1  # sizes of the image pyramid whose sum is the image, each half the one before; 1 = pixels alone
     init_noise: float = 0.05  # standard deviation of the initial pixels around mid grey
     seed: int = 0  # of the initial pixels
 
@@ -29,10 +28,6 @@ class ImageConfig:
         if self.n_images < 1 or self.size < 1:
             raise ValueError(
                 f"ImageConfig: n_images and size must be >= 1, got {self.n_images} and {self.size}."
-            )
-        if self.levels < 1 or self.size % 2 ** (self.levels - 1):
-            raise ValueError(
-                f"ImageConfig: levels must be >= 1 and halve the size {self.size} evenly, got {self.levels}."
             )
         if self.init_noise < 0:
             raise ValueError(f"ImageConfig: init_noise must be >= 0, got {self.init_noise}.")
@@ -47,11 +42,7 @@ def check_view_count(n_cameras: int, n_images: int, scene: str) -> None:
 
 
 class ImageScene(nn.Module):
-    """Pixels behind a sigmoid: always inside the gamut, and with a gradient everywhere.
-
-    An encoder with strides sees some patterns of single pixels amplified, and free pixels fill with them. In a
-    pyramid the coarse levels do most of the work, as in feature visualisation (doi:10.23915/distill.00007).
-    """
+    """Pixels behind a sigmoid: always inside the gamut, and with a gradient everywhere."""
 
     uses_cameras = False
 
@@ -61,8 +52,6 @@ class ImageScene(nn.Module):
         generator = named_generator(c.seed, "image init")
         noise = torch.randn(c.n_images, 3, c.size, c.size, generator=generator)
         self.pixels = nn.Parameter(noise * c.init_noise)
-        sides = [c.size >> level for level in range(1, c.levels)]
-        self.coarser = nn.ParameterList(torch.zeros(c.n_images, 3, side, side) for side in sides)
 
     @property
     def n_images(self) -> int:
@@ -78,17 +67,14 @@ class ImageScene(nn.Module):
     ) -> RenderOutput:
         """The images, whatever the cameras see; resized where another size is asked for. No normals."""
         check_view_count(len(cameras), self.n_images, "ImageScene")
-        total = self.pixels
-        for level in self.coarser:
-            total = total + F.interpolate(level, size=total.shape[-2:], mode="bilinear", align_corners=False)
-        rgb = torch.sigmoid(GAIN * total)
+        rgb = torch.sigmoid(GAIN * self.pixels)
         if (height, width) != (self.config.size, self.config.size):
             rgb = F.interpolate(rgb, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
         ones = torch.ones(len(rgb), 1, height, width, dtype=rgb.dtype, device=rgb.device)
         return RenderOutput(rgb=rgb, opacity=ones, depth=torch.zeros_like(ones))
 
     def parameter_groups(self, lr: float) -> list[dict]:
-        return [{"params": [self.pixels, *self.coarser], "lr": lr}]
+        return [{"params": [self.pixels], "lr": lr}]
 
     def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
         return {}
