@@ -1,6 +1,6 @@
 """A real ComfyUI server for the tests in this folder, run by its own Python as users run it.
 
-Found at $COMFYUI_PATH, else ~/comfy/ComfyUI, else where the pack is installed under custom_nodes.
+Found at $COMFYUI_PATH; where that is not set at ~/comfy/ComfyUI, or where the pack is installed under custom_nodes.
 """
 
 from __future__ import annotations
@@ -113,12 +113,15 @@ class Server:
 
 
 def find_comfyui() -> ComfyUI | None:
-    places = [os.environ.get("COMFYUI_PATH"), Path.home() / "comfy" / "ComfyUI"]
-    if ROOT.parent.name == "custom_nodes":
-        places.append(ROOT.parent.parent)
+    if os.environ.get("COMFYUI_PATH"):
+        places = [Path(os.environ["COMFYUI_PATH"])]
+    else:
+        places = [Path.home() / "comfy" / "ComfyUI"]
+        if ROOT.parent.name == "custom_nodes":
+            places.append(ROOT.parent.parent)
     for place in places:
-        if place and (Path(place) / "main.py").is_file() and (Path(place) / "comfy").is_dir():
-            return ComfyUI(Path(place).resolve(), find_python(Path(place)))
+        if (place / "main.py").is_file() and (place / "comfy").is_dir():
+            return ComfyUI(place.resolve(), find_python(place))
     return None
 
 
