@@ -28,7 +28,7 @@ SHAPES: dict[str, ModelShape] = {
     # large enough that three predictions take a CPU longer than everything around them, small enough for a laptop
     "small": ModelShape(
         dict(
-            block_out_channels=(160, 256, 256),
+            block_out_channels=(192, 288, 288),
             layers_per_block=2,
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
