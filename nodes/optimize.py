@@ -153,6 +153,15 @@ class OptimizeImage(io.ComfyNode):
                 lr_input(),
                 sockets.seed_input("Decides noise and timesteps. The same seed gives the same picture."),
                 *timestep_inputs(),
+                io.Int.Input(
+                    "reuse_steps",
+                    default=default(OptimConfig, "reuse_steps"),
+                    min=1,
+                    max=16,
+                    optional=True,
+                    tooltip="An approximation that saves time: keep the noise for so many steps and ask the model about "
+                    "the negatives only in the first of them. 1 is exact; 2 is a fifth faster and slightly worse.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The optimised pictures."),
@@ -163,7 +172,7 @@ class OptimizeImage(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, guidance: GuidedModel, scene, steps, lr, seed, t_min=None, t_max=None, t_max_end=None
+        cls, guidance: GuidedModel, scene, steps, lr, seed, t_min=None, t_max=None, t_max_end=None, reuse_steps=1
     ) -> io.NodeOutput:
         if scene.uses_cameras:
             raise ValueError("Optimize Image needs an Image Scene. Use Optimize 3D for an object.")
@@ -176,6 +185,7 @@ class OptimizeImage(io.ComfyNode):
             views_per_step=scene.n_images,
             size=size,
             lr=lr,
+            reuse_steps=reuse_steps,
             seed=seed,
             timesteps=timesteps(t_min=t_min, t_max=t_max, t_max_end=t_max_end),
         )

@@ -308,6 +308,23 @@ def test_optimisers_in_one_graph_disturb_neither_each_other_nor_a_sampler(server
         assert pixels(server.file(first).read_bytes()) == pixels(server.file(alone).read_bytes()), name
 
 
+def test_reused_predictions_are_an_approximation_of_their_own(server):
+    pictures = []
+    for reuse_steps in (1, 2):
+        run = node(
+            "TBSD_OptimizeImage",
+            guidance=["guidance", 0],
+            scene=["scene", 0],
+            steps=4,
+            lr=0.02,
+            seed=40,
+            reuse_steps=reuse_steps,
+        )
+        outputs = server.run(image_run(run=run, save=save(f"reuse{reuse_steps}")))
+        pictures.append(pixels(server.file(outputs["save"]["images"][0]).read_bytes()))
+    assert pictures[0] != pictures[1]
+
+
 def ancestors(graph: dict, name: str) -> dict:
     """The part of a graph that a node depends on, itself included."""
     found = {name: graph[name]}
