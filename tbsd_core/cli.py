@@ -233,6 +233,7 @@ MEANING = {
     "identity_shape": "probability that it is the object of the prompt; 1 is certain",
     "identity_material": "probability that it is made of that material; 1 is certain",
     "patch_distance": "distance of its texture to the true one; 0 is perfect",
+    "patch_coverage": "distance of the true texture to what the result shows of it; 0 is all of it",
     "saturation_ratio": "colourfulness relative to the truth; 1 is right, more is over-saturated",
     "silhouette_iou": "overlap with the true outline; 1 is perfect",
     "high_frequency_ratio": "fine detail relative to the truth; below 1 is over-smooth",

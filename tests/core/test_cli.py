@@ -19,6 +19,7 @@ METRICS_2D = {
     "identity_shape",
     "identity_material",
     "patch_distance",
+    "patch_coverage",
     "saturation_ratio",
     "silhouette_iou",
     "high_frequency_ratio",

@@ -10,6 +10,7 @@ NAMES = {
     "identity_shape",
     "identity_material",
     "patch_distance",
+    "patch_coverage",
     "saturation_ratio",
     "silhouette_iou",
     "high_frequency_ratio",
