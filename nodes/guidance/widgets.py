@@ -45,6 +45,12 @@ def anchor_input(config: type) -> io.Float.Input:
     )
 
 
+def share_input(config: type, name: str, tooltip: str, minimum: float = 0.0) -> io.Float.Input:
+    """A number up to 1, most often a part of something."""
+    value = default(config, name)
+    return io.Float.Input(name, default=value, min=minimum, max=1.0, step=0.01, round=False, tooltip=tooltip)
+
+
 def weighting_input(config: type) -> io.Combo.Input:
     return io.Combo.Input(
         "weighting",
