@@ -22,7 +22,7 @@ from .guidance import (
 )
 from .optimize import OptimizeImage, Optimizer3D
 from .presets import RecommendedSettings
-from .prompts import PromptEncode, PromptsFromConditioning, TargetNegativePrompt
+from .prompts import PerpNeg, PromptEncode, PromptsFromConditioning, TargetNegativePrompt
 from .render import RenderViews
 from .scene import ImageSceneNode, NeRFSceneNode
 from .timesteps import TimestepsNode
@@ -32,6 +32,7 @@ NODES: list[type[io.ComfyNode]] = [
     PromptEncode,
     TargetNegativePrompt,
     PromptsFromConditioning,
+    PerpNeg,
     TBSDGuidance,
     SDSGuidance,
     CSDGuidance,

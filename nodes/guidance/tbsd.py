@@ -36,8 +36,9 @@ class TBSDGuidance(io.ComfyNode):
                     "balancer",
                     options=list(BALANCERS),
                     default=default(TBSDConfig, "balancer"),
-                    tooltip="How shape and texture are weighed: MGDA avoids that one undoes the other, the schedule "
-                    "moves from shape to texture over the run; fixed keeps half and half.",
+                    tooltip="How shape and texture are weighed: MGDA, PCGrad, CAGrad avoid that one undoes the other, "
+                    "band splits them by frequency, ..._schedule also moves from shape to texture over the run; fixed "
+                    "keeps half and half.",
                 ),
                 io.Float.Input(
                     "shape_floor",
@@ -56,15 +57,46 @@ class TBSDGuidance(io.ComfyNode):
                 ),
                 anchor_input(TBSDConfig),
                 weighting_input(TBSDConfig),
+                io.Float.Input(
+                    "conflict_aversion",
+                    optional=True,
+                    default=default(BalanceConfig, "conflict_aversion"),
+                    min=0.0,
+                    max=0.99,
+                    step=0.05,
+                    round=False,
+                    tooltip="For cagrad: how far it turns to the direction that the mean neglects. 0 is the mean.",
+                ),
+                io.Float.Input(
+                    "cutoff",
+                    optional=True,
+                    default=default(BalanceConfig, "cutoff"),
+                    min=0.01,
+                    max=0.5,
+                    step=0.01,
+                    round=False,
+                    tooltip="For band: coarser than this, in cycles per latent cell, is shape; finer is texture.",
+                ),
             ],
             outputs=[guidance_output()],
         )
 
     @classmethod
     def execute(
-        cls, model, vae, prompts, guidance_scale, texture_scale, balancer, shape_floor, schedule, anchor, weighting
+        cls,
+        model,
+        vae,
+        prompts,
+        guidance_scale,
+        texture_scale,
+        balancer,
+        shape_floor,
+        schedule,
+        anchor,
+        weighting,
+        **optional: float,  # conflict_aversion, cutoff
     ) -> io.NodeOutput:
-        balance = BalanceConfig(shape_floor=shape_floor, schedule=ProgressSchedule(kind=schedule))
+        balance = BalanceConfig(shape_floor=shape_floor, schedule=ProgressSchedule(kind=schedule), **optional)
         config = TBSDConfig(
             guidance_scale=guidance_scale,
             texture_scale=texture_scale or None,

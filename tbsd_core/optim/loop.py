@@ -8,7 +8,7 @@ clean stop, since the state is only ever seen between steps.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -143,6 +143,7 @@ def predict_and_guide(
     poses: Tensor | None = None,  # [B, 16], what a LoRA is told about the cameras
     images: Tensor | None = None,  # [B, 3, H, W] in [0, 1], what was encoded; None where latents are the scene
     generator: torch.Generator | None = None,  # of what trajectories draw; None as in the first step of seed 0
+    angles: Sequence[tuple[float, float]] | None = None,  # B azimuths and elevations in degrees, for Perp-Neg
 ) -> GuidanceOutput:
     """Noise the latents, evaluate the conditions that the method needs in one forward, and ask the method.
 
@@ -154,7 +155,7 @@ def predict_and_guide(
     """
     names = guidance.required(progress)
     known = state.reused if state is not None else {}
-    predict = Predictor(prior, prompts, views, state.adapter if state is not None else None, poses)
+    predict = Predictor(prior, prompts, views, state.adapter if state is not None else None, poses, angles)
     if isinstance(guidance, TrajectoryGuidance):
         generator = named_generator(0, "trajectory") if generator is None else generator
         end = guidance.trajectory(latents, noise, t, progress, prior.schedule, predict, generator)
@@ -210,9 +211,10 @@ def _step(
         rendered = time.perf_counter()
         batch = len(latents)
         if scene.uses_cameras:
-            views = [view_name(float(a), float(e)) for a, e in zip(cameras.azimuth, cameras.elevation, strict=True)]
+            angles = list(zip(cameras.azimuth.tolist(), cameras.elevation.tolist(), strict=True))
+            views = [view_name(*angle) for angle in angles]
         else:
-            views = [""] * batch
+            angles, views = None, [""] * batch
         first = step - step % config.reuse_steps  # the step in which this one's noise was new
         drawn, at = named_generator(config.seed, "timestep", first), first / config.n_steps
         t = sample_timesteps(config.timesteps, prior.schedule.n_timesteps, batch, at, drawn).to(device)
@@ -222,7 +224,19 @@ def _step(
         with torch.no_grad():
             seen = None if images is None else images.detach()
             out = predict_and_guide(
-                prior, prompts, guidance, latents.detach(), views, t, noise, progress, state, poses, seen, walked
+                prior,
+                prompts,
+                guidance,
+                latents.detach(),
+                views,
+                t,
+                noise,
+                progress,
+                state,
+                poses,
+                seen,
+                walked,
+                angles,
             )
             rms = out.grad.pow(2).mean().sqrt()
             divisor = rms + 1e-8 if config.normalize_grad else 1.0

@@ -12,6 +12,7 @@ IDS = {
     "TBSD_PromptEncode",
     "TBSD_TargetNegativePrompt",
     "TBSD_PromptsFromConditioning",
+    "TBSD_PerpNeg",
     "TBSD_Guidance",
     "TBSD_SDSGuidance",
     "TBSD_CSDGuidance",
