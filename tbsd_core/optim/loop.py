@@ -220,7 +220,7 @@ def _step(
         t = sample_timesteps(config.timesteps, prior.schedule.n_timesteps, batch, at, drawn).to(device)
         noise = torch.randn(latents.shape, generator=named_generator(config.seed, "noise", first)).to(device)
         poses = camera_poses(cameras).to(device) if state.adapter and scene.uses_cameras else None
-        walked = named_generator(config.seed, "trajectory", step)
+        on_the_way = named_generator(config.seed, "trajectory", step)
         with torch.no_grad():
             seen = None if images is None else images.detach()
             out = predict_and_guide(
@@ -235,7 +235,7 @@ def _step(
                 state,
                 poses,
                 seen,
-                walked,
+                on_the_way,
                 angles,
             )
             rms = out.grad.pow(2).mean().sqrt()
