@@ -62,6 +62,15 @@ CONFIGS: dict[str, type] = {
     "hifa": HiFAConfig,
 }
 
+# methods of other names that are one of these with other settings: shown by `methods`, tested, and no code
+PRESETS: dict[str, tuple[str, Any, str]] = {
+    "sjc": (
+        "sds",
+        SDSConfig(guidance_scale=100.0, weighting="uniform"),
+        "Score Jacobian Chaining with reduced variance (arXiv:2212.00774): SDS with equal weights of all timesteps",
+    ),
+}
+
 
 def default_config(name: str) -> Any:
     """A method's config with its defaults; `dataclasses.replace` makes variants."""
@@ -108,6 +117,7 @@ __all__ = [
     "ISM",
     "ISMConfig",
     "METHODS",
+    "PRESETS",
     "NFSD",
     "NFSDConfig",
     "PixelGuidance",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import pytest
@@ -19,9 +20,11 @@ from tbsd_pack.tbsd_core.guidance import (
     build_guidance,
     n_evaluations,
 )
-from tbsd_pack.tbsd_core.optim import predict_and_guide
+from tbsd_pack.tbsd_core.optim import OptimConfig, OptimState, create_adapter, predict_and_guide
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianPrior
-from tbsd_pack.tbsd_core.prompts import PromptSet
+from tbsd_pack.tbsd_core.priors.small_world import load_prior
+from tbsd_pack.tbsd_core.prompts import PromptConfig, PromptSet, build_texts, encode_texts
+from tbsd_pack.tbsd_core.scenes import ImageConfig, ImageScene
 
 T = torch.tensor([0, 1, 99, 100, 101, 250, 640, 979, 999])
 CONFIGS = [
@@ -33,6 +36,11 @@ CONFIGS = [
     ("sdi", SDIConfig(inversion_scale=1.0, n_inversion_steps=1, overshoot=0.0)),
     ("hifa", HiFAConfig(guidance_scale=0.0)),
 ]
+
+
+@functools.cache
+def learned():
+    return load_prior("learned")
 
 
 class _Counting(GaussianPrior):
@@ -72,6 +80,24 @@ def count(guidance, progress: float) -> list[int]:
 def test_the_prior_is_evaluated_as_often_as_the_method_says(name, config, progress):
     guidance = build_guidance(name, config)
     assert count(guidance, progress) == n_evaluations(guidance, progress, T, 1000).tolist()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_network_runs_as_often_as_the_method_says(name):
+    """Counted in the rows of a real network, so that the predictions of a LoRA are among them."""
+    prior, guidance, rows = learned(), build_guidance(name), []
+    prompts = encode_texts(build_texts(PromptConfig(prompt="a brick house")), prior.encode_prompt)
+    scene = ImageScene(ImageConfig(n_images=2, size=16))
+    state = OptimState.create(scene, OptimConfig(), create_adapter(prior, guidance, 0))
+    t, x = torch.tensor([150, 420]), torch.randn(2, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    hook = prior.unet.register_forward_pre_hook(lambda module, inputs: rows.append(len(inputs[0])))
+    try:
+        images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+        out = predict_and_guide(prior, prompts, guidance, x, ["", ""], t, x, 0.3, state, None, images)
+    finally:
+        hook.remove()
+    assert torch.isfinite(out.grad).all()
+    assert sum(rows) == int(n_evaluations(guidance, 0.3, t, 1000).sum())
 
 
 @pytest.mark.parametrize("name", METHODS)
