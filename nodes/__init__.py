@@ -7,27 +7,47 @@ from comfy_api.latest import ComfyExtension, io
 from .cameras import CamerasNode
 from .demo import DemoModels
 from .export import ExtractMesh, LoadScene, SaveMesh, SaveScene
-from .guidance import BridgeGuidance, CSDGuidance, ESDGuidance, SDSGuidance, TBSDGuidance, VSDGuidance
+from .guidance import (
+    BridgeGuidance,
+    BSDGuidance,
+    CSDGuidance,
+    ESDGuidance,
+    HiFAGuidance,
+    ISMGuidance,
+    NFSDGuidance,
+    SDIGuidance,
+    SDSGuidance,
+    TBSDGuidance,
+    VSDGuidance,
+)
 from .optimize import OptimizeImage, Optimizer3D
 from .presets import RecommendedSettings
-from .prompts import PromptEncode, PromptsFromConditioning, TargetNegativePrompt
+from .prompts import PerpNeg, PromptEncode, PromptsFromConditioning, TargetNegativePrompt
 from .render import RenderViews
 from .scene import ImageSceneNode, NeRFSceneNode
+from .timesteps import TimestepsNode
 
 NODES: list[type[io.ComfyNode]] = [
     DemoModels,
     PromptEncode,
     TargetNegativePrompt,
     PromptsFromConditioning,
+    PerpNeg,
     TBSDGuidance,
     SDSGuidance,
     CSDGuidance,
     BridgeGuidance,
     VSDGuidance,
     ESDGuidance,
+    NFSDGuidance,
+    BSDGuidance,
+    ISMGuidance,
+    SDIGuidance,
+    HiFAGuidance,
     ImageSceneNode,
     NeRFSceneNode,
     CamerasNode,
+    TimestepsNode,
     RecommendedSettings,
     Optimizer3D,
     OptimizeImage,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from comfy_api.latest import io
 
 from ..tbsd_core.cameras.sampling import CameraConfig
@@ -48,8 +50,18 @@ def timestep_inputs() -> list[io.Input]:
     ]
 
 
-def timesteps(**values: float | None) -> TimestepConfig:
-    return TimestepConfig(**{name: value for name, value in values.items() if value is not None})
+def timesteps_input() -> io.Input:
+    return sockets.TimestepsSocket.Input(
+        "timesteps",
+        optional=True,
+        tooltip="All of that from a Timesteps node or Recommended Settings; the single numbers take precedence.",
+    )
+
+
+def with_numbers(timesteps: TimestepConfig | None, **values: float | None) -> TimestepConfig:
+    """Timesteps with those of the single numbers that are connected."""
+    connected = {name: value for name, value in values.items() if value is not None}
+    return replace(timesteps or TimestepConfig(), **connected)
 
 
 class Optimizer3D(io.ComfyNode):
@@ -97,6 +109,7 @@ class Optimizer3D(io.ComfyNode):
                     tooltip="Pixels to which the views are enlarged for the model: 512 for Stable Diffusion 1.5. Views "
                     "stay as they are if nothing or 0 is connected.",
                 ),
+                timesteps_input(),
             ],
             outputs=[
                 sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised object."),
@@ -120,6 +133,7 @@ class Optimizer3D(io.ComfyNode):
         t_max=None,
         t_max_end=None,
         encode_size=None,
+        timesteps=None,
     ) -> io.NodeOutput:
         if not scene.uses_cameras:
             raise ValueError("Optimize 3D needs a 3D scene such as NeRF Scene. Use Optimize Image for a picture.")
@@ -131,7 +145,7 @@ class Optimizer3D(io.ComfyNode):
             encode_size=encode_size or None,
             lr=lr,
             seed=seed,
-            timesteps=timesteps(t_min=t_min, t_max=t_max, t_max_end=t_max_end),
+            timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),
         )
         result = run(guidance, scene, cameras or CameraConfig(), config, cls.hidden.unique_id)
         return io.NodeOutput(result.scene, result.images, ui=run_ui(result, cls))
@@ -153,14 +167,15 @@ class OptimizeImage(io.ComfyNode):
                 lr_input(),
                 sockets.seed_input("Decides noise and timesteps. The same seed gives the same picture."),
                 *timestep_inputs(),
+                timesteps_input(),
                 io.Int.Input(
                     "reuse_steps",
                     default=default(OptimConfig, "reuse_steps"),
                     min=1,
                     max=16,
                     optional=True,
-                    tooltip="An approximation that saves time: keep the noise for so many steps and ask the model about "
-                    "the negatives only in the first of them. 1 is exact; 2 is a fifth faster and slightly worse.",
+                    tooltip="An approximation that saves time: keep the noise for so many steps and ask the model "
+                    "about the negatives only in the first of them. 1 is exact; 2 is a fifth faster and slightly worse.",
                 ),
             ],
             outputs=[
@@ -172,7 +187,17 @@ class OptimizeImage(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, guidance: GuidedModel, scene, steps, lr, seed, t_min=None, t_max=None, t_max_end=None, reuse_steps=1
+        cls,
+        guidance: GuidedModel,
+        scene,
+        steps,
+        lr,
+        seed,
+        t_min=None,
+        t_max=None,
+        t_max_end=None,
+        timesteps=None,
+        reuse_steps=1,
     ) -> io.NodeOutput:
         if scene.uses_cameras:
             raise ValueError("Optimize Image needs an Image Scene. Use Optimize 3D for an object.")
@@ -187,7 +212,7 @@ class OptimizeImage(io.ComfyNode):
             lr=lr,
             reuse_steps=reuse_steps,
             seed=seed,
-            timesteps=timesteps(t_min=t_min, t_max=t_max, t_max_end=t_max_end),
+            timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),
         )
         result = run(guidance, scene, CameraConfig(), config, cls.hidden.unique_id)
         return io.NodeOutput(result.images, result.scene, ui=run_ui(result, cls))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from comfy_api.latest import io
 
 from ..tbsd_core.guidance import METHODS, default_config
@@ -46,6 +48,10 @@ class RecommendedSettings(io.ComfyNode):
                 io.Float.Output(display_name="t_max", tooltip="For the optimizers: most noise at the start."),
                 io.Float.Output(display_name="t_max_end", tooltip="For the optimizers: most noise at the end."),
                 io.String.Output(display_name="text", tooltip="Every value with its source."),
+                sockets.TimestepsSocket.Output(
+                    display_name="timesteps",
+                    tooltip="For the optimizers, in the place of the three numbers: also how the noise falls.",
+                ),
             ],
         )
 
@@ -65,4 +71,5 @@ class RecommendedSettings(io.ComfyNode):
             values.get("optim.timesteps.t_max", times.t_max),
             values.get("optim.timesteps.t_max_end", times.t_max_end),
             "\n".join(filter(None, (note, describe(family, scene, method)))),
+            replace(times, **{n.split(".")[2]: v for n, v in values.items() if n.startswith("optim.timesteps.")}),
         )

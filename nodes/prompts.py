@@ -97,6 +97,37 @@ class TargetNegativePrompt(io.ComfyNode):
         return io.NodeOutput(Prompts(prompts.set.with_conditions(added), prompts.clip, config))
 
 
+class PerpNeg(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_PerpNeg",
+            display_name="Perp-Neg",
+            category=sockets.PROMPTS,
+            description="Keeps each side of an object from looking like another one, against a face on every side.",
+            inputs=[
+                sockets.PromptsSocket.Input(
+                    "prompts", tooltip="Prompts with view_dependent on, from Prompt Encode or Target Negative Prompt."
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=10.0,
+                    step=0.1,
+                    round=False,
+                    tooltip="How strongly views are told apart. 1 as published, 0 leaves it out; too much flattens the "
+                    "object or washes out its colours.",
+                ),
+            ],
+            outputs=[sockets.PromptsSocket.Output(display_name="prompts", tooltip="Connect to a guidance node.")],
+        )
+
+    @classmethod
+    def execute(cls, prompts: Prompts, strength: float) -> io.NodeOutput:
+        return io.NodeOutput(replace(prompts, set=replace(prompts.set, perp_neg=strength)))
+
+
 class PromptsFromConditioning(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -14,6 +14,7 @@ PromptsSocket = io.Custom("TBSD_PROMPTS")  # bridge.prompts.Prompts
 GuidanceSocket = io.Custom("TBSD_GUIDANCE")  # GuidedModel
 SceneSocket = io.Custom("TBSD_SCENE")  # a core scene; nodes copy it before they change it
 CamerasSocket = io.Custom("TBSD_CAMERAS")  # tbsd_core.cameras.sampling.CameraConfig
+TimestepsSocket = io.Custom("TBSD_TIMESTEPS")  # tbsd_core.guidance.TimestepConfig
 
 PROMPTS, GUIDANCE, SCENE, OPTIMIZE, OUTPUT, DEMO = (
     f"TBSD/{name}" for name in ("prompts", "guidance", "scene", "optimize", "output", "demo")

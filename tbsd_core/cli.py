@@ -95,11 +95,16 @@ def _parser() -> _Parser:
 
 
 def _methods(arguments: argparse.Namespace) -> int:
-    from .guidance import METHODS
+    from .configuration import to_plain
+    from .guidance import METHODS, PRESETS, default_config
 
     for name, method in METHODS.items():
         print(f"{name}\n  {method.summary}\n  {method.equation}\n  {method.paper}")
         print(f"  noise predictions per view and step: {method.evaluations}")
+    for name, (method, config, summary) in PRESETS.items():
+        defaults = to_plain(default_config(method))
+        changed = [f"--set guidance.{k}={v}" for k, v in to_plain(config).items() if v != defaults[k]]
+        print(f"{name}\n  {summary}\n  is: --method {method} {' '.join(changed)}")
     return 0
 
 

@@ -35,6 +35,17 @@ THREESTUDIO = "threestudio, dreamfusion-sd.yaml"
 BRIDGE_2D = "SDS-Bridge, arXiv:2406.09417, its generate.py"
 BRIDGE_3D = "SDS-Bridge, arXiv:2406.09417, its sds-bridge.yaml"
 CSD_3D = "CSD, arXiv:2310.19415, its csd-if.yaml"
+PROLIFIC_3D = "ProlificDreamer, arXiv:2305.16213, threestudio's prolificdreamer.yaml"
+PROLIFIC_2D = "ProlificDreamer, arXiv:2305.16213, the 2D script prolific_dreamer2d"
+ESD_3D = "ESD, arXiv:2401.00909, the authors' README"
+NFSD_PAPER = "NFSD, arXiv:2310.17590"
+BSD_2D = "PlacidDreamer, arXiv:2407.13976, its exp_2d.py"
+BSD_3D = "PlacidDreamer, arXiv:2407.13976, its train_step_BSD"
+ISM_3D = "LucidDreamer, arXiv:2311.11284, the authors' configs"
+SDI_3D = "SDI, arXiv:2405.15891, its sdi.yaml"
+SDI_2D = "SDI, arXiv:2405.15891, its 2D script"
+HIFA_3D = "HiFA, arXiv:2305.18766, threestudio's hifa.yaml"
+NO_PIXELS = "ours: latents have no pixels for this gradient"
 MEASURED = "measured on the small world"
 CONSTANT_RANGE = "no annealing in the published 2D runs (SDS-Bridge, arXiv:2406.09417)"
 
@@ -87,6 +98,55 @@ METHODS: dict[str, Settings] = {
         "guidance.guidance_scale": Setting(40.0, f"that of Bridge ({BRIDGE_2D}); no value of TBSD's is known to us"),
         "guidance.weighting": Setting("sigma2", f"that of Bridge ({BRIDGE_2D}); no value of TBSD's is known to us"),
     },
+    "vsd": {
+        "guidance.guidance_scale": Setting(7.5, PROLIFIC_3D),
+        "guidance.weighting": Setting("sigma2", PROLIFIC_3D),
+        "guidance.lora.lr": Setting(1e-4, f"{PROLIFIC_3D}; {PROLIFIC_2D}"),
+        "guidance.lora.camera_dropout": Setting(0.1, PROLIFIC_3D),
+    },
+    "esd": {
+        "guidance.guidance_scale": Setting(7.5, f"that of VSD ({PROLIFIC_3D})"),
+        "guidance.entropy": Setting(0.5, ESD_3D),
+        "guidance.weighting": Setting("sigma2", f"that of VSD ({PROLIFIC_3D})"),
+        "guidance.lora.lr": Setting(1e-4, f"that of VSD ({PROLIFIC_3D})"),
+        "guidance.lora.camera_dropout": Setting(0.1, f"that of VSD ({PROLIFIC_3D})"),
+    },
+    "nfsd": {
+        "guidance.guidance_scale": Setting(7.5, NFSD_PAPER),
+        "guidance.clean_below": Setting(0.2, f"{NFSD_PAPER}: 200 of 1000"),
+    },
+    "bsd": {
+        "guidance.guidance_scale": Setting(1 / 0.018, f"{BSD_2D}: 1 to 0.018"),
+        "guidance.weighting": Setting("sqrt_alpha", BSD_2D),
+    },
+    "ism": {
+        "guidance.guidance_scale": Setting(7.5, ISM_3D),
+        "guidance.baseline": Setting("negative", ISM_3D),
+        "guidance.stride": Setting(0.2, f"{ISM_3D}: 200 of 1000"),
+        "guidance.interval": Setting(0.05, f"{ISM_3D}: 25, 50 or 80 of 1000, by prompt"),
+        "guidance.interval_start": Setting(0.1, f"{ISM_3D}: 100 of 1000"),
+        "guidance.interval_anneal": Setting(0.3, f"{ISM_3D}: over 1500 of 5000 steps"),
+        "guidance.weighting": Setting("sigma_over_alpha", ISM_3D),
+        "optim.timesteps.t_max_end": Setting(0.5, ISM_3D),
+        "optim.timesteps.anneal_end": Setting(0.3, f"{ISM_3D}: over 1500 of 5000 steps"),
+    },
+    "sdi": {
+        "guidance.guidance_scale": Setting(7.5, SDI_3D),
+        "guidance.inversion_scale": Setting(-7.5, SDI_3D),
+        "guidance.n_inversion_steps": Setting(10, SDI_3D),
+        "guidance.eta": Setting(0.3, SDI_3D),
+        "optim.timesteps.draw": Setting("highest", SDI_3D),
+        "optim.timesteps.t_max_end": Setting(0.02, SDI_2D),
+        "optim.timesteps.anneal_end": Setting(1.0, f"{SDI_3D}: linear over the run"),
+    },
+    "hifa": {
+        "guidance.guidance_scale": Setting(100.0, HIFA_3D),
+        "guidance.pixel_scale": Setting(0.01, HIFA_3D),
+        "optim.timesteps.draw": Setting("highest", HIFA_3D),
+        "optim.timesteps.anneal": Setting("sqrt", HIFA_3D),
+        "optim.timesteps.t_max_end": Setting(0.3, HIFA_3D),
+        "optim.timesteps.anneal_end": Setting(1.0, f"{HIFA_3D}: over the run"),
+    },
 }
 
 METHOD_SCENES: dict[tuple[str, str], Settings] = {
@@ -96,6 +156,25 @@ METHOD_SCENES: dict[tuple[str, str], Settings] = {
         "guidance.guidance_scale": Setting(100.0, f"{BRIDGE_3D}, first stage"),
         "guidance.switch": Setting(0.8, f"{BRIDGE_3D}: at step 20 000 of 25 000"),
     },
+    ("vsd", "latent"): {"optim.lr": Setting(0.03, PROLIFIC_2D), "optim.n_steps": Setting(500, PROLIFIC_2D)},
+    ("vsd", "nerf"): {
+        "optim.n_steps": Setting(25_000, PROLIFIC_3D),
+        "optim.timesteps.anneal_end": Setting(0.2, f"{PROLIFIC_3D}: at step 5000 of 25 000"),
+    },
+    ("esd", "latent"): {
+        "optim.lr": Setting(0.03, f"that of VSD ({PROLIFIC_2D})"),
+        "optim.n_steps": Setting(500, f"that of VSD ({PROLIFIC_2D})"),
+    },
+    ("esd", "nerf"): {
+        "optim.n_steps": Setting(25_000, f"that of VSD ({PROLIFIC_3D})"),
+        "optim.timesteps.anneal_end": Setting(0.2, f"that of VSD ({PROLIFIC_3D})"),
+    },
+    ("bsd", "latent"): {"optim.lr": Setting(0.06, BSD_2D), "optim.n_steps": Setting(1200, BSD_2D)},
+    ("bsd", "nerf"): {"guidance.guidance_scale": Setting(15.0, BSD_3D)},
+    ("sdi", "latent"): {"optim.lr": Setting(0.1, SDI_2D)},
+    ("sdi", "nerf"): {"optim.timesteps.t_max_end": Setting(0.25, SDI_3D)},
+    ("hifa", "latent"): {"guidance.pixel_scale": Setting(0.0, NO_PIXELS)},
+    ("hifa", "nerf"): {"optim.n_steps": Setting(25_000, HIFA_3D)},
 }
 
 FAMILIES: dict[str, Settings] = {
@@ -134,6 +213,24 @@ EMBEDDED_GUIDANCE: dict[str, Settings] = {
     "sds": {"guidance.guidance_scale": Setting(7.5, MEASURED)},
     "bridge": {"guidance.guidance_scale": Setting(7.5, MEASURED), "guidance.anchor": Setting(1.0, MEASURED)},
     "tbsd": {"guidance.guidance_scale": Setting(7.5, MEASURED)},
+    "sdi": {
+        "optim.timesteps.draw": Setting("highest", SDI_3D),
+        "optim.timesteps.t_max_end": Setting(0.02, SDI_2D),
+        "optim.timesteps.anneal_end": Setting(1.0, f"{SDI_3D}: linear over the run"),
+    },
+    "hifa": {
+        "guidance.guidance_scale": Setting(7.5, MEASURED),
+        "optim.timesteps.draw": Setting("highest", HIFA_3D),
+        "optim.timesteps.anneal": Setting("sqrt", HIFA_3D),
+        "optim.timesteps.t_max_end": Setting(0.3, HIFA_3D),
+        "optim.timesteps.anneal_end": Setting(1.0, f"{HIFA_3D}: over the run"),
+    },
+}
+EMBEDDED_METHOD_SCENES: dict[tuple[str, str], Settings] = {
+    ("hifa", "latent"): METHOD_SCENES["hifa", "latent"],
+    # without drawn noise the errors of the inversion add up: at 0.01 the background of "a brick house" fills with spots
+    ("ism", "image"): {"optim.lr": Setting(0.005, MEASURED)},
+    ("sdi", "image"): {"optim.lr": Setting(0.005, MEASURED)},
 }
 
 
@@ -152,7 +249,12 @@ def preset(
             raise ValueError(f"Unknown {kind} {name!r}; choose one of {', '.join(table)}.")
     size = FAMILIES[family]["optim.size"]
     if family == "embedded":
-        return {"optim.size": size, **EMBEDDED_OPTIM[scene], **EMBEDDED_GUIDANCE.get(method, {})}
+        tables = (
+            EMBEDDED_OPTIM[scene],
+            EMBEDDED_GUIDANCE.get(method, {}),
+            EMBEDDED_METHOD_SCENES.get((method, scene), {}),
+        )
+        return {"optim.size": size} | {name: setting for table in tables for name, setting in table.items()}
     found = {"optim.size": size, **SCENES[scene], **METHODS.get(method, {}), **METHOD_SCENES.get((method, scene), {})}
     if scene == "nerf":
         found["optim.encode_size"] = Setting(size.value, f"{ENLARGED}: {size.source}")

@@ -206,7 +206,7 @@ def run(
     check_config(config)
     total = time.perf_counter()
     prior = read_prior(config)
-    prompts = encode_texts(build_texts(config.prompt), prior.encode_prompt)
+    prompts = encode_texts(build_texts(config.prompt), prior.encode_prompt, config.prompt.perp_neg)
     guidance = build_guidance(config.guidance_name, config.guidance)
     scene = SCENES[config.scene_name][0](config.scene).to(config.device)
     state = OptimState.create(scene, config.optim, create_adapter(prior, guidance, config.optim.seed))

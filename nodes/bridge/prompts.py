@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...tbsd_core.guidance import Guidance
+from ...tbsd_core.guidance import Guidance, all_conditions
 from ...tbsd_core.optim.adapter import ADAPTER_NAMES
 from ...tbsd_core.prompts import PromptConfig, PromptSet, build_texts, encode_texts
 from .conditioning import ConditioningCondition, to_condition
@@ -54,6 +54,6 @@ def from_conditioning(**conditionings: list | None) -> Prompts:
 def check_conditions(prompts: Prompts, guidance: Guidance) -> None:
     """Raise ValueError, saying what adds it, if the prompts lack a condition that the method needs at some time."""
     for progress in (0.0, 0.25, 0.5, 0.75, 1.0):
-        for name in guidance.required(progress):
+        for name in all_conditions(guidance, progress):
             if name not in ADAPTER_NAMES:
                 prompts.set.select(name, [])

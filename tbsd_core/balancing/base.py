@@ -1,9 +1,14 @@
-"""What a guidance method asks of a balancer, and the settings that balancers share."""
+"""What a guidance method asks of a balancer, and the settings that balancers share.
+
+A balancer that is more than two weights per sample has two ways out: weights that broadcast against the
+directions (a map over the latent cells, say), and `FilteringBalancer`, which changes the directions before
+they are weighed (a part of the frequencies, a projection). The mixture is what `mix` makes of them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -16,12 +21,18 @@ class BalanceConfig:
 
     shape_floor: float = 0.1  # least weight of the shape direction under a schedule, in [0, 1]
     shape_share: float = 0.5  # weight of the shape direction of "fixed", in [0, 1]; texture gets the rest
+    conflict_aversion: float = 0.5  # of "cagrad", in [0, 1): 0 is the mean of both; the paper: 0.4 to 0.5
+    cutoff: float = 0.15  # of "band", in cycles per latent cell, in (0, 0.5]; shape below, texture above; ours
     schedule: ProgressSchedule = field(default_factory=ProgressSchedule)  # share of shape over the run
 
     def __post_init__(self) -> None:
         for name in ("shape_floor", "shape_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}.")
+        if not 0 <= self.conflict_aversion < 1:
+            raise ValueError(f"conflict_aversion must be in [0, 1), got {self.conflict_aversion}.")
+        if not 0 < self.cutoff <= 0.5:
+            raise ValueError(f"cutoff must be in (0, 0.5] cycles per cell, got {self.cutoff}.")
 
 
 class Balancer(Protocol):
@@ -37,5 +48,53 @@ class Balancer(Protocol):
         grad_texture: Tensor,  # [B, ...]
         progress: float,  # in [0, 1]
     ) -> tuple[Tensor, Tensor]:
-        """(lambda_shape [B], lambda_texture [B]), float32."""
+        """(lambda_shape, lambda_texture), float32: [B], or anything else that broadcasts against the directions."""
         ...
+
+
+@runtime_checkable
+class FilteringBalancer(Protocol):
+    """A balancer that changes the directions first; its weights, asked for the changed ones, apply to those."""
+
+    def filter(
+        self,
+        grad_shape: Tensor,  # [B, C, h, w]
+        grad_texture: Tensor,  # [B, C, h, w]
+    ) -> tuple[Tensor, Tensor]:
+        """What is taken of the two directions, each [B, C, h, w]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What a balancer makes of two directions.
+
+    Args:
+        grad: [B, C, h, w], the weighted sum.
+        lambda_shape, lambda_texture: [B], the weights; their means where a sample has several.
+    """
+
+    grad: Tensor
+    lambda_shape: Tensor
+    lambda_texture: Tensor
+
+
+def filtered(balancer: Balancer, grad_shape: Tensor, grad_texture: Tensor) -> tuple[Tensor, Tensor]:
+    """The directions [B, C, h, w] that a balancer's weights apply to."""
+    if isinstance(balancer, FilteringBalancer):
+        return balancer.filter(grad_shape, grad_texture)
+    return grad_shape, grad_texture
+
+
+def mix(
+    balancer: Balancer,
+    grad_shape: Tensor,  # [B, C, h, w]
+    grad_texture: Tensor,  # [B, C, h, w]
+    progress: float,  # in [0, 1]
+) -> Mixture:
+    """Filter the directions if the balancer does, weigh them, and add them up."""
+    shape, texture = filtered(balancer, grad_shape, grad_texture)
+    weights = balancer(shape, texture, progress)
+    by_shape, by_texture = (w.view(-1, *(1,) * (shape.ndim - 1)) if w.ndim == 1 else w for w in weights)
+    means = (w if w.ndim == 1 else w.expand(len(shape), *w.shape[1:]).flatten(1).mean(1) for w in weights)
+    return Mixture(by_shape * shape + by_texture * texture, *means)

@@ -155,13 +155,13 @@ def cell_config(cell: Cell, n_steps: int | None = None) -> Any:
 
 def run_cell(cell: Cell, folder: Path, n_steps: int | None = None) -> dict[str, Any]:
     """Run a cell, or read it where `folder` has it with the same settings. Returns what its file holds."""
-    from ..media import write_strip
-    from ..run import build_texts, encode_texts, evaluate, pictures, read_prior
     from ..cameras.sampling import orbit
     from ..guidance import build_guidance
+    from ..media import write_strip
     from ..metrics import evaluate_images
     from ..optim import OptimState, create_adapter, optimize
     from ..priors.small_world.captions import parse_object
+    from ..run import build_texts, encode_texts, evaluate, pictures, read_prior
     from ..scenes import SCENES
 
     config = cell_config(cell, n_steps)

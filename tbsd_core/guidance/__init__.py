@@ -10,10 +10,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from .base import Guidance, GuidanceInputs, GuidanceOutput, TrainingGuidance
+from .base import (
+    Guidance,
+    GuidanceInputs,
+    GuidanceOutput,
+    PixelGuidance,
+    TrainingGuidance,
+    Trajectory,
+    TrajectoryGuidance,
+    all_conditions,
+    n_evaluations,
+)
 from .bridge import Bridge, BridgeConfig
+from .bsd import BSD, BSDConfig
 from .csd import CSD, CSDConfig
 from .esd import ESD, ESDConfig
+from .hifa import HiFA, HiFAConfig
+from .ism import ISM, ISMConfig
+from .nfsd import NFSD, NFSDConfig
+from .sdi import SDI, SDIConfig
 from .sds import SDS, SDSConfig
 from .tbsd import TBSD, TBSDConfig
 from .timesteps import TimestepConfig, sample_timesteps
@@ -27,6 +42,11 @@ METHODS: dict[str, type] = {
     "tbsd": TBSD,
     "vsd": VSD,
     "esd": ESD,
+    "nfsd": NFSD,
+    "bsd": BSD,
+    "ism": ISM,
+    "sdi": SDI,
+    "hifa": HiFA,
 }
 CONFIGS: dict[str, type] = {
     "sds": SDSConfig,
@@ -35,6 +55,20 @@ CONFIGS: dict[str, type] = {
     "tbsd": TBSDConfig,
     "vsd": VSDConfig,
     "esd": ESDConfig,
+    "nfsd": NFSDConfig,
+    "bsd": BSDConfig,
+    "ism": ISMConfig,
+    "sdi": SDIConfig,
+    "hifa": HiFAConfig,
+}
+
+# methods of other names that are one of these with other settings: shown by `methods`, tested, and no code
+PRESETS: dict[str, tuple[str, Any, str]] = {
+    "sjc": (
+        "sds",
+        SDSConfig(guidance_scale=100.0, weighting="uniform"),
+        "Score Jacobian Chaining with reduced variance (arXiv:2212.00774): SDS with equal weights of all timesteps",
+    ),
 }
 
 
@@ -66,27 +100,43 @@ def _check_method(name: str) -> None:
 
 
 __all__ = [
-    "CONFIGS",
-    "ESD",
-    "CSD",
-    "METHODS",
-    "SDS",
-    "TBSD",
-    "VSD",
-    "WEIGHTINGS",
+    "BSD",
+    "BSDConfig",
     "Bridge",
     "BridgeConfig",
+    "CONFIGS",
+    "CSD",
     "CSDConfig",
+    "ESD",
     "ESDConfig",
     "Guidance",
     "GuidanceInputs",
     "GuidanceOutput",
+    "HiFA",
+    "HiFAConfig",
+    "ISM",
+    "ISMConfig",
+    "METHODS",
+    "PRESETS",
+    "NFSD",
+    "NFSDConfig",
+    "PixelGuidance",
+    "SDI",
+    "SDIConfig",
+    "SDS",
     "SDSConfig",
+    "TBSD",
     "TBSDConfig",
     "TimestepConfig",
     "TrainingGuidance",
+    "Trajectory",
+    "TrajectoryGuidance",
+    "VSD",
     "VSDConfig",
+    "WEIGHTINGS",
+    "all_conditions",
     "build_guidance",
     "default_config",
+    "n_evaluations",
     "sample_timesteps",
 ]

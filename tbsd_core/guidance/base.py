@@ -1,14 +1,20 @@
-"""What the loop asks of a guidance method: a pure function of noise predictions."""
+"""What the loop asks of a guidance method: a pure function of noise predictions.
+
+A method may add to that: a LoRA (TrainingGuidance), an x_t and a noise of its own, found by evaluating the
+prior at other noise levels (TrajectoryGuidance), a second gradient on the pictures (PixelGuidance).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from ..priors.base import LoRAConfig
+from ..priors.schedule import NoiseSchedule
 
 
 @dataclass(frozen=True)
@@ -18,10 +24,11 @@ class GuidanceInputs:
     Args:
         eps: noise predictions [B, C, h, w] by condition name ("target", "uncond", "negative",
             "target_negative", "lora", "lora_no_camera"); holds at least the names that `required` asked for.
-        noise: [B, C, h, w], the noise that was drawn.
+        noise: [B, C, h, w], the noise that was drawn, or what a trajectory puts into its place.
         alphas_cumprod: [B], alpha_t^2 of each sample's timestep.
         t: [B] long, timestep indices.
         progress: training progress u = step / n_steps in [0, 1].
+        n_timesteps: length of the prior's schedule; t / n_timesteps is how far along it a sample is.
     """
 
     eps: Mapping[str, Tensor]
@@ -29,6 +36,7 @@ class GuidanceInputs:
     alphas_cumprod: Tensor
     t: Tensor
     progress: float
+    n_timesteps: int = 1000
 
 
 @dataclass(frozen=True)
@@ -39,11 +47,13 @@ class GuidanceOutput:
         grad: [B, C, h, w], detached; `latents.backward(grad / B)` is a descent step.
         terms: named directions [B, C, h, w] before weighting (for inspection).
         scalars: named values [B] to log (lambda, cosine, norms).
+        pixel_grad: [B, 3, H, W], a gradient on the pictures beside the one on the latents, or None.
     """
 
     grad: Tensor
     terms: dict[str, Tensor] = field(default_factory=dict)
     scalars: dict[str, Tensor] = field(default_factory=dict)
+    pixel_grad: Tensor | None = None
 
 
 class Guidance(Protocol):
@@ -65,3 +75,97 @@ class TrainingGuidance(Protocol):
 
     @property
     def lora(self) -> LoRAConfig: ...
+
+
+class Predict(Protocol):
+    """Noise predictions of the frozen prior at any noise level, for the samples of a step or for some of them."""
+
+    def __call__(
+        self,
+        names: Sequence[str],  # of the conditions
+        x_t: Tensor,  # [n, C, h, w]
+        t: Tensor,  # [n] long
+        samples: Tensor | None = None,  # [n] long, which samples of the batch these are; None for all in order
+    ) -> dict[str, Tensor]:
+        """Predictions [n, C, h, w] by condition name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Where a trajectory ends.
+
+    Args:
+        x_t: [B, C, h, w], the noisy latents at the drawn timesteps.
+        noise: [B, C, h, w], what the prediction at x_t is compared with.
+    """
+
+    x_t: Tensor
+    noise: Tensor
+
+
+@runtime_checkable
+class TrajectoryGuidance(Protocol):
+    """A method that reaches x_t along the prior's own trajectory and not by adding the drawn noise."""
+
+    def visited(self, progress: float) -> tuple[str, ...]:
+        """Names of the conditions that are evaluated on the way."""
+        ...
+
+    def trajectory_evaluations(
+        self,
+        progress: float,
+        t: Tensor,  # [B] long
+        n_timesteps: int,  # of the schedule
+    ) -> Tensor:
+        """Noise predictions [B] on the way, long."""
+        ...
+
+    def trajectory(
+        self,
+        latents: Tensor,  # [B, C, h, w], clean
+        noise: Tensor,  # [B, C, h, w], drawn
+        t: Tensor,  # [B] long, where to end
+        progress: float,
+        schedule: NoiseSchedule,
+        predict: Predict,
+        generator: torch.Generator,  # on the CPU, new in each step
+    ) -> Trajectory: ...
+
+
+@runtime_checkable
+class PixelGuidance(Protocol):
+    """A method with a second gradient, on the pictures that were encoded."""
+
+    def decodes(self, progress: float) -> bool:
+        """Whether that gradient has a weight other than zero; `pixel_grad` is not called otherwise."""
+        ...
+
+    def pixel_grad(
+        self,
+        inputs: GuidanceInputs,
+        latents: Tensor,  # [B, C, h, w], clean
+        images: Tensor,  # [B, 3, H, W] in [0, 1], what the latents were encoded from
+        decode: Callable[[Tensor], Tensor],  # latents to pictures of the size of `images`, without gradient
+    ) -> Tensor:
+        """Gradient [B, 3, H, W] in the scale of the one on the latents: both are summed over a sample."""
+        ...
+
+
+def all_conditions(guidance: Guidance, progress: float) -> tuple[str, ...]:
+    """Names of the conditions that a method evaluates at this progress, on the way to x_t and there."""
+    visited = guidance.visited(progress) if isinstance(guidance, TrajectoryGuidance) else ()
+    return tuple(dict.fromkeys((*guidance.required(progress), *visited)))
+
+
+def n_evaluations(
+    guidance: Guidance,
+    progress: float,
+    t: Tensor,  # [B] long
+    n_timesteps: int,
+) -> Tensor:
+    """Noise predictions [B] that a step takes for each sample, those of a LoRA included, its training not."""
+    count = torch.full((len(t),), len(guidance.required(progress)))
+    if isinstance(guidance, TrajectoryGuidance):
+        count = count + guidance.trajectory_evaluations(progress, t, n_timesteps).cpu()
+    return count

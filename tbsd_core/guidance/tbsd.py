@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..balancing import BALANCERS, BalanceConfig, build_balancer
+from ..balancing import BALANCERS, BalanceConfig, build_balancer, mix
 from . import directions
 from .base import GuidanceInputs, GuidanceOutput
 from .weighting import check_weighting, weight
@@ -44,7 +44,7 @@ class TBSDConfig:
     guidance_scale: float = 25.0  # s of the shape direction, > 0
     texture_scale: float | None = None  # s of the texture direction, > 0; None = guidance_scale
     balancer: str = "mgda_schedule"  # rule for the two weights, a name in balancing.BALANCERS
-    balance: BalanceConfig = field(default_factory=BalanceConfig)  # shape_floor, schedule, shape_share
+    balance: BalanceConfig = field(default_factory=BalanceConfig)  # its settings: shape_floor, schedule, cutoff ...
     anchor: float = 1.0  # weight of the residual (eps_uncond - noise), >= 0; 1 as in SDS, 0 = pure differences
     weighting: str = "sigma2"  # w(t), a name in weighting.WEIGHTINGS
 
@@ -99,14 +99,14 @@ class TBSD:
             texture = scale * terms["delta_tnp"]
 
         # balanced at their scales, per sample: MGDA weighs the gradients that would be applied
-        lambda_shape, lambda_texture = self.balancer(shape, texture, inputs.progress)
-        mixture = lambda_shape.view(-1, 1, 1, 1) * shape + lambda_texture.view(-1, 1, 1, 1) * texture
+        balanced = mix(self.balancer, shape, texture, inputs.progress)
+        mixture = balanced.grad
         if config.anchor > 0:
             terms["residual"] = directions.residual(eps["uncond"], inputs.noise)
             mixture = config.anchor * terms["residual"] + mixture
         w_t = weight(config.weighting, inputs.alphas_cumprod)
 
-        scalars = {"lambda_shape": lambda_shape, "lambda_texture": lambda_texture}
+        scalars = {"lambda_shape": balanced.lambda_shape, "lambda_texture": balanced.lambda_texture}
         scalars |= {f"norm_{name}": directions.norm(term) for name, term in terms.items()}
         if has_shape and has_texture:
             scalars["cosine"] = directions.cosine(shape, texture)

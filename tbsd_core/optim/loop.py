@@ -9,21 +9,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..cameras.sampling import CameraConfig, sample_cameras, view_name
-from ..guidance.base import Guidance, GuidanceInputs, GuidanceOutput, TrainingGuidance
+from ..guidance.base import (
+    Guidance,
+    GuidanceInputs,
+    GuidanceOutput,
+    PixelGuidance,
+    TrainingGuidance,
+    TrajectoryGuidance,
+)
 from ..guidance.timesteps import sample_timesteps
 from ..priors.base import Prior
 from ..prompts.sets import PromptSet
 from ..rng import named_generator
 from ..scenes.base import RenderOutput, Scene
-from .adapter import ADAPTER_NAMES, AdapterState, camera_poses
+from .adapter import AdapterState, camera_poses
 from .config import OptimConfig
+from .predictor import Predictor
 from .shared_adam import SharedAdam
 
 REUSABLE = ("uncond", "negative", "target_negative")  # they change slowly while noise and timestep stay
@@ -107,6 +115,11 @@ def optimize(
             f"reuse_steps works on pictures only, got {config.reuse_steps}: the views of a 3D scene change with each "
             "step. Set it to 1."
         )
+    if config.reuse_steps > 1 and isinstance(guidance, TrajectoryGuidance):
+        raise ValueError(
+            f"{type(guidance).__name__} finds its noise anew in each step, so predictions cannot be taken again: got "
+            f"reuse_steps {config.reuse_steps}. Set it to 1."
+        )
     if isinstance(guidance, TrainingGuidance) and state.adapter is None:
         raise ValueError("This method trains a LoRA: make the state with OptimState.create(..., create_adapter(...)).")
     if encoded % prior.spatial_factor:
@@ -115,28 +128,6 @@ def optimize(
         )
     for step in range(state.step, config.n_steps):
         yield _step(prior, prompts, guidance, scene, cameras, config, state, step)
-
-
-def predict(
-    prior: Prior,
-    prompts: PromptSet,
-    names: Sequence[str],  # of the conditions to evaluate
-    x_t: Tensor,  # [B, C, h, w]
-    t: Tensor,  # [B] timestep indices
-    views: list[str],  # B view names, "" for none
-    adapter: AdapterState | None = None,  # for methods that train one
-    poses: Tensor | None = None,  # [B, 16], what the adapter is told about the cameras
-) -> dict[str, Tensor]:
-    """Noise predictions [B, C, h, w] by condition name: those of the prior in one forward, then the adapter's."""
-    asked = [name for name in names if name not in ADAPTER_NAMES]
-    eps = {}
-    if asked:
-        predictions = prior.predict_noise(x_t, t, [prompts.select(name, views) for name in asked])
-        eps = dict(zip(asked, predictions, strict=True))
-    for name in names:
-        if name in ADAPTER_NAMES:
-            eps[name] = adapter.predict(name, x_t, t, prompts.select("target", views), poses)
-    return eps
 
 
 def predict_and_guide(
@@ -150,17 +141,44 @@ def predict_and_guide(
     progress: float,
     state: OptimState | None = None,  # for methods that train a LoRA, and predictions that may be taken again
     poses: Tensor | None = None,  # [B, 16], what a LoRA is told about the cameras
+    images: Tensor | None = None,  # [B, 3, H, W] in [0, 1], what was encoded; None where latents are the scene
+    generator: torch.Generator | None = None,  # of what trajectories draw; None as in the first step of seed 0
+    angles: Sequence[tuple[float, float]] | None = None,  # B azimuths and elevations in degrees, for Perp-Neg
 ) -> GuidanceOutput:
-    """Noise the latents, evaluate the conditions that the method needs in one forward, and ask the method."""
+    """Noise the latents, evaluate the conditions that the method needs in one forward, and ask the method.
+
+    A method with a trajectory evaluates the prior on the way to its x_t, and one with a gradient on pixels
+    has an estimate decoded.
+
+    Raises:
+        ValueError: a gradient on pixels where there are none.
+    """
     names = guidance.required(progress)
     known = state.reused if state is not None else {}
-    x_t = prior.schedule.add_noise(latents, noise, t)
+    predict = Predictor(prior, prompts, views, state.adapter if state is not None else None, poses, angles)
+    if isinstance(guidance, TrajectoryGuidance):
+        generator = named_generator(0, "trajectory") if generator is None else generator
+        end = guidance.trajectory(latents, noise, t, progress, prior.schedule, predict, generator)
+        x_t, noise = end.x_t, end.noise
+    else:
+        x_t = prior.schedule.add_noise(latents, noise, t)
     missing = [name for name in names if name not in known]
-    new = predict(prior, prompts, missing, x_t, t, views, state.adapter if state is not None else None, poses)
+    new = predict(missing, x_t, t)
     known |= {name: e for name, e in new.items() if name in REUSABLE}
     eps = {name: new[name] if name in new else known[name] for name in names}
     a_bar = prior.schedule.alphas_cumprod.to(t.device)[t]
-    return guidance(GuidanceInputs(eps, noise, a_bar, t, progress))
+    inputs = GuidanceInputs(eps, noise, a_bar, t, progress, prior.schedule.n_timesteps)
+    out = guidance(inputs)
+    if isinstance(guidance, PixelGuidance) and guidance.decodes(progress):
+        if images is None:
+            raise ValueError(
+                f"{type(guidance).__name__} compares pictures, and this scene is made of latents. Set its pixel_scale "
+                "to 0, or optimise pixels or a 3D scene."
+            )
+        side = images.shape[-1]
+        pixel_grad = guidance.pixel_grad(inputs, latents, images, lambda z: enlarged(prior.decode(z), side))
+        out = replace(out, pixel_grad=pixel_grad)
+    return out
 
 
 def enlarged(images: Tensor, size: int | None) -> Tensor:
@@ -188,32 +206,47 @@ def _step(
         start = time.perf_counter()
         jitter = named_generator(config.seed, "jitter", step)
         render = scene.render(cameras.to(device), config.size, config.size, jitter)
-        if render.latents is None:
-            latents = prior.encode(enlarged(render.rgb, config.encode_size))
-        else:
-            latents = render.latents
+        images = None if render.latents is not None else enlarged(render.rgb, config.encode_size)
+        latents = render.latents if images is None else prior.encode(images)
         rendered = time.perf_counter()
         batch = len(latents)
         if scene.uses_cameras:
-            views = [view_name(float(a), float(e)) for a, e in zip(cameras.azimuth, cameras.elevation, strict=True)]
+            angles = list(zip(cameras.azimuth.tolist(), cameras.elevation.tolist(), strict=True))
+            views = [view_name(*angle) for angle in angles]
         else:
-            views = [""] * batch
+            angles, views = None, [""] * batch
         first = step - step % config.reuse_steps  # the step in which this one's noise was new
         drawn, at = named_generator(config.seed, "timestep", first), first / config.n_steps
         t = sample_timesteps(config.timesteps, prior.schedule.n_timesteps, batch, at, drawn).to(device)
         noise = torch.randn(latents.shape, generator=named_generator(config.seed, "noise", first)).to(device)
         poses = camera_poses(cameras).to(device) if state.adapter and scene.uses_cameras else None
+        on_the_way = named_generator(config.seed, "trajectory", step)
         with torch.no_grad():
-            out = predict_and_guide(prior, prompts, guidance, latents.detach(), views, t, noise, progress, state, poses)
-            grad = out.grad
-            rms = grad.pow(2).mean().sqrt()
-            if config.normalize_grad:
-                grad = grad / (rms + 1e-8)
+            seen = None if images is None else images.detach()
+            out = predict_and_guide(
+                prior,
+                prompts,
+                guidance,
+                latents.detach(),
+                views,
+                t,
+                noise,
+                progress,
+                state,
+                poses,
+                seen,
+                on_the_way,
+                angles,
+            )
+            rms = out.grad.pow(2).mean().sqrt()
+            divisor = rms + 1e-8 if config.normalize_grad else 1.0
         guided = time.perf_counter()
         losses = scene.regularization(render, progress)
         # the surrogate whose gradient on the latents is grad: summed over a sample, averaged over the
         # batch, and divided by the number of latent cells so that regularisers keep their weight at any size
-        loss = (latents * grad).sum() / batch / latents[0].numel()
+        loss = (latents * (out.grad / divisor)).sum() / batch / latents[0].numel()
+        if out.pixel_grad is not None:  # in the scale of the other, so that their ratio is the method's
+            loss = loss + (images * (out.pixel_grad / divisor)).sum() / batch / latents[0].numel()
         for value in losses.values():
             loss = loss + value
         state.optimizer.zero_grad(set_to_none=True)
@@ -241,7 +274,7 @@ def _step(
     state.step = step + 1
     if state.step % config.reuse_steps == 0:
         state.reused.clear()
-    scalars = {"grad_rms": float(rms.detach()), "opacity": float(render.opacity.detach().mean())}
+    scalars = {"grad_rms": float(rms), "opacity": float(render.opacity.detach().mean())}
     scalars |= {k: float(v.float().mean()) for k, v in out.scalars.items()}
     scalars |= {f"loss_{k}": float(v.detach()) for k, v in losses.items()}
     scalars |= adapter_scalars

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..priors.base import Condition
+from .perp_neg import NEEDED_VIEWS
 from .texts import CONDITION_NAMES
 
 # what adds a condition that is missing: the node in ComfyUI, the setting elsewhere
@@ -24,12 +25,22 @@ class PromptSet:
     Args:
         conditions: one encoded prompt by condition name and view; each name has the entry "" (any view).
         texts: the texts they were encoded from, with the same keys (empty where there was no text).
+        perp_neg: strength of Perp-Neg on the target's views, >= 0: 0 leaves it out, 1 is published.
     """
 
     conditions: Mapping[str, Mapping[str, Condition]]
     texts: Mapping[str, Mapping[str, str]]
+    perp_neg: float = 0.0
 
     def __post_init__(self) -> None:
+        if not self.perp_neg >= 0:
+            raise ValueError(f"perp_neg must be >= 0, got {self.perp_neg}.")
+        lacking = [view for view in NEEDED_VIEWS if view not in self.conditions.get("target", {})]
+        if self.perp_neg > 0 and lacking:
+            raise ValueError(
+                f"Perp-Neg tells the views of the target apart, and it has no {', '.join(lacking)} view. Turn "
+                'view_dependent on (node "Prompt Encode", setting: prompt.view_dependent).'
+            )
         for name, by_view in self.conditions.items():
             if name not in CONDITION_NAMES:
                 raise ValueError(f"Unknown condition name {name!r}; known: {', '.join(CONDITION_NAMES)}.")
@@ -54,12 +65,14 @@ class PromptSet:
 
     def with_conditions(self, other: PromptSet) -> PromptSet:
         """This set with the conditions of another added; the other's win where both have one."""
-        return PromptSet({**self.conditions, **other.conditions}, {**self.texts, **other.texts})
+        merged = {**self.conditions, **other.conditions}, {**self.texts, **other.texts}
+        return PromptSet(*merged, perp_neg=self.perp_neg)
 
 
 def encode_texts(
     texts: Mapping[str, Mapping[str, str]],  # by condition name and view, as build_texts writes them
     encode: Callable[[str], Condition],  # a text prior's encode_prompt, or ComfyUI's CLIP
+    perp_neg: float = 0.0,  # see PromptSet
 ) -> PromptSet:
     """Encode every distinct text once."""
     distinct = dict.fromkeys(text for by_view in texts.values() for text in by_view.values())
@@ -67,4 +80,4 @@ def encode_texts(
     conditions = {
         name: {view: encoded[text] for view, text in by_view.items()} for name, by_view in texts.items()
     }
-    return PromptSet(conditions, {name: dict(by_view) for name, by_view in texts.items()})
+    return PromptSet(conditions, {name: dict(by_view) for name, by_view in texts.items()}, perp_neg)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tbsd_pack.tbsd_core.guidance import METHODS, TrainingGuidance, build_guidance
+from tbsd_pack.tbsd_core.guidance import METHODS, PixelGuidance, TrainingGuidance, build_guidance
 from tbsd_pack.tbsd_core.optim import predict_and_guide
 from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior
 from tbsd_pack.tbsd_core.prompts import PromptConfig, build_texts, encode_texts
@@ -33,8 +33,13 @@ def report(comfyui, tmp_path_factory) -> dict:
     for name in FIXED:
         for u in PROGRESS:
             views = ["front", "side"]
-            out = predict_and_guide(prior, prompts, build_guidance(name), latents.detach(), views, t, noise, u)
+            seen = images.detach()
+            out = predict_and_guide(
+                prior, prompts, build_guidance(name), latents.detach(), views, t, noise, u, images=seen
+            )
             tensors[f"grad {name} {u}"] = out.grad
+            if out.pixel_grad is not None:
+                tensors[f"pixels {name} {u}"] = out.pixel_grad
             (tensors[f"images {name} {u}"],) = torch.autograd.grad(latents, images, out.grad, retain_graph=True)
     reference = tmp_path_factory.mktemp("gradients") / "reference.safetensors"
     save_file({k: v.contiguous() for k, v in tensors.items()}, str(reference))
@@ -46,3 +51,10 @@ def report(comfyui, tmp_path_factory) -> dict:
 @pytest.mark.parametrize("on", ["grad", "images"])
 def test_comfyui_and_diffusers_agree(report, on, method, progress):
     assert report[f"{on} {method} {progress}"] < 1e-3
+
+
+@pytest.mark.parametrize("progress", PROGRESS)
+@pytest.mark.parametrize("method", [name for name in FIXED if isinstance(build_guidance(name), PixelGuidance)])
+def test_gradients_on_pixels_agree(report, method, progress):
+    """They go through the decoder, too."""
+    assert report[f"pixels {method} {progress}"] < 1e-3

@@ -114,6 +114,9 @@ def test_the_module_runs_from_the_repository(tmp_path):
 def test_methods_and_vocabulary_are_listed(capsys):
     assert call("methods") == 0
     listed = capsys.readouterr().out
+    assert "is: --method sds --set guidance.guidance_scale=100.0 --set guidance.weighting=uniform" in listed
+    assert call("methods") == 0
+    listed = capsys.readouterr().out
     assert all(f"{name}\n" in listed and method.summary in listed for name, method in METHODS.items())
     assert call("vocabulary") == 0
     assert capsys.readouterr().out.strip() == describe_vocabulary()

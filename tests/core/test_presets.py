@@ -33,6 +33,12 @@ def test_tables_agree():
         ("sd21_v", "latent", "bridge", {"guidance.guidance_scale": 40.0, "guidance.switch": 0.5, "optim.size": 768}),
         ("sdxl", "nerf", "tbsd", {"optim.size": 64, "optim.encode_size": 1024, "optim.n_steps": 10_000}),
         ("sd15", "nerf", "bridge", {"guidance.switch": 0.8, "optim.n_steps": 25_000, "optim.encode_size": 512}),
+        ("sd15", "latent", "vsd", {"guidance.guidance_scale": 7.5, "optim.lr": 0.03, "guidance.lora.lr": 1e-4}),
+        ("sd15", "nerf", "sdi", {"optim.timesteps.draw": "highest", "optim.timesteps.t_max_end": 0.25}),
+        ("sd15", "image", "sdi", {"optim.timesteps.draw": "highest", "optim.timesteps.t_max_end": 0.02}),
+        ("sd21_base", "nerf", "hifa", {"optim.timesteps.anneal": "sqrt", "guidance.pixel_scale": 0.01}),
+        ("embedded", "latent", "hifa", {"guidance.pixel_scale": 0.0, "optim.timesteps.draw": "highest"}),
+        ("sd15", "nerf", "bsd", {"guidance.guidance_scale": 15.0, "guidance.weighting": "sqrt_alpha"}),
         ("embedded", "nerf", "tbsd", {"guidance.guidance_scale": 7.5, "optim.size": 64, "optim.n_steps": 300}),
     ],
 )

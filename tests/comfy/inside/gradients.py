@@ -43,7 +43,11 @@ with torch.inference_mode():  # as ComfyUI runs every node
                 t.clone(),
                 noise.clone(),
                 float(progress),
+                images=images.clone(),
             )
+            if out.pixel_grad is not None:
+                key_of_pixels = key.replace("grad", "pixels")
+                report[key_of_pixels] = relative(out.pixel_grad, reference[key_of_pixels])
             (through,) = torch.autograd.grad(latents, leaf, out.grad)
             report[key] = relative(out.grad, reference[key])
             report[key.replace("grad", "images")] = relative(through, reference[key.replace("grad", "images")])

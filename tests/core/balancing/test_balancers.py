@@ -5,10 +5,12 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.balancing import (
     BALANCERS,
+    RULES,
     BalanceConfig,
     ProgressSchedule,
     build_balancer,
     min_norm_weights,
+    mix,
 )
 
 CONFIGS = [
@@ -31,6 +33,41 @@ def test_zero_texture_leaves_all_to_shape(name):
     g1, _ = properties.directions()
     shape, texture = build_balancer(name, BalanceConfig())(g1, torch.zeros_like(g1), 0.5)
     assert shape.eq(1).all() and texture.eq(0).all()
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_can_follow_the_schedule_and_keeps_its_sum_of_weights(name):
+    g1, g2 = properties.directions()
+    config = BalanceConfig(shape_floor=0.0)
+    rule, over_time = build_balancer(name, config), build_balancer(f"{name}_schedule", config)
+    total = sum(rule(g1, g2, 0.5))
+    for u in properties.PROGRESS:
+        shape, texture = over_time(g1, g2, u)
+        torch.testing.assert_close(shape + texture, total)
+    assert over_time(g1, g2, 0.0)[1].eq(0).all() and over_time(g1, g2, 1.0)[0].eq(0).all()
+    even = BalanceConfig(shape_floor=0.0, schedule=ProgressSchedule(kind="constant", start=0.5))
+    torch.testing.assert_close(
+        mix(build_balancer(f"{name}_schedule", even), g1, g2, 0.3).grad, mix(rule, g1, g2, 0.3).grad
+    )
+
+
+class _ByPixel:
+    """Shape in the left half of the latents, texture in the right half: weights that are a map."""
+
+    def active(self, progress):
+        return True, True
+
+    def __call__(self, grad_shape, grad_texture, progress):
+        left = torch.zeros(1, 1, 1, grad_shape.shape[-1])
+        left[..., : grad_shape.shape[-1] // 2] = 1
+        return left, 1 - left
+
+
+def test_weights_may_be_maps_over_the_latents():
+    g1, g2 = torch.full((2, 3, 4, 4), 1.0), torch.full((2, 3, 4, 4), 5.0)
+    mixed = mix(_ByPixel(), g1, g2, 0.5)
+    assert mixed.grad[..., :2].eq(1).all() and mixed.grad[..., 2:].eq(5).all()
+    assert mixed.lambda_shape.tolist() == mixed.lambda_texture.tolist() == [0.5, 0.5]
 
 
 def test_scheduled_mgda_goes_from_geometry_to_texture():
@@ -76,8 +113,14 @@ def test_schedule_and_fixed_pinned_values():
 
 
 def test_bad_settings_are_refused():
-    with pytest.raises(ValueError, match="mgda_schedule, mgda, schedule, fixed"):
-        build_balancer("pcgrad", BalanceConfig())
+    with pytest.raises(
+        ValueError, match="mgda_schedule, mgda, schedule, fixed, pcgrad, pcgrad_shape, cagrad, band, orth"
+    ):
+        build_balancer("sum", BalanceConfig())
+    with pytest.raises(ValueError, match="conflict_aversion must be in"):
+        BalanceConfig(conflict_aversion=1.0)
+    with pytest.raises(ValueError, match="cutoff must be in"):
+        BalanceConfig(cutoff=0.0)
     with pytest.raises(ValueError, match="shape_floor"):
         BalanceConfig(shape_floor=1.5)
     with pytest.raises(ValueError, match="shape_share"):

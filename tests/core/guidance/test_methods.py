@@ -9,8 +9,13 @@ from tbsd_pack.tbsd_core.guidance import (
     CONFIGS,
     METHODS,
     BridgeConfig,
+    BSDConfig,
     CSDConfig,
     ESDConfig,
+    HiFAConfig,
+    ISMConfig,
+    NFSDConfig,
+    SDIConfig,
     SDSConfig,
     TBSDConfig,
     VSDConfig,
@@ -33,6 +38,18 @@ VARIANTS = [
     ("esd", ESDConfig()),
     ("esd", ESDConfig(entropy=1.0)),
     ("esd", ESDConfig(entropy=0.0)),
+    ("nfsd", NFSDConfig()),
+    ("nfsd", NFSDConfig(guidance_scale=0.0, clean_below=1.0, weighting="uniform")),
+    ("bsd", BSDConfig()),
+    ("bsd", BSDConfig(guidance_scale=0.5, weighting="sigma2")),
+    ("ism", ISMConfig()),
+    ("ism", ISMConfig(baseline="negative", weighting="uniform")),
+    ("ism", ISMConfig(guidance_scale=1.0)),
+    ("ism", ISMConfig(guidance_scale=0.0, baseline="negative")),
+    ("sdi", SDIConfig()),
+    ("sdi", SDIConfig(guidance_scale=1.0)),
+    ("hifa", HiFAConfig()),
+    ("hifa", HiFAConfig(guidance_scale=1.0, pixel_scale=0.0)),
     ("tbsd", TBSDConfig(anchor=0.0, texture_scale=7.0, balance=BalanceConfig(shape_floor=0.0))),
     ("tbsd", TBSDConfig(balancer="fixed", anchor=0.0, balance=BalanceConfig(shape_share=0.0))),
 ]
@@ -51,7 +68,7 @@ def test_tables_agree():
 
 
 def test_wrong_names_and_configs_are_refused():
-    with pytest.raises(ValueError, match="known methods: sds, csd, bridge, tbsd, vsd, esd"):
+    with pytest.raises(ValueError, match="known methods: sds, csd, bridge, tbsd, vsd, esd, nfsd, bsd, ism, sdi, hifa"):
         build_guidance("dreamfusion")
     with pytest.raises(ValueError, match="known methods"):
         default_config("dreamfusion")
@@ -78,7 +95,20 @@ def test_wrong_names_and_configs_are_refused():
         (LoRAConfig(), "rank", 0, "rank must be at least 1"),
         (LoRAConfig(), "lr", 0.0, "lr must be > 0"),
         (LoRAConfig(), "camera_dropout", 2.0, "camera_dropout must be in"),
-        (TBSDConfig(), "balancer", "pcgrad", "balancer must be one of mgda_schedule"),
+        (NFSDConfig(), "guidance_scale", -1.0, "guidance_scale must be >= 0"),
+        (NFSDConfig(), "clean_below", 1.5, "clean_below must be in"),
+        (BSDConfig(), "guidance_scale", 0.0, "guidance_scale must be > 0"),
+        (ISMConfig(), "baseline", "target", "baseline must be one of uncond, negative, got 'target'"),
+        (ISMConfig(), "stride", 0.0, "stride must be in"),
+        (ISMConfig(), "interval", 1.5, "interval must be in"),
+        (ISMConfig(), "interval_anneal", -0.1, "interval_anneal must be in"),
+        (SDIConfig(), "inversion_scale", float("nan"), "inversion_scale must be finite"),
+        (SDIConfig(), "n_inversion_steps", 0, "n_inversion_steps must be at least 1"),
+        (SDIConfig(), "eta", -0.1, "eta must be in"),
+        (SDIConfig(), "overshoot", 2.0, "overshoot must be in"),
+        (HiFAConfig(), "guidance_scale", -1.0, "guidance_scale must be >= 0"),
+        (HiFAConfig(), "pixel_scale", -1.0, "pixel_scale must be >= 0"),
+        (TBSDConfig(), "balancer", "sum", "balancer must be one of mgda_schedule"),
         (TBSDConfig(), "texture_scale", 0.0, "texture_scale must be > 0 or None"),
         (TBSDConfig(), "anchor", -0.1, "anchor"),
     ],

@@ -41,6 +41,19 @@ def test_no_annealing_and_single_level():
     assert timestep_range(whole, 1000, 1.0) == (0, 999)
 
 
+@pytest.mark.parametrize("progress", [0.0, 0.04, 0.25, 0.49, 1.0])
+def test_hifa_falls_with_the_root_of_the_progress_and_draws_nothing(progress):
+    """t = t_max - (t_max - t_min) sqrt(step / N), from 0.98 to 0.3."""
+    config = TimestepConfig(t_max=0.98, t_max_end=0.3, anneal_end=1.0, anneal="sqrt", draw="highest")
+    expected = round(999 * (0.98 - (0.98 - 0.3) * progress**0.5))
+    assert draw(progress, batch=5, config=config).tolist() == [expected] * 5
+
+
+def test_the_highest_level_falls_linearly():
+    config = TimestepConfig(t_max_end=0.25, anneal_end=1.0, draw="highest")
+    assert timestep_range(config, 1000, 0.5) == (614, 614)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -48,6 +61,8 @@ def test_no_annealing_and_single_level():
         ({"t_max": 0.01}, "t_max must be in"),
         ({"t_max_end": 1.2}, "t_max_end must be in"),
         ({"anneal_end": 2.0}, "anneal_end must be"),
+        ({"anneal": "cosine"}, "anneal must be linear or sqrt, got 'cosine'"),
+        ({"draw": "lowest"}, "draw must be uniform or highest, got 'lowest'"),
     ],
 )
 def test_bad_settings_are_refused(settings, message):

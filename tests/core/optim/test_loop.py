@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
-from tbsd_pack.tbsd_core.guidance import TBSD, TBSDConfig, build_guidance
+from tbsd_pack.tbsd_core.guidance import TBSD, HiFAConfig, TBSDConfig, TimestepConfig, build_guidance
 from tbsd_pack.tbsd_core.optim import (
     Curves,
     OptimConfig,
@@ -19,7 +19,14 @@ from tbsd_pack.tbsd_core.optim import (
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
 from tbsd_pack.tbsd_core.prompts import PromptConfig, PromptSet, build_texts, encode_texts
-from tbsd_pack.tbsd_core.scenes import ImageConfig, ImageScene, NeRFConfig, NeRFScene
+from tbsd_pack.tbsd_core.scenes import (
+    ImageConfig,
+    ImageScene,
+    LatentImageConfig,
+    LatentImageScene,
+    NeRFConfig,
+    NeRFScene,
+)
 
 SIZE = 8
 
@@ -39,10 +46,10 @@ def small_nerf() -> NeRFScene:
 SCENES = {"image": lambda: ImageScene(ImageConfig(n_images=2, size=SIZE)), "nerf": small_nerf}
 
 
-def run(scene, config, state=None, stop=None):
+def run(scene, config, state=None, stop=None, guidance=None):
     state = state or OptimState.create(scene, config)
     records = []
-    guidance = TBSD(TBSDConfig(guidance_scale=3.0))
+    guidance = guidance or TBSD(TBSDConfig(guidance_scale=3.0))
     loop = optimize(GaussianPrior({}), gaussian_prompts(), guidance, scene, CameraConfig(), config, state)
     for record in loop:
         records.append(record)
@@ -68,6 +75,65 @@ def test_resumed_run_is_bit_equal(kind, stop, tmp_path):
     run(second, config, resumed)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("kind", SCENES)
+@pytest.mark.parametrize("method", ["ism", "sdi", "hifa"])
+def test_a_run_along_a_trajectory_or_on_pixels_resumes_bit_equal(method, kind, tmp_path):
+    times = TimestepConfig(draw="highest" if method == "hifa" else "uniform")
+    config = OptimConfig(n_steps=4, views_per_step=2, size=SIZE, timesteps=times)
+    whole, first, second = (SCENES[kind]() for _ in range(3))
+    records, _ = run(whole, config, guidance=build_guidance(method))
+    assert not any(record.skipped for record in records)
+    _, state = run(first, config, stop=2, guidance=build_guidance(method))
+    save_checkpoint(tmp_path, first, state, {})
+    resumed = OptimState.create(second, config)
+    load_checkpoint(tmp_path, second, resumed)
+    run(second, config, resumed, guidance=build_guidance(method))
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_the_noise_on_a_trajectory_follows_the_seed():
+    a, b = (ImageScene(ImageConfig(size=SIZE)) for _ in range(2))
+    times = TimestepConfig(draw="highest")
+    for scene, seed in ((a, 0), (b, 1)):
+        run(scene, OptimConfig(n_steps=1, size=SIZE, seed=seed, timesteps=times), guidance=build_guidance("sdi"))
+    assert not torch.equal(a.pixels, b.pixels), "SDI looks at no other random number of the step"
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_the_gradient_on_pixels_reaches_them_at_the_ratio_of_the_method(normalize):
+    """Latents are the pixels of this prior, so both parts must add up in each of them."""
+    base = OptimConfig(n_steps=1, size=SIZE, optimizer="adam", normalize_grad=normalize)
+    grads = {}
+    for scale in (0.0, 3.0):
+        scene = ImageScene(ImageConfig(n_images=2, size=SIZE))
+        guidance = build_guidance("hifa", HiFAConfig(guidance_scale=2.0, pixel_scale=scale))
+        seen = {}
+        inner = guidance.pixel_grad
+        guidance.pixel_grad = lambda *args, seen=seen, inner=inner: seen.setdefault("grad", inner(*args))
+        (record,), _ = run(scene, base, guidance=guidance)
+        grads[scale] = scene.pixels.grad.clone(), seen, record.scalars["grad_rms"]
+    (plain, _, rms), (both, seen, _) = grads[0.0], grads[3.0]
+    divisor = rms + 1e-8 if normalize else 1.0
+    rgb = torch.sigmoid(4.0 * ImageScene(ImageConfig(n_images=2, size=SIZE)).pixels.detach())
+    added = seen["grad"] / divisor / 2 / rgb[0].numel() * 4.0 * rgb * (1 - rgb)
+    torch.testing.assert_close(both - plain, added, atol=1e-7, rtol=1e-3)
+    assert added.abs().max() > 1e-5
+
+
+def test_latents_have_no_pixels_for_a_gradient():
+    scene = LatentImageScene(LatentImageConfig(channels=3, size=SIZE))
+    with pytest.raises(ValueError, match="HiFA compares pictures, and this scene is made of latents"):
+        run(scene, OptimConfig(n_steps=1, size=SIZE), guidance=build_guidance("hifa"))
+    run(scene, OptimConfig(n_steps=1, size=SIZE), guidance=build_guidance("hifa", HiFAConfig(pixel_scale=0.0)))
+
+
+def test_a_trajectory_cannot_take_predictions_again():
+    scene = ImageScene(ImageConfig(size=SIZE))
+    with pytest.raises(ValueError, match="ISM finds its noise anew in each step.*reuse_steps 2"):
+        run(scene, OptimConfig(n_steps=2, size=SIZE, reuse_steps=2), guidance=build_guidance("ism"))
 
 
 def test_runs_with_one_seed_agree_and_with_another_differ():

@@ -1,0 +1,51 @@
+"""Balanced score distillation of PlacidDreamer (arXiv:2407.13976)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..balancing.mgda import min_norm_weights
+from . import directions
+from .base import GuidanceInputs, GuidanceOutput
+from .weighting import check_weighting, weight
+
+
+@dataclass(frozen=True, kw_only=True)
+class BSDConfig:
+    guidance_scale: float = 15.0  # lambda, classifier to smoothing, > 0; the authors: 15 in 3D, 1 / 0.018 in 2D
+    weighting: str = "sqrt_alpha"  # w(t), a name in weighting.WEIGHTINGS; the authors: sqrt(alphas_cumprod)
+
+    def __post_init__(self) -> None:
+        if not self.guidance_scale > 0:
+            raise ValueError(f"guidance_scale must be > 0, got {self.guidance_scale}.")
+        check_weighting(self.weighting)
+
+
+class BSD:
+    """grad = w(t) [a g_c + (1 - a) g_d], g_c = lambda (eps_target - eps_uncond), g_d = eps_uncond, a by MGDA.
+
+    The shorter of the two gets the larger weight, so that a large classifier direction cannot saturate
+    the picture. The weights are per sample.
+    """
+
+    summary = "Balanced Score Distillation: MGDA between the classifier direction and the smoothing one"
+    equation = "w(t) [a lambda (eps_target - eps_uncond) + (1 - a) eps_uncond],  a: the shortest combination (MGDA)"
+    paper = "PlacidDreamer, arXiv:2407.13976"
+    evaluations = "2"
+
+    def __init__(self, config: BSDConfig | None = None) -> None:
+        self.config = config or BSDConfig()
+
+    def required(self, progress: float) -> tuple[str, ...]:
+        return ("target", "uncond")
+
+    def __call__(self, inputs: GuidanceInputs) -> GuidanceOutput:
+        config, eps = self.config, inputs.eps
+        terms = {"delta_cls": directions.delta_cls(eps["target"], eps["uncond"]), "smoothing": eps["uncond"]}
+        classifier, smoothing = config.guidance_scale * terms["delta_cls"], terms["smoothing"]
+        share, rest = min_norm_weights(classifier, smoothing)
+        direction = share.view(-1, 1, 1, 1) * classifier + rest.view(-1, 1, 1, 1) * smoothing
+        w_t = weight(config.weighting, inputs.alphas_cumprod)
+        scalars = {"lambda_classifier": share, "cosine": directions.cosine(classifier, smoothing)}
+        scalars |= {f"norm_{name}": directions.norm(term) for name, term in terms.items()}
+        return GuidanceOutput((w_t * direction).detach(), terms, scalars)

@@ -1,0 +1,113 @@
+"""Score distillation via inversion, "reparametrized DDIM" (arXiv:2405.15891)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..priors.schedule import NoiseSchedule
+from . import directions
+from .base import GuidanceInputs, GuidanceOutput, Predict, Trajectory
+from .ddim import ddim_step, walk_up
+from .sds import cfg_conditions, cfg_direction
+from .weighting import weight
+
+
+@dataclass(frozen=True, kw_only=True)
+class SDIConfig:
+    """The defaults are those of the authors' sdi.yaml. They draw no timestep: it falls over the run, for all views."""
+
+    guidance_scale: float = 7.5  # CFG weight s of the prior at x_t, >= 0
+    inversion_scale: float = -7.5  # CFG weight on the way there, any number; negative moves away from the prompt
+    n_inversion_steps: int = 10  # for the whole schedule; to t it takes its part of them, >= 1
+    eta: float = 0.3  # noise that is added on the way, in [0, 1]; 0 is deterministic, 1 that of DDPM
+    overshoot: float = 1.0  # most that the inversion goes beyond t, drawn per sample, in [0, 1] steps
+
+    def __post_init__(self) -> None:
+        if not self.guidance_scale >= 0:
+            raise ValueError(f"guidance_scale must be >= 0, got {self.guidance_scale}.")
+        if not math.isfinite(self.inversion_scale):
+            raise ValueError(f"inversion_scale must be finite, got {self.inversion_scale}.")
+        if self.n_inversion_steps < 1:
+            raise ValueError(f"n_inversion_steps must be at least 1, got {self.n_inversion_steps}.")
+        for name in ("eta", "overshoot"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}.")
+
+
+class SDI:
+    """grad = x - x_0(x_t, t), x_t = alpha x + sigma kappa, kappa the noise that inverts the render x by DDIM.
+
+    As x_t is made with kappa, the gradient is (sigma / alpha) (eps_cfg - kappa): SDS whose noise is not drawn
+    but is the one that the model itself would denoise into the render.
+    """
+
+    summary = "Score Distillation via Inversion: SDS with the noise that the model finds in the render"
+    equation = "x - x_0(x_t) = (sigma / alpha) [eps_cfg(s)(x_t) - kappa],  kappa: noise of the render by DDIM inversion"
+    paper = "Score Distillation via Reparametrized DDIM, arXiv:2405.15891"
+    evaluations = "6 to 24: 2, and 2 for each of the inversion's steps, 1 more than 10 t / 1000 rounded up"
+
+    def __init__(self, config: SDIConfig | None = None) -> None:
+        self.config = config or SDIConfig()
+
+    def required(self, progress: float) -> tuple[str, ...]:
+        return cfg_conditions(self.config.guidance_scale)
+
+    def visited(self, progress: float) -> tuple[str, ...]:
+        return cfg_conditions(self.config.inversion_scale)
+
+    def trajectory_evaluations(self, progress: float, t: Tensor, n_timesteps: int) -> Tensor:
+        stride = self._stride(n_timesteps)
+        return len(self.visited(progress)) * (2 + _last_level(t, stride) // stride)
+
+    def trajectory(
+        self,
+        latents: Tensor,
+        noise: Tensor,
+        t: Tensor,
+        progress: float,
+        schedule: NoiseSchedule,
+        predict: Predict,
+        generator: torch.Generator,
+    ) -> Trajectory:
+        """alpha_t x + sigma_t kappa, and kappa in the place of the noise.
+
+        From the clean render to the first level, from there in equal steps to the last one below t, and from
+        that beyond t; kappa is what the noisy latents there are made of beside the render.
+        """
+        n, names = schedule.n_timesteps, self.visited(progress)
+        stride, a_bar = self._stride(n), schedule.alphas_cumprod.to(t.device)
+        beyond = torch.rand(len(t), generator=generator) * self.config.overshoot * stride
+        end = (t + beyond.to(t.device).floor().long()).clamp(1, n - 1)
+        first, last = torch.zeros_like(t), _last_level(t, stride)
+        # as many as the longest way takes, so that what a sample gets does not depend on the others' timesteps
+        drawn = self.config.eta * torch.randn(n // stride + 2, *latents.shape, generator=generator).to(latents.device)
+
+        def guided(x: Tensor, at: Tensor, samples: Tensor | None) -> Tensor:
+            eps = predict(names, x, at, samples)
+            return cfg_direction(eps, torch.zeros_like(x), self.config.inversion_scale)[0]
+
+        ones = a_bar.new_ones(len(t))  # the render itself has no noise at all
+        x = ddim_step(latents, guided(latents, first, None), ones, a_bar[first])
+        x = walk_up(x, first, last, stride, schedule, guided, drawn)
+        x = walk_up(x, last, end, n, schedule, guided, drawn[-1:])
+        alpha, sigma = schedule.alpha_sigma(end)
+        kappa = (x - alpha * latents) / sigma
+        return Trajectory(schedule.add_noise(latents, kappa, t), kappa)
+
+    def __call__(self, inputs: GuidanceInputs) -> GuidanceOutput:
+        direction, terms = cfg_direction(inputs.eps, inputs.noise, self.config.guidance_scale)
+        w_t = weight("sigma_over_alpha", inputs.alphas_cumprod)
+        scalars = {f"norm_{name}": directions.norm(term) for name, term in terms.items()}
+        return GuidanceOutput((w_t * direction).detach(), terms, scalars)
+
+    def _stride(self, n_timesteps: int) -> int:
+        return max(1, n_timesteps // self.config.n_inversion_steps)
+
+
+def _last_level(t: Tensor, stride: int) -> Tensor:
+    """The highest multiple [B] of `stride` below t; 0 where there is none."""
+    return ((t - 1).clamp_min(0) // stride) * stride

@@ -1,0 +1,94 @@
+"""Noise predictions by condition name: the prior's in one forward, then those of a LoRA.
+
+With Perp-Neg the prediction of the target is one of several views, and takes a second forward. Where the
+paper interpolates embeddings we interpolate the predictions of the two views, since only a prior can look
+into its conditions. The views that a negative names are then among them: between front and side a camera
+costs 3 predictions with the empty prompt, between side and back 4, from overhead 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..guidance.perp_neg import perp_neg
+from ..priors.base import Prior
+from ..prompts.perp_neg import view_mixture
+from ..prompts.sets import PromptSet
+from .adapter import ADAPTER_NAMES, AdapterState
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """What a step may ask the models, whatever the noise level; satisfies `guidance.base.Predict`.
+
+    Args:
+        views: B view names, "" for none.
+        adapter: for methods that train a LoRA.
+        poses: [B, 16], what the LoRA is told about the cameras.
+        angles: B (azimuth, elevation) in degrees, for Perp-Neg; None where there are no cameras.
+    """
+
+    prior: Prior
+    prompts: PromptSet
+    views: Sequence[str]
+    adapter: AdapterState | None = None
+    poses: Tensor | None = None
+    angles: Sequence[tuple[float, float]] | None = None
+
+    def __call__(
+        self,
+        names: Sequence[str],  # of the conditions to evaluate
+        x_t: Tensor,  # [n, C, h, w]
+        t: Tensor,  # [n] timestep indices
+        samples: Tensor | None = None,  # [n] long, which of the B samples these are; None for all
+    ) -> dict[str, Tensor]:
+        """Predictions [n, C, h, w] by condition name."""
+        chosen = range(len(self.views)) if samples is None else samples.tolist()
+        views = [self.views[i] for i in chosen]
+        asked = [name for name in names if name not in ADAPTER_NAMES]
+        if "target" in asked and self.angles is not None and self.prompts.perp_neg > 0:
+            eps = self._with_perp_neg(asked, x_t, t, views, [self.angles[i] for i in chosen])
+        elif asked:
+            predictions = self.prior.predict_noise(x_t, t, [self.prompts.select(name, views) for name in asked])
+            eps = dict(zip(asked, predictions, strict=True))
+        else:
+            eps = {}
+        poses = self.poses if samples is None or self.poses is None else self.poses[samples]
+        for name in names:
+            if name in ADAPTER_NAMES:
+                eps[name] = self.adapter.predict(name, x_t, t, self.prompts.select("target", views), poses)
+        return eps
+
+    def _with_perp_neg(
+        self,
+        names: Sequence[str],
+        x_t: Tensor,
+        t: Tensor,
+        views: Sequence[str],
+        angles: Sequence[tuple[float, float]],
+    ) -> dict[str, Tensor]:
+        """The same with Perp-Neg: a view of the target with the other names, the rest of its views row by row."""
+        mixtures = [view_mixture(*angle) for angle in angles]
+        others = list(dict.fromkeys([*(name for name in names if name != "target"), "uncond"]))
+        first = self.prompts.select("target", [m.views[0] for m in mixtures])
+        nearest, *rest = self.prior.predict_noise(x_t, t, [first, *(self.prompts.select(n, views) for n in others)])
+        eps = dict(zip(others, rest, strict=True))
+
+        known = [{m.views[0]: e[None]} for m, e in zip(mixtures, nearest, strict=True)]
+        more = [(i, view) for i, m in enumerate(mixtures) for view in m.views[1:]]
+        if more:
+            rows = torch.tensor([i for i, _ in more], device=x_t.device)
+            conditions = self.prompts.select("target", [view for _, view in more])
+            (found,) = self.prior.predict_noise(x_t[rows], t[rows], [conditions])
+            for (i, view), e in zip(more, found, strict=True):
+                known[i][view] = e[None]
+        target = []
+        for m, of_view, eps_uncond in zip(mixtures, known, eps["uncond"], strict=True):
+            interpolated = sum(w * of_view[view] for view, w in m.positive.items())
+            negatives = [(of_view[view], self.prompts.perp_neg * w) for view, w in m.negative.items()]
+            target.append(perp_neg(interpolated, eps_uncond[None], negatives))
+        return {**eps, "target": torch.cat(target)}
