@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .options import Loaded, add_run_arguments, case_of, consume, finish, run_config, stopped_early
+from .options import Loaded, add_run_arguments, case_of, consume, finish, run_config
 
 
 def register(commands: Any) -> None:
@@ -49,7 +49,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
     loaded = Loaded.of(config)
     source = _picture(arguments, config, loaded)
     if source is None:
-        return stopped_early()
+        return finish(lambda: None, [], arguments, "directions", False)
     scene, images = source
     if scene is not None:
         images = view(scene, loaded.prior, config.cameras, config.optim.size)
@@ -64,10 +64,13 @@ def _inspect(arguments: argparse.Namespace) -> int:
         complete = True
     except KeyboardInterrupt:
         complete = False
-    if not rows:
-        return stopped_early()
-    sheet = directions_sheet(rows, loaded.prior, settings, arguments.prompt)
-    return finish(sheet, arguments, "directions", complete)
+    return finish(
+        lambda: directions_sheet(rows, loaded.prior, settings, arguments.prompt),
+        rows,
+        arguments,
+        "directions",
+        complete,
+    )
 
 
 def _picture(arguments: argparse.Namespace, config: Any, loaded: Loaded) -> tuple[Any, Any] | None:

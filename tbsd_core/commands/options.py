@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ..configuration import with_setting
 from ..optional import require
 
 INTERRUPTED = 130  # exit code
-Step = TypeVar("Step")
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, method: str | None = "tbsd", scene: str = "image") -> None:
@@ -127,16 +126,28 @@ def consume(steps: Iterable[Any], title: str) -> bool:
     return True
 
 
-def finish(sheet: Any, arguments: argparse.Namespace, name: str, complete: bool) -> int:
+def with_labels(cases: list[Any]) -> list[Any]:
+    """The cases with labels that tell their methods apart."""
+    from ..analysis.cases import labels_of
+
+    labels = labels_of([case.guidance for case in cases])
+    return [replace(case, label=label) for case, label in zip(cases, labels, strict=True)]
+
+
+def finish(
+    make_sheet: Callable[[], Any],  # the Sheet of what there is
+    parts: Sequence[Any],  # what it is made of: CaseResults, or anything else that is not empty once there is something
+    arguments: argparse.Namespace,
+    name: str,
+    complete: bool,
+) -> int:
     """Write the sheet, say so, and return the exit code."""
-    picture, numbers = sheet.write(arguments.out, name)
+    if not any(getattr(part, "pictures", True) for part in parts):
+        print("interrupted before there was anything to show", file=sys.stderr)
+        return INTERRUPTED
+    picture, numbers = make_sheet().write(arguments.out, name)
     print(f"wrote {picture} and {numbers.name}")
     if not complete:
         print("interrupted: the sheet holds what was done by then", file=sys.stderr)
         return INTERRUPTED
     return 0
-
-
-def stopped_early() -> int:
-    print("interrupted before there was anything to show", file=sys.stderr)
-    return INTERRUPTED
