@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .commands import inspect, overtime, seeds
+from .commands import inspect, overtime, path, seeds, sweep
 from .configuration import all_settings, with_setting
 from .optional import require
 
@@ -93,6 +93,8 @@ def _parser() -> _Parser:
     inspect.register(commands)
     overtime.register(commands)
     seeds.register(commands)
+    sweep.register(commands)
+    path.register(commands)
 
     commands.add_parser("methods", help="list the guidance methods").set_defaults(action=_methods)
     commands.add_parser("vocabulary", help="list the words of the embedded world").set_defaults(action=_vocabulary)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..cameras.pose import Cameras
 from ..cameras.sampling import CameraConfig, orbit
 from ..configuration import all_settings, to_plain
 from ..guidance import METHODS, Guidance
@@ -51,6 +52,10 @@ class CaseResult:
     scene: Scene
     pictures: dict[float, Tensor] = field(default_factory=dict)
     curves: Curves = field(default_factory=Curves)
+
+    def statistics(self) -> dict[str, float]:
+        """Measures of the final picture that need no ground truth."""
+        return picture_statistics(self.pictures[1.0])
 
     def numbers(self) -> dict[str, Any]:
         """Plain data: what was run, and statistics of each picture."""
@@ -116,10 +121,15 @@ def _take(result: CaseResult, prior: Prior, cameras: CameraConfig, moments: dict
 @torch.no_grad()
 def view(scene: Scene, prior: Prior, cameras: CameraConfig, size: int) -> Tensor:
     """The pictures [B, 3, H, W] of a scene; an object from the front, at the mean height of the cameras."""
+    render = scene.render(front(scene, cameras)[0], size, size)
+    return render.rgb if render.latents is None else prior.decode(render.latents)
+
+
+def front(scene: Scene, cameras: CameraConfig) -> tuple[Cameras, float]:
+    """The camera in front of an object and its elevation in degrees; for pictures, as many as there are."""
     elevation = (cameras.elevation_min + cameras.elevation_max) / 2
     turn = orbit(1 if scene.uses_cameras else scene.n_images, elevation, cameras.distance, cameras.fov_y)
-    render = scene.render(turn.to(next(scene.parameters()).device), size, size)
-    return render.rgb if render.latents is None else prior.decode(render.latents)
+    return turn.to(next(scene.parameters()).device), elevation
 
 
 def picture_statistics(image: Tensor) -> dict[str, float]:

@@ -26,7 +26,7 @@ def register(commands: Any) -> None:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from ..analysis.cases import view
+    from ..analysis.cases import front, view
     from ..analysis.directions import DirectionsConfig, directions_sheet, inspect_directions
     from ..cameras.sampling import view_name
     from ..guidance import build_guidance
@@ -53,8 +53,9 @@ def _inspect(arguments: argparse.Namespace) -> int:
     scene, images = source
     if scene is not None:
         images = view(scene, loaded.prior, config.cameras, config.optim.size)
-    elevation = (config.cameras.elevation_min + config.cameras.elevation_max) / 2
-    views = [view_name(0.0, elevation)] * len(images) if scene is not None and scene.uses_cameras else None
+    views = None
+    if scene is not None and scene.uses_cameras:
+        views = [view_name(0.0, front(scene, config.cameras)[1])] * len(images)
     latents = loaded.prior.encode(enlarged(images.to(config.device), config.optim.encode_size)).detach()
     guidance = build_guidance(config.guidance_name, config.guidance)
     rows = []
