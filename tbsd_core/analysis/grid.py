@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..media import to_uint8
@@ -101,9 +102,12 @@ def labelled_grid(
 
 
 def stacked(*sheets: Tensor) -> Tensor:
-    """Sheets [3, h, w] under each other on white, each at the left edge of the widest."""
+    """Sheets [3, h, w] under each other on white, centred."""
     width = max(sheet.shape[2] for sheet in sheets)
-    wide = [torch.nn.functional.pad(sheet, (0, width - sheet.shape[2]), value=1.0) for sheet in sheets]
+    wide = []
+    for sheet in sheets:
+        left = (width - sheet.shape[2]) // 2
+        wide.append(F.pad(sheet, (left, width - sheet.shape[2] - left), value=1.0))
     return torch.cat(wide, dim=1)
 
 

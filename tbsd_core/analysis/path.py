@@ -214,10 +214,10 @@ def reachable(gram: tuple[float, float, float], direction: tuple[float, float]) 
 
 def path_sheet(paths: Sequence[ObjectivePath], results: Sequence[CaseResult], config: PathConfig, title: str) -> Sheet:
     """The paths in the plane above the final pictures."""
-    chart = path_chart(paths, title)
     results = results[: len(paths)]  # an interrupt may come between a start and its measure
     last = [r.pictures.get(1.0, r.pictures.get(0.0)) for r in results]
-    image = stacked(chart, labelled_grid([last], [""], [r.case.label for r in results]))
+    strip = labelled_grid([last], [""], [r.case.label for r in results])
+    image = stacked(path_chart(paths, title, max(720, strip.shape[2])), strip)
     numbers = [
         {**r.numbers(), "path": [p.numbers() for p in path.points]} for r, path in zip(results, paths, strict=True)
     ]
@@ -228,7 +228,7 @@ def path_sheet(paths: Sequence[ObjectivePath], results: Sequence[CaseResult], co
 def path_chart(paths: Sequence[ObjectivePath], title: str, width: int = 1000) -> Tensor:
     """Paths as lines, with a dot at each tenth of the run; rays at points of the last path.
 
-    A ray is solid and coloured where its direction is reachable, dashed and grey where it is not.
+    The coloured cone between two solid rays is reachable, the grey dashed directions are not.
     """
     figure = new_figure(width, round(width * 0.85))
     axes = figure.add_subplot()
@@ -267,16 +267,22 @@ def _spread(found: Sequence[PathPoint], n: int) -> list[PathPoint]:
 
 
 def _rays(axes, point: PathPoint, spans: Sequence[float], colour: str, width: int) -> None:
-    """Directions of equal length on the sheet, which is not their length in nats."""
+    """The cone and rays around a point, all of one length on the sheet, which is not their length in nats."""
+    radius, (ss, st, tt) = 0.09, point.gram
+
+    def end(angle: float) -> tuple[float, float]:
+        return point.shape + radius * spans[0] * math.cos(angle), point.texture + radius * spans[1] * math.sin(angle)
+
     for k in range(RAYS):
         angle = 2 * math.pi * k / RAYS
-        x, y = 0.09 * spans[0] * math.cos(angle), 0.09 * spans[1] * math.sin(angle)
-        inside = reachable(point.gram, (x, y))
-        axes.plot(
-            [point.shape, point.shape + x],
-            [point.texture, point.texture + y],
-            color=colour if inside else "#8a93a6",
-            linewidth=width / 350 if inside else width / 500,
-            linestyle="solid" if inside else (0, (2, 2)),
-            zorder=5 if inside else 2,
-        )
+        if not reachable(point.gram, (spans[0] * math.cos(angle), spans[1] * math.sin(angle))):
+            x, y = zip((point.shape, point.texture), end(angle), strict=True)
+            axes.plot(x, y, color="#8a93a6", linewidth=width / 500, linestyle=(0, (2, 2)), zorder=2)
+    # what a step of the shape direction alone does, and one of the texture direction alone
+    first, last = (math.atan2(y / spans[1], x / spans[0]) for x, y in ((ss, st), (st, tt)))
+    turn = (last - first + math.pi) % (2 * math.pi) - math.pi
+    arc = [end(first + turn * k / 24) for k in range(25)]
+    axes.fill(*zip((point.shape, point.texture), *arc, strict=True), color=colour, alpha=0.25, linewidth=0, zorder=2)
+    for tip in (arc[0], arc[-1]):
+        x, y = zip((point.shape, point.texture), tip, strict=True)
+        axes.plot(x, y, color=colour, linewidth=width / 350, zorder=5)
