@@ -83,7 +83,7 @@ def test_the_path_ends_at_the_known_objectives_of_a_quadratic(n_images):
     for value, other in ((path.points[-1].shape, "uncond"), (path.points[-1].texture, "target_negative")):
         expected = log_odds(end, "target", other) - log_odds(start, "target", other)
         assert value == pytest.approx(float(expected), rel=1e-3)
-        assert abs(value) > 0.5, "a path that goes somewhere"
+        assert abs(value) > 0.1, "a path that goes somewhere"
 
 
 def test_points_are_measured_at_the_start_every_so_many_steps_and_at_the_end():
