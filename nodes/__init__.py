@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .analysis.inspect import InspectDirections
+from .analysis.overtime import OverTime
+from .analysis.path import ObjectivePathNode
+from .analysis.seeds import SeedsGrid
+from .analysis.sweep import SweepShape
 from .cameras import CamerasNode
 from .demo import DemoModels
 from .export import ExtractMesh, LoadScene, SaveMesh, SaveScene
@@ -56,6 +61,11 @@ NODES: list[type[io.ComfyNode]] = [
     SaveMesh,
     SaveScene,
     LoadScene,
+    InspectDirections,
+    OverTime,
+    SeedsGrid,
+    SweepShape,
+    ObjectivePathNode,
 ]
 
 

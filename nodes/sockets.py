@@ -20,6 +20,8 @@ PROMPTS, GUIDANCE, SCENE, OPTIMIZE, OUTPUT, DEMO = (
     f"TBSD/{name}" for name in ("prompts", "guidance", "scene", "optimize", "output", "demo")
 )
 
+ANALYSIS = "TBSD/analysis"
+
 SEED_MAX = 2**53 - 1  # what a browser's number holds exactly
 
 

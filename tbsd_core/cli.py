@@ -1,4 +1,4 @@
-"""The command line: demo, run, presets, benchmark, methods, vocabulary."""
+"""The command line: demo, run, presets, benchmark, methods, vocabulary, and what is in commands/."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .commands import inspect, overtime, path, seeds, sweep
 from .configuration import all_settings, with_setting
 from .optional import require
 
@@ -88,6 +89,12 @@ def _parser() -> _Parser:
     speed.add_argument("--views", type=int, default=1, help="NeRF views per step (default %(default)s)")
     speed.add_argument("--json", type=Path, help="write the measurements to this file")
     speed.set_defaults(action=_speed)
+
+    inspect.register(commands)
+    overtime.register(commands)
+    seeds.register(commands)
+    sweep.register(commands)
+    path.register(commands)
 
     commands.add_parser("methods", help="list the guidance methods").set_defaults(action=_methods)
     commands.add_parser("vocabulary", help="list the words of the embedded world").set_defaults(action=_vocabulary)

@@ -83,6 +83,7 @@ def test_the_core_stands_alone(path):
         ("cameras", {"scenes", "renderer", "priors", "guidance", "balancing", "prompts", "optim", "mesh"}),
         ("mesh", {"priors", "guidance", "balancing", "prompts", "optim", "metrics"}),
         ("optim", {"metrics", "mesh"}),
+        ("analysis", {"renderer", "mesh", "benchmark", "commands"}),
     ],
 )
 def test_packages_of_the_core_see_only_what_they_may(package, never):

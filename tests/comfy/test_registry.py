@@ -36,6 +36,11 @@ IDS = {
     "TBSD_SaveMesh",
     "TBSD_SaveScene",
     "TBSD_LoadScene",
+    "TBSD_InspectDirections",
+    "TBSD_OverTime",
+    "TBSD_SeedsGrid",
+    "TBSD_SweepShape",
+    "TBSD_ObjectivePath",
 }
 
 

@@ -8,13 +8,21 @@ import { drawCurves } from "./curves_view.js";
 import { STEP } from "./events.js";
 
 const OPTIMIZERS = new Set(["TBSD_OptimizeImage", "TBSD_Optimizer3D"]);
+const PREVIEWING = new Set([
+  ...OPTIMIZERS,
+  "TBSD_InspectDirections",
+  "TBSD_OverTime",
+  "TBSD_SeedsGrid",
+  "TBSD_SweepShape",
+  "TBSD_ObjectivePath",
+]);
 const CURVES_HEIGHT = 80;
 
 /** @type {Map<string, {model: CurvesModel, canvas: HTMLCanvasElement}>} by node id */
 const curves = new Map();
 
-function isOptimizer(id) {
-  return OPTIMIZERS.has(app.graph?.getNodeById(Number(id))?.comfyClass);
+function isPreviewing(id) {
+  return PREVIEWING.has(app.graph?.getNodeById(Number(id))?.comfyClass);
 }
 
 app.registerExtension({
@@ -30,7 +38,7 @@ app.registerExtension({
     api.addEventListener("executed", (/** @type {CustomEvent} */ event) => {
       // a live preview hides what the node shows when it is done
       const id = event.detail.display_node ?? event.detail.node;
-      if (!isOptimizer(id) || !app.nodePreviewImages) return;
+      if (!isPreviewing(id) || !app.nodePreviewImages) return;
       delete app.nodePreviewImages[id];
       app.graph.setDirtyCanvas(true, false);
     });

@@ -1,0 +1,1 @@
+"""Nodes that compare and explain: each gives one labelled picture, and its numbers as JSON."""

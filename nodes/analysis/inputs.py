@@ -1,0 +1,117 @@
+"""What the analysis nodes have in common: sockets, widgets, and lists of numbers as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from comfy_api.latest import io, ui
+
+from ...tbsd_core.analysis.sheet import Sheet
+from ...tbsd_core.optim import OptimConfig
+from .. import sockets
+from ..bridge.files import to_image
+from ..optimize import lr_input, steps_input, timestep_inputs, timesteps
+from ..sockets import GuidedModel
+
+METHODS = 4  # guidance sockets of a node that compares
+
+
+def guidance_inputs(tooltip: str) -> list[io.Input]:
+    first = sockets.GuidanceSocket.Input("guidance", tooltip=tooltip)
+    more = [
+        sockets.GuidanceSocket.Input(
+            f"guidance_{i}", optional=True, tooltip="One more method to compare, with the same model and VAE."
+        )
+        for i in range(2, METHODS + 1)
+    ]
+    return [first, *more]
+
+
+def run_inputs() -> list[io.Input]:
+    """A scene and how it is optimised; what only objects need is a socket."""
+    return [
+        sockets.SceneSocket.Input("scene", tooltip="The start of every run: an Image Scene or a NeRF Scene."),
+        steps_input(),
+        lr_input(),
+        sockets.seed_input("Decides noise, timesteps and cameras. The same seed gives the same picture."),
+    ]
+
+
+def optional_inputs() -> list[io.Input]:
+    return [
+        *timestep_inputs(),
+        sockets.CamerasSocket.Input(
+            "cameras", optional=True, tooltip="For a NeRF Scene: where the cameras stand. All around if not connected."
+        ),
+        io.Int.Input(
+            "views_per_step",
+            optional=True,
+            min=1,
+            max=64,
+            force_input=True,
+            tooltip="For a NeRF Scene: pictures per step. 4 if nothing is connected.",
+        ),
+        io.Int.Input(
+            "size",
+            optional=True,
+            min=16,
+            max=1024,
+            force_input=True,
+            tooltip="For a NeRF Scene: pixels of a rendered picture. 64 if nothing is connected.",
+        ),
+    ]
+
+
+def text_input(name: str, default: Sequence[object], tooltip: str) -> io.String.Input:
+    return io.String.Input(name, default=", ".join(f"{v}" for v in default), tooltip=tooltip)
+
+
+def outputs() -> list[io.Output]:
+    return [
+        io.Image.Output(display_name="image", tooltip="The labelled picture. Connect it to Save Image."),
+        io.String.Output(display_name="numbers", tooltip="The numbers behind the picture, as JSON."),
+    ]
+
+
+def result(sheet: Sheet, node: type[io.ComfyNode]) -> io.NodeOutput:
+    image = to_image(sheet.image[None])
+    return io.NodeOutput(image, sheet.json(), ui=ui.PreviewImage(image, cls=node))
+
+
+def words(text: str, name: str) -> list[str]:
+    """The parts of a text like "0, 0.5, 1". Raises ValueError where there is none."""
+    parts = [part for part in text.replace(",", " ").split() if part]
+    if not parts:
+        raise ValueError(f'{name} is empty. Write numbers separated by commas, such as "0.25, 0.5, 1".')
+    return parts
+
+
+def numbers(text: str, name: str) -> tuple[float, ...]:
+    """The numbers of a text like "0, 0.5, 1". Raises ValueError naming the input."""
+    try:
+        return tuple(float(part) for part in words(text, name))
+    except ValueError as error:
+        raise ValueError(
+            f'{name} must be numbers separated by commas, such as "0.25, 0.5, 1", got {text!r}.'
+        ) from error
+
+
+def optim_config(
+    guidance: GuidedModel,
+    scene,
+    steps: int,
+    lr: float,
+    seed: int,
+    views_per_step: int | None,
+    size: int | None,
+    t: dict[str, float | None],
+) -> OptimConfig:
+    """The settings of each run; a picture has its own size and number of views."""
+    if not scene.uses_cameras:
+        size, views_per_step = scene.config.size, scene.n_images
+        if hasattr(scene.config, "channels"):  # a latent scene counts in latent cells
+            size *= guidance.vae.spacial_compression_encode()
+    given = {"size": size, "views_per_step": views_per_step}
+    return OptimConfig(
+        n_steps=steps, lr=lr, seed=seed, timesteps=timesteps(**t), **{k: v for k, v in given.items() if v is not None}
+    )

@@ -1,0 +1,148 @@
+"""The core's analyses on ComfyUI's models: loaded once for all runs, with progress, preview and interrupt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ...tbsd_core.analysis.cases import Case, CaseResult, front, labels_of, run_cases, view
+from ...tbsd_core.analysis.directions import DirectionsConfig, directions_sheet, inspect_directions
+from ...tbsd_core.analysis.path import ObjectivePath, PathConfig, objective_paths, path_sheet
+from ...tbsd_core.analysis.sheet import Sheet
+from ...tbsd_core.cameras.sampling import CameraConfig, view_name
+from ...tbsd_core.optim import OptimConfig
+from ...tbsd_core.optional import require
+from ...tbsd_core.scenes import Scene
+from ...tbsd_core.scenes.files import copy_scene
+from .autograd import cloned
+from .prior import ComfyPrior, prior_device, with_prior
+from .progress import RunProgress
+from .run import pictures_of
+
+if TYPE_CHECKING:
+    from ..sockets import GuidedModel
+
+
+def make_cases(guided: Sequence[GuidedModel], scene: Scene, optim: OptimConfig) -> list[Case]:
+    """One run per guidance from the same start, with labels that tell them apart."""
+    labels = labels_of([g.guidance for g in guided])
+    return [
+        Case(label=label, guidance=g.guidance, prompts=g.prompts.set, scene=scene, optim=optim)
+        for label, g in zip(labels, guided, strict=True)
+    ]
+
+
+def run_sheet(
+    guided: Sequence[GuidedModel],
+    cases: Callable[[], list[Case]],  # called where scenes can be made
+    cameras: CameraConfig,
+    optim: OptimConfig,
+    at: Sequence[float],
+    node_id: str | None,
+    sheet: Callable[[list[CaseResult]], Sheet],
+) -> Sheet:
+    """Run all cases with one loading of the models and make the sheet of their results."""
+
+    def body(prior: ComfyPrior) -> Sheet:
+        results: list[CaseResult] = []
+        steps = run_cases(prior, cases(), cameras, results, at, prior_device(guided[0].model))
+        _show(steps, prior, node_id)
+        return sheet(results)
+
+    return _with_models(guided, optim, body)
+
+
+def run_paths(
+    guided: Sequence[GuidedModel],
+    scene: Scene,
+    cameras: CameraConfig,
+    optim: OptimConfig,
+    config: PathConfig,
+    node_id: str | None,
+    title: str,
+) -> Sheet:
+    """The paths of all guidances in the plane of the two objectives."""
+
+    def body(prior: ComfyPrior) -> Sheet:
+        results: list[CaseResult] = []
+        paths: list[ObjectivePath] = []
+        cases = make_cases(guided, scene, optim)
+        device = prior_device(guided[0].model)
+        _show(objective_paths(prior, cases, cameras, config, results, paths, device), prior, node_id)
+        return path_sheet(paths, results, config, title)
+
+    return _with_models(guided, optim, body)
+
+
+def run_directions(
+    guided: GuidedModel,
+    image: Tensor | None,  # IMAGE [B, H, W, 3]
+    scene: Scene | None,
+    cameras: CameraConfig,
+    size: int,
+    config: DirectionsConfig,
+    node_id: str | None,
+    title: str,
+) -> Sheet:
+    """The directions of pictures, or of a scene's picture (an object's from the front)."""
+    if (image is None) == (scene is None):
+        raise ValueError("Inspect Directions needs one picture to look at: connect either an image or a scene.")
+    factor = guided.vae.spacial_compression_encode()
+    shape = (config.n_noises, size, size) if image is None else (config.n_noises, *image.shape[1:3])
+
+    def body(prior: ComfyPrior) -> Sheet:
+        device, views = prior_device(guided.model), None
+        if image is not None:
+            images = cropped(cloned(image).movedim(-1, 1)[:, :3].to(device), factor)
+        else:
+            shown = copy_scene(scene, device)
+            images = view(shown, prior, cameras, size)
+            if shown.uses_cameras:
+                views = [view_name(0.0, front(shown, cameras)[1])] * len(images)
+        with torch.no_grad():
+            latents = torch.cat([prior.encode(part) for part in images.split(1)])
+        progress = RunProgress(len(latents) * len(config.t), node_id)
+        rows = []
+        for row in inspect_directions(prior, guided.prompts.set, latents, config, guided.guidance, views):
+            rows.append(row)
+            progress(len(rows), {}, lambda row=row: prior.decode(row.denoised))
+        return directions_sheet(rows, prior, config, title)
+
+    require("matplotlib")
+    return with_prior(guided.model, guided.vae, guided.prompts.conditions(), shape, body)
+
+
+def cropped(images: Tensor, factor: int) -> Tensor:
+    """The middle of images [B, C, H, W], with sides that are multiples of `factor`, as VAE Encode takes it."""
+    height, width = (side // factor * factor for side in images.shape[2:])
+    if min(height, width) == 0:
+        raise ValueError(f"The image is smaller than one latent cell of {factor} pixels: {list(images.shape[2:])}.")
+    top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
+    return images[:, :, top : top + height, left : left + width]
+
+
+def title_of(guided: GuidedModel) -> str:
+    """The prompt, or nothing where the prompts came as conditioning."""
+    return guided.prompts.config.prompt if guided.prompts.config is not None else ""
+
+
+def _with_models(guided: Sequence[GuidedModel], optim: OptimConfig, body: Callable[[ComfyPrior], Sheet]) -> Sheet:
+    require("matplotlib")  # before a long run rather than after it
+    first = guided[0]
+    if any(g.model is not first.model or g.vae is not first.vae for g in guided):
+        raise ValueError(
+            "The guidances to compare must have the same MODEL and VAE. Connect all of them to the same loader."
+        )
+    conditions = [condition for g in guided for condition in g.prompts.conditions()]
+    encoded = optim.encode_size or optim.size
+    return with_prior(first.model, first.vae, conditions, (optim.views_per_step, encoded, encoded), body)
+
+
+def _show(steps, prior: ComfyPrior, node_id: str | None) -> None:
+    progress = None
+    for step in steps:
+        progress = progress or RunProgress(step.total, node_id)
+        progress(step.done, step.record.scalars, pictures_of(step.record.render, prior))

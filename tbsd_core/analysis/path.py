@@ -1,0 +1,288 @@
+"""Where methods go in the plane of two objectives, shape and texture, and where they could go.
+
+After Figure 3b of TBSD (arXiv:2511.11710): "Solid lines indicate reachable optimization paths, while dashed lines
+indicate unreachable ones". The text that we have does not define its axes. Here both objectives are log-odds of
+implicit classifiers, in nats, means over fixed pairs of a noise level t and a noise:
+
+    shape    L_s(z) = mean [ log p_t(x_t | target) - log p_t(x_t) ]                     target or any picture
+    texture  L_t(z) = mean [ log p_t(x_t | target) - log p_t(x_t | target_negative) ]   good or faulty target
+
+with x_t = alpha_t z + sigma_t noise. A diffusion prior knows only their gradients,
+
+    g_s = dL_s/dz = mean [ -(alpha_t / sigma_t) delta_cls ],  g_t = the same with delta_tnp,
+
+so that the change of L along a path is the line integral of <g, dz>, here by the trapezoidal rule between measured
+points: exact where L is quadratic, as it is for Gaussians. All paths start at (0, 0), and with the same start and
+the same pairs they can be compared. What a network predicts is a gradient only approximately, so the value of a
+point depends a little on the way there.
+
+Reachable: a balancer steps along a g_s + b g_t with a, b >= 0, and such a step moves the point in the plane by
+G (a, b), G = [[<g_s,g_s>, <g_s,g_t>], [<g_s,g_t>, <g_t,g_t>]]. The directions of the plane inside that cone are
+reachable at this point, the others are not, whatever the balancer. The optimiser's own scaling of coordinates, the
+residual (anchor) and regularisers are not combinations of the two: with them a path may leave its cone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..cameras.sampling import CameraConfig, view_name
+from ..optim.loop import enlarged
+from ..priors.base import Prior
+from ..prompts import PromptSet
+from ..rng import named_generator
+from ..scenes import Scene
+from ..scenes.files import copy_scene
+from .cases import Case, CaseResult, CaseStep, front, run_cases
+from .charts import COLOURS, GRID, INK, drawn, new_figure, plain_axes, points
+from .grid import labelled_grid, stacked
+from .sheet import Sheet
+
+CONDITIONS = ("target", "uncond", "target_negative")
+RAYS = 16  # directions of the plane that are tried at a point
+CONES = 3  # points of the last path at which they are
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathConfig:
+    every: int = 5  # optimiser steps between measured points, >= 1
+    t: tuple[float, ...] = (0.3, 0.5, 0.7)  # noise levels in (0, 1): parts of the prior's schedule
+    n_noises: int = 2  # noises per level, >= 1
+    seed: int = 0  # of the noises
+
+    def __post_init__(self) -> None:
+        for name in ("every", "n_noises"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not self.t or not all(0 < v < 1 for v in self.t):
+            raise ValueError(f"t must be numbers in (0, 1), at least one, got {self.t}.")
+
+
+@dataclass(frozen=True)
+class PathPoint:
+    """One measured point; objectives in nats since the start.
+
+    Args:
+        gram: <g_s, g_s>, <g_s, g_t>, <g_t, g_t>.
+        moved: length of the change of the latents since the last measured point.
+    """
+
+    step: int
+    progress: float
+    shape: float
+    texture: float
+    gram: tuple[float, float, float]
+    moved: float
+
+    @property
+    def cosine(self) -> float:
+        """Between the two directions; 0 where one is zero."""
+        ss, st, tt = self.gram
+        return st / math.sqrt(ss * tt) if ss * tt > 0 else 0.0
+
+    def numbers(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "progress": self.progress,
+            "shape": self.shape,
+            "texture": self.texture,
+            "norm_shape": math.sqrt(self.gram[0]),
+            "norm_texture": math.sqrt(self.gram[2]),
+            "inner_product": self.gram[1],
+            "cosine": self.cosine,
+            "moved": self.moved,
+        }
+
+
+@dataclass
+class ObjectivePath:
+    """The measured points of one case."""
+
+    label: str
+    points: list[PathPoint] = field(default_factory=list)
+
+
+class Objectives:
+    """The gradients of both objectives at latents, at the same noise levels and noises every time."""
+
+    def __init__(self, prior: Prior, prompts: PromptSet, config: PathConfig) -> None:
+        self.prior, self.prompts, self.config = prior, prompts, config
+
+    @torch.no_grad()
+    def gradients(self, latents: Tensor, views: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """g_s and g_t, each [B, C, h, w], at latents [B, C, h, w] of B pictures with their view names."""
+        prior, config = self.prior, self.config
+        batch, total = len(latents), (torch.zeros_like(latents), torch.zeros_like(latents))
+        for level in config.t:
+            timestep = round(level * (prior.schedule.n_timesteps - 1))
+            t = torch.full((batch,), timestep, device=latents.device)
+            alpha_t, sigma_t = prior.schedule.alpha_sigma(t)
+            for k in range(config.n_noises):
+                generator = named_generator(config.seed, f"objective {timestep}", k)
+                noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+                x_t = prior.schedule.add_noise(latents, noise, t)
+                rows = [self.prompts.select(name, views) for name in CONDITIONS]
+                target, *others = prior.predict_noise(x_t, t, rows)
+                for gradient, other in zip(total, others, strict=True):
+                    gradient -= alpha_t / sigma_t * (target - other) / (len(config.t) * config.n_noises)
+        return total
+
+
+def objective_paths(
+    prior: Prior,
+    cases: Sequence[Case],
+    cameras: CameraConfig,
+    config: PathConfig,
+    results: list[CaseResult],
+    paths: list[ObjectivePath],  # filled as it goes, as `results` is
+    device: torch.device | str = "cpu",
+) -> Iterator[CaseStep]:
+    """Optimise each case and measure its path; yields once per step. Objects are measured from the front.
+
+    Raises:
+        ValueError: the prompts lack a condition of the two objectives, or what `optim.optimize` refuses.
+    """
+    objectives: Objectives | None = None
+    before: tuple[Tensor, Tensor, Tensor] | None = None
+    for step in run_cases(prior, cases, cameras, results, (0.0, 1.0), device):
+        case, record = results[-1].case, step.record
+        if record.step == 0:
+            objectives = Objectives(prior, case.prompts, config)
+            paths.append(ObjectivePath(case.label))
+            start = copy_scene(case.scene, device)
+            before = _measure(paths[-1], objectives, start, case, cameras, 0, None)
+        if (record.step + 1) % config.every == 0 or record.step + 1 == record.n_steps:
+            before = _measure(paths[-1], objectives, results[-1].scene, case, cameras, record.step + 1, before)
+        yield step
+
+
+def _measure(
+    path: ObjectivePath,
+    objectives: Objectives,
+    scene: Scene,
+    case: Case,
+    cameras: CameraConfig,
+    step: int,
+    before: tuple[Tensor, Tensor, Tensor] | None,  # latents and both gradients at the last point
+) -> tuple[Tensor, Tensor, Tensor]:
+    latents = scene_latents(scene, objectives.prior, cameras, case.optim.size, case.optim.encode_size)
+    views = [view_name(0.0, front(scene, cameras)[1])] * len(latents) if scene.uses_cameras else [""] * len(latents)
+    g_s, g_t = objectives.gradients(latents, views)
+    shape = texture = moved = 0.0
+    if before is not None:
+        z, last_s, last_t = before
+        shape = path.points[-1].shape + _dot((last_s + g_s) / 2, latents - z)
+        texture = path.points[-1].texture + _dot((last_t + g_t) / 2, latents - z)
+        moved = math.sqrt(_dot(latents - z, latents - z))
+    gram = (_dot(g_s, g_s), _dot(g_s, g_t), _dot(g_t, g_t))
+    path.points.append(PathPoint(step, step / case.optim.n_steps, shape, texture, gram, moved))
+    return latents, g_s, g_t
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    """Inner product per picture, mean over the pictures."""
+    return float((a.double() * b.double()).sum() / len(a))
+
+
+@torch.no_grad()
+def scene_latents(
+    scene: Scene, prior: Prior, cameras: CameraConfig, size: int, encode_size: int | None = None
+) -> Tensor:
+    """The prior's latents [B, C, h, w] of a scene's pictures; of an object, the one from the front."""
+    render = scene.render(front(scene, cameras)[0], size, size)
+    return prior.encode(enlarged(render.rgb, encode_size)) if render.latents is None else render.latents.clone()
+
+
+def reachable(gram: tuple[float, float, float], direction: tuple[float, float]) -> bool:
+    """Whether a step a g_s + b g_t with a, b >= 0 moves the point of the plane in this direction."""
+    ss, st, tt = gram
+    determinant = ss * tt - st * st
+    if determinant <= 1e-9 * ss * tt:  # parallel gradients move along one line only
+        x, y = direction
+        along = (ss + abs(st), tt + abs(st)) if st >= 0 else (ss + abs(st), -tt - abs(st))
+        return abs(x * along[1] - y * along[0]) < 1e-6 * math.hypot(*along) * math.hypot(x, y) and x * along[0] >= 0
+    a = (tt * direction[0] - st * direction[1]) / determinant
+    b = (ss * direction[1] - st * direction[0]) / determinant
+    return a >= 0 and b >= 0
+
+
+def path_sheet(paths: Sequence[ObjectivePath], results: Sequence[CaseResult], config: PathConfig, title: str) -> Sheet:
+    """The paths in the plane above the final pictures."""
+    results = results[: len(paths)]  # an interrupt may come between a start and its measure
+    last = [r.pictures.get(1.0, r.pictures.get(0.0)) for r in results]
+    strip = labelled_grid([last], [""], [r.case.label for r in results])
+    image = stacked(path_chart(paths, title, max(720, strip.shape[2])), strip)
+    numbers = [
+        {**r.numbers(), "path": [p.numbers() for p in path.points]} for r, path in zip(results, paths, strict=True)
+    ]
+    settings = {"every": config.every, "t": list(config.t), "n_noises": config.n_noises, "seed": config.seed}
+    return Sheet(image, {"title": title, **settings, "unit": "nats since the start", "cases": numbers})
+
+
+def path_chart(paths: Sequence[ObjectivePath], title: str, width: int = 1000) -> Tensor:
+    """Paths as lines, with a dot at each tenth of the run; rays at points of the last path.
+
+    The coloured cone between two solid rays is reachable, the grey dashed directions are not.
+    """
+    figure = new_figure(width, round(width * 0.85))
+    axes = figure.add_subplot()
+    size = points(width / 30)
+    every = [p for path in paths for p in path.points]
+    spans = [max(max(values) - min(values), 1e-6) for values in ([p.shape for p in every], [p.texture for p in every])]
+    for i, path in enumerate(paths):
+        x, y = [p.shape for p in path.points], [p.texture for p in path.points]
+        colour = COLOURS[i % len(COLOURS)]
+        axes.plot(x, y, color=colour, linewidth=width / 220, label=path.label, zorder=3)
+        tenths = [min(path.points, key=lambda p, k=k: abs(p.progress - k / 10)) for k in range(1, 11)]
+        dots = [(p.shape, p.texture) for p in dict.fromkeys(tenths) if p.progress <= path.points[-1].progress]
+        axes.scatter(*zip(*dots, strict=True), color=colour, s=(width / 130) ** 2, zorder=4)
+    if paths:
+        colour = COLOURS[(len(paths) - 1) % len(COLOURS)]
+        for point in _spread(paths[-1].points, CONES):
+            _rays(axes, point, spans, colour, width)
+    axes.scatter([0], [0], color=INK, s=(width / 70) ** 2, zorder=6)
+    axes.annotate("start", (0, 0), xytext=(0.6 * size, 0.6 * size), textcoords="offset points", fontsize=size * 0.9)
+    axes.set_xlabel("shape objective →", fontsize=size, color=INK)
+    axes.set_ylabel("texture objective →", fontsize=size, color=INK)
+    axes.set_title(title, fontsize=size * 1.1, color=INK)
+    axes.margins(0.12)
+    plain_axes(axes, size * 0.75)
+    axes.locator_params(nbins=5)
+    axes.plot([], [], color=colour if paths else INK, linewidth=width / 350, label="reachable")
+    axes.plot([], [], color="#8a93a6", linewidth=width / 350, linestyle=(0, (2, 2)), label="unreachable")
+    axes.legend(fontsize=size * 0.8, frameon=True, framealpha=0.85, edgecolor=GRID)
+    return drawn(figure)
+
+
+def _spread(found: Sequence[PathPoint], n: int) -> list[PathPoint]:
+    """n points at equal distances along the path in steps, without its start and its end."""
+    inner = list(found[1:-1]) or list(found)
+    return [inner[round((k + 0.5) / n * (len(inner) - 1))] for k in range(min(n, len(inner)))]
+
+
+def _rays(axes, point: PathPoint, spans: Sequence[float], colour: str, width: int) -> None:
+    """The cone and rays around a point, all of one length on the sheet, which is not their length in nats."""
+    radius, (ss, st, tt) = 0.12, point.gram
+
+    def end(angle: float) -> tuple[float, float]:
+        return point.shape + radius * spans[0] * math.cos(angle), point.texture + radius * spans[1] * math.sin(angle)
+
+    for k in range(RAYS):
+        angle = 2 * math.pi * k / RAYS
+        if not reachable(point.gram, (spans[0] * math.cos(angle), spans[1] * math.sin(angle))):
+            x, y = zip((point.shape, point.texture), end(angle), strict=True)
+            axes.plot(x, y, color="#8a93a6", linewidth=width / 500, linestyle=(0, (2, 2)), zorder=2)
+    # what a step of the shape direction alone does, and one of the texture direction alone
+    first, last = (math.atan2(y / spans[1], x / spans[0]) for x, y in ((ss, st), (st, tt)))
+    turn = (last - first + math.pi) % (2 * math.pi) - math.pi
+    arc = [end(first + turn * k / 24) for k in range(25)]
+    axes.fill(*zip((point.shape, point.texture), *arc, strict=True), color=colour, alpha=0.25, linewidth=0, zorder=2)
+    for tip in (arc[0], arc[-1]):
+        x, y = zip((point.shape, point.texture), tip, strict=True)
+        axes.plot(x, y, color=colour, linewidth=width / 350, zorder=5)

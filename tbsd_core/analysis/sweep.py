@@ -1,0 +1,82 @@
+"""One setting of a method at several values: a strip of final pictures above charts of measures.
+
+After Figure 3a of TBSD (arXiv:2511.11710), "Result images with varying levels of shape information controlled
+by coefficient a". Its formula is not in the text that we have. Here the coefficient is the constant weight of the
+shape direction, `balance.shape_share` of TBSD with the balancer "fixed": 1 is SDS, 0 is Bridge's second stage. Any
+other setting can be swept by its dotted name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..configuration import with_setting
+from ..guidance import build_guidance
+from ..guidance.base import Guidance
+from .cases import CaseResult, method_name
+from .charts import metric_charts
+from .grid import labelled_grid, stacked
+from .sheet import Sheet
+
+SHAPE_COEFFICIENT = "balance.shape_share"
+VALUES = (0.0, 0.25, 0.5, 0.75, 1.0)
+# settings without which a swept one has no effect
+IMPLIED: dict[str, dict[str, str]] = {SHAPE_COEFFICIENT: {"balancer": "fixed"}}
+MEANING = {
+    "foreground": "share of the picture",
+    "saturation": "saturation",
+    "fine_detail": "fine detail",
+    "identity_shape": "right object",
+    "identity_material": "right material",
+    "patch_distance": "texture distance",
+    "silhouette_iou": "outline overlap",
+    "saturation_ratio": "saturation / truth",
+    "high_frequency_ratio": "detail / truth",
+    "occupancy_iou": "solid overlap",
+}
+
+
+def with_value(guidance: Guidance, key: str, text: str) -> Guidance:
+    """The same method with one setting changed, and what that setting needs to have an effect.
+
+    Raises:
+        ValueError: the method has no such setting, or the value is out of its range.
+    """
+    config = guidance.config
+    for name, value in IMPLIED.get(key, {}).items():
+        if hasattr(config, name):
+            config = with_setting(config, name, value)
+    return build_guidance(method_name(guidance), with_setting(config, key, text))
+
+
+def sweep_sheet(
+    results: Sequence[CaseResult],
+    key: str,  # the dotted name of what was swept
+    values: Sequence[str],  # as many as there were to be
+    title: str,
+    measure: Callable[[CaseResult], Mapping[str, float]] = CaseResult.statistics,
+) -> Sheet:
+    """The strip and the charts; values that an interrupted sweep did not reach have an empty place."""
+    finished = [r for r in results if 1.0 in r.pictures]
+    images: list[Tensor | None] = [r.pictures[1.0] for r in finished]
+    images += [None] * (len(values) - len(finished))
+    axis = key.split(".")[-1].replace("_", " ")
+    strip = labelled_grid([images], [""], list(values), title, column_axis=axis)
+    measured = [dict(measure(r)) for r in finished]
+    names = list(dict.fromkeys(name for m in measured for name in m))
+    series = {MEANING.get(n, n.replace("_", " ")): [m.get(n, float("nan")) for m in measured] for n in names}
+    image = stacked(strip, metric_charts(list(values[: len(finished)]), series, axis, strip.shape[2]))
+    cases: list[dict[str, Any]] = [
+        {"value": value, "metrics": m, **r.numbers()} for value, m, r in zip(values, measured, finished, strict=False)
+    ]
+    identical = [
+        [values[i], values[j]]
+        for i in range(len(finished))
+        for j in range(i)
+        if torch.equal(finished[i].pictures[1.0], finished[j].pictures[1.0])
+    ]
+    return Sheet(image, {"title": title, "key": key, "values": list(values), "cases": cases, "identical": identical})

@@ -1,0 +1,40 @@
+"""path: where methods go in the plane of the shape and the texture objective."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .options import Loaded, add_run_arguments, case_of, consume, finish, method_config, with_labels
+
+
+def register(commands: Any) -> None:
+    parser = commands.add_parser("path", help="methods from one start in the plane of shape and texture objective")
+    add_run_arguments(parser, method=None)
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=("sds", "bridge", "tbsd"),
+        metavar="NAME[,KEY=VALUE...]",
+        help="with settings of their own; the last one shows what is reachable (default: sds bridge tbsd)",
+    )
+    parser.add_argument("--every", type=int, default=5, help="steps between measured points (default %(default)s)")
+    parser.add_argument("--t", type=float, nargs="+", help="noise levels of the objectives (default 0.3 0.5 0.7)")
+    parser.add_argument("--noises", type=int, default=2, help="noises per level (default %(default)s)")
+    parser.set_defaults(action=_path)
+
+
+def _path(arguments: argparse.Namespace) -> int:
+    from ..analysis.cases import CaseResult
+    from ..analysis.path import ObjectivePath, PathConfig, objective_paths, path_sheet
+
+    levels = {"t": tuple(arguments.t)} if arguments.t else {}
+    settings = PathConfig(every=arguments.every, n_noises=arguments.noises, seed=arguments.seed, **levels)
+    configs = [method_config(arguments, text) for text in arguments.methods]
+    loaded = Loaded.of(configs[0])
+    cases = with_labels([case_of(config, loaded, "") for config in configs])
+    results: list[CaseResult] = []
+    paths: list[ObjectivePath] = []
+    steps = objective_paths(loaded.prior, cases, configs[0].cameras, settings, results, paths, configs[0].device)
+    complete = consume(steps, "path")
+    return finish(lambda: path_sheet(paths, results, settings, arguments.prompt), paths, arguments, "path", complete)
