@@ -175,7 +175,7 @@ class OptimizeImage(io.ComfyNode):
                     max=16,
                     optional=True,
                     tooltip="An approximation that saves time: keep the noise for so many steps and ask the model "
-                    "about the negatives only in the first of them. 1 is exact; 2 is a fifth faster and slightly worse.",
+                    "about the negatives only in the first of them. 1 is exact; 2 is a fifth faster, slightly worse.",
                 ),
             ],
             outputs=[

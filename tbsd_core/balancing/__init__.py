@@ -17,6 +17,7 @@ from .pcgrad import PCGrad, PCGradShape
 from .schedule_only import ScheduleOnly
 from .scheduled import Scheduled, scheduled
 from .schedules import ProgressSchedule
+from .unit_schedule import UnitSchedule
 
 RULES: dict[str, type] = {
     "mgda": MGDA,
@@ -30,6 +31,7 @@ BALANCERS: dict[str, Callable[[BalanceConfig], Balancer]] = {
     "mgda_schedule": scheduled(MGDA),
     "mgda": MGDA,
     "schedule": ScheduleOnly,
+    "unit_schedule": UnitSchedule,
     "fixed": Fixed,
     **RULES,
     **{f"{name}_schedule": scheduled(rule) for name, rule in RULES.items()},
@@ -60,6 +62,7 @@ __all__ = [
     "ProgressSchedule",
     "ScheduleOnly",
     "Scheduled",
+    "UnitSchedule",
     "build_balancer",
     "conflict_averse_weights",
     "min_norm_weights",

@@ -22,7 +22,7 @@ class PromptConfig:
 
     prompt: str  # the target, e.g. "a brick house"; not empty
     target_modifier: str = "sharp, detailed, high quality"  # appended to the target only; "" for none
-    negative_descriptors: str = "blurry, oversaturated, foggy, dark, pixelated, malformed"  # faults, comma-separated
+    negative_descriptors: str = "blurry, oversaturated, pixelated, malformed"  # faults, comma-separated
     view_dependent: bool = True  # one text per view direction ("..., front view"); off for single images
     perp_neg: float = 0.0  # strength of Perp-Neg between the views, >= 0; 0 = off, 1 = published. Needs view_dependent
 

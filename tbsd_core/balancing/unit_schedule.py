@@ -1,0 +1,40 @@
+"""MGDA on directions of equal length, moved from shape to texture by a schedule.
+
+MGDA weighs a gradient by the inverse of its squared length: the longer one all but disappears. How long a
+negative prompt's direction is depends on how many faults it names, so with MGDA the words decide the balance.
+On unit vectors MGDA's answer is the bisector, (1/2, 1/2) whatever their angle; the schedule's r takes the place
+of that half, and the texture is given the length of the shape direction:
+
+    lambda_shape = max(r, a);  lambda_texture = (1 - r) |g_shape| / |g_texture|
+
+Ours: nothing in the text on TBSD (arXiv:2511.11710) asks for unit vectors. On the embedded world it is the
+balance that holds shape, identity and saturation best (benchmarks/results).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .base import BalanceConfig
+from .mgda import per_sample_dot
+
+
+class UnitSchedule:
+    """Reads `schedule` and `shape_floor`. A texture direction of zero gets no weight."""
+
+    summary = "directions of equal length and a progress schedule: how many faults the negative names does not matter"
+
+    def __init__(self, config: BalanceConfig | None = None) -> None:
+        self.config = config or BalanceConfig()
+
+    def active(self, progress: float) -> tuple[bool, bool]:
+        r = self.config.schedule(progress)
+        return max(r, self.config.shape_floor) > 0, r < 1
+
+    def __call__(self, grad_shape: Tensor, grad_texture: Tensor, progress: float) -> tuple[Tensor, Tensor]:
+        r = self.config.schedule(progress)
+        shape = per_sample_dot(grad_shape, grad_shape).sqrt()
+        texture = per_sample_dot(grad_texture, grad_texture).sqrt()
+        ratio = torch.where(texture > 0, shape / texture.clamp_min(torch.finfo(texture.dtype).tiny), 0.0)
+        return torch.full_like(shape, max(r, self.config.shape_floor)), (1 - r) * ratio
