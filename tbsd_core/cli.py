@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .commands import inspect, overtime, path, seeds, sweep
+from .commands import inspect, overtime, path, quality, seeds, sweep
 from .configuration import all_settings, with_setting
 from .optional import require
 
@@ -89,6 +89,7 @@ def _parser() -> _Parser:
     speed.add_argument("--views", type=int, default=1, help="NeRF views per step (default %(default)s)")
     speed.add_argument("--json", type=Path, help="write the measurements to this file")
     speed.set_defaults(action=_speed)
+    quality.register(benchmark)
 
     inspect.register(commands)
     overtime.register(commands)

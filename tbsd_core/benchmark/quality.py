@@ -12,6 +12,7 @@ seems to do is only the scale.
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -97,7 +98,7 @@ class QualityConfig:
     labels: tuple[str, ...] = tuple(ENTRIES)
     n_prompts: int | None = None  # the first of the split; None = all (3D: PROMPTS_3D)
     n_steps: int | None = None  # None = the presets'
-    workers: int = 2  # processes of one thread each
+    workers: int = 2  # processes of one thread each; 1 stays in this one
 
     def __post_init__(self) -> None:
         for name, given, known in (
@@ -196,6 +197,7 @@ def run_cell(cell: Cell, folder: Path, n_steps: int | None = None) -> dict[str, 
 
 
 def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends them
     torch.set_num_threads(1)  # two processes of one thread do more than one of two, on networks this small
 
 
@@ -228,6 +230,9 @@ def measure_quality(
 
 
 def _map(jobs: list, workers: int) -> Iterator:
+    if workers == 1:
+        yield from map(_work, jobs)
+        return
     with get_context("spawn").Pool(workers, initializer=_start_worker) as pool:
         yield from pool.imap_unordered(_work, jobs)
 

@@ -114,7 +114,7 @@ def test_schedule_and_fixed_pinned_values():
 
 def test_bad_settings_are_refused():
     with pytest.raises(
-        ValueError, match="mgda_schedule, mgda, schedule, fixed, pcgrad, pcgrad_shape, cagrad, band, orth"
+        ValueError, match="mgda_schedule, mgda, schedule, unit_schedule, fixed, pcgrad, pcgrad_shape, cagrad, band, orth"
     ):
         build_balancer("sum", BalanceConfig())
     with pytest.raises(ValueError, match="conflict_aversion must be in"):
