@@ -47,7 +47,8 @@ def _quality(arguments: argparse.Namespace) -> int:
         report = measure_quality(config, arguments.out, on_cell)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     table = markdown(report)
-    for path, text in ((arguments.json, json.dumps(report, indent=1) + "\n"), (arguments.json.with_suffix(".md"), table)):
+    texts = {arguments.json: json.dumps(report, indent=1) + "\n", arguments.json.with_suffix(".md"): table}
+    for path, text in texts.items():
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     print(table)

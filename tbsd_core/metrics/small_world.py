@@ -12,17 +12,26 @@ the best of a grid of views. occupancy_iou: 3D only, see geometry.py.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
 from ..cameras.pose import Cameras
 from ..priors.small_world.identity import identify
-from ..priors.small_world.world import render_truth, view_cameras
+from ..priors.small_world.world import Truth, render_truth, view_cameras
 from .image_stats import foreground, high_frequency_energy, interior, iou, patch_distance, saturation
 
 GRID_AZIMUTHS = 16
 GRID_ELEVATIONS = (5.0, 25.0, 45.0)
 ALIKE_VIEWS = 6  # of the grid's 48
+
+
+@lru_cache(maxsize=8)
+def _truth_grid(shape: str, material: str, size: int) -> Truth:
+    azimuth = torch.arange(GRID_AZIMUTHS) * (360 / GRID_AZIMUTHS)
+    grid = torch.meshgrid(azimuth, torch.tensor(GRID_ELEVATIONS), indexing="ij")
+    return render_truth(shape, material, view_cameras(grid[0].flatten(), grid[1].flatten()), size)
 
 
 @torch.no_grad()
@@ -37,9 +46,7 @@ def evaluate_images(images: Tensor, shape: str, material: str, cameras: Cameras 
         # where the object truly is, so that a wrong outline costs only the IoU
         mask, compared, alike = truth_mask, slice(None), torch.arange(len(images))[:, None]
     else:
-        azimuth = torch.arange(GRID_AZIMUTHS) * (360 / GRID_AZIMUTHS)
-        grid = torch.meshgrid(azimuth, torch.tensor(GRID_ELEVATIONS), indexing="ij")
-        truth = render_truth(shape, material, view_cameras(grid[0].flatten(), grid[1].flatten()), size)
+        truth = _truth_grid(shape, material, size)
         truth_mask = truth.mask > 0.5
         overlap = torch.stack([iou(m.expand_as(truth_mask), truth_mask) for m in outline[:, None]])  # [B, V]
         silhouette = overlap.amax(1)
