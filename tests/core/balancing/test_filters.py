@@ -41,6 +41,7 @@ def test_the_filter_does_not_carry_over_the_edges():
     g = torch.zeros(1, 1, 16, 16)
     g[..., 0] = 1
     assert low_pass(g, 0.2)[..., -1].abs().max() < 1e-3 < low_pass(g, 0.2)[..., 1].abs().max()
+    assert low_pass(g.mT, 0.2)[..., -1, :].abs().max() < 1e-3 < low_pass(g.mT, 0.2)[..., 1, :].abs().max()
 
 
 def test_band_takes_the_coarse_from_shape_and_the_fine_from_texture():

@@ -1,0 +1,119 @@
+"""Every guidance node runs on a real server with the values that its widgets begin with."""
+
+from __future__ import annotations
+
+import pytest
+
+GUIDANCE = {
+    *("TBSD_Guidance", "TBSD_SDSGuidance", "TBSD_CSDGuidance", "TBSD_BridgeGuidance", "TBSD_NFSDGuidance"),
+    *("TBSD_BSDGuidance", "TBSD_ISMGuidance", "TBSD_SDIGuidance", "TBSD_HiFAGuidance"),
+    *("TBSD_VSDGuidance", "TBSD_ESDGuidance"),
+}
+
+
+def node(kind: str, /, **inputs) -> dict:
+    return {"class_type": kind, "inputs": inputs}
+
+
+@pytest.fixture(scope="module")
+def nodes(server) -> dict:
+    return {k: v for k, v in server.request("/object_info").items() if k.startswith("TBSD_")}
+
+
+def widgets(nodes: dict, kind: str) -> dict:
+    """What the widgets of a node begin with, optional ones included."""
+    inputs = nodes[kind]["input"]
+    found = {**inputs.get("required", {}), **inputs.get("optional", {})}
+    return {name: options["default"] for name, (_, options) in found.items() if "default" in options}
+
+
+def graph(nodes: dict, kind: str, seed: int, **changes) -> dict:
+    """A picture from both negatives by a guidance node; `changes` replace nodes by id."""
+    guidance = widgets(nodes, kind) | {"model": ["models", 0], "vae": ["models", 2], "prompts": ["prompts", 0]}
+    return {
+        "models": node("TBSD_DemoModels"),
+        "plain": node("TBSD_PromptEncode", clip=["models", 1], prompt="a brick house", view_dependent=True),
+        "prompts": node(
+            "TBSD_TargetNegativePrompt",
+            prompts=["plain", 0],
+            kind="both",
+            descriptors="blurry, dark",
+            target_modifier="sharp",
+        ),
+        "guidance": node(kind, **guidance),
+        "scene": node("TBSD_ImageScene", size=64, n_images=1, seed=0),
+        "run": node("TBSD_OptimizeImage", guidance=["guidance", 0], scene=["scene", 0], steps=2, lr=0.02, seed=seed),
+    } | changes
+
+
+def in_3d(seed: int, **inputs) -> dict:
+    return {
+        "scene": node(
+            "TBSD_NeRFScene", encoding="dense", detail=17, n_samples=12, opacity_weight=0.0, tv_weight=0.0, seed=seed
+        ),
+        "run": node(
+            "TBSD_Optimizer3D",
+            guidance=["guidance", 0],
+            scene=["scene", 0],
+            **{"steps": 2, "views_per_step": 3, "size": 32, "lr": 0.02, "seed": seed} | inputs,
+        ),
+    }
+
+
+def test_the_list_of_guidance_nodes_is_whole(nodes):
+    assert {k for k, v in nodes.items() if v["category"] == "TBSD/guidance"} == GUIDANCE
+
+
+@pytest.mark.parametrize("kind", sorted(GUIDANCE))
+def test_a_picture_with_the_defaults(server, nodes, kind):
+    assert server.run(graph(nodes, kind, seed=31))["run"]["images"]
+
+
+@pytest.mark.parametrize("balancer", ["pcgrad", "cagrad_schedule", "band", "orthogonal_schedule"])
+def test_balancers_of_tbsd(server, nodes, balancer):
+    prompt = graph(nodes, "TBSD_Guidance", seed=32)
+    prompt["guidance"]["inputs"] |= {"balancer": balancer, "conflict_aversion": 0.3, "cutoff": 0.2}
+    assert server.run(prompt)["run"]["images"]
+
+
+def test_timesteps_of_a_node_and_of_the_recommended_settings(server, nodes):
+    times = node("TBSD_Timesteps", **widgets(nodes, "TBSD_Timesteps") | {"draw": "highest", "anneal": "sqrt"})
+    prompt = graph(nodes, "TBSD_HiFAGuidance", seed=33, times=times)
+    prompt["run"]["inputs"]["timesteps"] = ["times", 0]
+    assert server.run(prompt)["run"]["images"]
+    settings = node("TBSD_RecommendedSettings", model=["models", 0], method="sdi", scene="image")
+    prompt = graph(nodes, "TBSD_SDIGuidance", seed=34, settings=settings)
+    prompt["run"]["inputs"] |= {"timesteps": ["settings", 9], "t_max": ["settings", 6]}
+    assert server.run(prompt)["run"]["images"]
+
+
+def test_hifa_on_latents_says_what_to_do(server, nodes):
+    scene = node("TBSD_ImageScene", size=64, n_images=1, seed=0, vae=["models", 2])
+    prompt = graph(nodes, "TBSD_HiFAGuidance", seed=35, scene=scene)
+    assert "Set its pixel_scale to 0" in server.error(prompt)
+    prompt["guidance"]["inputs"]["pixel_scale"] = 0.0
+    assert server.run(prompt)["run"]["images"]
+
+
+def test_ism_names_the_negative_it_lacks(server, nodes):
+    plain = node("TBSD_PromptEncode", clip=["models", 1], prompt="a brick house", view_dependent=False)
+    prompt = graph(nodes, "TBSD_ISMGuidance", seed=36, prompts=plain)
+    assert server.run(prompt)["run"]["images"]
+    prompt["guidance"]["inputs"]["baseline"] = "negative"
+    assert "Target Negative Prompt" in server.error(prompt)
+
+
+@pytest.mark.parametrize("kind", ["TBSD_Guidance", "TBSD_ISMGuidance", "TBSD_SDIGuidance"])
+def test_perp_neg_in_3d(server, nodes, kind):
+    perp = node("TBSD_PerpNeg", prompts=["prompts", 0], strength=1.0)
+    prompt = graph(nodes, kind, seed=37, perp=perp, **in_3d(37))
+    prompt["guidance"]["inputs"]["prompts"] = ["perp", 0]
+    assert server.run(prompt)["run"]["images"]
+
+
+def test_perp_neg_without_views_says_what_to_turn_on(server, nodes):
+    plain = node("TBSD_PromptEncode", clip=["models", 1], prompt="a brick house", view_dependent=False)
+    perp = node("TBSD_PerpNeg", prompts=["plain", 0], strength=1.0)
+    prompt = graph(nodes, "TBSD_SDSGuidance", seed=38, plain=plain, perp=perp, **in_3d(38))
+    prompt["guidance"]["inputs"]["prompts"] = ["perp", 0]
+    assert "view_dependent on" in server.error(prompt)
