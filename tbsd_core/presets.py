@@ -208,11 +208,19 @@ EMBEDDED_OPTIM: dict[str, Settings] = {
     },
 }
 
+# without "oversaturated", which bleaches objects in 3D
+EMBEDDED_FAULTS = Setting("blurry, pixelated, malformed", MEASURED)
+
 # fields that are not named keep the method's own default
 EMBEDDED_GUIDANCE: dict[str, Settings] = {
-    "sds": {"guidance.guidance_scale": Setting(7.5, MEASURED)},
-    "bridge": {"guidance.guidance_scale": Setting(7.5, MEASURED), "guidance.anchor": Setting(1.0, MEASURED)},
-    "tbsd": {"guidance.guidance_scale": Setting(7.5, MEASURED)},
+    "sds": {"guidance.guidance_scale": Setting(6.0, MEASURED)},
+    "bridge": {"guidance.guidance_scale": Setting(6.0, MEASURED), "guidance.anchor": Setting(1.0, MEASURED)},
+    "tbsd": {
+        "guidance.guidance_scale": Setting(6.0, MEASURED),
+        "guidance.balancer": Setting("unit_schedule", MEASURED),
+        "guidance.balance.schedule.start": Setting(0.8, MEASURED),
+        "guidance.balance.schedule.end": Setting(0.4, MEASURED),
+    },
     "sdi": {
         "optim.timesteps.draw": Setting("highest", SDI_3D),
         "optim.timesteps.t_max_end": Setting(0.02, SDI_2D),
@@ -254,7 +262,8 @@ def preset(
             EMBEDDED_GUIDANCE.get(method, {}),
             EMBEDDED_METHOD_SCENES.get((method, scene), {}),
         )
-        return {"optim.size": size} | {name: setting for table in tables for name, setting in table.items()}
+        common = {"optim.size": size, "prompt.negative_descriptors": EMBEDDED_FAULTS}
+        return common | {name: setting for table in tables for name, setting in table.items()}
     found = {"optim.size": size, **SCENES[scene], **METHODS.get(method, {}), **METHOD_SCENES.get((method, scene), {})}
     if scene == "nerf":
         found["optim.encode_size"] = Setting(size.value, f"{ENLARGED}: {size.source}")

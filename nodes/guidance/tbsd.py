@@ -36,9 +36,9 @@ class TBSDGuidance(io.ComfyNode):
                     "balancer",
                     options=list(BALANCERS),
                     default=default(TBSDConfig, "balancer"),
-                    tooltip="How shape and texture are weighed: MGDA, PCGrad, CAGrad avoid that one undoes the other, "
-                    "band splits them by frequency, ..._schedule also moves from shape to texture over the run; fixed "
-                    "keeps half and half.",
+                    tooltip="How shape and texture are weighed: MGDA, PCGrad and CAGrad keep one from undoing the "
+                    "other, band splits them by frequency, unit makes them equally long, ..._schedule also moves from "
+                    "shape to texture over the run; fixed keeps half and half.",
                 ),
                 io.Float.Input(
                     "shape_floor",
@@ -57,6 +57,19 @@ class TBSDGuidance(io.ComfyNode):
                 ),
                 anchor_input(TBSDConfig),
                 weighting_input(TBSDConfig),
+                *(
+                    io.Float.Input(
+                        f"schedule_{end}",
+                        optional=True,
+                        default=default(ProgressSchedule, end),
+                        min=0.0,
+                        max=1.0,
+                        step=0.05,
+                        round=False,
+                        tooltip=f"Share of the shape at the {end} of the run; the texture gets the rest.",
+                    )
+                    for end in ("start", "end")
+                ),
                 io.Float.Input(
                     "conflict_aversion",
                     optional=True,
@@ -94,9 +107,12 @@ class TBSDGuidance(io.ComfyNode):
         schedule,
         anchor,
         weighting,
+        schedule_start=ProgressSchedule.start,
+        schedule_end=ProgressSchedule.end,
         **optional: float,  # conflict_aversion, cutoff
     ) -> io.NodeOutput:
-        balance = BalanceConfig(shape_floor=shape_floor, schedule=ProgressSchedule(kind=schedule), **optional)
+        over_time = ProgressSchedule(kind=schedule, start=schedule_start, end=schedule_end)
+        balance = BalanceConfig(shape_floor=shape_floor, schedule=over_time, **optional)
         config = TBSDConfig(
             guidance_scale=guidance_scale,
             texture_scale=texture_scale or None,

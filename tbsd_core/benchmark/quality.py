@@ -24,6 +24,7 @@ import torch
 
 from ..atomic import atomic_path
 from ..configuration import to_plain, with_setting
+from ..optional import require
 from .statistics import mean_and_sd, paired_difference
 
 TUNING = (
@@ -198,6 +199,7 @@ def run_cell(cell: Cell, folder: Path, n_steps: int | None = None) -> dict[str, 
 
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends them
+    require("transformers").utils.logging.disable_progress_bar()  # one for each cell's weights
     torch.set_num_threads(1)  # two processes of one thread do more than one of two, on networks this small
 
 

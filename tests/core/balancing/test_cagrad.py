@@ -3,6 +3,7 @@ from __future__ import annotations
 import balancing_properties as properties
 import pytest
 import torch
+import torchjd.aggregation
 from tbsd_pack.tbsd_core.balancing import conflict_averse_weights, min_norm_weights
 
 
@@ -51,15 +52,13 @@ def test_no_other_mixture_has_a_lower_objective(kind, c):
         assert float((d - expected).norm() / expected.norm()) < 2e-3, (kind, i)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "small"])  # torchjd takes those for zero
 def test_agrees_with_torchjd(kind):
-    torchjd = pytest.importorskip("torchjd.aggregation", reason="torchjd is the oracle (dev extra)")
-    pytest.importorskip("cvxpy", reason="torchjd solves CAGrad with cvxpy")
     g1, g2 = pairs(kind)
     shape, texture = conflict_averse_weights(g1, g2, 0.5)
     for i in range(4):
         rows = torch.stack([g1[i].flatten(), g2[i].flatten()]).double()
-        expected = torchjd.CAGrad(c=0.5)(rows)
+        expected = torchjd.aggregation.CAGrad(c=0.5)(rows)
         d = shape[i].double() * rows[0] + texture[i].double() * rows[1]
         assert float((d - expected).norm() / expected.norm()) < 1e-2
 
