@@ -67,18 +67,15 @@ class Entry:
 ENTRIES: dict[str, Entry] = {
     "tbsd": Entry("tbsd", in_3d=True),
     "sds100": Entry("sds", {"guidance.guidance_scale": 100.0, **NO_WORDS}, in_3d=True),
-    "sds25": Entry("sds", {"guidance.guidance_scale": 25.0}),
     "sds": Entry("sds", in_3d=True),  # the fair control: TBSD's scale and positive prompt
     "sds plain prompt": Entry("sds", NO_WORDS),
     "csd": Entry("csd"),
-    "nfsd": Entry("nfsd"),
     "gnp": Entry("bridge", {"guidance.switch": 0.0, "guidance.negative": "negative"}),
     "tnp": Entry("bridge", {"guidance.switch": 0.0, "guidance.negative": "target_negative"}, in_3d=True),
     "bridge gnp": Entry("bridge", {"guidance.negative": "negative"}),
-    "bridge tnp": Entry("bridge", {"guidance.negative": "target_negative"}, in_3d=True),
+    "bridge tnp": Entry("bridge", {"guidance.negative": "target_negative"}),
     "tbsd mgda": Entry("tbsd", {"guidance.balancer": "mgda"}),
     "tbsd mgda x schedule": Entry("tbsd", {"guidance.balancer": "mgda_schedule"}),
-    "tbsd fixed": Entry("tbsd", {"guidance.balancer": "fixed"}),
 }
 METRICS_2D = (
     "patch_distance",
