@@ -74,7 +74,7 @@ class ImageScene(nn.Module):
         return RenderOutput(rgb=rgb, opacity=ones, depth=torch.zeros_like(ones))
 
     def parameter_groups(self, lr: float) -> list[dict]:
-        return [{"params": [self.pixels], "lr": lr}]
+        return [{"params": [self.pixels], "lr": lr, "per_row": True}]  # each picture for itself, see SharedAdam
 
     def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
         return {}
