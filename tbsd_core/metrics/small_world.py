@@ -9,12 +9,14 @@ the best of a grid of views. occupancy_iou: 3D only, see geometry.py.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
 from ..cameras.pose import Cameras
 from ..priors.small_world.identity import identify
-from ..priors.small_world.world import render_truth, view_cameras
+from ..priors.small_world.world import Truth, render_truth, view_cameras
 from .image_stats import foreground, high_frequency_energy, iou, patch_distance, saturation
 
 GRID_AZIMUTHS = 16
@@ -33,9 +35,7 @@ def evaluate_images(images: Tensor, shape: str, material: str, cameras: Cameras 
         # where the object truly is, so that a wrong outline costs only the IoU
         mask, compared, alike = truth_mask, slice(None), slice(None)
     else:
-        azimuth = torch.arange(GRID_AZIMUTHS) * (360 / GRID_AZIMUTHS)
-        grid = torch.meshgrid(azimuth, torch.tensor(GRID_ELEVATIONS), indexing="ij")
-        truth = render_truth(shape, material, view_cameras(grid[0].flatten(), grid[1].flatten()), size)
+        truth = _views(shape, material, size)
         truth_mask = truth.mask > 0.5
         overlap = torch.stack([iou(m.expand_as(truth_mask), truth_mask) for m in outline[:, None]])  # [B, V]
         # how much texture shows depends on the view: the ratios are to the view with the same outline
@@ -54,3 +54,11 @@ def evaluate_images(images: Tensor, shape: str, material: str, cameras: Cameras 
         "silhouette_iou": float(silhouette.mean()),
         **{name: float(value) for name, value in ratios.items()},
     }
+
+
+@lru_cache(maxsize=8)
+def _views(shape: str, material: str, size: int) -> Truth:
+    """The truth from a grid of views; kept, because a comparison asks for the same one again and again."""
+    azimuth = torch.arange(GRID_AZIMUTHS) * (360 / GRID_AZIMUTHS)
+    grid = torch.meshgrid(azimuth, torch.tensor(GRID_ELEVATIONS), indexing="ij")
+    return render_truth(shape, material, view_cameras(grid[0].flatten(), grid[1].flatten()), size)
