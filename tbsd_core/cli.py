@@ -1,4 +1,4 @@
-"""The command line: demo, run, presets, benchmark, methods, vocabulary."""
+"""The command line: demo, run, presets, compare, benchmark, methods, vocabulary."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .commands import compare
 from .configuration import all_settings, with_setting
 from .optional import require
 
@@ -89,6 +90,7 @@ def _parser() -> _Parser:
     speed.add_argument("--json", type=Path, help="write the measurements to this file")
     speed.set_defaults(action=_speed)
 
+    compare.register(commands)
     commands.add_parser("methods", help="list the guidance methods").set_defaults(action=_methods)
     commands.add_parser("vocabulary", help="list the words of the embedded world").set_defaults(action=_vocabulary)
     return parser
@@ -237,4 +239,5 @@ MEANING = {
     "silhouette_iou": "overlap with the true outline; 1 is perfect",
     "high_frequency_ratio": "fine detail relative to the truth; below 1 is over-smooth",
     "occupancy_iou": "overlap with the true solid; 1 is perfect",
+    "view_consistency": "sides of one object all around; 1 is consistent, 0 is one face repeated",
 }

@@ -18,7 +18,9 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 class ClipModel:
     """Projected embeddings of pictures and texts, both [*, D]."""
 
-    def __init__(self, model: Any, tokenizer: Any, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD
+    ) -> None:
         self.model, self.tokenizer = model.eval().requires_grad_(False), tokenizer
         self.mean, self.std = mean, std
 
@@ -64,6 +66,4 @@ def load_clip_model(name: str, allow_download: bool = False, device: str = "cpu"
     tokenizer = transformers.AutoTokenizer.from_pretrained(source, **local)
     stored = path / "preprocessor_config.json"
     settings = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
-    return ClipModel(
-        model, tokenizer, tuple(settings.get("image_mean", MEAN)), tuple(settings.get("image_std", STD))
-    )
+    return ClipModel(model, tokenizer, tuple(settings.get("image_mean", MEAN)), tuple(settings.get("image_std", STD)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -78,3 +80,22 @@ class ImageScene(nn.Module):
 
     def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
         return {}
+
+
+def side_by_side(scenes: Sequence[Any]) -> Any:
+    """One scene that holds the pictures of several image or latent scenes of one size, in order."""
+    tensors = [scene.state_dict() for scene in scenes]
+    joined = {name: torch.cat([t[name] for t in tensors]) for name in tensors[0]}
+    n = sum(scene.config.n_images for scene in scenes)
+    together = type(scenes[0])(replace(scenes[0].config, n_images=n))
+    together.load_state_dict(joined)
+    return together
+
+
+def apart(scene: Any) -> list[Any]:
+    """Each picture of an image or latent scene as a scene of its own."""
+    config = replace(scene.config, n_images=1)
+    singles = [type(scene)(config) for _ in range(scene.config.n_images)]
+    for i, single in enumerate(singles):
+        single.load_state_dict({name: t[i : i + 1].clone() for name, t in scene.state_dict().items()})
+    return singles
