@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .commands import compare
+from .commands import compare, quality
 from .configuration import all_settings, with_setting
 from .optional import require
 
@@ -91,6 +91,7 @@ def _parser() -> _Parser:
     speed.set_defaults(action=_speed)
 
     compare.register(commands)
+    quality.register(benchmark)
     commands.add_parser("methods", help="list the guidance methods").set_defaults(action=_methods)
     commands.add_parser("vocabulary", help="list the words of the embedded world").set_defaults(action=_vocabulary)
     return parser

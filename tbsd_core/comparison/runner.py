@@ -121,7 +121,7 @@ def _run_together(
     cells: Sequence[Cell], out: Path, prior: TextPrior, on_step: Callable[[Cell, StepRecord, int], None]
 ) -> list[CellResult]:
     config = cells[0].config
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     prompts = encode_texts(build_texts(config.prompt), prior.encode_prompt)
     guidance = build_guidance(config.guidance_name, config.guidance)
     scenes: list[Scene] = [SCENES[config.scene_name][0](cell.config.scene) for cell in cells]
@@ -135,17 +135,21 @@ def _run_together(
     seconds = (time.perf_counter() - start) / len(cells)
     evaluations = count_evaluations(guidance, config.optim.n_steps, config.optim.reuse_steps)
     scene = scene.cpu()
-    results = []
-    for cell, own in zip(cells, apart(scene) if pictures else [scene], strict=True):
+    results, shown = [], []
+    scenes = apart(scene) if pictures else [scene]
+    for cell, own in zip(cells, scenes, strict=True):
         metrics, images = evaluate(cell.config, own, prior)
         metrics |= {name: float(v.mean()) for name, v in image_statistics(images).items()}
         result = CellResult(cell, metrics, evaluations, seconds)
-        _write(result, own, images, out, len(cells))
         results.append(result)
+        shown.append(images)
+    cpu_seconds = (time.process_time() - cpu) / len(cells)  # with the metrics; what a busy machine does not stretch
+    for result, own, images in zip(results, scenes, shown, strict=True):
+        _write(result, own, images, out, len(cells), cpu_seconds)
     return results
 
 
-def _write(result: CellResult, scene: Scene, images: Tensor, out: Path, batch: int) -> None:
+def _write(result: CellResult, scene: Scene, images: Tensor, out: Path, batch: int, cpu_seconds: float) -> None:
     """All files of a finished cell; run.json last, because it says that the cell is finished."""
     folder = cell_folder(out, result.cell)
     folder.mkdir(parents=True, exist_ok=True)
@@ -159,6 +163,7 @@ def _write(result: CellResult, scene: Scene, images: Tensor, out: Path, batch: i
         "metrics": {k: v if math.isfinite(v) else None for k, v in result.metrics.items()},
         "evaluations": result.evaluations,
         "seconds": result.seconds,
+        "cpu_seconds": cpu_seconds,
         "pictures_side_by_side": batch,
         "threads": torch.get_num_threads(),
         "versions": versions(),

@@ -72,7 +72,10 @@ def image_statistics(images: Tensor) -> dict[str, Tensor]:
 
 
 def high_frequency_energy(images: Tensor, mask: Tensor, sigma: float = 1.5) -> Tensor:
-    """Share [B] of the variance inside a mask that lies above a Gaussian of `sigma` pixels (of 64)."""
+    """Share [B] of the variance inside a mask that lies above a Gaussian of `sigma` pixels (of 64).
+
+    0 where there is no variance, as in a mask of one pixel.
+    """
     sigma = sigma * images.shape[-1] / 64
     radius = max(1, int(3 * sigma + 0.5))
     x = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
@@ -83,7 +86,7 @@ def high_frequency_energy(images: Tensor, mask: Tensor, sigma: float = 1.5) -> T
     high_energy = masked_mean(((images - low) ** 2).sum(1, keepdim=True), mask)
     means = torch.stack([masked_mean(images[:, c : c + 1], mask) for c in range(3)], 1)[..., None, None]
     total = masked_mean(((images - means) ** 2).sum(1, keepdim=True), mask)
-    return high_energy / total.clamp(min=1e-8)
+    return torch.where(total > 1e-6, high_energy / total.clamp(min=1e-6), torch.zeros_like(total))
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:

@@ -113,3 +113,9 @@ def test_image_statistics_are_one_value_per_picture():
     found = image_statistics(random_images())
     assert set(found) == {"saturation", "colourfulness", "contrast", "sharpness"}
     assert all(v.shape == (2,) and bool(v.isfinite().all()) for v in found.values())
+
+
+def test_one_pixel_has_no_fine_detail():
+    mask = torch.zeros(1, 1, 20, 24, dtype=torch.bool)
+    mask[..., 9, 9] = True
+    assert float(high_frequency_energy(random_images()[:1], mask)) == 0
