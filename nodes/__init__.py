@@ -5,9 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .cameras import CamerasNode
+from .compare import Compare
 from .demo import DemoModels
 from .export import ExtractMesh, LoadScene, SaveMesh, SaveScene
 from .guidance import BridgeGuidance, CSDGuidance, ESDGuidance, SDSGuidance, TBSDGuidance, VSDGuidance
+from .metrics import Metrics
 from .optimize import OptimizeImage, Optimizer3D
 from .presets import RecommendedSettings
 from .prompts import PromptEncode, PromptsFromConditioning, TargetNegativePrompt
@@ -31,11 +33,13 @@ NODES: list[type[io.ComfyNode]] = [
     RecommendedSettings,
     Optimizer3D,
     OptimizeImage,
+    Compare,
     RenderViews,
     ExtractMesh,
     SaveMesh,
     SaveScene,
     LoadScene,
+    Metrics,
 ]
 
 

@@ -217,9 +217,7 @@ def _execute(config: Any, out: Path, resume: Path | None) -> int:
         try:
             report = run(config, out, resume, on_step, lambda text: bar.write(text, file=sys.stderr))
         except KeyboardInterrupt:
-            print(
-                f"\ninterrupted; continue with: python -m tbsd_core run --resume {out} --out {out}", file=sys.stderr
-            )
+            print(f"\ninterrupted; continue with: python -m tbsd_core run --resume {out} --out {out}", file=sys.stderr)
             return INTERRUPTED
     print(f"wrote to {out}: {', '.join(report['files'])}")
     seconds = report["seconds"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import queue
 import signal
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,9 +41,7 @@ def run_groups(
     for _ in range(n_workers):
         tasks.put(None)
     plain = [list(group) for group in groups]
-    workers = [
-        context.Process(target=_work, args=(plain, out, tasks, messages), daemon=True) for _ in range(n_workers)
-    ]
+    workers = [context.Process(target=_work, args=(plain, out, tasks, messages), daemon=True) for _ in range(n_workers)]
     try:
         for worker in workers:
             worker.start()

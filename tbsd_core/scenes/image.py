@@ -28,9 +28,7 @@ class ImageConfig:
 
     def __post_init__(self) -> None:
         if self.n_images < 1 or self.size < 1:
-            raise ValueError(
-                f"ImageConfig: n_images and size must be >= 1, got {self.n_images} and {self.size}."
-            )
+            raise ValueError(f"ImageConfig: n_images and size must be >= 1, got {self.n_images} and {self.size}.")
         if self.init_noise < 0:
             raise ValueError(f"ImageConfig: init_noise must be >= 0, got {self.init_noise}.")
 

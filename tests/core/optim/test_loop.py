@@ -322,8 +322,6 @@ def test_seeds_must_be_one_pair_per_picture():
     config = OptimConfig(n_steps=1, size=SIZE)
     for scene in (ImageScene(ImageConfig(n_images=2, size=SIZE)), small_nerf()):
         state = OptimState.create(scene, config)
-        steps = optimize(
-            GaussianPrior({}), gaussian_prompts(), TBSD(), scene, CameraConfig(), config, state, [(0, 0)]
-        )
+        steps = optimize(GaussianPrior({}), gaussian_prompts(), TBSD(), scene, CameraConfig(), config, state, [(0, 0)])
         with pytest.raises(ValueError, match="one pair per picture, got 1"):
             next(steps)
