@@ -70,7 +70,7 @@ def embed_texts(clip, texts: list[str], width: int) -> Tensor:
 
 
 def check_projection(weight: Tensor, name: str) -> None:
-    """Raise ValueError for the text projection of a checkpoint that brings none: identity, zeros or left-over memory."""
+    """Raise ValueError for the text projection of a checkpoint that has none: identity, zeros, left-over memory."""
     weight = weight.detach().float().cpu()
     rms = float(weight.pow(2).mean().sqrt())
     identity = torch.allclose(weight, torch.eye(len(weight)), atol=1e-3)

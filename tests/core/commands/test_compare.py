@@ -36,7 +36,7 @@ def test_a_comparison_writes_grid_and_tables_and_a_second_one_only_what_is_new(t
     assert Image.open(tmp_path / "grid.png").width > 3 * 256
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("run.json")}
     capsys.readouterr()
-    assert call(*compare(tmp_path, *arguments[:-1], 0)) == 0
+    assert call(*compare(tmp_path, *arguments[:-1])) == 0
     assert capsys.readouterr().err.count("finished before") == 3
     assert before == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("run.json")}
 

@@ -68,8 +68,7 @@ def test_a_failing_cell_is_marked_and_the_others_run(tmp_path):
     assert [r["status"] for r in rows] == ["failed", "finished"] and rows[0]["error"] == bad.error
 
 
-def test_one_bad_seed_of_a_batch_does_not_cost_the_others(prior, tmp_path, monkeypatch):
-    """The scene of seed 7 cannot be built, here because its file's folder is a file."""
+def test_a_folder_that_cannot_be_written_ends_the_run_and_keeps_the_seeds_before_it(prior, tmp_path):
     cells = [cell(seed=s) for s in (6, 7)]
     blocked = cell_folder(tmp_path, cells[1])
     blocked.parent.mkdir(parents=True)
