@@ -127,22 +127,26 @@ def test_two_workers_write_the_report_and_a_second_call_runs_nothing(tmp_path):
     assert again["dimensions"] == report["dimensions"]
 
 
+def members(group: int) -> int:
+    """Processes of a process group."""
+    listed = subprocess.run(["ps", "-A", "-o", "pgid="], capture_output=True, text=True, check=True).stdout
+    return listed.split().count(str(group))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_an_interrupt_ends_the_workers(tmp_path):
     process = subprocess.Popen(
         command(tmp_path, "--out", str(tmp_path / "runs"), "--steps", "100000"),
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
         start_new_session=True,
     )
-    for line in process.stderr:  # the first message of a worker: its weights are there
-        if "Loading" in line or "benchmark" in line:
-            break
-    time.sleep(3)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    while members(process.pid) < 4 and process.poll() is None:  # itself, two workers and multiprocessing's tracker
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal reaches all of them
+    assert process.wait(120) == 130
+    end = time.monotonic() + 30  # the tracker follows by itself
+    while members(process.pid) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert members(process.pid) == 0
     assert not list((tmp_path / "runs").rglob("run.json"))
