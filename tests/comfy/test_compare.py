@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 
-def node(kind: str, **inputs) -> dict:
+def node(kind: str, /, **inputs) -> dict:
     return {"class_type": kind, "inputs": inputs}
 
 

@@ -73,7 +73,7 @@ def test_without_clip_there_is_no_clip_score(report):
     assert report["plain"] == ["colourfulness", "contrast", "saturation", "sharpness"]
 
 
-def node(kind: str, **inputs) -> dict:
+def node(kind: str, /, **inputs) -> dict:
     return {"class_type": kind, "inputs": inputs}
 
 
