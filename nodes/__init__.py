@@ -10,6 +10,7 @@ from .analysis.path import ObjectivePathNode
 from .analysis.seeds import SeedsGrid
 from .analysis.sweep import SweepShape
 from .cameras import CamerasNode
+from .compare import Compare
 from .demo import DemoModels
 from .export import ExtractMesh, LoadScene, SaveMesh, SaveScene
 from .guidance import (
@@ -25,6 +26,7 @@ from .guidance import (
     TBSDGuidance,
     VSDGuidance,
 )
+from .metrics import Metrics
 from .optimize import OptimizeImage, Optimizer3D
 from .presets import RecommendedSettings
 from .prompts import PerpNeg, PromptEncode, PromptsFromConditioning, TargetNegativePrompt
@@ -56,6 +58,7 @@ NODES: list[type[io.ComfyNode]] = [
     RecommendedSettings,
     Optimizer3D,
     OptimizeImage,
+    Compare,
     RenderViews,
     ExtractMesh,
     SaveMesh,
@@ -66,6 +69,7 @@ NODES: list[type[io.ComfyNode]] = [
     SeedsGrid,
     SweepShape,
     ObjectivePathNode,
+    Metrics,
 ]
 
 

@@ -64,6 +64,12 @@ def with_numbers(timesteps: TimestepConfig | None, **values: float | None) -> Ti
     return replace(timesteps or TimestepConfig(), **connected)
 
 
+def picture_size(scene, guidance: GuidedModel) -> int:
+    """Pixels along a side of the pictures of an image scene; a latent scene counts in latent cells."""
+    is_latent = hasattr(scene.config, "channels")
+    return scene.config.size * (guidance.vae.spacial_compression_encode() if is_latent else 1)
+
+
 class Optimizer3D(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -201,14 +207,11 @@ class OptimizeImage(io.ComfyNode):
     ) -> io.NodeOutput:
         if scene.uses_cameras:
             raise ValueError("Optimize Image needs an Image Scene. Use Optimize 3D for an object.")
-        size = scene.config.size
-        if hasattr(scene.config, "channels"):  # a latent scene counts in latent cells
-            size *= guidance.vae.spacial_compression_encode()
         check_packages()
         config = OptimConfig(
             n_steps=steps,
             views_per_step=scene.n_images,
-            size=size,
+            size=picture_size(scene, guidance),
             lr=lr,
             reuse_steps=reuse_steps,
             seed=seed,

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .commands import inspect, overtime, path, quality, seeds, sweep
+from .commands import compare, inspect, overtime, path, quality, seeds, sweep
 from .configuration import all_settings, with_setting
 from .optional import require
 
@@ -97,6 +97,7 @@ def _parser() -> _Parser:
     sweep.register(commands)
     path.register(commands)
 
+    compare.register(commands)
     commands.add_parser("methods", help="list the guidance methods").set_defaults(action=_methods)
     commands.add_parser("vocabulary", help="list the words of the embedded world").set_defaults(action=_vocabulary)
     return parser
@@ -227,9 +228,7 @@ def _execute(config: Any, out: Path, resume: Path | None) -> int:
         try:
             report = run(config, out, resume, on_step, lambda text: bar.write(text, file=sys.stderr))
         except KeyboardInterrupt:
-            print(
-                f"\ninterrupted; continue with: python -m tbsd_core run --resume {out} --out {out}", file=sys.stderr
-            )
+            print(f"\ninterrupted; continue with: python -m tbsd_core run --resume {out} --out {out}", file=sys.stderr)
             return INTERRUPTED
     print(f"wrote to {out}: {', '.join(report['files'])}")
     seconds = report["seconds"]
@@ -251,4 +250,5 @@ MEANING = {
     "silhouette_iou": "overlap with the true outline; 1 is perfect",
     "high_frequency_ratio": "fine detail relative to the truth; below 1 is over-smooth",
     "occupancy_iou": "overlap with the true solid; 1 is perfect",
+    "view_consistency": "sides of one object all around; 1 is consistent, 0 is one face repeated",
 }

@@ -21,7 +21,7 @@ from .guidance import CONFIGS, METHODS, build_guidance
 from .media import write_mp4, write_png, write_strip
 from .mesh import extract_mesh, write_mesh
 from .mesh.isosurface import auto_threshold
-from .metrics import evaluate_images, occupancy_iou
+from .metrics import evaluate_images, occupancy_iou, view_consistency
 from .optim import (
     Curves,
     OptimConfig,
@@ -251,7 +251,7 @@ def run(
             "phases": curves.seconds,
         },
         "skipped_steps": curves.skipped,
-        "versions": _versions(),
+        "versions": versions(),
         "files": files,
         "note": "TBSD is a reconstruction from the abstract of its paper; see tbsd_core/guidance/tbsd.py.",
     }
@@ -280,6 +280,10 @@ def evaluate(config: RunConfig, scene: Scene, prior: TextPrior) -> tuple[dict[st
     metrics = evaluate_images(images, shape, material, cameras)
     if scene.uses_cameras:
         metrics["occupancy_iou"] = occupancy_iou(scene, auto_threshold(scene.bound), lambda p: occupancy(shape, p))
+        c = config.cameras
+        consistency = view_consistency(images, shape, material, EVALUATION_ELEVATION, c.distance, c.fov_y)
+        if consistency == consistency:  # NaN: this object looks the same from everywhere
+            metrics["view_consistency"] = consistency
     return metrics, images
 
 
@@ -323,7 +327,8 @@ def _stored_curves(folder: Path, step: int) -> Curves:
     return stored
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python and of what the numbers depend on."""
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     for name in ("diffusers", "transformers", "nerfacc", "numpy", "safetensors", "scikit-image", "trimesh"):
         try:

@@ -1,1 +1,1 @@
-"""Commands of the command line: one file each, with `register(commands)` that adds its parser and action."""
+"""Commands of the command line that have a file of their own: `register` adds one to the parser."""

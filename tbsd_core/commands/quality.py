@@ -1,55 +1,67 @@
-"""benchmark quality: every method against the small world's ground truth."""
+"""`python -m tbsd_core benchmark quality`: methods against the small world's ground truth."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from ..atomic import atomic_path
 from ..optional import require
 
+INTERRUPTED = 130
+
 
 def register(benchmarks: Any) -> None:
-    parser = benchmarks.add_parser("quality", help="every method against ground truth, with its spread")
-    parser.add_argument("--json", type=Path, required=True, help="write the report to this file, and a table beside it")
-    parser.add_argument(
-        "--out", type=Path, default=Path("output/quality"), help="folder of the runs; finished ones are not run again"
-    )
-    parser.add_argument("--split", default="heldout", help="heldout or tuning (default %(default)s)")
-    parser.add_argument("--only", nargs="+", default=["2d", "3d"], metavar="DIMENSION", help="2d, 3d (default: both)")
-    parser.add_argument("--methods", nargs="+", help="labels of the table of methods (default: all)")
-    parser.add_argument("--prompts", type=int, help="so many prompts of the split (default: all; 6 in 3D)")
-    parser.add_argument("--steps", type=int, help="optimiser steps (default: the presets')")
+    """Add the command to the sub-parsers of `benchmark`."""
+    parser = benchmarks.add_parser("quality", help="methods on held-out prompts of the embedded world, with intervals")
+    parser.add_argument("--json", type=Path, required=True, help="the report; its tables go beside it as .md")
+    parser.add_argument("--out", type=Path, default=Path("output/benchmark"), help="folder of the runs (resumable)")
+    parser.add_argument("--split", default="heldout", help="tuning or heldout (default %(default)s)")
+    parser.add_argument("--only", help="2d or 3d (default: both)")
+    parser.add_argument("--quick", action="store_true", help="1 prompt, 2 seeds, 60 steps: see that it runs")
+    parser.add_argument("--steps", type=int, help="steps of each run (default: 250 in 2D, 300 in 3D)")
+    parser.add_argument("--prior", default="learned", help="learned or exact (default %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each (default %(default)s)")
-    parser.set_defaults(action=_quality)
+    parser.set_defaults(action=quality)
 
 
-def _quality(arguments: argparse.Namespace) -> int:
-    from ..benchmark.quality import ENTRIES, QualityConfig, cells, markdown, measure_quality
+def quality(arguments: argparse.Namespace) -> int:
+    """Run what is missing and write the report; 1 if a cell failed, 130 when interrupted."""
+    from ..benchmark.configurations import DIMENSIONS
+    from ..benchmark.quality import QualityConfig, markdown, measure_quality, total_steps
 
     config = QualityConfig(
         split=arguments.split,
-        dimensions=tuple(arguments.only),
-        labels=tuple(arguments.methods or ENTRIES),
-        n_prompts=arguments.prompts,
+        dimensions=tuple(DIMENSIONS) if arguments.only is None else (arguments.only,),
+        quick=arguments.quick,
+        prior=arguments.prior,
         n_steps=arguments.steps,
         workers=arguments.workers,
     )
-    with require("tqdm").tqdm(total=len(cells(config)), desc="quality", unit="run", disable=None) as bar:
+    tqdm = require("tqdm").tqdm
+    require("transformers").utils.logging.disable_progress_bar()
+    with tqdm(total=total_steps(config), desc="benchmark", unit="step", disable=None) as bar:
 
-        def on_cell(cell: Any, failure: str) -> None:
-            bar.update()
-            if failure:
-                bar.write(f"failed: {cell.name}: {failure}")
+        def on_result(result: Any) -> None:
+            if result.error:
+                where = f"{result.cell.label} on {result.cell.prompt!r}"
+                bar.write(f"{where}: failed ({result.error})", file=sys.stderr)
+            bar.set_postfix_str(f"{result.cell.label}, {result.cell.prompt}", refresh=False)
 
-        report = measure_quality(config, arguments.out, on_cell)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    table = markdown(report)
-    texts = {arguments.json: json.dumps(report, indent=1) + "\n", arguments.json.with_suffix(".md"): table}
-    for path, text in texts.items():
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    print(table)
-    return 1 if report["failures"] else 0
+        try:
+            report = measure_quality(config, arguments.out, bar.update, on_result)
+        except KeyboardInterrupt:
+            print("\ninterrupted; the same command goes on with what is missing", file=sys.stderr)
+            return INTERRUPTED
+    with atomic_path(arguments.json) as path:
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    tables = arguments.json.with_suffix(".md")
+    with atomic_path(tables) as path:
+        path.write_text(markdown(report), encoding="utf-8")
+    print(tables.read_text(encoding="utf-8"))
+    print(f"wrote {arguments.json} and {tables}; runs in {arguments.out}")
+    cells = [cell for part in report["dimensions"].values() for cell in part["cells"]]
+    return 1 if any(cell["error"] for cell in cells) else 0

@@ -1,7 +1,17 @@
-"""Measures of a result: image statistics, geometry, and agreement with the small world's ground truth."""
+"""Measures of a result: image statistics, views, geometry, CLIP, and agreement with the small world's ground truth."""
 
-from .appearance import describe_images
+from .clip_score import clip_score, r_precision
 from .geometry import occupancy_iou
+from .image_stats import image_statistics
 from .small_world import evaluate_images
+from .view_consistency import view_consistency, view_repetition
 
-__all__ = ["describe_images", "evaluate_images", "occupancy_iou"]
+__all__ = [
+    "clip_score",
+    "evaluate_images",
+    "image_statistics",
+    "occupancy_iou",
+    "r_precision",
+    "view_consistency",
+    "view_repetition",
+]

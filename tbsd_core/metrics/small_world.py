@@ -29,6 +29,7 @@ ALIKE_VIEWS = 6  # of the grid's 48
 
 @lru_cache(maxsize=8)
 def _truth_grid(shape: str, material: str, size: int) -> Truth:
+    """The truth from a grid of views; kept, because a comparison asks for the same one again and again."""
     azimuth = torch.arange(GRID_AZIMUTHS) * (360 / GRID_AZIMUTHS)
     grid = torch.meshgrid(azimuth, torch.tensor(GRID_ELEVATIONS), indexing="ij")
     return render_truth(shape, material, view_cameras(grid[0].flatten(), grid[1].flatten()), size)

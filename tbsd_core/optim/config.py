@@ -21,11 +21,13 @@ class OptimConfig:
     # Adam's: what is seen gets gradients of 1e-5 and more. Cells of a field that no ray reaches get noise of 1e-8 to
     # 1e-6, and with the usual 1e-8 they would walk at full step and eat holes into what is hidden
     eps: float = 3e-6
-    normalize_grad: bool = True  # divide the guidance gradient by its RMS over the batch
+    # divide the guidance gradient by its RMS: of each picture for itself, of all views of an object together
+    normalize_grad: bool = True
     # pictures only, an approximation: noise and timesteps stay for so many steps, and all conditions but the target are
     # evaluated in the first of them only. 1 = exact
     reuse_steps: int = 1
     seed: int = 0  # cameras, timesteps, noise and initialisation all follow from it
+    timestep_seed: int | None = None  # of the timesteps alone, to vary them against the rest; None = seed
     max_bad_steps: int = 10  # consecutive non-finite gradients before giving up
     timesteps: TimestepConfig = field(default_factory=TimestepConfig)
 
@@ -40,3 +42,8 @@ class OptimConfig:
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}.")
+
+    @property
+    def draw_seeds(self) -> tuple[int, int]:
+        """The seeds of everything and of the timesteps."""
+        return self.seed, self.seed if self.timestep_seed is None else self.timestep_seed

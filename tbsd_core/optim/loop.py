@@ -99,11 +99,17 @@ def optimize(
     cameras: CameraConfig,
     config: OptimConfig,
     state: OptimState,
+    seeds: Sequence[tuple[int, int]] | None = None,  # of each picture, see OptimConfig.draw_seeds
 ) -> Iterator[StepRecord]:
     """Distil the prior into the scene, from `state.step` to `config.n_steps`; updates scene and state in place.
 
     Every random number is a function of (seed, purpose, step), so a run that is interrupted, saved
     and resumed ends exactly where the uninterrupted run does (bit for bit on a CPU).
+
+    Pictures side by side do not touch each other: each has its own gradient scale and moments. With
+    `seeds` each also has the draws of a run of its own, so that the pictures are what that many runs
+    of one picture would give, up to the rounding of batched arithmetic. (A method that trains a LoRA
+    trains one for all of them, and a gradient that is not finite skips the step for all of them.)
 
     Raises:
         ValueError: the image size does not fit the prior, or the prompts lack a needed condition.
@@ -120,6 +126,9 @@ def optimize(
             f"{type(guidance).__name__} finds its noise anew in each step, so predictions cannot be taken again: got "
             f"reuse_steps {config.reuse_steps}. Set it to 1."
         )
+    if seeds is not None and (scene.uses_cameras or len(seeds) != scene.n_images):
+        have = "a 3D scene" if scene.uses_cameras else f"{scene.n_images} picture(s)"
+        raise ValueError(f"seeds must be one pair per picture, got {len(seeds)} for {have}.")
     if isinstance(guidance, TrainingGuidance) and state.adapter is None:
         raise ValueError("This method trains a LoRA: make the state with OptimState.create(..., create_adapter(...)).")
     if encoded % prior.spatial_factor:
@@ -127,7 +136,7 @@ def optimize(
             f"{name} must be a multiple of the prior's spatial factor {prior.spatial_factor}, got {encoded}."
         )
     for step in range(state.step, config.n_steps):
-        yield _step(prior, prompts, guidance, scene, cameras, config, state, step)
+        yield _step(prior, prompts, guidance, scene, cameras, config, state, step, seeds)
 
 
 def predict_and_guide(
@@ -197,6 +206,7 @@ def _step(
     config: OptimConfig,
     state: OptimState,
     step: int,
+    seeds: Sequence[tuple[int, int]] | None,
 ) -> StepRecord:
     progress = step / config.n_steps
     device = next(scene.parameters()).device
@@ -216,9 +226,8 @@ def _step(
         else:
             angles, views = None, [""] * batch
         first = step - step % config.reuse_steps  # the step in which this one's noise was new
-        drawn, at = named_generator(config.seed, "timestep", first), first / config.n_steps
-        t = sample_timesteps(config.timesteps, prior.schedule.n_timesteps, batch, at, drawn).to(device)
-        noise = torch.randn(latents.shape, generator=named_generator(config.seed, "noise", first)).to(device)
+        t, noise = draw(config, prior.schedule.n_timesteps, latents.shape, first, seeds)
+        t, noise = t.to(device), noise.to(device)
         poses = camera_poses(cameras).to(device) if state.adapter and scene.uses_cameras else None
         on_the_way = named_generator(config.seed, "trajectory", step)
         with torch.no_grad():
@@ -239,14 +248,19 @@ def _step(
                 angles,
             )
             rms = out.grad.pow(2).mean().sqrt()
-            divisor = rms + 1e-8 if config.normalize_grad else 1.0
+            divisor: Tensor | float = 1.0
+            if config.normalize_grad:
+                own = rms if scene.uses_cameras else out.grad.pow(2).mean((1, 2, 3), keepdim=True).sqrt()
+                divisor = own + 1e-8
         guided = time.perf_counter()
         losses = scene.regularization(render, progress)
         # the surrogate whose gradient on the latents is grad: summed over a sample, averaged over the
-        # batch, and divided by the number of latent cells so that regularisers keep their weight at any size
-        loss = (latents * (out.grad / divisor)).sum() / batch / latents[0].numel()
+        # views of an object (pictures have nothing in common to average), and divided by the number of latent
+        # cells so that regularisers keep their weight at any size
+        shared = batch if scene.uses_cameras else 1
+        loss = (latents * (out.grad / divisor)).sum() / shared / latents[0].numel()
         if out.pixel_grad is not None:  # in the scale of the other, so that their ratio is the method's
-            loss = loss + (images * (out.pixel_grad / divisor)).sum() / batch / latents[0].numel()
+            loss = loss + (images * (out.pixel_grad / divisor)).sum() / shared / latents[0].numel()
         for value in losses.values():
             loss = loss + value
         state.optimizer.zero_grad(set_to_none=True)
@@ -279,6 +293,24 @@ def _step(
     scalars |= {f"loss_{k}": float(v.detach()) for k, v in losses.items()}
     scalars |= adapter_scalars
     return StepRecord(step, config.n_steps, progress, _detached(render), t, scalars, seconds, skipped)
+
+
+def draw(
+    config: OptimConfig,
+    n_timesteps: int,
+    shape: Sequence[int],  # of the latents, [B, C, h, w]
+    step: int,
+    seeds: Sequence[tuple[int, int]] | None = None,  # one pair per sample
+) -> tuple[Tensor, Tensor]:
+    """Timesteps [B] and noise [B, C, h, w] of a step, on the CPU; with `seeds` row i is what a batch of one
+    with that pair of seeds draws."""
+    if seeds is not None:
+        rows = [draw(replace(config, seed=s, timestep_seed=t), n_timesteps, (1, *shape[1:]), step) for s, t in seeds]
+        return torch.cat([t for t, _ in rows]), torch.cat([noise for _, noise in rows])
+    seed, timestep_seed = config.draw_seeds
+    drawn = named_generator(timestep_seed, "timestep", step)
+    t = sample_timesteps(config.timesteps, n_timesteps, shape[0], step / config.n_steps, drawn)
+    return t, torch.randn(tuple(shape), generator=named_generator(seed, "noise", step))
 
 
 def _finite_gradients(scene: Scene) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,9 +28,7 @@ class ImageConfig:
 
     def __post_init__(self) -> None:
         if self.n_images < 1 or self.size < 1:
-            raise ValueError(
-                f"ImageConfig: n_images and size must be >= 1, got {self.n_images} and {self.size}."
-            )
+            raise ValueError(f"ImageConfig: n_images and size must be >= 1, got {self.n_images} and {self.size}.")
         if self.init_noise < 0:
             raise ValueError(f"ImageConfig: init_noise must be >= 0, got {self.init_noise}.")
 
@@ -74,7 +74,26 @@ class ImageScene(nn.Module):
         return RenderOutput(rgb=rgb, opacity=ones, depth=torch.zeros_like(ones))
 
     def parameter_groups(self, lr: float) -> list[dict]:
-        return [{"params": [self.pixels], "lr": lr}]
+        return [{"params": [self.pixels], "lr": lr, "per_row": True}]  # each picture for itself, see SharedAdam
 
     def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
         return {}
+
+
+def side_by_side(scenes: Sequence[Any]) -> Any:
+    """One scene that holds the pictures of several image or latent scenes of one size, in order."""
+    tensors = [scene.state_dict() for scene in scenes]
+    joined = {name: torch.cat([t[name] for t in tensors]) for name in tensors[0]}
+    n = sum(scene.config.n_images for scene in scenes)
+    together = type(scenes[0])(replace(scenes[0].config, n_images=n))
+    together.load_state_dict(joined)
+    return together
+
+
+def apart(scene: Any) -> list[Any]:
+    """Each picture of an image or latent scene as a scene of its own."""
+    config = replace(scene.config, n_images=1)
+    singles = [type(scene)(config) for _ in range(scene.config.n_images)]
+    for i, single in enumerate(singles):
+        single.load_state_dict({name: t[i : i + 1].clone() for name, t in scene.state_dict().items()})
+    return singles

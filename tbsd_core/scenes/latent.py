@@ -66,7 +66,7 @@ class LatentImageScene(nn.Module):
         return RenderOutput(rgb=rgb, opacity=ones, depth=torch.zeros_like(ones), latents=self.latents)
 
     def parameter_groups(self, lr: float) -> list[dict]:
-        return [{"params": [self.latents], "lr": lr}]
+        return [{"params": [self.latents], "lr": lr, "per_row": True}]  # each picture for itself, see SharedAdam
 
     def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
         return {}

@@ -31,6 +31,8 @@ IDS = {
     "TBSD_RecommendedSettings",
     "TBSD_Optimizer3D",
     "TBSD_OptimizeImage",
+    "TBSD_Compare",
+    "TBSD_Metrics",
     "TBSD_RenderViews",
     "TBSD_ExtractMesh",
     "TBSD_SaveMesh",

@@ -1,107 +1,152 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
-from tbsd_pack.tbsd_core import cli
-from tbsd_pack.tbsd_core.benchmark import quality
-from tbsd_pack.tbsd_core.benchmark.quality import (
-    ENTRIES,
-    HELD_OUT,
-    PROMPTS_3D,
-    TUNING,
-    Cell,
-    QualityConfig,
-    cell_config,
-    cells,
-    markdown,
-    measure_quality,
-    summarize,
-)
-from tbsd_pack.tbsd_core.guidance import METHODS
+from tbsd_pack.tbsd_core.benchmark.configurations import CONFIGURATIONS, DIMENSIONS, REFERENCE, SPLITS
+from tbsd_pack.tbsd_core.benchmark.quality import QualityConfig, evaluate_dimension, is_wrong, markdown, plan
+from tbsd_pack.tbsd_core.cli import main
+from tbsd_pack.tbsd_core.comparison import Cell, CellResult
 from tbsd_pack.tbsd_core.priors.small_world.captions import parse_object
 from tbsd_pack.tbsd_core.priors.small_world.materials import MATERIALS
 from tbsd_pack.tbsd_core.priors.small_world.shapes import SHAPES
+from tbsd_pack.tbsd_core.run import default_config
 
-TINY = QualityConfig(dimensions=("2d",), labels=("tbsd", "sds"), n_prompts=1, n_steps=2, workers=1)
-
-
-def test_splits_share_no_prompt_but_every_word():
-    assert not set(TUNING) & set(HELD_OUT) and len(HELD_OUT) >= 8
-    for split in (TUNING, HELD_OUT):
-        objects = [parse_object(prompt) for prompt in split]
-        assert {shape for shape, _ in objects} == set(SHAPES)
-        assert {material for _, material in objects} == set(MATERIALS)
+ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_the_full_plan_is_the_one_that_is_promised():
-    plan = cells(QualityConfig())
-    of_tbsd = [c for c in plan if c.label == "tbsd"]
-    assert len([c for c in of_tbsd if c.dimension == "2d"]) == 8 * 2
-    assert len([c for c in of_tbsd if c.dimension == "3d"]) == PROMPTS_3D * 2
-    assert cell_config(of_tbsd[0]).scene.n_images == 4
-    assert len(plan) == len(set(plan)) == len({c.name for c in plan})
+def test_splits_share_every_word_and_no_prompt():
+    pairs = {name: [parse_object(p) for p in prompts] for name, prompts in SPLITS.items()}
+    assert not set(pairs["tuning"]) & set(pairs["heldout"])
+    for found in pairs.values():
+        assert {s for s, _ in found} == set(SHAPES) and {m for _, m in found} == set(MATERIALS)
+        assert len(found) == len(set(found)) >= DIMENSIONS["2d"].n_prompts
+        assert len({m for _, m in found[: DIMENSIONS["3d"].n_prompts]}) == 6 or found is pairs["tuning"]
+    assert {("house", "brick"), ("torus", "wooden"), ("mushroom", "dotted")} <= set(pairs["tuning"])
 
 
-def test_entries_name_methods_and_settings_that_exist():
-    for label, entry in ENTRIES.items():
-        assert entry.method in METHODS
-        assert cell_config(Cell("2d", label, TUNING[0], 0)).guidance_name == entry.method
+def test_the_amount_is_what_the_tables_promise():
+    two, three = DIMENSIONS["2d"], DIMENSIONS["3d"]
+    assert two.n_prompts >= 8 and len(two.seeds) >= 4 and len(two.timestep_streams) >= 2
+    assert three.n_prompts >= 6 and len(three.seeds) >= 2
 
 
-def test_the_control_shares_scale_prompt_and_draws_with_tbsd():
-    tbsd, sds = (cell_config(Cell("2d", label, TUNING[0], 1)) for label in ("tbsd", "sds"))
-    assert tbsd.guidance.guidance_scale == sds.guidance.guidance_scale
-    assert (tbsd.prompt, tbsd.scene, tbsd.optim) == (sds.prompt, sds.scene, sds.optim)
+def test_methods_share_everything_but_guidance_and_praise():
+    groups = plan(QualityConfig(), "2d")
+    cells = [cell for group in groups[: len(CONFIGURATIONS)] for cell in group]
+    assert {c.label for c in cells} == set(CONFIGURATIONS) and len(cells) == 8 * len(CONFIGURATIONS)
+    of = {c.label: c.config for c in cells}
+    tbsd = of[REFERENCE]
+    for label, config in of.items():
+        assert (config.optim, config.scene, config.cameras) == (tbsd.optim, tbsd.scene, tbsd.cameras), label
+    scale = tbsd.guidance.guidance_scale
+    assert of["SDS s"].guidance == of["SDS s, praise"].guidance and of["SDS s"].guidance.guidance_scale == scale
+    assert of["SDS 100"].guidance.guidance_scale == 100
+    assert of["SDS s"].prompt.target_modifier == "" != of["SDS s, praise"].prompt.target_modifier
+    assert of["SDS s, praise"].prompt == tbsd.prompt
+    assert (of["GNP"].guidance.switch, of["GNP"].guidance.negative) == (0.0, "negative")
+    assert (of["TNP"].guidance.switch, of["TNP"].guidance.negative) == (0.0, "target_negative")
+    assert of["Bridge-TNP"].guidance.switch == 0.5 and of["TBSD fixed"].guidance.balancer == "fixed"
+    seeds = {c.seeds for c in cells}
+    assert len(seeds) == 8 and len({s for s, _ in seeds}) == 4, "four starts, two streams of timesteps each"
 
 
-def test_unknown_names_are_refused():
-    for field, value in (("split", "test"), ("dimensions", ("4d",)), ("labels", ("dreamfusion",)), ("workers", 0)):
-        with pytest.raises(ValueError, match="choose of|must be >= 1"):
-            QualityConfig(**{field: value})
+def test_3d_holds_the_method_and_its_fair_controls():
+    labels = {cell.label for group in plan(QualityConfig(), "3d") for cell in group}
+    assert labels == {"SDS 100", "SDS s, praise", "TNP", "Bridge-TNP", "TBSD"}
 
 
-def test_finished_cells_are_not_run_again_and_changed_ones_are(tmp_path):
-    report = measure_quality(TINY, tmp_path)
-    files = sorted(tmp_path.glob("*.json"))
-    assert len(files) == 4 and report["failures"] == {}
-    assert report["2d"]["tbsd"]["n"] == 8 and "tbsd_minus_this" in report["2d"]["sds"]["patch_distance"]
-    for path in files:  # marked, to see whether they are read
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": 1234.0}))
-    again = measure_quality(TINY, tmp_path)
-    assert again["2d"]["tbsd"]["seconds_per_run"] == 1234.0
-    changed = measure_quality(replace(TINY, n_steps=1), tmp_path)
-    assert changed["2d"]["tbsd"]["seconds_per_run"] < 1234.0
+def result(label: str, prompt: str, seed: int, **metrics: float) -> CellResult:
+    config = default_config(prompt, scene="image", seed=seed)
+    return CellResult(Cell(label, config), metrics, 500, 1.0)
 
 
-def test_a_failing_cell_is_reported_and_the_others_go_on(tmp_path, monkeypatch):
-    monkeypatch.setitem(ENTRIES, "broken", quality.Entry("sds", {"guidance.guidance_scale": -1.0}))
-    report = measure_quality(replace(TINY, labels=("broken", "sds"), n_steps=1), tmp_path)
-    assert list(report["2d"]) == ["sds"]
-    assert len(report["failures"]) == 2 and all("guidance_scale" in why for why in report["failures"].values())
-    assert "Failed: " in markdown(report)
+def test_the_report_counts_wrong_objects_and_pairs_runs():
+    results = []
+    for i, prompt in enumerate(("a brick house", "a marble cube", "a wooden cone")):
+        for seed in (0, 1):
+            base = dict(identity_shape=0.9, identity_material=0.8, saturation_ratio=1.2, patch_distance=0.1 * i)
+            results.append(result("TBSD", prompt, seed, **base))
+            worse = base | dict(patch_distance=0.1 * i + 0.05, saturation_ratio=0.7)
+            results.append(result("SDS", prompt, seed, **worse | {"identity_material": 0.9 if i else 0.2}))
+    part = evaluate_dimension(results)
+    assert part["wrong_identity"] == {"TBSD": {"wrong": 0, "of": 6}, "SDS": {"wrong": 2, "of": 6}}
+    found = part["difference_to_reference"]["SDS"]
+    assert found["patch_distance"]["mean"] == pytest.approx(0.05) == found["patch_distance"]["low"]
+    assert found["saturation_error"]["mean"] == pytest.approx(0.3 - 0.2)
+    assert part["summary"]["SDS"]["numbers"]["patch_distance"]["mean"] == pytest.approx(0.15)
+    report = dict(split="heldout", prior="learned", quick=False, reference="TBSD", interval="95%")
+    text = markdown(report | {"dimensions": {"2d": part}})
+    assert "| SDS | 6/6 | 2/6 |" in text and "**+0.050 [+0.050, +0.050]**" in text
 
 
-def test_differences_are_paired_and_wrong_identities_counted():
-    def result(distance: float, identity: float) -> dict:
-        row = dict.fromkeys(quality.METRICS_2D, 0.5) | {"patch_distance": distance, "identity_material": identity}
-        return {"seconds": 2.0, "metrics": [row] * 4}
-
-    results = {}
-    for i, prompt in enumerate(HELD_OUT):
-        results[Cell("2d", "tbsd", prompt, 0)] = result(0.1 * i, 1.0)
-        results[Cell("2d", "sds", prompt, 0)] = result(0.1 * i + 0.25, 0.4)
-    report = summarize(results, TINY)
-    d = report["2d"]["sds"]["patch_distance"]["tbsd_minus_this"]
-    assert (d["mean"], d["low"], d["high"]) == pytest.approx((-0.25,) * 3) and d["n"] == 32
-    assert (report["2d"]["tbsd"]["wrong_identity"], report["2d"]["sds"]["wrong_identity"]) == (0, 32)
-    assert "**-0.250 [-0.250, -0.250]**" in markdown(report)
+@pytest.mark.parametrize(
+    "metrics, wrong",
+    [((0.6, 0.6), False), ((0.4, 0.9), True), ((0.9, 0.4), True), ((float("nan"), 0.9), True)],
+)
+def test_wrong_is_another_object_or_another_material(metrics, wrong):
+    assert is_wrong(dict(zip(("identity_shape", "identity_material"), metrics, strict=True))) == wrong
 
 
-def test_command_writes_report_and_table(tmp_path, capsys):
-    arguments = ["--json", tmp_path / "r.json", "--out", tmp_path / "runs", "--only", "2d", "--methods", "sds"]
-    arguments += ["--prompts", 1, "--steps", 1, "--workers", 1]
-    assert cli.main(["benchmark", "quality", *map(str, arguments)]) == 0
-    assert json.loads((tmp_path / "r.json").read_text())["2d"]["sds"]["n"] == 8
-    assert (tmp_path / "r.md").read_text() in capsys.readouterr().out
+def test_bad_arguments_are_one_sentence(tmp_path, capsys):
+    base = ["benchmark", "quality", "--json", str(tmp_path / "q.json")]
+    assert main([*base, "--split", "train"]) == 2
+    assert "tuning, heldout" in capsys.readouterr().err
+    assert main([*base, "--only", "4d"]) == 2
+    assert main([*base, "--workers", "0"]) == 2
+
+
+def command(tmp_path: Path, *more: str) -> list[str]:
+    arguments = ["benchmark", "quality", "--quick", "--only", "2d", "--steps", "2"]
+    return [sys.executable, "-m", "tbsd_core", *arguments, "--json", str(tmp_path / "q.json"), *more]
+
+
+def test_two_workers_write_the_report_and_a_second_call_runs_nothing(tmp_path):
+    out = tmp_path / "runs"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command(tmp_path, "--out", str(out)), cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads((tmp_path / "q.json").read_text())
+    cells = report["dimensions"]["2d"]["cells"]
+    assert len(cells) == 2 * len(CONFIGURATIONS) and {c["status"] for c in cells} == {"finished"}
+    assert set(report["dimensions"]["2d"]["difference_to_reference"]) == set(CONFIGURATIONS) - {REFERENCE}
+    assert "Quick run" in (tmp_path / "q.md").read_text() and report["workers"] == 2
+    times = {p: p.stat().st_mtime_ns for p in out.rglob("run.json")}
+    assert len(times) == len(cells)
+    assert main([*command(tmp_path, "--out", str(out), "--workers", "1")[3:]]) == 0
+    assert times == {p: p.stat().st_mtime_ns for p in out.rglob("run.json")}
+    again = json.loads((tmp_path / "q.json").read_text())
+    assert again["dimensions"] == report["dimensions"]
+
+
+def members(group: int) -> int:
+    """Processes of a process group."""
+    listed = subprocess.run(["ps", "-A", "-o", "pgid="], capture_output=True, text=True, check=True).stdout
+    return listed.split().count(str(group))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_an_interrupt_ends_the_workers(tmp_path):
+    process = subprocess.Popen(
+        command(tmp_path, "--out", str(tmp_path / "runs"), "--steps", "100000"),
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    while members(process.pid) < 4 and process.poll() is None:  # itself, two workers and multiprocessing's tracker
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal reaches all of them
+    assert process.wait(120) == 130
+    end = time.monotonic() + 30  # the tracker follows by itself
+    while members(process.pid) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert members(process.pid) == 0
+    assert not list((tmp_path / "runs").rglob("run.json"))

@@ -2,14 +2,20 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import pytest
 import torch
 from tbsd_pack.tbsd_core.metrics.image_stats import (
+    colourfulness,
+    contrast,
     foreground,
     high_frequency_energy,
+    image_statistics,
     iou,
     masked_mean,
     patch_distance,
     saturation,
+    sharpness,
 )
 
 
@@ -68,3 +74,48 @@ def test_patch_distance_is_zero_for_the_same_texture_and_known_for_another_colou
         patch_distance(flat + 0.2, everywhere, flat), torch.tensor([0.2]), atol=1e-3, rtol=0
     )
     assert patch_distance(flat, ~everywhere, flat).isnan().all()
+
+
+def random_images() -> torch.Tensor:
+    return torch.rand(2, 3, 20, 24, generator=torch.Generator().manual_seed(3))
+
+
+def test_colourfulness_is_the_published_formula():
+    for image, value in zip(random_images(), colourfulness(random_images()), strict=True):
+        r, g, b = (image * 255).double().numpy()
+        rg, yb = r - g, 0.5 * (r + g) - b
+        expected = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
+        assert float(value) == pytest.approx(expected, rel=1e-4)
+    grey = torch.rand(1, 1, 8, 8).expand(1, 3, 8, 8)
+    assert float(colourfulness(grey)) < 1e-3
+    pure = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
+    assert float(colourfulness(pure)) == pytest.approx(0.3 * math.hypot(255, 127.5), rel=1e-4)
+
+
+def test_contrast_is_the_spread_of_the_brightness():
+    half = torch.zeros(1, 3, 8, 8)
+    half[..., 4:] = 0.6
+    assert float(contrast(half)) == pytest.approx(0.3, abs=1e-5)
+    grey = random_images().double().numpy() * np.array([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
+    assert contrast(random_images()).numpy() == pytest.approx(grey.sum(1).reshape(2, -1).std(1), rel=1e-4)
+
+
+def test_sharpness_is_the_spread_of_scipys_laplacian_and_falls_with_blur():
+    from scipy.ndimage import gaussian_filter, laplace
+
+    image = random_images()[0, 0].double().numpy()
+    as_rgb = [torch.from_numpy(x).float().expand(1, 3, -1, -1) for x in (image, gaussian_filter(image, 1.5))]
+    assert float(sharpness(as_rgb[0])) == pytest.approx(laplace(image, mode="nearest").std(), rel=1e-4)
+    assert float(sharpness(as_rgb[1])) < 0.2 * float(sharpness(as_rgb[0]))
+
+
+def test_image_statistics_are_one_value_per_picture():
+    found = image_statistics(random_images())
+    assert set(found) == {"saturation", "colourfulness", "contrast", "sharpness"}
+    assert all(v.shape == (2,) and bool(v.isfinite().all()) for v in found.values())
+
+
+def test_one_pixel_has_no_fine_detail():
+    mask = torch.zeros(1, 1, 20, 24, dtype=torch.bool)
+    mask[..., 9, 9] = True
+    assert float(high_frequency_energy(random_images()[:1], mask)) == 0

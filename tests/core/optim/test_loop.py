@@ -356,3 +356,38 @@ def test_views_that_change_cannot_reuse_predictions():
     config = OptimConfig(n_steps=2, size=SIZE, reuse_steps=2)
     with pytest.raises(ValueError, match="reuse_steps works on pictures only"):
         run(scene, config)
+
+
+def pictures_of(seeds, config, size=SIZE):
+    """One batched run with a pair of seeds for each picture; every picture begins as that of its seed."""
+    scene = ImageScene(ImageConfig(n_images=len(seeds), size=size))
+    with torch.no_grad():
+        for row, (seed, _) in zip(scene.pixels, seeds, strict=True):
+            row.copy_(ImageScene(ImageConfig(size=size, seed=seed)).pixels[0])
+    prior, guidance = GaussianPrior({}), TBSD(TBSDConfig(guidance_scale=3.0))
+    state = OptimState.create(scene, config)
+    for _ in optimize(prior, gaussian_prompts(), guidance, scene, CameraConfig(), config, state, seeds):
+        pass
+    return scene.pixels.detach()
+
+
+@pytest.mark.parametrize("reuse_steps", [1, 2])
+def test_pictures_with_seeds_of_their_own_are_the_runs_of_one_picture(reuse_steps):
+    config = OptimConfig(n_steps=6, size=SIZE, reuse_steps=reuse_steps)
+    seeds = [(0, 0), (7, 7), (0, 5)]
+    together = pictures_of(seeds, config)
+    for row, pair in zip(together, seeds, strict=True):
+        torch.testing.assert_close(row, pictures_of([pair], config)[0], rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(together[0], together[2]), "the timesteps alone differ"
+    alone = ImageScene(ImageConfig(size=SIZE, seed=7))
+    run(alone, dataclasses.replace(config, seed=7))
+    torch.testing.assert_close(together[1], alone.pixels.detach()[0], rtol=1e-5, atol=1e-6)
+
+
+def test_seeds_must_be_one_pair_per_picture():
+    config = OptimConfig(n_steps=1, size=SIZE)
+    for scene in (ImageScene(ImageConfig(n_images=2, size=SIZE)), small_nerf()):
+        state = OptimState.create(scene, config)
+        steps = optimize(GaussianPrior({}), gaussian_prompts(), TBSD(), scene, CameraConfig(), config, state, [(0, 0)])
+        with pytest.raises(ValueError, match="one pair per picture, got 1"):
+            next(steps)

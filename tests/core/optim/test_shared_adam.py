@@ -38,3 +38,24 @@ def test_auto_takes_the_shared_moment_for_pictures_and_unknown_names_are_refused
     assert isinstance(OptimState.create(scene, OptimConfig()).optimizer, SharedAdam)
     with pytest.raises(ValueError, match="shared_adam"):
         OptimState.create(scene, OptimConfig(optimizer="sgd"))
+
+
+def test_rows_of_a_group_have_moments_of_their_own():
+    gradients = [torch.randn(3, 4, generator=torch.Generator().manual_seed(i)) * 10.0**i for i in range(4)]
+
+    def rows(chosen):
+        p = torch.nn.Parameter(torch.zeros(len(chosen), 4))
+        optimizer = SharedAdam([{"params": [p], "per_row": True}], lr=0.1)
+        for g in gradients:
+            p.grad = g[chosen].clone()
+            optimizer.step()
+        return p.detach()
+
+    together = rows([0, 1, 2])
+    torch.testing.assert_close(together[1:2], rows([1]))
+    assert not torch.equal(together, stepped(SharedAdam, gradients))
+
+
+def test_image_scenes_keep_their_pictures_apart():
+    (group,) = ImageScene(ImageConfig(size=8)).parameter_groups(0.1)
+    assert group["per_row"]

@@ -1,0 +1,122 @@
+"""Methods side by side."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io, ui
+
+from ..tbsd_core.cameras.sampling import CameraConfig
+from ..tbsd_core.optim import OptimConfig
+from . import sockets
+from .bridge.compare import compare, plan
+from .bridge.preview import check_packages
+from .optimize import lr_input, picture_size, steps_input, timestep_inputs, timesteps
+from .sockets import GuidedModel, default
+
+SLOTS, PROMPT_SLOTS = 6, 4
+MATCH = {"steps": False, "noise predictions": True}
+
+
+def column_name(guided: GuidedModel) -> str:
+    """A method's name, and its scale where it has one."""
+    scale = getattr(guided.guidance.config, "guidance_scale", None)
+    return type(guided.guidance).__name__ + (f" {scale:g}" if scale is not None else "")
+
+
+def columns(labels: str, slots: dict[str, GuidedModel | None]) -> list[tuple[str, GuidedModel]]:
+    """Label and guidance of every connected slot, in their order."""
+    connected = [g for _, g in sorted(slots.items()) if g is not None]
+    given = [line.strip() for line in labels.splitlines()]
+    return [(next(iter(given[i : i + 1]), "") or column_name(g), g) for i, g in enumerate(connected)]
+
+
+class Compare(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_Compare",
+            display_name="Compare Methods",
+            category=sockets.OPTIMIZE,
+            description="Runs several methods from the same start with the same noise, as one labelled picture.",
+            is_output_node=True,
+            inputs=[
+                sockets.SceneSocket.Input("scene", tooltip="Where every run starts: an Image Scene or a NeRF Scene."),
+                sockets.GuidanceSocket.Input("guidance_1", tooltip="The first column; it sets the budget for match."),
+                *(
+                    sockets.GuidanceSocket.Input(f"guidance_{i}", optional=True, tooltip=f"Column {i}.")
+                    for i in range(2, SLOTS + 1)
+                ),
+                io.String.Input(
+                    "labels",
+                    default="",
+                    multiline=True,
+                    tooltip="Names of the columns, one per line; an empty line takes the method and its scale.",
+                ),
+                steps_input(),
+                io.Combo.Input(
+                    "match",
+                    options=list(MATCH),
+                    default=next(iter(MATCH)),
+                    tooltip="steps: every method takes as many. Noise predictions: every method may spend as many as "
+                    "the first one, so one that needs three per step takes fewer steps than one that needs two.",
+                ),
+                lr_input(),
+                sockets.seed_input("The first seed. Noise, timesteps and cameras are the same in all columns."),
+                io.Int.Input("n_seeds", default=1, min=1, max=16, tooltip="Rows per prompt: seed, seed + 1, ..."),
+                io.Int.Input(
+                    "views_per_step",
+                    default=default(OptimConfig, "views_per_step"),
+                    min=1,
+                    max=64,
+                    tooltip="For 3D scenes: pictures per step.",
+                ),
+                io.Int.Input(
+                    "size",
+                    default=default(OptimConfig, "size"),
+                    min=16,
+                    max=1024,
+                    step=8,
+                    tooltip="For 3D scenes: width and height of a rendered picture.",
+                ),
+                io.String.Input(
+                    "filename_prefix",
+                    default="tbsd/compare",
+                    tooltip="Folder inside the output folder. Each cell is written as soon as it is finished.",
+                ),
+                *(
+                    sockets.PromptsSocket.Input(
+                        f"prompts_{i}",
+                        optional=True,
+                        tooltip="Compare on these prompts, one block of rows each, instead of those of the guidance.",
+                    )
+                    for i in range(1, PROMPT_SLOTS + 1)
+                ),
+                sockets.CamerasSocket.Input("cameras", optional=True, tooltip="For 3D scenes: where they stand."),
+                *timestep_inputs(),
+            ],
+            outputs=[
+                io.Image.Output(display_name="grid", tooltip="All results with their labels as one picture."),
+                io.Image.Output(display_name="images", tooltip="The results alone, in the order of the table."),
+                io.String.Output(display_name="table", tooltip="What was run, and measures of it, as Markdown."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, scene, labels, steps, match, lr, seed, n_seeds, views_per_step, size, filename_prefix, cameras=None,
+        t_min=None, t_max=None, t_max_end=None, **slots,
+    ) -> io.NodeOutput:  # fmt: skip
+        check_packages()
+        methods = columns(labels, {k: v for k, v in slots.items() if k.startswith("guidance_")})
+        prompts = [v for k, v in sorted(slots.items()) if k.startswith("prompts_") and v is not None]
+        config = OptimConfig(
+            n_steps=steps,
+            views_per_step=views_per_step if scene.uses_cameras else scene.n_images,
+            size=size if scene.uses_cameras else picture_size(scene, methods[0][1]),
+            lr=lr,
+            timesteps=timesteps(t_min=t_min, t_max=t_max, t_max_end=t_max_end),
+        )
+        jobs = plan(methods, prompts, range(seed, seed + n_seeds), config, MATCH[match])
+        result = compare(jobs, scene, cameras or CameraConfig(), filename_prefix, cls.hidden.unique_id)
+        shown = ui.PreviewImage(result.grid, cls=cls).as_dict() | {"text": [result.table]}
+        return io.NodeOutput(result.grid, result.images, result.table, ui=shown)

@@ -1,0 +1,26 @@
+"""Methods side by side: the same prompts, seeds, noise, timesteps and cameras, one table and one picture.
+
+A cell is one method on one prompt with one seed: a run of its own, with its configuration in its folder.
+"""
+
+from .cells import Cell, CellResult, cell_folder, read_result
+from .grid import Tile, draw_grid, montage, to_array
+from .matching import count_evaluations, matched_steps
+from .runner import run_cells
+from .table import summarize, write_tables
+
+__all__ = [
+    "Cell",
+    "CellResult",
+    "Tile",
+    "cell_folder",
+    "count_evaluations",
+    "draw_grid",
+    "matched_steps",
+    "montage",
+    "read_result",
+    "run_cells",
+    "summarize",
+    "to_array",
+    "write_tables",
+]

@@ -1,0 +1,149 @@
+"""Compare Methods on the real server."""
+
+from __future__ import annotations
+
+import csv
+import time
+
+import numpy as np
+from PIL import Image
+
+
+def node(kind: str, /, **inputs) -> dict:
+    return {"class_type": kind, "inputs": inputs}
+
+
+def graph(**changes) -> dict:
+    """SDS and TBSD on one prompt with two seeds; `changes` replace inputs of the comparison."""
+    models = dict(model=["models", 0], vae=["models", 2])
+    inputs = dict(
+        scene=["scene", 0],
+        guidance_1=["sds", 0],
+        guidance_2=["tbsd", 0],
+        labels="",
+        steps=3,
+        match="steps",
+        lr=0.02,
+        seed=0,
+        n_seeds=2,
+        views_per_step=1,
+        size=32,
+        filename_prefix="compare/test",
+    )
+    return {
+        "models": node("TBSD_DemoModels"),
+        "plain": node("TBSD_PromptEncode", clip=["models", 1], prompt="a brick house", view_dependent=False),
+        "prompts": node(
+            "TBSD_TargetNegativePrompt", prompts=["plain", 0], kind="both", descriptors="blurry", target_modifier=""
+        ),
+        "sds": node("TBSD_SDSGuidance", **models, prompts=["prompts", 0], guidance_scale=5.0, weighting="sigma2"),
+        "tbsd": node(
+            "TBSD_Guidance",
+            **models,
+            prompts=["prompts", 0],
+            guidance_scale=5.0,
+            texture_scale=0.0,
+            balancer="mgda_schedule",
+            shape_floor=0.1,
+            schedule="linear",
+            anchor=1.0,
+            weighting="sigma2",
+        ),
+        "scene": node("TBSD_ImageScene", size=64, n_images=1, seed=0),
+        "compare": node("TBSD_Compare", **inputs | changes),
+        "grid": node("PreviewImage", images=["compare", 0]),
+        "results": node("PreviewImage", images=["compare", 1]),
+        "table": node("PreviewAny", source=["compare", 2]),
+    }
+
+
+def table(server, folder: str) -> list[dict]:
+    with (server.base / "output" / "compare" / folder / "table.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def pixels(server, saved: dict) -> np.ndarray:
+    return np.asarray(Image.open(server.file(saved)))
+
+
+def test_columns_are_methods_rows_are_seeds_and_every_cell_is_kept(server):
+    outputs = server.run(graph(labels="baseline", filename_prefix="compare/kept"))
+    rows = table(server, "kept_00001")
+    assert [(r["method"], r["seed"]) for r in rows] == [
+        ("baseline", "0"),
+        ("TBSD 5", "0"),
+        ("baseline", "1"),
+        ("TBSD 5", "1"),
+    ]
+    assert [r["evaluations"] for r in rows] == ["6", "8", "6", "8"], "TBSD begins with the shape alone"
+    files = {p.name for p in (server.base / "output" / "compare" / "kept_00001").iterdir()}
+    assert files == {"table.csv", "grid.png", *(f"cell_0{r}_0{c}.png" for r in (1, 2) for c in (1, 2))}
+    assert len(outputs["results"]["images"]) == 4
+    results = [pixels(server, s) for s in outputs["results"]["images"]]
+    assert not any((a == b).all() for i, a in enumerate(results) for b in results[:i])
+    assert pixels(server, outputs["grid"]["images"][0]).shape[1] > 2 * 256
+    assert outputs["table"]["text"][0].startswith("| method | prompt | seed | steps | evaluations | saturation |")
+
+
+def test_the_first_column_is_the_run_of_the_optimizer_with_that_seed(server):
+    prompt = graph(n_seeds=1, seed=4, filename_prefix="compare/same")
+    prompt["run"] = node("TBSD_OptimizeImage", guidance=["sds", 0], scene=["scene", 0], steps=3, lr=0.02, seed=4)
+    prompt["alone"] = node("PreviewImage", images=["run", 0])
+    outputs = server.run(prompt)
+    alone, compared = (pixels(server, outputs[n]["images"][0]) for n in ("alone", "results"))
+    assert (alone == compared).all()
+
+
+def test_other_prompts_are_more_rows(server):
+    """TBSD needs the target negative, which the second prompt lacks: that is said before anything runs."""
+    prompt = graph(prompts_1=["prompts", 0], prompts_2=["torus", 0], n_seeds=1, filename_prefix="compare/rows")
+    prompt["torus"] = node("TBSD_PromptEncode", clip=["models", 1], prompt="a wooden torus", view_dependent=False)
+    assert "Target Negative Prompt" in server.error(prompt)
+    prompt["compare"]["inputs"] |= {"guidance_2": ["strong", 0], "steps": 2}
+    prompt["strong"] = node("TBSD_SDSGuidance", **prompt["sds"]["inputs"] | {"guidance_scale": 50.0})
+    server.run(prompt)
+    assert [(r["method"], r["prompt"]) for r in table(server, "rows_00001")] == [
+        ("SDS 5", "a brick house"),
+        ("SDS 50", "a brick house"),
+        ("SDS 5", "a wooden torus"),
+        ("SDS 50", "a wooden torus"),
+    ]
+
+
+def test_one_failing_cell_does_not_stop_the_rest(server):
+    """EasyCache cannot guide an optimisation, which shows only when its cell runs."""
+    prompt = graph(n_seeds=1, filename_prefix="compare/failing", guidance_1=["bad", 0], guidance_2=["sds", 0])
+    cache = dict(reuse_threshold=0.2, start_percent=0.15, end_percent=0.95, verbose=False)
+    prompt["cached"] = node("EasyCache", model=["models", 0], **cache)
+    prompt["bad"] = node("TBSD_SDSGuidance", **prompt["sds"]["inputs"] | {"model": ["cached", 0]})
+    server.run(prompt)
+    first, second = table(server, "failing_00001")
+    assert "EasyCache" in first["error"] and not second["error"] and float(second["contrast"]) > 0
+
+
+def test_matching_noise_predictions_gives_fewer_steps_to_the_dearer_method(server):
+    server.run(graph(match="noise predictions", steps=9, n_seeds=1, filename_prefix="compare/matched"))
+    assert [(r["steps"], r["evaluations"]) for r in table(server, "matched_00001")] == [("9", "18"), ("6", "17")]
+
+
+def test_cancelling_keeps_the_finished_cells(server):
+    prompt = graph(steps=60, n_seeds=16, filename_prefix="compare/cancelled")
+    prompt_id = server.queue(prompt)
+    folder = server.base / "output" / "compare" / "cancelled_00001"
+    end = time.monotonic() + 120
+    while not list(folder.glob("cell_*.png")) and time.monotonic() < end:
+        time.sleep(0.1)
+    server.request("/interrupt", {})
+    entry = server.wait(prompt_id, seconds=30)
+    assert "execution_interrupted" in dict(entry["status"]["messages"])
+    assert 1 <= len(list(folder.glob("cell_*.png"))) < 32 and table(server, "cancelled_00001")
+
+
+def test_a_3d_scene_shows_four_sides(server):
+    prompt = graph(n_seeds=1, steps=2, filename_prefix="compare/solid")
+    prompt["scene"] = node(
+        "TBSD_NeRFScene", encoding="dense", detail=17, n_samples=12, opacity_weight=0.0, tv_weight=0.0, seed=0
+    )
+    outputs = server.run(prompt)
+    assert len(outputs["results"]["images"]) == 2 * 8
+    assert len(table(server, "solid_00001")) == 2
