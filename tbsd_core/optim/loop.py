@@ -249,7 +249,7 @@ def _step(
         # the surrogate whose gradient on the latents is grad: summed over a sample, averaged over the
         # batch, and divided by the number of latent cells so that regularisers keep their weight at any size
         loss = (latents * (out.grad / divisor)).sum() / batch / latents[0].numel()
-        if images is not None and out.pixel_grad is not None:  # in the scale of the other, so that their ratio is the method's
+        if images is not None and out.pixel_grad is not None:  # divided alike: their ratio is the method's
             loss = loss + (images * (out.pixel_grad / divisor)).sum() / batch / latents[0].numel()
         for value in losses.values():
             loss = loss + value
