@@ -216,8 +216,12 @@ def _step(
         start = time.perf_counter()
         jitter = named_generator(config.seed, "jitter", step)
         render = scene.render(cameras.to(device), config.size, config.size, jitter)
-        images = None if render.latents is not None else enlarged(render.rgb, config.encode_size)
-        latents = render.latents if images is None else prior.encode(images)
+        images = None
+        if render.latents is None:
+            images = enlarged(render.rgb, config.encode_size)
+            latents = prior.encode(images)
+        else:
+            latents = render.latents
         rendered = time.perf_counter()
         batch = len(latents)
         if scene.uses_cameras:
@@ -259,7 +263,7 @@ def _step(
         # cells so that regularisers keep their weight at any size
         shared = batch if scene.uses_cameras else 1
         loss = (latents * (out.grad / divisor)).sum() / shared / latents[0].numel()
-        if out.pixel_grad is not None:  # in the scale of the other, so that their ratio is the method's
+        if images is not None and out.pixel_grad is not None:  # divided alike: their ratio is the method's
             loss = loss + (images * (out.pixel_grad / divisor)).sum() / shared / latents[0].numel()
         for value in losses.values():
             loss = loss + value

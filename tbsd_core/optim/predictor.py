@@ -88,7 +88,7 @@ class Predictor:
                 known[i][view] = e[None]
         target = []
         for m, of_view, eps_uncond in zip(mixtures, known, eps["uncond"], strict=True):
-            interpolated = sum(w * of_view[view] for view, w in m.positive.items())
+            interpolated = torch.stack([w * of_view[view] for view, w in m.positive.items()]).sum(0)
             negatives = [(of_view[view], self.prompts.perp_neg * w) for view, w in m.negative.items()]
             target.append(perp_neg(interpolated, eps_uncond[None], negatives))
         return {**eps, "target": torch.cat(target)}
