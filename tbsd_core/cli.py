@@ -250,5 +250,6 @@ MEANING = {
     "silhouette_iou": "overlap with the true outline; 1 is perfect",
     "high_frequency_ratio": "fine detail relative to the truth; below 1 is over-smooth",
     "occupancy_iou": "overlap with the true solid; 1 is perfect",
-    "view_consistency": "sides of one object all around; 1 is consistent, 0 is one face repeated",
+    "view_error": "degrees by which the views seem to be taken from another side; 0 is perfect",
+    "janus": "share of sides and back that show the front instead; 0 is perfect",
 }

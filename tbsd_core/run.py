@@ -21,7 +21,7 @@ from .guidance import CONFIGS, METHODS, build_guidance
 from .media import write_mp4, write_png, write_strip
 from .mesh import extract_mesh, write_mesh
 from .mesh.isosurface import auto_threshold
-from .metrics import evaluate_images, occupancy_iou, view_consistency
+from .metrics import evaluate_images, occupancy_iou, view_errors
 from .optim import (
     Curves,
     OptimConfig,
@@ -280,10 +280,7 @@ def evaluate(config: RunConfig, scene: Scene, prior: TextPrior) -> tuple[dict[st
     metrics = evaluate_images(images, shape, material, cameras)
     if scene.uses_cameras:
         metrics["occupancy_iou"] = occupancy_iou(scene, auto_threshold(scene.bound), lambda p: occupancy(shape, p))
-        c = config.cameras
-        consistency = view_consistency(images, shape, material, EVALUATION_ELEVATION, c.distance, c.fov_y)
-        if consistency == consistency:  # NaN: this object looks the same from everywhere
-            metrics["view_consistency"] = consistency
+        metrics |= view_errors(images, shape, material, cameras)
     return metrics, images
 
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig
-from ...tbsd_core.comparison import Tile, count_evaluations, draw_grid, matched_steps, to_array
-from ...tbsd_core.media import write_strip
+from ...tbsd_core.comparison import count_evaluations, matched_steps, montage
+from ...tbsd_core.grid import labelled_grid
+from ...tbsd_core.media import write_png, write_strip
 from ...tbsd_core.metrics import image_statistics
 from ...tbsd_core.optim import OptimConfig, OptimState, create_adapter, optimize
 from ...tbsd_core.scenes import Scene
@@ -84,7 +85,7 @@ def compare(
     """
     folder, _ = new_output(filename_prefix, "")
     progress = RunProgress(sum(job.config.n_steps for job in jobs), node_id)
-    tiles: dict[tuple[int, int], Tile] = {}
+    tiles: dict[tuple[int, int], Tensor | str] = {}
     rows, finished, done = [], [], 0
     for job in jobs:
         entry = dict(
@@ -96,10 +97,10 @@ def compare(
             raise
         except Exception as error:  # of this cell; the others must still run
             reason = f"{type(error).__name__}: {error}"
-            tiles[job.row, job.column] = Tile(text=reason, failed=True)
+            tiles[job.row, job.column] = f"failed\n{reason}"
             rows.append(entry | {"error": reason})
         else:
-            tiles[job.row, job.column] = Tile(to_array(views))
+            tiles[job.row, job.column] = montage(views)
             rows.append(entry | {name: float(v.mean()) for name, v in image_statistics(views).items()})
             finished.append(views)
             write_strip(views, folder / f"cell_{job.row + 1:02d}_{job.column + 1:02d}.png")
@@ -109,10 +110,10 @@ def compare(
         raise RuntimeError(f"Every cell failed; the first because of {rows[0]['error']}")
     labels = {job.column: job.label for job in jobs}
     names = {job.row: f"{job.prompt}\nseed {job.config.seed}" for job in jobs}
-    grid = draw_grid([labels[c] for c in sorted(labels)], [names[r] for r in sorted(names)], tiles)
-    image = torch.from_numpy(grid.copy()).float()[None] / 255
-    write_strip(image.movedim(-1, 1), folder / "grid.png")
-    return Comparison(image, to_image(torch.cat(finished)), markdown(rows))
+    places = [[tiles.get((r, c)) for c in sorted(labels)] for r in sorted(names)]
+    grid = labelled_grid(places, [names[r] for r in sorted(names)], [labels[c] for c in sorted(labels)])
+    write_png(grid, folder / "grid.png")
+    return Comparison(to_image(grid[None]), to_image(torch.cat(finished)), markdown(rows))
 
 
 def run_cell(job: Job, scene: Scene, cameras: CameraConfig, on_step: Callable) -> Tensor:

@@ -24,12 +24,12 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ..grid import labelled_grid
 from ..guidance import Bridge, BridgeConfig, Guidance, GuidanceInputs, TrainingGuidance, directions
 from ..priors.base import Prior
 from ..prompts import PromptSet
 from ..rng import named_generator
 from .cases import method_name
-from .grid import labelled_grid
 from .sheet import Sheet
 
 CONDITIONS = ("target", "uncond", "negative", "target_negative")

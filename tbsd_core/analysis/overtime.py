@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..grid import labelled_grid
 from .cases import CaseResult
-from .grid import labelled_grid
 from .sheet import Sheet
 
 MOMENTS = (0.25, 0.5, 0.75, 1.0)  # with Bridge's switch at 0.5 the second is the last picture of SDS

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor
 
 from ..cameras.sampling import CameraConfig, view_name
+from ..grid import labelled_grid, stacked
 from ..optim.loop import enlarged
 from ..priors.base import Prior
 from ..prompts import PromptSet
@@ -41,7 +42,6 @@ from ..scenes import Scene
 from ..scenes.files import copy_scene
 from .cases import Case, CaseResult, CaseStep, front, run_cases
 from .charts import COLOURS, GRID, INK, drawn, new_figure, plain_axes, points
-from .grid import labelled_grid, stacked
 from .sheet import Sheet
 
 CONDITIONS = ("target", "uncond", "target_negative")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from ..grid import labelled_grid
 from .cases import Case, CaseResult, reseeded
-from .grid import labelled_grid
 from .sheet import Sheet
 
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from ..configuration import with_setting
+from ..grid import labelled_grid, stacked
 from ..guidance import build_guidance
 from ..guidance.base import Guidance
 from .cases import CaseResult, method_name
 from .charts import metric_charts
-from .grid import labelled_grid, stacked
 from .sheet import Sheet
 
 SHAPE_COEFFICIENT = "balance.shape_share"

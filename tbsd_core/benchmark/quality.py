@@ -37,7 +37,8 @@ BETTER = {  # what is better, to read the tables; metrics that are not named hav
     "patch_coverage": "lower",
     "silhouette_iou": "higher",
     "occupancy_iou": "higher",
-    "view_consistency": "higher",
+    "view_error": "lower",
+    "janus": "lower",
     "saturation_error": "lower",
     "high_frequency_error": "lower",
 }

@@ -223,7 +223,7 @@ def with_clip(results: list[CellResult], out: Path, clip: Any, prompts: list[str
     import torch
 
     from ..comparison.cells import VIEWS, cell_folder
-    from ..comparison.grid import read_views
+    from ..comparison.views import read_views
     from ..metrics import clip_score, r_precision
 
     texts = clip.embed_texts(prompts)
@@ -242,22 +242,20 @@ def with_clip(results: list[CellResult], out: Path, clip: Any, prompts: list[str
 
 def write(cells: list[Cell], results: list[CellResult], out: Path, settings: dict[str, Any]) -> list[str]:
     """grid.png and the tables; returns their names."""
-    import torch
-
-    from ..comparison import Tile, cell_folder, draw_grid, to_array, write_tables
+    from ..comparison import cell_folder, montage, write_tables
     from ..comparison.cells import VIEWS
-    from ..comparison.grid import read_views
+    from ..comparison.views import read_views
+    from ..grid import labelled_grid
     from ..media import write_png
 
     columns = list(dict.fromkeys(cell.label for cell in cells))
     rows = list(dict.fromkeys(cell.row for cell in cells))
-    tiles = {}
+    tiles: list[list[Any]] = [["not run"] * len(columns) for _ in rows]
     for result in results:
-        place = rows.index(result.cell.row), columns.index(result.cell.label)
         if result.error:
-            tiles[place] = Tile(text=result.error, failed=True)
+            tile = f"failed\n{result.error}"
         else:
-            tiles[place] = Tile(to_array(read_views(cell_folder(out, result.cell) / VIEWS)))
-    picture = torch.from_numpy(draw_grid(columns, rows, tiles).copy()).permute(2, 0, 1).float() / 255
-    write_png(picture, out / "grid.png")
+            tile = montage(read_views(cell_folder(out, result.cell) / VIEWS))
+        tiles[rows.index(result.cell.row)][columns.index(result.cell.label)] = tile
+    write_png(labelled_grid(tiles, rows, columns), out / "grid.png")
     return ["grid.png", *write_tables(results, out, settings)]

@@ -4,23 +4,21 @@ A cell is one method on one prompt with one seed: a run of its own, with its con
 """
 
 from .cells import Cell, CellResult, cell_folder, read_result
-from .grid import Tile, draw_grid, montage, to_array
 from .matching import count_evaluations, matched_steps
 from .runner import run_cells
 from .table import summarize, write_tables
+from .views import montage, read_views
 
 __all__ = [
     "Cell",
     "CellResult",
-    "Tile",
     "cell_folder",
     "count_evaluations",
-    "draw_grid",
     "matched_steps",
     "montage",
     "read_result",
+    "read_views",
     "run_cells",
     "summarize",
-    "to_array",
     "write_tables",
 ]

@@ -3,8 +3,8 @@
 from .clip_score import clip_score, r_precision
 from .geometry import occupancy_iou
 from .image_stats import image_statistics
+from .multiview import view_errors, view_repetition
 from .small_world import evaluate_images
-from .view_consistency import view_consistency, view_repetition
 
 __all__ = [
     "clip_score",
@@ -12,6 +12,6 @@ __all__ = [
     "image_statistics",
     "occupancy_iou",
     "r_precision",
-    "view_consistency",
+    "view_errors",
     "view_repetition",
 ]

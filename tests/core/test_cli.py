@@ -149,7 +149,7 @@ def test_a_nerf_run_writes_mesh_and_turntable(tmp_path, monkeypatch):
     report = json.loads((tmp_path / "run.json").read_text())
     written = {p.name for p in tmp_path.iterdir()}
     assert written == COMMON_FILES | {"mesh.glb", "turntable.mp4", "turntable.png"} == set(report["files"])
-    assert set(report["metrics"]) == METRICS_2D | {"occupancy_iou", "view_consistency"}
+    assert set(report["metrics"]) == METRICS_2D | {"occupancy_iou", "view_error", "janus"}
     assert (tmp_path / "mesh.glb").read_bytes()[:4] == b"glTF"
 
 

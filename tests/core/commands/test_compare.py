@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tbsd_pack.tbsd_core.cli import main
+from tbsd_pack.tbsd_core.grid import MIN_PANEL
 
 
 def call(*arguments: object) -> int:
@@ -33,7 +34,7 @@ def test_a_comparison_writes_grid_and_tables_and_a_second_one_only_what_is_new(t
     found = configs(tmp_path)
     assert found["strong"]["guidance"]["guidance_scale"] == 100 != found["sds"]["guidance"]["guidance_scale"]
     assert found["strong"]["optim"] == found["tbsd"]["optim"]
-    assert Image.open(tmp_path / "grid.png").width > 3 * 256
+    assert Image.open(tmp_path / "grid.png").width > 3 * MIN_PANEL
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("run.json")}
     capsys.readouterr()
     assert call(*compare(tmp_path, *arguments[:-1])) == 0
@@ -45,7 +46,7 @@ def test_matching_evaluations_gives_every_method_the_budget_of_the_first(tmp_pat
     assert call(*compare(tmp_path, "--methods", "sds,tbsd", "--steps", 9, "--match", "evaluations")) == 0
     cells = {c["method"]: c for c in json.loads((tmp_path / "table.json").read_text())["cells"]}
     assert (cells["sds"]["steps"], cells["sds"]["evaluations"]) == (9, 18)
-    assert (cells["tbsd"]["steps"], cells["tbsd"]["evaluations"]) == (6, 17)
+    assert (cells["tbsd"]["steps"], cells["tbsd"]["evaluations"]) == (6, 18)
 
 
 def test_a_failing_method_ends_with_code_1_and_all_files(tmp_path, capsys):

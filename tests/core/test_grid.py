@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tbsd_pack.tbsd_core.analysis.grid import MIN_PANEL, labelled_grid, stacked
+from tbsd_pack.tbsd_core.grid import MIN_PANEL, labelled_grid, stacked
 
 RED, BLUE = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 0.0, 1.0])
 
@@ -80,3 +80,21 @@ def test_stacked_sheets_keep_their_pixels():
     assert sheet.shape == (3, 10, 6)
     assert torch.equal(sheet[:, :4, 1:5], flat(RED, 4)) and torch.equal(sheet[:, 4:], flat(BLUE, 6))
     assert bool((sheet[:, :4, [0, 5]] == 1).all())
+
+
+def ink(area: torch.Tensor) -> float:
+    return float((area.amin(0) < 0.5).float().mean())
+
+
+def test_words_stand_where_a_picture_is_missing_and_stay_in_their_place():
+    words = ["failed\nValueError: no LoRA here", "Incomprehensibilities " * 40, "I" * 900]
+    reasons = [*words, flat(BLUE, MIN_PANEL), None]
+    sheet = labelled_grid([reasons], [""], [""] * 5)
+    top, left, bottom, _ = where(sheet, BLUE).tolist()
+    gap = max(6, MIN_PANEL // 24)
+    places = [sheet[:, top:bottom, left - i * (MIN_PANEL + gap) :][:, :, :MIN_PANEL] for i in (3, 2, 1, -1)]
+    assert all(ink(place) > 0.01 for place in places[:3]) and ink(places[3]) == 0
+    for i in (1, 2, 3):  # what separates them stays white
+        assert (sheet[:, top:bottom, left - i * (MIN_PANEL + gap) + MIN_PANEL :][:, :, :gap] == 1).all()
+    words_only = labelled_grid([["failed"]], ["a"], ["x"])
+    assert min(words_only.shape[1:]) > MIN_PANEL

@@ -11,16 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..media import to_uint8
-from ..optional import require
+from .media import to_uint8
+from .optional import require
 
 MIN_PANEL = 192  # pixels: smaller pictures are enlarged by whole factors, so that their pixels stay square
 LABEL_SHARE, CAPTION_SHARE = 1 / 26, 1 / 40  # of the sheet's width: at 256 pixels a label is 10 pixels high
+SMALLEST = 9  # pixels of a letter
 INK, SOFT_INK, PAPER, EMPTY = "#1d2433", "#5a6478", "#ffffff", "#eef0f4"
 
 
 def labelled_grid(
-    images: Sequence[Sequence[Tensor | None]],  # R rows of C pictures [3, H, W] in [0, 1]; None leaves a place empty
+    images: Sequence[Sequence[Tensor | str | None]],  # R rows of C pictures [3, H, W] in [0, 1]; words, or None for
+    # an empty place, where there is no picture
     rows: Sequence[str],  # R labels; all empty leaves the margin out
     columns: Sequence[str],  # C labels
     title: str = "",
@@ -45,11 +47,11 @@ def labelled_grid(
         )
     if captions is not None and [len(c) for c in captions] != [n_columns] * n_rows:
         raise ValueError(f"labelled_grid needs one caption per picture, got rows of {[len(c) for c in captions]}.")
-    panels = [[None if image is None else _panel(image) for image in row] for row in images]
-    shapes = [panel.size for row in panels for panel in row if panel is not None]
-    if not shapes:
+    panels = [[_panel(image) if isinstance(image, Tensor) else image for image in row] for row in images]
+    shapes = [panel.size for row in panels for panel in row if not isinstance(panel, str | None)]
+    if not shapes and not any(isinstance(panel, str) for row in panels for panel in row):
         raise ValueError("labelled_grid needs at least one picture.")
-    width, height = max(w for w, _ in shapes), max(h for _, h in shapes)
+    width, height = (max(sides, default=MIN_PANEL) for sides in (list(zip(*shapes, strict=True)) or [(), ()]))
     gap = max(6, width // 24)
     body = n_columns * (width + gap)
     room = round(0.85 * min(width, 256))
@@ -92,8 +94,10 @@ def labelled_grid(
     for i, row in enumerate(panels):
         for j, panel in enumerate(row):
             x = side + gap + j * (width + gap)
-            if panel is None:
+            if isinstance(panel, str | None):
                 draw.rectangle((x, tops[i], x + width - 1, tops[i] + height - 1), fill=EMPTY)
+                words = Text(panel or "", label, width - gap, height - gap)
+                words.draw(draw, x + width // 2, tops[i] + (height - words.height) // 2, "center", INK)
             else:
                 sheet.paste(panel, (x + (width - panel.width) // 2, tops[i] + (height - panel.height) // 2))
     for text, x, top, align, colour in places:
@@ -121,9 +125,23 @@ class Text:
             font = _font(self.size)
             self.lines = _broken(text, font, width)
             widest = max(font.getlength(line) for line in self.lines)
-            if (widest <= width and (height is None or self.height <= height)) or self.size <= 9:
+            if widest <= width and (height is None or self.height <= height):
+                break
+            if self.size <= SMALLEST:
+                self._cut(width, height)
                 break
             self.size -= 1
+
+    def _cut(self, width: int, height: int | None) -> None:
+        """Leave out what does not fit at the smallest size."""
+        room = len(self.lines) if height is None else max(1, height // self.line_height)
+        if len(self.lines) > room:
+            self.lines = [*self.lines[: room - 1], self.lines[room - 1] + " ..."]
+        font = _font(self.size)
+        for i, line in enumerate(self.lines):
+            while font.getlength(line) > width:
+                line = line[:-1]
+            self.lines[i] = line
 
     @property
     def line_height(self) -> int:

@@ -1,0 +1,26 @@
+"""The pictures of a cell: kept as a strip, shown as one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..optional import require
+
+
+def montage(images: Tensor) -> Tensor:
+    """One picture [3, h, w] of images [V, 3, H, W]: the only one, or four in a square, spread over all of them."""
+    if len(images) == 1:
+        return images[0]
+    chosen = images[[round(i * len(images) / 4) % len(images) for i in range(4)]]
+    return torch.cat([torch.cat([chosen[0], chosen[1]], -1), torch.cat([chosen[2], chosen[3]], -1)], -2)
+
+
+def read_views(path: Path) -> Tensor:
+    """Images [V, 3, H, W] of a strip of square views, as cells keep them."""
+    strip = torch.from_numpy(np.asarray(require("PIL.Image", "pillow").open(path).convert("RGB")).copy())
+    height = strip.shape[0]
+    return torch.stack(list(strip.permute(2, 0, 1).float().div(255).split(height, -1)))

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import torch
+from tbsd_pack.tbsd_core.comparison import montage, read_views
+from tbsd_pack.tbsd_core.media import write_strip
+
+
+def test_a_montage_shows_four_sides_and_strips_are_read_back(tmp_path):
+    views = torch.stack([torch.full((3, 4, 4), i / 20) for i in range(12)])
+    square = montage(views)
+    assert square.shape == (3, 8, 8)
+    corners = [square[0, y, x] for y in (0, 7) for x in (0, 7)]
+    torch.testing.assert_close(torch.stack(corners), torch.tensor([0.0, 3 / 20, 6 / 20, 9 / 20]))
+    assert torch.equal(montage(views[:1]), views[0])
+    write_strip(views, tmp_path / "views.png")
+    torch.testing.assert_close(read_views(tmp_path / "views.png"), views, atol=1 / 255, rtol=0)
