@@ -81,8 +81,18 @@ def _work(groups: list[list[Cell]], out: Path, tasks: Any, messages: Any) -> Non
     signal.signal(signal.SIGTERM, lambda number, frame: _stop())
     torch.set_num_threads(1)
     require("transformers").utils.logging.disable_progress_bar()
-    while (i := tasks.get()) is not None:
-        _run(groups[i], out, lambda n: messages.put(("steps", n)), lambda r: messages.put(("result", r)))
+    parent = multiprocessing.parent_process()
+
+    def on_steps(n: int) -> None:
+        if parent is not None and not parent.is_alive():  # killed: nobody would read the rest
+            _stop()
+        messages.put(("steps", n))
+
+    try:
+        while (i := tasks.get()) is not None:
+            _run(groups[i], out, on_steps, lambda result: messages.put(("result", result)))
+    except KeyboardInterrupt:
+        messages.cancel_join_thread()  # do not wait for a parent that has stopped reading
 
 
 def _stop() -> None:

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 INSIDE = Path(__file__).parent / "inside"
-WEIGHTS = Path(__file__).resolve().parents[2] / "tbsd_core" / "priors" / "small_world" / "weights"
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +17,7 @@ def weights(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(comfyui, weights) -> dict:
-    return comfyui.run_script(INSIDE / "clip_score.py", WEIGHTS, weights)
+    return comfyui.run_script(INSIDE / "clip_score.py", weights)
 
 
 def test_clip_score_and_r_precision_are_those_of_transformers(report, weights):

@@ -11,12 +11,15 @@ from pack import load_pack
 
 load = load_pack()
 import comfy.clip_vision  # noqa: E402
+import comfy.sd  # noqa: E402
+import comfy.sd1_clip  # noqa: E402
+import comfy.supported_models_base  # noqa: E402
 import torch  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from tiny import randomize  # noqa: E402
 
-demo, measure = (load(f"nodes.bridge.{name}") for name in ("demo", "measure"))
-WEIGHTS, OUT = Path(sys.argv[3]), Path(sys.argv[4])
+measure = load("nodes.bridge.measure")
+OUT = Path(sys.argv[3])
 PROMPTS = ["a brick house", "a wooden torus, front view"]
 
 
@@ -40,12 +43,30 @@ def refused(run) -> str:
     return ""
 
 
-config = json.loads((WEIGHTS / "text_encoder" / "config.json").read_text())
-width = config["hidden_size"]
-clip, bare_clip = demo.load_clip(WEIGHTS), demo.load_clip(WEIGHTS)
-transformer = clip.cond_stage_model.clip_l.transformer
+def text(projection: torch.Tensor):
+    """A CLIP with comfy's own tokenizer and a random text encoder, and its config."""
+    width = len(projection)
+    config = dict(hidden_size=width, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2)
+    config |= dict(vocab_size=49408, max_position_embeddings=77, hidden_act="quick_gelu")
+    config |= dict(bos_token_id=49406, eos_token_id=49407, pad_token_id=49407)
+
+    class TextEncoder(comfy.sd1_clip.SDClipModel):
+        def __init__(self, device="cpu", dtype=None, model_options=None):
+            options = dict(device=device, dtype=dtype, model_options=model_options or {})
+            super().__init__(textmodel_json_config=dict(config), return_projected_pooled=False, **options)
+
+    target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
+    target.params = {"clip_model": TextEncoder}
+    clip = comfy.sd.CLIP(target, model_options={"dtype": torch.float32})
+    randomize(clip.cond_stage_model.clip_l.transformer)
+    clip.cond_stage_model.clip_l.transformer.text_projection.weight.data.copy_(projection)
+    return clip, config | {"projection_dim": width}
+
+
+width = 32
 projection = torch.randn(width, width, generator=torch.Generator().manual_seed(1)) / width**0.5
-transformer.text_projection.weight.data.copy_(projection)
+(clip, text_config), (bare_clip, _) = text(projection), text(torch.eye(width))
+transformer = clip.cond_stage_model.clip_l.transformer
 clip_vision, vision_config = vision(width)
 images = torch.rand(3, 32, 32, 3, generator=torch.Generator().manual_seed(2))
 with torch.inference_mode():  # as ComfyUI calls nodes
@@ -68,7 +89,7 @@ print(
             "score": found["clip_score"],
             "r_precision": found["clip_r_precision"],
             "vision_config": vision_config,
-            "text_config": config | {"projection_dim": width},
+            "text_config": text_config,
             "remarks": remarks,
             "plain": sorted(plain),
             "refused": {"other": other, "bare": bare, "half": half, "no_prompt": no_prompt, "no_object": no_object},
