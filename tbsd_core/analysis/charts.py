@@ -65,8 +65,10 @@ def metric_charts(
     rows = math.ceil(len(series) / columns) if series else 1
     size = points(width / 32)
     figure = new_figure(width, round(rows * width * 0.30))
+    places = figure.add_gridspec(rows, columns)
     for i, (name, measured) in enumerate(series.items()):
-        axes = figure.add_subplot(rows, columns, i + 1)
+        alone = i == len(series) - 1 and i % columns == 0  # the last one of an odd number takes the whole row
+        axes = figure.add_subplot(places[i // columns, :] if alone else places[i // columns, i % columns])
         colour = COLOURS[i % len(COLOURS)]
         axes.plot(x, measured, color=colour, linewidth=width / 300, marker="o", markersize=width / 110)
         axes.set_title(name, fontsize=size, color=colour, fontweight="bold")

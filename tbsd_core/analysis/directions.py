@@ -160,7 +160,7 @@ def directions_sheet(rows: Sequence[DirectionRow], prior: Prior, config: Directi
         norms = {name: float(directions.norm(d)) for name, d in row.directions.items()}
         cosines = {a: {b: float(directions.cosine(row.directions[a], row.directions[b])) for b in names} for a in names}
         labels.append(f"{row.t:g}" + (f"\n#{row.picture + 1}" if several else ""))
-        captions.append(["", *(f"|δ| {norms[n]:.2g}\ncos {cosines[CLS][n]:.2f}" for n in names)])
+        captions.append(["", *(f"|δ| {_short(norms[n])}\ncos {cosines[CLS][n]:.2f}" for n in names)])
         numbers.append({"picture": row.picture, "t": row.t, "timestep": row.timestep, "norm": norms, "cosine": cosines})
     columns = ["denoised", *(_label(name) for name in names)]
     image = labelled_grid(images, labels, columns, title, captions, row_axis="t")
@@ -171,6 +171,10 @@ def directions_sheet(rows: Sequence[DirectionRow], prior: Prior, config: Directi
 def _label(name: str) -> str:
     base, at, progress = name.partition("@")
     return LABELS.get(base, base.upper()) + (f"\nat {progress}" if at else "")
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _rms(x: Tensor) -> Tensor:

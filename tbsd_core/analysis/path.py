@@ -268,7 +268,7 @@ def _spread(found: Sequence[PathPoint], n: int) -> list[PathPoint]:
 
 def _rays(axes, point: PathPoint, spans: Sequence[float], colour: str, width: int) -> None:
     """The cone and rays around a point, all of one length on the sheet, which is not their length in nats."""
-    radius, (ss, st, tt) = 0.12, point.gram
+    radius, (ss, st, tt) = 0.1, point.gram
 
     def end(angle: float) -> tuple[float, float]:
         return point.shape + radius * spans[0] * math.cos(angle), point.texture + radius * spans[1] * math.sin(angle)

@@ -27,7 +27,7 @@ VALUES = (0.0, 0.25, 0.5, 0.75, 1.0)
 # settings without which a swept one has no effect
 IMPLIED: dict[str, dict[str, str]] = {SHAPE_COEFFICIENT: {"balancer": "fixed"}}
 MEANING = {
-    "foreground": "share of the picture",
+    "foreground": "object's share of picture",
     "saturation": "saturation",
     "fine_detail": "fine detail",
     "identity_shape": "right object",

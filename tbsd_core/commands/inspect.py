@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .options import Loaded, add_run_arguments, case_of, consume, finish, run_config
+from .options import Loaded, add_run_arguments, case_of, consume, finish, run_config, with_assignments
 
 
 def register(commands: Any) -> None:
     parser = commands.add_parser(
         "inspect", help="delta_cls, delta_post (GNP, TNP) and delta_Bridge of a picture, decoded"
     )
-    add_run_arguments(parser)
+    add_run_arguments(parser, needs_prompt=False)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--image", type=Path, help="look at this picture instead of making one with --method")
-    source.add_argument("--run", type=Path, help="look at the finished (or interrupted) run in this folder")
+    source.add_argument("--run", type=Path, help="look at the run in this folder, finished or not; its settings count")
     parser.add_argument("--t", type=float, nargs="+", help="noise levels in [0, 1] (default 0.2 0.4 0.6 0.8)")
     parser.add_argument("--progress", type=float, nargs="+", help="for delta_Bridge and the method (default 0.25)")
     parser.add_argument("--post", default="target", help="post directions from target, or uncond (default %(default)s)")
@@ -33,11 +34,10 @@ def _inspect(arguments: argparse.Namespace) -> int:
     from ..optim.loop import enlarged
     from ..run import default_config
 
-    config = run_config(arguments)
+    config = _config(arguments)
+    prompt = config.prompt.prompt
+    bridge = default_config(prompt, config.scene_name, "bridge", config.prior, device=config.device).guidance
     given = {"t": arguments.t, "progress": arguments.progress}
-    bridge = default_config(
-        arguments.prompt, arguments.scene, "bridge", arguments.prior, device=arguments.device, dtype=arguments.dtype
-    ).guidance
     settings = DirectionsConfig(
         post=arguments.post,
         shown=arguments.shown,
@@ -66,7 +66,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         complete = False
     return finish(
-        lambda: directions_sheet(rows, loaded.prior, settings, arguments.prompt),
+        lambda: directions_sheet(rows, loaded.prior, settings, prompt),
         rows,
         arguments,
         "directions",
@@ -74,17 +74,33 @@ def _inspect(arguments: argparse.Namespace) -> int:
     )
 
 
+def _config(arguments: argparse.Namespace) -> Any:
+    from ..optim import read_config
+    from ..run import check_config, config_from_plain
+
+    if arguments.run is None:
+        if arguments.prompt is None:
+            raise ValueError("--prompt is missing: say what the picture shows, e.g. --prompt 'a brick house'.")
+        return run_config(arguments)
+    config = config_from_plain(read_config(arguments.run))
+    if arguments.prompt not in (None, config.prompt.prompt):
+        raise ValueError(f"The run in {arguments.run} has the prompt {config.prompt.prompt!r}; leave out --prompt.")
+    given = {"device": arguments.device, "dtype": arguments.dtype}  # the machine may be another one
+    config = replace(config, **{name: value for name, value in given.items() if value is not None})
+    config = with_assignments(config, arguments.set)
+    check_config(config)
+    return config
+
+
 def _picture(arguments: argparse.Namespace, config: Any, loaded: Loaded) -> tuple[Any, Any] | None:
     """(scene, None) or (None, pictures [B, 3, H, W]); None where making one was interrupted."""
     from ..analysis.cases import run_cases
-    from ..optim import OptimState, create_adapter, load_checkpoint, read_config
-    from ..run import config_from_plain
+    from ..optim import OptimState, create_adapter, load_checkpoint
 
     if arguments.image is not None:
         return None, _read_image(arguments.image, config.optim.size)
     if arguments.run is not None:
-        stored = config_from_plain(read_config(arguments.run))
-        case = case_of(stored, loaded, "")
+        case = case_of(config, loaded, "")
         state = OptimState.create(case.scene, case.optim, create_adapter(loaded.prior, case.guidance, 0))
         load_checkpoint(arguments.run, case.scene, state)
         return case.scene.to(config.device), None

@@ -15,9 +15,13 @@ from ..optional import require
 INTERRUPTED = 130  # exit code
 
 
-def add_run_arguments(parser: argparse.ArgumentParser, method: str | None = "tbsd", scene: str = "image") -> None:
+def add_run_arguments(
+    parser: argparse.ArgumentParser, method: str | None = "tbsd", scene: str = "image", needs_prompt: bool = True
+) -> None:
     """--prompt, --scene, --method (unless None) and what else `run` takes; --out is the folder of the results."""
-    parser.add_argument("--prompt", required=True, help="what to make; see `vocabulary` for the embedded priors")
+    parser.add_argument(
+        "--prompt", required=needs_prompt, help="what to make; see `vocabulary` for the embedded priors"
+    )
     add_common_arguments(parser, scene)
     if method is not None:
         parser.add_argument("--method", default=method, help="guidance method (default %(default)s)")

@@ -44,7 +44,7 @@ def test_inspect_looks_at_a_picture_file_and_at_a_stored_run(tmp_path):
     assert call("inspect", *HOUSE, *small, "--image", tmp_path / "noise.png", "--out", tmp_path / "a") == 0
     run = ["run", *HOUSE, *SMALL, "--scene", "image", "--out", tmp_path / "run"]
     assert call(*run) == 0
-    assert call("inspect", *HOUSE, *small, "--run", tmp_path / "run", "--out", tmp_path / "b") == 0
+    assert call("inspect", *small, "--run", tmp_path / "run", "--out", tmp_path / "b") == 0
     norms = [written(tmp_path / name, "directions")["rows"][0]["norm"]["delta_cls"] for name in "ab"]
     assert norms[0] != norms[1]
 
@@ -97,6 +97,7 @@ def test_path_measures_each_method_from_the_same_start(tmp_path):
     [
         (["inspect", "--t", 2], r"t must be numbers in [0, 1]"),
         (["inspect", "--image", "nowhere.png"], "nowhere.png cannot be read"),
+        (["inspect", "--prompt", ""], "prompt must say what to make"),
         (["inspect", "--run", "nowhere"], "No checkpoint in nowhere"),
         (["overtime", "--methods", "magic"], "Unknown method 'magic'"),
         (["overtime", "--methods", "bridge,negative"], "KEY=VALUE, got 'negative'"),
