@@ -9,7 +9,7 @@ from ..tbsd_core.optim import OptimConfig
 from . import sockets
 from .bridge.compare import compare, plan
 from .bridge.preview import check_packages
-from .optimize import lr_input, picture_size, steps_input, timestep_inputs, timesteps
+from .optimize import lr_input, picture_size, steps_input, timestep_inputs, timesteps_input, with_numbers
 from .sockets import GuidedModel, default
 
 SLOTS, PROMPT_SLOTS = 6, 4
@@ -92,6 +92,7 @@ class Compare(io.ComfyNode):
                 ),
                 sockets.CamerasSocket.Input("cameras", optional=True, tooltip="For 3D scenes: where they stand."),
                 *timestep_inputs(),
+                timesteps_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="grid", tooltip="All results with their labels as one picture."),
@@ -104,7 +105,7 @@ class Compare(io.ComfyNode):
     @classmethod
     def execute(
         cls, scene, labels, steps, match, lr, seed, n_seeds, views_per_step, size, filename_prefix, cameras=None,
-        t_min=None, t_max=None, t_max_end=None, **slots,
+        t_min=None, t_max=None, t_max_end=None, timesteps=None, **slots,
     ) -> io.NodeOutput:  # fmt: skip
         check_packages()
         methods = columns(labels, {k: v for k, v in slots.items() if k.startswith("guidance_")})
@@ -114,7 +115,7 @@ class Compare(io.ComfyNode):
             views_per_step=views_per_step if scene.uses_cameras else scene.n_images,
             size=size if scene.uses_cameras else picture_size(scene, methods[0][1]),
             lr=lr,
-            timesteps=timesteps(t_min=t_min, t_max=t_max, t_max_end=t_max_end),
+            timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),
         )
         jobs = plan(methods, prompts, range(seed, seed + n_seeds), config, MATCH[match])
         result = compare(jobs, scene, cameras or CameraConfig(), filename_prefix, cls.hidden.unique_id)

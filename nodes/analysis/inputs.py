@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from comfy_api.latest import io, ui
 
@@ -10,7 +11,7 @@ from ...tbsd_core.analysis.sheet import Sheet
 from ...tbsd_core.optim import OptimConfig
 from .. import sockets
 from ..bridge.files import to_image
-from ..optimize import lr_input, steps_input, timestep_inputs, timesteps
+from ..optimize import lr_input, steps_input, timestep_inputs, timesteps_input, with_numbers
 from ..sockets import GuidedModel
 
 METHODS = 4  # guidance sockets of a node that compares
@@ -40,6 +41,7 @@ def run_inputs() -> list[io.Input]:
 def optional_inputs() -> list[io.Input]:
     return [
         *timestep_inputs(),
+        timesteps_input(),
         sockets.CamerasSocket.Input(
             "cameras", optional=True, tooltip="For a NeRF Scene: where the cameras stand. All around if not connected."
         ),
@@ -104,7 +106,7 @@ def optim_config(
     seed: int,
     views_per_step: int | None,
     size: int | None,
-    t: dict[str, float | None],
+    t: dict[str, Any],  # timesteps, and the single numbers
 ) -> OptimConfig:
     """The settings of each run; a picture has its own size and number of views."""
     if not scene.uses_cameras:
@@ -113,5 +115,9 @@ def optim_config(
             size *= guidance.vae.spacial_compression_encode()
     given = {"size": size, "views_per_step": views_per_step}
     return OptimConfig(
-        n_steps=steps, lr=lr, seed=seed, timesteps=timesteps(**t), **{k: v for k, v in given.items() if v is not None}
+        n_steps=steps,
+        lr=lr,
+        seed=seed,
+        timesteps=with_numbers(**{"timesteps": None, **t}),
+        **{k: v for k, v in given.items() if v is not None},
     )
