@@ -135,7 +135,7 @@ def test_recommended_settings_drive_a_run(server):
     assert outputs["run"]["images"]
     (text,) = outputs["text"]["text"]
     assert "sds on the demo model of this pack" in text
-    assert "guidance.guidance_scale = 7.5  (measured on the small world)" in text
+    assert "guidance.guidance_scale = 6.0  (measured on the small world)" in text
 
 
 def test_csd_runs_and_says_what_its_negative_needs(server):

@@ -52,14 +52,14 @@ def test_methods_share_everything_but_guidance_and_praise():
     assert of["SDS s, praise"].prompt == tbsd.prompt
     assert (of["GNP"].guidance.switch, of["GNP"].guidance.negative) == (0.0, "negative")
     assert (of["TNP"].guidance.switch, of["TNP"].guidance.negative) == (0.0, "target_negative")
-    assert of["Bridge-TNP"].guidance.switch == 0.5 and of["TBSD fixed"].guidance.balancer == "fixed"
+    assert of["Bridge-TNP"].guidance.switch == 0.5 and of["TBSD mgda"].guidance.balancer == "mgda"
     seeds = {c.seeds for c in cells}
     assert len(seeds) == 8 and len({s for s, _ in seeds}) == 4, "four starts, two streams of timesteps each"
 
 
 def test_3d_holds_the_method_and_its_fair_controls():
     labels = {cell.label for group in plan(QualityConfig(), "3d") for cell in group}
-    assert labels == {"SDS 100", "SDS s, praise", "TNP", "Bridge-TNP", "TBSD"}
+    assert labels == {"SDS 100", "SDS s, praise", "TNP", "TBSD"}
 
 
 def result(label: str, prompt: str, seed: int, **metrics: float) -> CellResult:

@@ -29,7 +29,7 @@ def test_a_comparison_writes_grid_and_tables_and_a_second_one_only_what_is_new(t
     assert call(*compare(tmp_path, *arguments)) == 0
     assert {"grid.png", "table.csv", "table.json", "table.md"} <= {p.name for p in tmp_path.iterdir()}
     table = json.loads((tmp_path / "table.json").read_text())
-    assert [c["evaluations"] for c in table["cells"]] == [8, 11, 8] * 2
+    assert [c["evaluations"] for c in table["cells"]] == [8, 12, 8] * 2
     assert {c["steps"] for c in table["cells"]} == {4}
     found = configs(tmp_path)
     assert found["strong"]["guidance"]["guidance_scale"] == 100 != found["sds"]["guidance"]["guidance_scale"]

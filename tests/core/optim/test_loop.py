@@ -108,7 +108,7 @@ def test_the_gradient_on_pixels_reaches_them_at_the_ratio_of_the_method(normaliz
     base = OptimConfig(n_steps=1, size=SIZE, optimizer="adam", normalize_grad=normalize)
     grads = {}
     for scale in (0.0, 3.0):
-        scene = ImageScene(ImageConfig(n_images=2, size=SIZE))
+        scene = ImageScene(ImageConfig(size=SIZE))
         guidance = build_guidance("hifa", HiFAConfig(guidance_scale=2.0, pixel_scale=scale))
         seen = {}
         inner = guidance.pixel_grad
@@ -117,8 +117,8 @@ def test_the_gradient_on_pixels_reaches_them_at_the_ratio_of_the_method(normaliz
         grads[scale] = scene.pixels.grad.clone(), seen, record.scalars["grad_rms"]
     (plain, _, rms), (both, seen, _) = grads[0.0], grads[3.0]
     divisor = rms + 1e-8 if normalize else 1.0
-    rgb = torch.sigmoid(4.0 * ImageScene(ImageConfig(n_images=2, size=SIZE)).pixels.detach())
-    added = seen["grad"] / divisor / 2 / rgb[0].numel() * 4.0 * rgb * (1 - rgb)
+    rgb = torch.sigmoid(4.0 * ImageScene(ImageConfig(size=SIZE)).pixels.detach())
+    added = seen["grad"] / divisor / rgb[0].numel() * 4.0 * rgb * (1 - rgb)
     torch.testing.assert_close(both - plain, added, atol=1e-7, rtol=1e-3)
     assert added.abs().max() > 1e-5
 
