@@ -140,6 +140,8 @@ def test_an_interrupt_ends_the_workers(tmp_path):
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         start_new_session=True,
+        # a shell starts what runs in the background with SIGINT ignored, and these tests would pass that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     while members(process.pid) < 4 and process.poll() is None:  # itself, two workers and multiprocessing's tracker
         time.sleep(0.1)
