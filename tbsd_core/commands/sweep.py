@@ -28,6 +28,10 @@ def _sweep(arguments: argparse.Namespace) -> int:
     from ..analysis.sweep import IMPLIED, MEANING, sweep_sheet
     from ..run import check_config, evaluate
 
+    if "." not in arguments.key:
+        raise ValueError(
+            f"--key must name a setting inside a group, such as guidance.guidance_scale, got {arguments.key!r}."
+        )
     base = run_config(arguments)
     for name, value in IMPLIED.get(arguments.key.removeprefix("guidance."), {}).items():
         if hasattr(base.guidance, name):
@@ -36,8 +40,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
     for config in configs:
         check_config(config)
     loaded = Loaded.of(base)
-    cases = [
-        case_of(config, loaded, f"{arguments.key.split('.')[-1]} {value}", {"value": value})
+    cases = [  # the prompts of each value, because it may be one of their settings
+        case_of(config, Loaded.of(config, loaded.prior), f"{arguments.key.split('.')[-1]} {value}", {"value": value})
         for config, value in zip(configs, arguments.values, strict=True)
     ]
     results: list[CaseResult] = []

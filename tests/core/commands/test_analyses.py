@@ -84,6 +84,12 @@ def test_sweep_takes_any_setting_and_says_where_it_does_nothing(tmp_path, capsys
     assert "no effect" in capsys.readouterr().out
 
 
+def test_sweep_reaches_the_words_of_the_prompts(tmp_path):
+    key = ["--key", "prompt.negative_descriptors", "--set", "guidance.balancer=fixed"]
+    assert call("sweep", *HOUSE, *SMALL, *key, "--values", "blurry", "dark", "--out", tmp_path) == 0
+    assert not written(tmp_path, "sweep")["identical"]
+
+
 def test_path_measures_each_method_from_the_same_start(tmp_path):
     methods = ["--methods", "sds", "tbsd,balancer=mgda"]
     assert call("path", *HOUSE, *SMALL, *methods, "--every", 1, "--t", 0.5, "--noises", 1, "--out", tmp_path) == 0
@@ -105,6 +111,7 @@ def test_path_measures_each_method_from_the_same_start(tmp_path):
         (["overtime", "--at", 1.5], "moments must be numbers in [0, 1]"),
         (["seeds", "--n", 0], "--n must be at least 1"),
         (["sweep", "--key", "guidance.shape"], "no setting 'shape'"),
+        (["sweep", "--key", "prior"], "--key must name a setting inside a group"),
         (["sweep", "--values", 2], "shape_share must be in [0, 1]"),
         (["sweep", "--set", "optim.lr"], "KEY=VALUE, got 'optim.lr'"),
         (["path", "--every", 0], "every must be at least 1"),

@@ -1,0 +1,99 @@
+"""The analysis nodes on the real server: numbers, pictures and objects, cancelling, mistakes."""
+
+from __future__ import annotations
+
+import json
+import time
+
+
+def node(kind: str, **inputs) -> dict:
+    return {"class_type": kind, "inputs": inputs}
+
+
+def graph(**changes) -> dict:
+    """Demo models with both negatives, SDS and a small picture; `changes` add or replace nodes."""
+    models = {"model": ["models", 0], "vae": ["models", 2], "prompts": ["prompts", 0]}
+    return {
+        "models": node("TBSD_DemoModels"),
+        "text": node("TBSD_PromptEncode", clip=["models", 1], prompt="a brick house", view_dependent=False),
+        "prompts": node(
+            "TBSD_TargetNegativePrompt", prompts=["text", 0], kind="both", descriptors="blurry", target_modifier=""
+        ),
+        "guidance": node("TBSD_SDSGuidance", **models, guidance_scale=5.0, weighting="sigma2"),
+        "scene": node("TBSD_ImageScene", size=64, n_images=1, seed=0),
+    } | changes
+
+
+RUN = {"guidance": ["guidance", 0], "scene": ["scene", 0], "steps": 2, "lr": 0.01, "seed": 0}
+INSPECT = dict(progress="0.25", post="target", shown="decode", n_noises=1, seed=0, noise_levels="0.5")
+SHOW = node("PreviewAny", source=["analysis", 1])
+
+
+def inspect(**inputs) -> dict:
+    return node("TBSD_InspectDirections", guidance=["guidance", 0], **(INSPECT | inputs))
+
+
+def numbers(server, **changes) -> dict:
+    """The numbers of the node "analysis", which also shows one picture."""
+    outputs = server.run(graph(show=SHOW, **changes))
+    assert len(outputs["analysis"]["images"]) == 1
+    (text,) = outputs["show"]["text"]
+    return json.loads(text)
+
+
+def test_a_picture_of_any_size_can_be_inspected(server):
+    picture = node("EmptyImage", width=70, height=53, batch_size=2, color=0x884422)
+    found = numbers(server, picture=picture, analysis=inspect(image=["picture", 0], noise_levels="0.3, 0.7"))
+    assert [(row["picture"], row["t"]) for row in found["rows"]] == [(0, 0.3), (0, 0.7), (1, 0.3), (1, 0.7)]
+    assert list(found["rows"][0]["norm"]) == ["delta_cls", "delta_post_gnp", "delta_post_tnp", "delta_bridge", "sds"]
+
+
+def test_a_latent_scene_and_an_object_can_be_inspected(server):
+    latent = node("TBSD_ImageScene", size=64, n_images=1, seed=0, vae=["models", 2])
+    assert numbers(server, scene=latent, analysis=inspect(scene=["scene", 0]))["rows"]
+    nerf = node("TBSD_NeRFScene", encoding="dense", detail=17, n_samples=12, opacity_weight=0.0, tv_weight=0.0, seed=0)
+    assert numbers(server, scene=nerf, analysis=inspect(scene=["scene", 0]))["rows"]
+
+
+def test_inspecting_needs_one_picture_and_both_negatives(server):
+    assert "either an image or a scene" in server.error(graph(analysis=inspect()))
+    alone = node(
+        "TBSD_TargetNegativePrompt",
+        prompts=["text", 0],
+        kind="target negative (TNP)",
+        descriptors="blurry",
+        target_modifier="",
+    )
+    assert "GNP" in server.error(graph(prompts=alone, analysis=inspect(scene=["scene", 0])))
+
+
+def test_a_text_that_is_no_list_of_numbers_is_refused(server):
+    wrong = node("TBSD_OverTime", **RUN, moments="0.5; 1")
+    assert "moments must be numbers separated by commas" in server.error(graph(analysis=wrong))
+
+
+def test_a_sweep_of_an_unknown_setting_lists_what_there_is(server):
+    sweep = node("TBSD_SweepShape", **RUN, setting="balance.shape_share", values="0, 1")
+    assert "it has guidance_scale, weighting" in server.error(graph(analysis=sweep))
+    sweep = node("TBSD_SweepShape", **RUN, setting="guidance_scale", values="1, 9")
+    found = numbers(server, analysis=sweep)
+    assert [case["guidance"]["guidance_scale"] for case in found["cases"]] == [1.0, 9.0] and not found["identical"]
+
+
+def test_objects_run_through_the_series_too(server):
+    nerf = node("TBSD_NeRFScene", encoding="dense", detail=17, n_samples=12, opacity_weight=0.0, tv_weight=0.0, seed=0)
+    seeds = node("TBSD_SeedsGrid", **RUN, n_seeds=2)
+    found = numbers(server, scene=nerf, analysis=seeds)
+    assert [case["optim"]["seed"] for case in found["cases"]] == [0, 1]
+    assert found["cases"][0]["pictures"] != found["cases"][1]["pictures"]
+
+
+def test_cancel_stops_a_series_within_a_step(server):
+    long = node("TBSD_SeedsGrid", **(RUN | {"steps": 5000, "seed": 7}), n_seeds=4)
+    prompt_id = server.queue(graph(analysis=long))
+    time.sleep(6)
+    start = time.monotonic()
+    server.request("/interrupt", {})
+    entry = server.wait(prompt_id, seconds=30)
+    assert time.monotonic() - start < 10
+    assert "execution_interrupted" in dict(entry["status"]["messages"])
