@@ -235,6 +235,8 @@ EMBEDDED_GUIDANCE: dict[str, Settings] = {
     },
 }
 EMBEDDED_METHOD_SCENES: dict[tuple[str, str], Settings] = {
+    # an object is built from nothing: all shape at first
+    ("tbsd", "nerf"): {"guidance.balance.schedule.start": Setting(1.0, MEASURED)},
     ("hifa", "latent"): METHOD_SCENES["hifa", "latent"],
     # without drawn noise the errors of the inversion add up: at 0.01 the background of "a brick house" fills with spots
     ("ism", "image"): {"optim.lr": Setting(0.005, MEASURED)},
