@@ -1,4 +1,4 @@
-"""A triangle mesh with vertex colours."""
+"""A triangle mesh with vertex colours, or with a texture."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ class Mesh:
         vertices: [N, 3] float32.
         faces: [M, 3] int64, counter-clockwise seen from outside.
         colors: [N, 3] float32 in [0, 1], sRGB as on a screen, or None.
+        uvs: [N, 2] float32 texture coordinates as in glTF: (0, 0) is the upper left corner of the texture, (1, 1) the
+            lower right one. A vertex on a seam is there once for each of its places in the texture.
+        texture: [H, W, 3] float32 in [0, 1], sRGB, row 0 at the top; only together with uvs.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     colors: np.ndarray | None = None
+    uvs: np.ndarray | None = None
+    texture: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.vertices.ndim != 2 or self.vertices.shape[1] != 3:
@@ -31,6 +36,13 @@ class Mesh:
                 f"Mesh: colors must have the shape of vertices {list(self.vertices.shape)}, "
                 f"got {list(self.colors.shape)}."
             )
+        if self.uvs is not None and self.uvs.shape != (len(self.vertices), 2):
+            raise ValueError(f"Mesh: uvs must be [{len(self.vertices)}, 2], got {list(self.uvs.shape)}.")
+        if self.texture is not None:
+            if self.uvs is None:
+                raise ValueError("Mesh: a texture needs uvs.")
+            if self.texture.ndim != 3 or self.texture.shape[2] != 3:
+                raise ValueError(f"Mesh: texture must be [H, W, 3], got {list(self.texture.shape)}.")
 
     def vertex_normals(self) -> np.ndarray:
         """Unit normals [N, 3], the area-weighted mean of the faces around each vertex."""
