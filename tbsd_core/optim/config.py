@@ -12,6 +12,10 @@ class OptimConfig:
     n_steps: int = 300  # optimiser steps, >= 1
     views_per_step: int = 4  # camera views rendered per step (3D scenes), >= 1
     size: int = 64  # pixels of a rendered view; a multiple of the prior's spatial factor
+    start_size: int | None = None  # pixels of a view at first, doubled until size is reached (3D scenes); None = size
+    full_size_from: float = 0.5  # progress from which on views have their full size, in (0, 1]
+    # progress until which 3D scenes are rendered as latent cells, with fewer rays and without the encoder; in [0, 1]
+    latent_until: float = 0.0
     # pixels to which views are enlarged before they are encoded (threestudio renders 64 and encodes 512); None = size
     encode_size: int | None = None
     lr: float = 0.02  # base learning rate; scenes derive their groups' rates from it
@@ -37,6 +41,12 @@ class OptimConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.encode_size is not None and self.encode_size < 1:
             raise ValueError(f"encode_size must be at least 1 or None, got {self.encode_size}.")
+        if self.start_size is not None and not 8 <= self.start_size <= self.size:
+            raise ValueError(f"start_size must lie in [8, size = {self.size}] or be None, got {self.start_size}.")
+        if not 0 < self.full_size_from <= 1:
+            raise ValueError(f"full_size_from must lie in (0, 1], got {self.full_size_from}.")
+        if not 0 <= self.latent_until <= 1:
+            raise ValueError(f"latent_until must lie in [0, 1], got {self.latent_until}.")
         if not self.lr > 0:
             raise ValueError(f"lr must be > 0, got {self.lr}.")
         for name in ("beta1", "beta2"):

@@ -25,16 +25,19 @@ from ..guidance.base import (
     TrajectoryGuidance,
 )
 from ..guidance.timesteps import sample_timesteps
+from ..memory import is_out_of_memory
 from ..priors.base import Prior
 from ..prompts.sets import PromptSet
 from ..rng import named_generator
-from ..scenes.base import RenderOutput, Scene
+from ..scenes.base import RenderOutput, Scene, ShrinkingScene
 from .adapter import AdapterState, camera_poses
 from .config import OptimConfig
 from .predictor import Predictor
+from .resolution import LinearLatents, render_size
 from .shared_adam import SharedAdam
 
 REUSABLE = ("uncond", "negative", "target_negative")  # they change slowly while noise and timestep stay
+LATENT_SUPERSAMPLING = 2  # rays along each side of a latent cell, in the phase without the encoder
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "shared_adam": SharedAdam,
@@ -135,8 +138,22 @@ def optimize(
         raise ValueError(
             f"{name} must be a multiple of the prior's spatial factor {prior.spatial_factor}, got {encoded}."
         )
+    linear = None
+    if config.latent_until > 0:
+        if not scene.uses_cameras:
+            raise ValueError(
+                f"latent_until is for 3D scenes, got {config.latent_until}. Set it to 0; to "
+                "optimise a picture as latents, make it a latent scene."
+            )
+        if isinstance(guidance, PixelGuidance) and guidance.decodes(0.0):
+            raise ValueError(
+                f"{type(guidance).__name__} compares pictures, and latent_until = {config.latent_until} begins with "
+                "latents. Set one of latent_until and pixel_scale to 0."
+            )
+        if state.step < config.latent_until * config.n_steps:
+            linear = LinearLatents(prior, encoded, next(scene.parameters()).device)
     for step in range(state.step, config.n_steps):
-        yield _step(prior, prompts, guidance, scene, cameras, config, state, step, seeds)
+        yield _step(prior, prompts, guidance, scene, cameras, config, state, step, seeds, linear)
 
 
 def predict_and_guide(
@@ -197,6 +214,21 @@ def enlarged(images: Tensor, size: int | None) -> Tensor:
     return F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
 
 
+@dataclass(frozen=True)
+class _Gradient:
+    """What a step has found out before it changes anything; the parameters hold their gradients."""
+
+    render: RenderOutput
+    latents: Tensor
+    t: Tensor
+    views: list[str]
+    poses: Tensor | None
+    rms: Tensor
+    out: GuidanceOutput
+    losses: dict[str, Tensor]
+    seconds: dict[str, float]
+
+
 def _step(
     prior: Prior,
     prompts: PromptSet,
@@ -207,7 +239,69 @@ def _step(
     state: OptimState,
     step: int,
     seeds: Sequence[tuple[int, int]] | None,
+    linear: LinearLatents | None,
 ) -> StepRecord:
+    found = None
+    while found is None:
+        try:
+            found = _gradient(prior, prompts, guidance, scene, camera_config, config, state, step, seeds, linear)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or not isinstance(scene, ShrinkingScene):
+                raise
+            if not scene.shrink():
+                raise RuntimeError(
+                    f"Out of memory in step {step}, although the views are rendered in the smallest pieces. Use a "
+                    f"smaller size (now {config.size}) or fewer views_per_step (now {config.views_per_step}). {error}"
+                ) from error
+        if found is None:  # what the failed attempt held is only free out here
+            state.optimizer.zero_grad(set_to_none=True)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+    start = time.perf_counter()
+    skipped = not _finite_gradients(scene)
+    if skipped:
+        state.bad_steps += 1
+        if state.bad_steps >= config.max_bad_steps:
+            raise RuntimeError(
+                f"{state.bad_steps} consecutive steps had a gradient that is not finite (now at step {step}). "
+                "Lower lr or guidance_scale, or run the VAE in float32."
+            )
+    else:
+        state.bad_steps = 0
+        state.optimizer.step()
+    done = time.perf_counter()
+    seconds = {**found.seconds, "backward": found.seconds["backward"] + done - start}
+    adapter_scalars = {}
+    if state.adapter and not skipped:
+        loss = state.adapter.train_step(
+            found.latents, prompts.select("target", found.views), found.poses, prior.schedule, config.seed, step
+        )
+        adapter_scalars["loss_lora"] = loss
+        seconds["lora"] = time.perf_counter() - done
+    state.step = step + 1
+    if state.step % config.reuse_steps == 0:
+        state.reused.clear()
+    scalars = {"grad_rms": float(found.rms), "opacity": float(found.render.opacity.mean())}
+    scalars |= {k: float(v.float().mean()) for k, v in found.out.scalars.items()}
+    scalars |= {f"loss_{k}": float(v) for k, v in found.losses.items()}
+    scalars |= adapter_scalars
+    return StepRecord(step, config.n_steps, step / config.n_steps, found.render, found.t, scalars, seconds, skipped)
+
+
+def _gradient(
+    prior: Prior,
+    prompts: PromptSet,
+    guidance: Guidance,
+    scene: Scene,
+    camera_config: CameraConfig,
+    config: OptimConfig,
+    state: OptimState,
+    step: int,
+    seeds: Sequence[tuple[int, int]] | None,
+    linear: LinearLatents | None,
+) -> _Gradient:
+    """Render, ask the prior, and leave the gradient in the scene's parameters. Nothing else changes but predictions
+    that are kept for reuse, so that it can be done again."""
     progress = step / config.n_steps
     device = next(scene.parameters()).device
     n_views = config.views_per_step if scene.uses_cameras else scene.n_images
@@ -215,13 +309,22 @@ def _step(
     with torch.enable_grad():
         start = time.perf_counter()
         jitter = named_generator(config.seed, "jitter", step)
-        render = scene.render(cameras.to(device), config.size, config.size, jitter)
+        encoded = config.encode_size or config.size
         images = None
-        if render.latents is None:
-            images = enlarged(render.rgb, config.encode_size)
-            latents = prior.encode(images)
+        if linear is not None and progress < config.latent_until:
+            side = encoded // prior.spatial_factor * LATENT_SUPERSAMPLING
+            render = scene.render(cameras.to(device), side, side, jitter)
+            latents = linear(F.avg_pool2d(render.rgb, LATENT_SUPERSAMPLING))
         else:
-            latents = render.latents
+            side = config.size
+            if scene.uses_cameras and config.start_size is not None:
+                side = render_size(config.start_size, config.size, config.full_size_from, progress)
+            render = scene.render(cameras.to(device), side, side, jitter)
+            if render.latents is None:
+                images = enlarged(render.rgb, encoded if scene.uses_cameras else config.encode_size)
+                latents = prior.encode(images)
+            else:
+                latents = render.latents
         rendered = time.perf_counter()
         batch = len(latents)
         if scene.uses_cameras:
@@ -269,34 +372,9 @@ def _step(
             loss = loss + value
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-    skipped = not _finite_gradients(scene)
-    if skipped:
-        state.bad_steps += 1
-        if state.bad_steps >= config.max_bad_steps:
-            raise RuntimeError(
-                f"{state.bad_steps} consecutive steps had a gradient that is not finite (now at step {step}). "
-                "Lower lr or guidance_scale, or run the VAE in float32."
-            )
-    else:
-        state.bad_steps = 0
-        state.optimizer.step()
-    done = time.perf_counter()
-    seconds = {"render": rendered - start, "prior": guided - rendered, "backward": done - guided}
-    adapter_scalars = {}
-    if state.adapter and not skipped:
-        loss = state.adapter.train_step(
-            latents.detach(), prompts.select("target", views), poses, prior.schedule, config.seed, step
-        )
-        adapter_scalars["loss_lora"] = loss
-        seconds["lora"] = time.perf_counter() - done
-    state.step = step + 1
-    if state.step % config.reuse_steps == 0:
-        state.reused.clear()
-    scalars = {"grad_rms": float(rms), "opacity": float(render.opacity.detach().mean())}
-    scalars |= {k: float(v.float().mean()) for k, v in out.scalars.items()}
-    scalars |= {f"loss_{k}": float(v.detach()) for k, v in losses.items()}
-    scalars |= adapter_scalars
-    return StepRecord(step, config.n_steps, progress, _detached(render), t, scalars, seconds, skipped)
+    seconds = {"render": rendered - start, "prior": guided - rendered, "backward": time.perf_counter() - guided}
+    losses = {name: value.detach() for name, value in losses.items()}
+    return _Gradient(_detached(render), latents.detach(), t, views, poses, rms, out, losses, seconds)
 
 
 def draw(

@@ -27,7 +27,7 @@ def sample_intervals(
     far: Tensor,  # [R]
     n_samples: int,
     radius: float,
-    generator: torch.Generator | None = None,
+    u: Tensor | None = None,  # [R, n_samples] in [0, 1)
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Cut rays into intervals of one length, 2 radius / n_samples, and pick one point in each.
 
@@ -35,7 +35,7 @@ def sample_intervals(
     empty, so rays near the rim of the sphere cost less and every point is sampled equally finely.
 
     Args:
-        generator: a CPU generator draws the points uniformly in their intervals; None takes the midpoints.
+        u: where the points lie in their intervals; None takes the midpoints.
 
     Returns:
         t_starts, t_ends, t [R, S]; an interval with t_starts == t_ends holds nothing.
@@ -44,7 +44,6 @@ def sample_intervals(
     index = torch.arange(n_samples, dtype=near.dtype, device=near.device)
     t_starts = torch.minimum(near[:, None] + index * step, far[:, None])
     t_ends = torch.minimum(t_starts + step, far[:, None])
-    if generator is None:
+    if u is None:
         return t_starts, t_ends, (t_starts + t_ends) / 2
-    u = torch.rand(t_starts.shape, generator=generator, dtype=near.dtype).to(near.device)
     return t_starts, t_ends, torch.lerp(t_starts, t_ends, u)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,7 +21,8 @@ class RenderOutput:
         opacity, depth: [B, 1, H, W]; depth in world units along the ray, 0 where nothing is.
         normal: [B, 3, H, W] unit vectors in world space, or None where it was not asked for.
         latents: [B, C, h, w] when the scene lives in the prior's latent space; the loop then skips encoding.
-        weights: [B, H * W, S] compositing weights along rays, for regularisers; None for image scenes.
+        penalties: scalars that can only be computed while rendering, by name, unweighted; empty where no weight asks
+            for them.
     """
 
     rgb: Tensor
@@ -28,7 +30,7 @@ class RenderOutput:
     depth: Tensor
     normal: Tensor | None = None
     latents: Tensor | None = None
-    weights: Tensor | None = None
+    penalties: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Scene(Protocol):
@@ -41,7 +43,7 @@ class Scene(Protocol):
         cameras: Cameras,
         height: int,
         width: int,
-        generator: torch.Generator | None = None,  # jitters samples along rays; None renders deterministically
+        generator: torch.Generator | None = None,  # of what training draws (jitter, light); None: nothing
         with_normal: bool = False,
     ) -> RenderOutput: ...
 
@@ -51,6 +53,15 @@ class Scene(Protocol):
 
     def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
         """Named scalar losses, already weighted; the loop adds them up. Empty for image scenes."""
+        ...
+
+
+@runtime_checkable
+class ShrinkingScene(Protocol):
+    """A scene that can render the same pictures in less memory, more slowly."""
+
+    def shrink(self) -> bool:
+        """Use less memory from now on; False where that is as little as it can be."""
         ...
 
 

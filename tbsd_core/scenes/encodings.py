@@ -1,8 +1,9 @@
 """Trainable functions of position: points in [-1, 1]^3 -> 4 raw values (density logit, 3 colour logits).
 
-An encoding is one class with the constructor `(resolutions, generator)`, `forward`, `parameter_groups`
-and `total_variation`, and one line in ENCODINGS. On a CPU the grids that `grid_sample` reads are about
-five times faster than a hash grid of 16 levels; the hash grid is there for fine detail on a GPU.
+An encoding is one class with the constructor `(resolutions, generator)`, `forward`, `parameter_groups`,
+`total_variation` and `twice_differentiable` (by its points), and one line in ENCODINGS. On a CPU the grids
+that `grid_sample` reads are about five times faster than a hash grid of 16 levels; the hash grid is there
+for fine detail on a GPU.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class DenseGrids(nn.Module):
     reading every level by itself. All values start at 0: the scene's density prior is the initial shape.
     """
 
+    twice_differentiable = False
+
     def __init__(self, resolutions: Sequence[int], generator: torch.Generator) -> None:
         super().__init__()
         del generator  # a start at zero needs no draws
@@ -88,6 +91,7 @@ class KPlanes(nn.Module):
     Memory grows with the square of the resolution, so resolutions can be higher than a dense grid's.
     """
 
+    twice_differentiable = False
     N_FEATURES = 8
     AXES = ((0, 1), (0, 2), (1, 2))
 
@@ -126,6 +130,7 @@ class HashGrid(nn.Module):
     into its table is stored without collisions.
     """
 
+    twice_differentiable = True  # piecewise: within a cell of each level
     N_LEVELS, N_FEATURES, LOG2_TABLE = 16, 2, 15
     PRIMES = (1, 2654435761, 805459861)  # Eq. 4
 

@@ -10,16 +10,20 @@ from torch import Tensor, nn
 
 from ..cameras.pose import Cameras
 from ..cameras.rays import camera_rays
-from ..renderer.background import BACKGROUND, over_background
-from ..renderer.occupancy import visible_samples
+from ..renderer.background import BACKGROUND, BACKGROUNDS, Environment, over_background, random_colors
+from ..renderer.chunks import MIN_CHUNK, in_chunks
+from ..renderer.occupancy import coarse_density, visible_samples
+from ..renderer.regularizers import opacity_entropy, orientation, sparsity, z_variance
 from ..renderer.sampling import sample_intervals, sphere_interval
+from ..renderer.shading import lambertian, random_lights
 from ..renderer.volume import MIN_OPACITY, composite
 from ..rng import named_generator
 from .base import RenderOutput
 from .encodings import ENCODINGS
-from .normals import density_normals
+from .normals import NORMALS, analytic_normals, density_normals
 
 MIN_NORMAL_WEIGHT = 1e-2  # samples below it are not worth six more density queries
+ENVIRONMENT_LR = 0.1  # of the field's; threestudio: 0.001 to 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +42,18 @@ class NeRFConfig:
     blob_radius: float = 0.75  # fraction of the bound at which the initial logit crosses 0
     empty_logit: float = -1.0  # added to the density logit everywhere
     occupancy_resolution: int = 48  # coarse grid that skips empty and hidden samples; 0 evaluates all
+    chunk_rays: int = 0  # rays rendered at once; 0 = all, and fewer by itself where the memory is not enough
     background: tuple[float, float, float] = BACKGROUND
+    background_mode: str = "solid"  # solid; random: half of the training views get another colour; learned
+    shaded: float = 0.0  # share of training steps under a random light, in [0, 1]; the priors' light is in the colours
+    textureless: float = 0.5  # of those, share that shows the shape alone, in grey (threestudio's textureless_prob)
+    normals: str = "finite"  # differences, for every encoding; analytic: exact and cheaper, for the hash grid only
     entropy_weight: float = 0.02  # opacity towards 0 or 1; ramps up over the first half
     opacity_weight: float = 0.01  # against fog
     tv_weight: float = 0.5  # against noise on the finest grid
+    sparsity_weight: float = 0.0  # against fog, stronger on thin fog than opacity_weight
+    orientation_weight: float = 0.0  # against surfaces that turn away from the camera that sees them
+    z_variance_weight: float = 0.0  # against thick, cloudy surfaces
     seed: int = 0  # of the initial parameters
 
     def __post_init__(self) -> None:
@@ -58,9 +70,24 @@ class NeRFConfig:
         for name in ("bound", "density_scale", "density_gain", "color_gain", "blob_radius"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"NeRFConfig: {name} must be > 0, got {getattr(self, name)}.")
-        for name in ("blob_strength", "entropy_weight", "opacity_weight", "tv_weight"):
+        weights = ("entropy", "opacity", "tv", "sparsity", "orientation", "z_variance")
+        for name in ("blob_strength", *(f"{w}_weight" for w in weights)):
             if getattr(self, name) < 0:
                 raise ValueError(f"NeRFConfig: {name} must be >= 0, got {getattr(self, name)}.")
+        for name in ("shaded", "textureless"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"NeRFConfig: {name} must lie in [0, 1], got {getattr(self, name)}.")
+        if self.chunk_rays < 0:
+            raise ValueError(f"NeRFConfig: chunk_rays must be >= 0, got {self.chunk_rays}.")
+        for name, known in (("background_mode", BACKGROUNDS), ("normals", NORMALS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"NeRFConfig: {name} must be {' or '.join(known)}, got {getattr(self, name)!r}.")
+        if self.normals == "analytic" and not ENCODINGS[self.encoding].twice_differentiable:
+            able = ", ".join(name for name, e in ENCODINGS.items() if e.twice_differentiable)
+            raise ValueError(
+                f"NeRFConfig: analytic normals need an encoding with a second derivative ({able}), got "
+                f"{self.encoding!r}. Use finite ones."
+            )
         if len(self.background) != 3 or not all(0 <= c <= 1 for c in self.background):
             raise ValueError(f"NeRFConfig: background must be three numbers in [0, 1], got {self.background}.")
 
@@ -76,6 +103,10 @@ class NeRFScene(nn.Module):
         self.bound = self.config.bound
         generator = named_generator(self.config.seed, "nerf init")
         self.encoding = ENCODINGS[self.config.encoding](self.config.resolutions, generator)
+        learned = self.config.background_mode == "learned"
+        self.environment = Environment(self.config.background, generator) if learned else None
+        self.chunk_rays = self.config.chunk_rays
+        self._n_rays = 0  # of the last render
 
     def query(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Densities [N] and colours [N, 3] at points [N, 3] in world space; density 0 outside the ball.
@@ -106,49 +137,124 @@ class NeRFScene(nn.Module):
         generator: torch.Generator | None = None,
         with_normal: bool = False,
     ) -> RenderOutput:
-        """Render B views; `normal` carries no gradient and is 0 where nothing is."""
+        """Render B views; `normal` is 0 where nothing is.
+
+        With a generator (training) samples are jittered, and light and background drawn; without one the
+        views are those of the plain colours in front of the solid or learned background.
+        """
         c = self.config
-        device = next(self.parameters()).device
-        rays_o, rays_d = (r.reshape(-1, 3) for r in camera_rays(cameras.to(device), height, width))
+        device, n_views = next(self.parameters()).device, len(cameras)
+        cameras = cameras.to(device)
+        rays_o, rays_d = (r.reshape(-1, 3) for r in camera_rays(cameras, height, width))
+        n_rays = self._n_rays = len(rays_o)
         near, far = sphere_interval(rays_o, rays_d, c.bound)
-        t_starts, t_ends, t = sample_intervals(near, far, c.n_samples, c.bound, generator)
-        index = visible_samples(
-            self.density, rays_o, rays_d, t, t_starts, t_ends, c.bound, c.occupancy_resolution
-        )
-        rays = index // c.n_samples
-        points = torch.addcmul(rays_o[rays], rays_d[rays], t.flatten()[index, None])
-        density, color = self.query(points)
-        out = composite(t_starts, t_ends, t, density, color, index)
+        u = None
+        if generator is not None:  # for all rays at once, so that chunks do not change what is drawn
+            u = torch.rand(n_rays, c.n_samples, generator=generator, dtype=near.dtype).to(device)
+        lights, colorless = self._draw_light(cameras, generator)
+        lit = None if lights is None else lights.repeat_interleave(height * width, 0)
+        coarse = None
+        if c.occupancy_resolution:
+            coarse = coarse_density(self.density, c.bound, c.occupancy_resolution, device, near.dtype)
+        need_normals = with_normal or lit is not None or c.orientation_weight > 0
+
+        def march(rays: Tensor) -> tuple[Tensor, ...]:
+            o, d = rays_o[rays], rays_d[rays]
+            t_starts, t_ends, t = sample_intervals(
+                near[rays], far[rays], c.n_samples, c.bound, None if u is None else u[rays]
+            )
+            index = visible_samples(coarse, o, d, t, t_starts, t_ends)
+            of_ray = index // c.n_samples
+            points = torch.addcmul(o[of_ray], d[of_ray], t.flatten()[index, None])
+            density, color = self.query(points)
+            out = composite(t_starts, t_ends, t, density, color, index)
+            normal, turned = torch.zeros_like(out.rgb), torch.zeros_like(out.opacity)
+            if need_normals:
+                weights = out.weights.flatten()[index]
+                keep = (weights > MIN_NORMAL_WEIGHT).nonzero()[:, 0]
+                n, seen_by = self._normals(points[keep]), of_ray[keep]
+                normal = normal.index_add(0, seen_by, n * weights[keep, None])
+                normal = F.normalize(normal, dim=-1) * (out.opacity >= MIN_OPACITY)
+                turned = turned.index_add(0, seen_by, orientation(weights[keep], n, d[seen_by])[:, None])
+                if lit is not None:
+                    shine = torch.ones_like(weights)[:, None].index_copy(0, keep, lambertian(n, lit[rays][seen_by]))
+                    shown = shine.expand(-1, 3) if colorless else shine * color
+                    out = composite(t_starts, t_ends, t, density, shown, index)
+            spread = torch.zeros_like(out.opacity)
+            if c.z_variance_weight > 0:
+                spread = z_variance(out.weights, t, out.opacity)
+            return out.rgb, out.opacity, out.depth, normal, turned, spread
+
+        rgb, opacity, depth, normal, turned, spread = in_chunks(march, n_rays, self.chunk_rays, device)
 
         def image(x: Tensor) -> Tensor:
-            return x.view(len(cameras), height, width, -1).permute(0, 3, 1, 2)
+            return x.view(n_views, height, width, -1).permute(0, 3, 1, 2)
 
-        normal = None
-        if with_normal:
-            weights = out.weights.detach().flatten()[index]
-            keep = weights > MIN_NORMAL_WEIGHT
-            n = density_normals(self.density, points[keep].detach(), step=c.bound / max(c.resolutions))
-            total = torch.zeros_like(out.rgb).index_add(0, rays[keep], n * weights[keep, None])
-            normal = image(F.normalize(total, dim=-1) * (out.opacity.detach() >= MIN_OPACITY))
+        backdrop = self._backdrop(rays_d, n_views, generator)
+        penalties = {}
+        if c.orientation_weight > 0:
+            penalties["orientation"] = turned.mean()
+        if c.z_variance_weight > 0:
+            penalties["z_variance"] = spread.mean()
         return RenderOutput(
-            rgb=image(over_background(out.rgb, out.opacity, c.background)),
-            opacity=image(out.opacity),
-            depth=image(out.depth),
-            normal=normal,
-            weights=out.weights.view(len(cameras), height * width, c.n_samples),
+            rgb=image(over_background(rgb, opacity, backdrop)),
+            opacity=image(opacity),
+            depth=image(depth),
+            normal=image(normal) if with_normal else None,
+            penalties=penalties,
         )
 
+    def _normals(self, points: Tensor) -> Tensor:
+        points = points.detach()
+        if self.config.normals == "analytic":
+            return analytic_normals(self.density, points)
+        return density_normals(self.density, points, step=self.bound / max(self.config.resolutions))
+
+    def _draw_light(self, cameras: Cameras, generator: torch.Generator | None) -> tuple[Tensor | None, bool]:
+        """Directions [B, 3] to the lights of this step, or None, and whether it shows the shape alone."""
+        c = self.config
+        if generator is None or c.shaded == 0:
+            return None, False
+        lit, plain = torch.rand(2, generator=generator).tolist()
+        lights = random_lights(cameras.c2w()[:, :3, 3], generator)
+        return (lights, plain < c.textureless) if lit < c.shaded else (None, False)
+
+    def _backdrop(
+        self,
+        rays_d: Tensor,  # [R, 3]
+        n_views: int,
+        generator: torch.Generator | None,
+    ) -> tuple[float, float, float] | Tensor:
+        if self.environment is not None:
+            return self.environment(rays_d)
+        if self.config.background_mode == "random" and generator is not None:
+            colors = random_colors(n_views, self.config.background, generator).to(rays_d)
+            return colors.repeat_interleave(len(rays_d) // n_views, 0)
+        return self.config.background
+
+    def shrink(self) -> bool:
+        """Halve the rays that are rendered at once; False at MIN_CHUNK."""
+        chunk = min(self.chunk_rays or self._n_rays, self._n_rays) // 2
+        if chunk < MIN_CHUNK:
+            return False
+        self.chunk_rays = chunk
+        return True
+
     def parameter_groups(self, lr: float) -> list[dict]:
-        """Parameter groups of the encoding; lr = 0.02 with Adam suits the defaults."""
-        return self.encoding.parameter_groups(lr)
+        """Parameter groups of the encoding and the environment; lr = 0.02 with Adam suits the defaults."""
+        groups = self.encoding.parameter_groups(lr)
+        if self.environment is not None:
+            groups.append({"params": list(self.environment.parameters()), "lr": lr * ENVIRONMENT_LR})
+        return groups
 
     def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
-        """Opacity entropy (ramped over the first half), mean opacity, total variation of the finest grid."""
+        """Weighted penalties, those whose weight is 0 left out; the entropy is ramped over the first half."""
         c = self.config
-        a = render.opacity.clamp(1e-4, 1 - 1e-4)
-        entropy = -(a * a.log() + (1 - a) * (1 - a).log()).mean()
-        return {
-            "entropy": c.entropy_weight * min(1.0, 2 * progress) * entropy,
+        losses = {
+            "entropy": c.entropy_weight * min(1.0, 2 * progress) * opacity_entropy(render.opacity),
             "opacity": c.opacity_weight * render.opacity.mean(),
             "tv": c.tv_weight * self.encoding.total_variation(),
         }
+        if c.sparsity_weight > 0:
+            losses["sparsity"] = c.sparsity_weight * sparsity(render.opacity)
+        return losses | {name: getattr(c, f"{name}_weight") * value for name, value in render.penalties.items()}

@@ -391,3 +391,74 @@ def test_seeds_must_be_one_pair_per_picture():
         steps = optimize(GaussianPrior({}), gaussian_prompts(), TBSD(), scene, CameraConfig(), config, state, [(0, 0)])
         with pytest.raises(ValueError, match="one pair per picture, got 1"):
             next(steps)
+
+
+def test_views_grow_and_latents_come_first():
+    prior = load_prior("learned")
+    texts = build_texts(PromptConfig(prompt="a brick house"), ("target", "uncond"))
+    config = OptimConfig(n_steps=4, views_per_step=1, size=64, start_size=32, full_size_from=1.0, latent_until=0.5)
+    prompts = encode_texts(texts, prior.encode_prompt)
+    scene = small_nerf()
+    before = scene.encoding.levels[0].detach().clone()
+    sizes = []
+    state = OptimState.create(scene, config)
+    for record in optimize(prior, prompts, build_guidance("sds"), scene, CameraConfig(), config, state):
+        sizes.append(record.render.rgb.shape[-1])
+        if state.step == 1:
+            moved = scene.encoding.levels[0].detach() - before
+            assert moved[:, :1].abs().sum() > 0 and moved[:, 1:].abs().sum() > 0, "latents move shape and colour"
+    # latent cells with two rays along each side, then the last of the sizes up to 64
+    assert sizes == [32, 32, 32, 32]
+    grown = dataclasses.replace(config, latent_until=0.0, full_size_from=0.5)
+    scene = small_nerf()
+    state = OptimState.create(scene, grown)
+    run = optimize(prior, prompts, build_guidance("sds"), scene, CameraConfig(), grown, state)
+    assert [r.render.rgb.shape[-1] for r in run] == [32, 32, 64, 64]
+
+
+def test_latents_first_is_refused_where_it_means_nothing():
+    config = OptimConfig(n_steps=2, size=SIZE, latent_until=0.5)
+    with pytest.raises(ValueError, match="latent_until is for 3D scenes"):
+        run(SCENES["image"](), config)
+    with pytest.raises(ValueError, match="begins with latents"):
+        run(small_nerf(), config, guidance=build_guidance("hifa"))
+
+
+class Cramped(NeRFScene):
+    """A scene whose memory holds no more than `rays` rays."""
+
+    rays = 10**9
+
+    def render(self, *args, **kwargs):
+        out = super().render(*args, **kwargs)
+        if (self.chunk_rays or self._n_rays) > self.rays:
+            torch.empty(2**50)  # what an allocation too many does
+        return out
+
+
+def test_a_step_that_runs_out_of_memory_is_done_again_in_smaller_pieces():
+    config = OptimConfig(n_steps=3, views_per_step=4, size=16)
+    scenes = [Cramped(small_nerf().config) for _ in range(2)]
+    scenes[1].rays = 300
+    for scene in scenes:
+        records, _ = run(scene, config)
+        assert [r.step for r in records] == [0, 1, 2]
+    assert scenes[0].chunk_rays == 0 and scenes[1].chunk_rays == 256
+    for a, b in zip(scenes[0].parameters(), scenes[1].parameters(), strict=True):
+        assert torch.allclose(a, b, atol=2e-3)  # Adam's first steps magnify the order of a sum
+    scenes[1].rays = 100
+    with pytest.raises(RuntimeError, match="smallest pieces.*smaller size.*views_per_step"):
+        run(scenes[1], config)
+
+
+def test_an_error_that_is_not_about_memory_is_not_tried_again():
+    calls = []
+
+    class Broken(NeRFScene):
+        def render(self, *args, **kwargs):
+            calls.append(1)
+            raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="do not fit"):
+        run(Broken(small_nerf().config), OptimConfig(n_steps=1, size=16))
+    assert len(calls) == 1

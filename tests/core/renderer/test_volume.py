@@ -6,7 +6,7 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.priors.small_world import world
 from tbsd_pack.tbsd_core.renderer.background import BACKGROUND, over_background
-from tbsd_pack.tbsd_core.renderer.occupancy import visible_samples
+from tbsd_pack.tbsd_core.renderer.occupancy import coarse_density, visible_samples
 from tbsd_pack.tbsd_core.renderer.sampling import sample_intervals, sphere_interval
 from tbsd_pack.tbsd_core.renderer.volume import composite
 
@@ -38,8 +38,8 @@ def test_ray_from_inside_starts_at_zero_and_ray_away_is_empty():
 def test_samples_stay_in_their_intervals_and_in_the_sphere(jitter):
     rays_o, rays_d = random_rays(32)
     near, far = sphere_interval(rays_o, rays_d, 1.0)
-    generator = torch.Generator().manual_seed(0) if jitter else None
-    starts, ends, t = sample_intervals(near, far, 10, 1.0, generator)
+    u = torch.rand(32, 10, generator=torch.Generator().manual_seed(0)) if jitter else None
+    starts, ends, t = sample_intervals(near, far, 10, 1.0, u)
     assert (starts <= t).all() and (t <= ends).all()
     assert torch.allclose((ends - starts).sum(-1), far - near, atol=1e-5)
     inside = ends > starts
@@ -108,7 +108,8 @@ def test_skipped_samples_do_not_change_the_image():
     starts, ends, t = sample_intervals(near, far, 48, 1.0)
     rendered, counts = [], []
     for resolution in (0, 32):
-        index = visible_samples(density, rays_o, rays_d, t, starts, ends, 1.0, resolution)
+        coarse = coarse_density(density, 1.0, resolution, starts.device) if resolution else None
+        index = visible_samples(coarse, rays_o, rays_d, t, starts, ends)
         points = (rays_o[:, None] + t[..., None] * rays_d[:, None]).view(-1, 3)[index]
         out = composite(starts, ends, t, density(points), points * 0.5 + 0.5, index)
         rendered.append(out.rgb)

@@ -32,7 +32,6 @@ def test_every_encoding_renders_and_learns(encoding):
     optimizer = torch.optim.Adam(groups)
     out = scene.render(orbit(2), 8, 10, torch.Generator().manual_seed(0))
     assert out.rgb.shape == (2, 3, 8, 10) and out.opacity.shape == out.depth.shape == (2, 1, 8, 10)
-    assert out.weights.shape == (2, 80, 12)
     assert out.rgb.min() >= 0 and out.rgb.max() <= 1 + 1e-5
     loss = (out.rgb - 0.3).square().mean() + sum(scene.regularization(out, 0.5).values())
     loss.backward()
@@ -170,3 +169,77 @@ def test_orbit_equals_single_views():
 def test_wrong_configs_are_refused(wrong):
     with pytest.raises(ValueError, match="NeRFConfig"):
         NeRFConfig(**wrong)
+
+
+def test_chunks_change_nothing_but_the_memory():
+    whole, parts = (randomized(dataclasses.replace(TINY, chunk_rays=chunk)) for chunk in (0, 40))
+    outs = [s.render(orbit(2), 8, 8, named_generator(0, "jitter", 1)) for s in (whole, parts)]
+    assert torch.equal(outs[0].rgb, outs[1].rgb)
+    grads = []
+    for out, scene in zip(outs, (whole, parts), strict=True):
+        grads.append(torch.autograd.grad(out.rgb.square().sum(), scene.encoding.levels[0])[0])
+    assert torch.allclose(*grads, rtol=1e-4, atol=1e-6)
+
+
+def test_shrinking_ends():
+    scene = randomized()
+    scene.render(orbit(4), 32, 32)
+    chunks = []
+    while scene.shrink():
+        chunks.append(scene.chunk_rays)
+    assert chunks == [2048, 1024, 512, 256]
+
+
+def test_analytic_normals_equal_differences_and_need_a_second_derivative():
+    from tbsd_pack.tbsd_core.scenes.normals import analytic_normals, density_normals
+
+    scene = randomized(dataclasses.replace(TINY, encoding="hash", normals="analytic")).double()
+    points = torch.rand(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 0.5
+    exact, near = analytic_normals(scene.density, points), density_normals(scene.density, points, 1e-5)
+    assert ((exact * near).sum(-1) > 0.999).float().mean() > 0.9  # the others lie on a border between cells
+    grad = torch.autograd.grad(analytic_normals(scene.density, points).sum(), scene.encoding.tables[0])[0]
+    assert grad.abs().max() > 0
+    with pytest.raises(ValueError, match="second derivative"):
+        dataclasses.replace(TINY, normals="analytic")
+
+
+@pytest.mark.parametrize(("textureless", "grey"), [(0.0, False), (1.0, True)])
+def test_a_lit_step_shows_shadows_and_without_texture_is_grey(textureless, grey):
+    scene = randomized(dataclasses.replace(TINY, shaded=1.0, textureless=textureless), std=0.5)
+    lit = scene.render(orbit(1), 16, 16, torch.Generator().manual_seed(3))
+    solid = (lit.opacity > 0.99).expand(-1, 3, -1, -1)
+    pixels = lit.rgb[solid].view(3, -1)
+    assert (pixels.std(0).mean() < 0.01) == grey
+    assert pixels.mean(0).std() > 0.05  # bright towards the light, dark away from it
+    assert scene.render(orbit(1), 16, 16).rgb[solid].view(3, -1).std(0).mean() > 0.01  # colours when not training
+    (gradient,) = torch.autograd.grad(lit.rgb.sum(), scene.encoding.levels[0])
+    assert gradient[:, 0].abs().sum() > 0  # shape learns from light
+    assert (gradient[:, 1:].abs().sum() == 0) == grey
+
+
+def test_background_modes():
+    empty = dataclasses.replace(TINY, blob_strength=0.0, empty_logit=-60.0)
+    changing = NeRFScene(dataclasses.replace(empty, background_mode="random"))
+    views = changing.render(orbit(8), 4, 4, torch.Generator().manual_seed(0)).rgb
+    assert torch.equal(views, views[..., :1, :1].expand_as(views))  # one colour per view
+    assert 1 < len({tuple(v) for v in views[:, :, 0, 0].tolist()}) <= 8
+    background = torch.tensor(world.BACKGROUND)[:, None, None]
+    assert torch.allclose(changing.render(orbit(1), 4, 4).rgb[0], background.expand(3, 4, 4))
+    learned = NeRFScene(dataclasses.replace(empty, background_mode="learned"))
+    out = learned.render(orbit(1), 4, 4).rgb
+    assert torch.allclose(out[0], background.expand(3, 4, 4), atol=1e-5)
+    assert torch.autograd.grad(out.sum(), learned.environment.b2)[0].abs().min() > 0
+    lrs = {id(p): g["lr"] for g in learned.parameter_groups(0.02) for p in g["params"]}
+    assert lrs.keys() == {id(p) for p in learned.parameters()} and lrs[id(learned.environment.b2)] == 0.002
+
+
+def test_weights_of_zero_add_no_loss_and_others_their_share():
+    config = dataclasses.replace(TINY, orientation_weight=2.0, z_variance_weight=3.0, sparsity_weight=0.5)
+    out = randomized(config, 0.5).render(orbit(2), 8, 8)
+    losses = randomized(config, 0.5).regularization(out, 1.0)
+    assert losses["orientation"].item() == pytest.approx(2 * out.penalties["orientation"].item()) != 0
+    assert losses["z_variance"].item() == pytest.approx(3 * out.penalties["z_variance"].item()) != 0
+    assert losses["sparsity"] > 0
+    assert not randomized().render(orbit(2), 8, 8).penalties
+    plain = randomized()
+    assert plain.regularization(plain.render(orbit(2), 8, 8), 1.0).keys() == {"entropy", "opacity", "tv"}

@@ -1,0 +1,46 @@
+"""Penalties on renders that keep a field from cheating; scalars, unweighted. Weights belong to the scenes.
+
+Published weights, for a data term that is summed over the latents of one view (threestudio's configs):
+orientation 10 to 1000, sparsity 1, opaqueness 0 (ours: entropy), z-variance 1 (HiFA). Ours divides the
+data term by the number of latent cells and the gradient by its RMS, so weights here are far smaller.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def opacity_entropy(opacity: Tensor) -> Tensor:
+    """Mean binary entropy of opacities [...] in [0, 1], in nats: a ray should hit or miss (Latent-NeRF's sparsity
+    loss, arXiv:2211.07600, Section 3.2)."""
+    a = opacity.clamp(1e-4, 1 - 1e-4)
+    return -(a * a.log() + (1 - a) * (1 - a).log()).mean()
+
+
+def sparsity(opacity: Tensor) -> Tensor:
+    """Mean of sqrt(opacity^2 + 0.01), against fog (DreamFusion, arXiv:2209.14988, Appendix A.1; threestudio)."""
+    return (opacity.square() + 0.01).sqrt().mean()
+
+
+def orientation(
+    weights: Tensor,  # [K] compositing weights of samples
+    normals: Tensor,  # [K, 3] unit vectors
+    rays_d: Tensor,  # [K, 3] unit vectors, from the camera
+) -> Tensor:
+    """Values [K] whose sum over a ray is sum w max(0, n . d)^2: what is seen faces the camera (Ref-NeRF,
+    arXiv:2112.03907, Eq. 11; the weights carry no gradient, as in DreamFusion)."""
+    return weights.detach() * (normals * rays_d).sum(-1).clamp(min=0).square()
+
+
+def z_variance(
+    weights: Tensor,  # [R, S]
+    t: Tensor,  # [R, S] distances of the samples
+    opacity: Tensor,  # [R, 1]
+    min_opacity: float = 0.5,  # rays that absorb less have no surface
+) -> Tensor:
+    """Values [R, 1], sum w (t - depth)^2 / opacity in squared world units: thin surfaces (HiFA, arXiv:2305.18766,
+    Eq. 10); 0 on rays without a surface."""
+    a = opacity.clamp(min=1e-4)
+    depth = (weights * t).sum(-1, keepdim=True) / a
+    variance = (weights * (t - depth).square()).sum(-1, keepdim=True) / a
+    return variance * (opacity > min_opacity)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from tbsd_pack.tbsd_core.renderer.regularizers import opacity_entropy, orientation, sparsity, z_variance
+
+
+def test_entropy_is_that_of_a_coin():
+    assert opacity_entropy(torch.full((3,), 0.5)).item() == pytest.approx(math.log(2))
+    assert opacity_entropy(torch.tensor([0.0, 1.0])).item() < 2e-3
+
+
+def test_sparsity_grows_with_thin_fog_faster_than_the_mean_does():
+    clear, fog = torch.zeros(1, requires_grad=True), torch.full((1,), 0.3, requires_grad=True)
+    sparsity(clear).backward()
+    sparsity(fog).backward()
+    assert clear.grad == 0 and fog.grad.item() == pytest.approx(0.3 / math.sqrt(0.1))
+
+
+def test_orientation_counts_only_what_turns_away_and_spares_the_weights():
+    weights = torch.tensor([0.5, 0.5, 0.5], requires_grad=True)
+    normals = torch.tensor([[0.0, 0, -1], [0, 0, 1], [0, 1, 0]], requires_grad=True)
+    rays = torch.tensor([[0.0, 0, 1]]).expand(3, 3)
+    value = orientation(weights, normals, rays)
+    assert value.tolist() == [0, 0.5, 0]
+    value.sum().backward()
+    assert weights.grad is None and normals.grad[1, 2] == 1
+
+
+def test_z_variance_is_the_variance_of_the_distance():
+    """Oracle: torch's own moments of draws from the weights."""
+    weights = torch.tensor([[0.1, 0.3, 0.4], [0.0, 0.9, 0.0], [0.1, 0.1, 0.1]])
+    t = torch.tensor([[1.0, 2.0, 4.0]]).expand(3, 3)
+    value = z_variance(weights, t, weights.sum(-1, keepdim=True))
+    draws = torch.cat([torch.full((int(w * 1000),), float(x)) for w, x in zip(weights[0], t[0], strict=True)])
+    assert value[0].item() == pytest.approx(draws.var(unbiased=False).item(), rel=1e-3)
+    assert value[1].item() == pytest.approx(0, abs=1e-6) and value[2] == 0  # the last ray has no surface
