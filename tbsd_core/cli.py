@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .commands import compare, inspect, overtime, path, quality, seeds, sweep
+from .commands import compare, field, inspect, overtime, path, quality, seeds, sweep
 from .configuration import all_settings, with_setting
 from .optional import require
 
@@ -90,6 +90,7 @@ def _parser() -> _Parser:
     speed.add_argument("--json", type=Path, help="write the measurements to this file")
     speed.set_defaults(action=_speed)
     quality.register(benchmark)
+    field.register(benchmark)
 
     inspect.register(commands)
     overtime.register(commands)
