@@ -116,6 +116,26 @@ class Optimizer3D(io.ComfyNode):
                     "stay as they are if nothing or 0 is connected.",
                 ),
                 timesteps_input(),
+                io.Int.Input(
+                    "start_size",
+                    default=0,
+                    min=0,
+                    max=1024,
+                    step=8,
+                    optional=True,
+                    tooltip="Begin with pictures of this many pixels, doubled until halfway they have their size: "
+                    "faster at first. 0 begins with size.",
+                ),
+                io.Float.Input(
+                    "latent_until",
+                    default=default(OptimConfig, "latent_until"),
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Part of the run that renders coarse latents without the VAE: faster steps while the shape "
+                    "is found. Try 0.5; 0 uses the VAE in every step.",
+                ),
             ],
             outputs=[
                 sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised object."),
@@ -140,6 +160,8 @@ class Optimizer3D(io.ComfyNode):
         t_max_end=None,
         encode_size=None,
         timesteps=None,
+        start_size=0,
+        latent_until=0.0,
     ) -> io.NodeOutput:
         if not scene.uses_cameras:
             raise ValueError("Optimize 3D needs a 3D scene such as NeRF Scene. Use Optimize Image for a picture.")
@@ -149,6 +171,8 @@ class Optimizer3D(io.ComfyNode):
             views_per_step=views_per_step,
             size=size,
             encode_size=encode_size or None,
+            start_size=start_size or None,
+            latent_until=latent_until,
             lr=lr,
             seed=seed,
             timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..tbsd_core.renderer.background import BACKGROUNDS
 from ..tbsd_core.scenes import (
     ENCODINGS,
     ImageConfig,
@@ -65,6 +66,14 @@ class ImageSceneNode(io.ComfyNode):
             return io.NodeOutput(LatentImageScene(config))
 
 
+def weight_input(name: str, tooltip: str) -> io.Float.Input:
+    """An optional widget for a setting of NeRFConfig in [0, 1]."""
+    value = default(NeRFConfig, name)
+    return io.Float.Input(
+        name, default=value, min=0.0, max=1.0, step=0.001, round=False, optional=True, tooltip=tooltip
+    )
+
+
 class NeRFSceneNode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -115,6 +124,22 @@ class NeRFSceneNode(io.ComfyNode):
                     tooltip="Smooths the surface. Raise it against grainy colours.",
                 ),
                 sockets.seed_input("The values that the volume starts from."),
+                io.Combo.Input(
+                    "background_mode",
+                    options=list(BACKGROUNDS),
+                    default=default(NeRFConfig, "background_mode"),
+                    optional=True,
+                    tooltip="solid: the grey of the demo models. random: another colour in half of the views, so that "
+                    "the object cannot hide in it. learned: an environment that is optimised, too.",
+                ),
+                weight_input(
+                    "shaded",
+                    "Part of the steps that light the object from a random side, so that colour cannot pass for shape. "
+                    "0 for the demo models, 0.5 or more for Stable Diffusion.",
+                ),
+                weight_input("sparsity_weight", "Pushes against thin fog, harder than opacity_weight does."),
+                weight_input("orientation_weight", "Pushes against surfaces that turn away from the camera."),
+                weight_input("z_variance_weight", "Pushes against thick, cloudy surfaces."),
             ],
             outputs=[
                 sockets.SceneSocket.Output(display_name="scene", tooltip="Connect to Optimize 3D or Render Views.")
@@ -123,7 +148,7 @@ class NeRFSceneNode(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, encoding: str, detail: int, n_samples: int, opacity_weight: float, tv_weight: float, seed: int
+        cls, encoding: str, detail: int, n_samples: int, opacity_weight: float, tv_weight: float, seed: int, **options
     ) -> io.NodeOutput:
         coarse = [r for r in default(NeRFConfig, "resolutions")[:-1] if r < detail]
         config = NeRFConfig(
@@ -133,6 +158,7 @@ class NeRFSceneNode(io.ComfyNode):
             opacity_weight=opacity_weight,
             tv_weight=tv_weight,
             seed=seed,
+            **options,
         )
         with optimization_mode():
             return io.NodeOutput(NeRFScene(config))

@@ -8,7 +8,7 @@ from tbsd_pack.tbsd_core.benchmark.field import FieldConfig, measure_setting, ta
 def test_a_fit_is_measured(name):
     config = FieldConfig(shape="cube", n_steps=6, size=16, settings=(name,))
     row = measure_setting(name, config, 1)
-    assert row["rays_per_second"] > 100 and row["render_gib"] >= 0
+    assert row["rays_per_second"] > 100 and row["peak_gib"] >= 0
     assert 8 < row["psnr"] < 40 and 0 <= row["occupancy_iou"] < 1
     lines = table({"config": vars(config), "rows": [row]}).splitlines()
     assert lines[-1].startswith(f"| {name} |") and lines[-1].count("|") == lines[-3].count("|")
