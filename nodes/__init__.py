@@ -9,7 +9,7 @@ from .analysis.overtime import OverTime
 from .analysis.path import ObjectivePathNode
 from .analysis.seeds import SeedsGrid
 from .analysis.sweep import SweepShape
-from .cameras import CamerasNode
+from .cameras import CameraPresetNode, CamerasNode
 from .compare import Compare
 from .demo import DemoModels
 from .export import ExtractMesh, LoadScene, SaveMesh, SaveScene
@@ -54,6 +54,7 @@ NODES: list[type[io.ComfyNode]] = [
     ImageSceneNode,
     NeRFSceneNode,
     CamerasNode,
+    CameraPresetNode,
     TimestepsNode,
     RecommendedSettings,
     Optimizer3D,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..tbsd_core.cameras.sampling import CameraConfig
+from ..tbsd_core.cameras.sampling import CAMERA_PRESETS, CameraConfig, camera_preset
 from . import sockets
 from .sockets import default
 
@@ -42,3 +42,21 @@ class CamerasNode(io.ComfyNode):
     @classmethod
     def execute(cls, **values) -> io.NodeOutput:
         return io.NodeOutput(CameraConfig(**values))
+
+
+class CameraPresetNode(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        listed = "; ".join(f"{name}: {text}" for name, (text, _) in CAMERA_PRESETS.items())
+        return io.Schema(
+            node_id="TBSD_CameraPreset",
+            display_name="Camera Preset",
+            category=sockets.SCENE,
+            description="A ready-made choice of training cameras; Cameras sets each number.",
+            inputs=[io.Combo.Input("preset", options=list(CAMERA_PRESETS), tooltip=listed)],
+            outputs=[sockets.CamerasSocket.Output(display_name="cameras", tooltip="Connect to Optimize 3D.")],
+        )
+
+    @classmethod
+    def execute(cls, preset: str) -> io.NodeOutput:
+        return io.NodeOutput(camera_preset(preset))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ def _parser() -> _Parser:
     run.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--size", type=int, help="pixels of a view (default: the preset's)")
+    run.add_argument("--cameras", help="where they stand: around, eye level, from above, everywhere, front half ...")
     run.add_argument("--out", type=Path, required=True, help="folder for the results")
     run.add_argument("--resume", type=Path, help="continue the run in this folder with its stored settings")
     run.add_argument(
@@ -170,6 +172,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from .cameras.sampling import camera_preset
     from .optim import read_config
     from .run import config_from_plain, default_config
 
@@ -194,6 +197,8 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.dtype,
             arguments.allow_download,
         )
+    if arguments.cameras is not None:
+        config = replace(config, cameras=camera_preset(arguments.cameras))
     if arguments.resume is not None:  # the machine may be another one
         for name in ("device", "dtype"):
             if getattr(arguments, name) is not None:
@@ -236,7 +241,7 @@ def _execute(config: Any, out: Path, resume: Path | None) -> int:
     print(f"took {seconds['total']:.1f} s ({seconds['optimize']:.1f} s of optimisation)")
     for name, value in report["metrics"].items():
         print(f"  {name:22s} {value:.3f}  {MEANING[name]}")
-    if not report["metrics"]:
+    if not report["metrics"].keys() - {"view_repetition"}:
         why = "the prompt does not name one object and one material" if is_embedded(config) else "a pipeline has none"
         print(f"  no ground truth: {why}")
     return 0
@@ -252,5 +257,6 @@ MEANING = {
     "high_frequency_ratio": "fine detail relative to the truth; below 1 is over-smooth",
     "occupancy_iou": "overlap with the true solid; 1 is perfect",
     "view_error": "degrees by which the views seem to be taken from another side; 0 is perfect",
+    "view_repetition": "do views come back on another side? near 0.5 no, 1 yes (Janus); compare runs of one prompt",
     "janus": "share of sides and back that show the front instead; 0 is perfect",
 }

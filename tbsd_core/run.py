@@ -21,7 +21,7 @@ from .guidance import CONFIGS, METHODS, build_guidance
 from .media import write_mp4, write_png, write_strip
 from .mesh import extract_mesh, write_mesh
 from .mesh.isosurface import auto_threshold
-from .metrics import evaluate_images, occupancy_iou, view_errors
+from .metrics import evaluate_images, occupancy_iou, view_errors, view_repetition
 from .optim import (
     Curves,
     OptimConfig,
@@ -264,7 +264,8 @@ def run(
 def evaluate(config: RunConfig, scene: Scene, prior: TextPrior) -> tuple[dict[str, float], Tensor]:
     """Metrics against ground truth, and the images they are of.
 
-    There are none for a pipeline, whose pictures have no truth, and for a prompt that names no single object.
+    A pipeline, whose pictures have no truth, and a prompt that names no single object have only how far the views of
+    an object repeat.
     """
     size = config.optim.size
     if scene.uses_cameras:
@@ -273,11 +274,12 @@ def evaluate(config: RunConfig, scene: Scene, prior: TextPrior) -> tuple[dict[st
     else:
         cameras = None
         images = pictures(scene.render(orbit(scene.n_images), size, size), prior)
+    repetition = {} if cameras is None else {"view_repetition": view_repetition(images, cameras.azimuth)}
     known = parse_object(config.prompt.prompt) if is_embedded(config) else None
     if known is None:
-        return {}, images
+        return repetition, images
     shape, material = known
-    metrics = evaluate_images(images, shape, material, cameras)
+    metrics = repetition | evaluate_images(images, shape, material, cameras)
     if scene.uses_cameras:
         metrics["occupancy_iou"] = occupancy_iou(scene, auto_threshold(scene.bound), lambda p: occupancy(shape, p))
         metrics |= view_errors(images, shape, material, cameras)

@@ -40,6 +40,38 @@ class CameraConfig:
             raise ValueError(f"CameraConfig: fov_y must lie in (0, 180) degrees, got {self.fov_y}.")
 
 
+CAMERA_PRESETS: dict[str, tuple[str, CameraConfig]] = {
+    "around": ("all around, from level to 45 degrees above: most objects", CameraConfig()),
+    "eye level": (
+        "all around, nearly level: people and animals, whose pictures are rarely taken from above",
+        CameraConfig(elevation_min=-5.0, elevation_max=20.0),
+    ),
+    "from above": (
+        "all around and up to straight above: plates of food, buildings, maps",
+        CameraConfig(elevation_min=15.0, elevation_max=85.0),
+    ),
+    "everywhere": (
+        "from below to above: an object that will be turned in the hand",
+        CameraConfig(elevation_min=-45.0, elevation_max=75.0),
+    ),
+    "front half": (
+        "the front and both sides: a face or a relief, with no back to go wrong",
+        CameraConfig(azimuth_min=-90.0, azimuth_max=90.0),
+    ),
+    "portrait lens": (
+        "all around from far away with a narrow lens: no wide-angle noses",
+        CameraConfig(distance=6.0, fov_y=18.0, elevation_max=30.0),
+    ),
+}
+
+
+def camera_preset(name: str) -> CameraConfig:
+    """Raises ValueError for a name that is not in CAMERA_PRESETS; lists them."""
+    if name not in CAMERA_PRESETS:
+        raise ValueError(f"Unknown camera preset {name!r}; choose one of {', '.join(CAMERA_PRESETS)}.")
+    return CAMERA_PRESETS[name][1]
+
+
 def sample_cameras(config: CameraConfig, n: int, generator: torch.Generator) -> Cameras:
     """Draw n cameras.
 

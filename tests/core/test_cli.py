@@ -140,16 +140,23 @@ def test_an_image_run_writes_its_files(finished):
     assert report["seconds"]["phases"] and report["seconds"]["total"] >= report["seconds"]["optimize"] > 0
 
 
+def test_a_camera_preset_reaches_the_run(tmp_path, capsys):
+    assert call("run", "--prompt", "a brick house", "--cameras", "eye level", "--out", tmp_path, "--set", "help") == 0
+    assert "cameras.elevation_max=20.0" in capsys.readouterr().out
+    assert call("run", "--prompt", "a brick house", "--cameras", "below", "--out", tmp_path) == 2
+    assert "Unknown camera preset" in capsys.readouterr().err
+
+
 def test_a_nerf_run_writes_mesh_and_turntable(tmp_path, monkeypatch):
     monkeypatch.setattr(f"{run.__module__}.TURNTABLE_SIZE", 32)
-    monkeypatch.setattr(f"{run.__module__}.EVALUATION_VIEWS", 4)
+    monkeypatch.setattr(f"{run.__module__}.EVALUATION_VIEWS", 8)
     small = ["--set", "scene.n_samples=24", "--set", "scene.occupancy_resolution=16", "--set", "optim.views_per_step=1"]
     arguments = ["run", "--prompt", "a brick house", "--steps", 2, "--size", 32, "--out", tmp_path, *small]
     assert call(*arguments) == 0
     report = json.loads((tmp_path / "run.json").read_text())
     written = {p.name for p in tmp_path.iterdir()}
     assert written == COMMON_FILES | {"mesh.glb", "turntable.mp4", "turntable.png"} == set(report["files"])
-    assert set(report["metrics"]) == METRICS_2D | {"occupancy_iou", "view_error", "janus"}
+    assert set(report["metrics"]) == METRICS_2D | {"occupancy_iou", "view_error", "janus", "view_repetition"}
     assert (tmp_path / "mesh.glb").read_bytes()[:4] == b"glTF"
 
 

@@ -4,7 +4,14 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.pose import Cameras
 from tbsd_pack.tbsd_core.cameras.rays import camera_rays
-from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig, orbit, sample_cameras, view_name
+from tbsd_pack.tbsd_core.cameras.sampling import (
+    CAMERA_PRESETS,
+    CameraConfig,
+    camera_preset,
+    orbit,
+    sample_cameras,
+    view_name,
+)
 from tbsd_pack.tbsd_core.rng import named_generator
 
 
@@ -107,3 +114,20 @@ def test_view_names(azimuth, elevation, name):
 def test_wrong_ranges_are_refused(wrong):
     with pytest.raises(ValueError, match="CameraConfig"):
         CameraConfig(**wrong)
+
+
+@pytest.mark.parametrize("name", CAMERA_PRESETS)
+def test_presets_keep_the_object_in_the_picture_and_their_words(name):
+    """The unit ball fills between two thirds and all of the picture's height."""
+    config = camera_preset(name)
+    cameras = sample_cameras(config, 64, named_generator(0, "camera"))
+    half_angle = torch.rad2deg(torch.asin(1 / cameras.distance))
+    assert ((0.65 < half_angle / (cameras.fov_y / 2)) & (half_angle / (cameras.fov_y / 2) < 1.1)).all()
+    sides = {view_name(a, e) for a, e in zip(cameras.azimuth.tolist(), cameras.elevation.tolist(), strict=True)}
+    assert "front" in sides and ("back" in sides) == (name != "front half")
+    assert ("overhead" in sides) == (name in ("from above", "everywhere"))
+
+
+def test_an_unknown_preset_lists_the_known():
+    with pytest.raises(ValueError, match="'below'.*eye level"):
+        camera_preset("below")
