@@ -19,6 +19,7 @@ class OptimConfig:
     # pixels to which views are enlarged before they are encoded (threestudio renders 64 and encodes 512); None = size
     encode_size: int | None = None
     lr: float = 0.02  # base learning rate; scenes derive their groups' rates from it
+    lr_end: float = 1.0  # part of lr that is left at the end, in (0, 1]: it falls exponentially over the second half
     optimizer: str = "auto"  # a name in optim.loop.OPTIMIZERS, or auto: adam for fields, shared_adam for pictures
     beta1: float = 0.9
     beta2: float = 0.99
@@ -49,6 +50,8 @@ class OptimConfig:
             raise ValueError(f"latent_until must lie in [0, 1], got {self.latent_until}.")
         if not self.lr > 0:
             raise ValueError(f"lr must be > 0, got {self.lr}.")
+        if not 0 < self.lr_end <= 1:
+            raise ValueError(f"lr_end must lie in (0, 1], got {self.lr_end}.")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}.")

@@ -50,6 +50,7 @@ class OptimState:
 
     step: int
     optimizer: torch.optim.Optimizer
+    base_lrs: list[float]  # learning rates of its groups before any schedule
     bad_steps: int = 0  # consecutive steps skipped because of a non-finite gradient
     adapter: AdapterState | None = None  # of methods that train one
     reused: dict[str, Tensor] = field(default_factory=dict)  # predictions by condition name, see reuse_steps
@@ -68,7 +69,8 @@ class OptimState:
             raise ValueError(f"optimizer must be auto, {' or '.join(OPTIMIZERS)}, got {name!r}.")
         groups = scene.parameter_groups(config.lr)
         betas = (config.beta1, config.beta2)
-        return cls(0, OPTIMIZERS[name](groups, lr=config.lr, betas=betas, eps=config.eps), adapter=adapter)
+        optimizer = OPTIMIZERS[name](groups, lr=config.lr, betas=betas, eps=config.eps)
+        return cls(0, optimizer, [group["lr"] for group in optimizer.param_groups], adapter=adapter)
 
 
 @dataclass(frozen=True)
@@ -268,6 +270,9 @@ def _step(
             )
     else:
         state.bad_steps = 0
+        factor = lr_factor(config, step / config.n_steps)
+        for group, lr in zip(state.optimizer.param_groups, state.base_lrs, strict=True):
+            group["lr"] = lr * factor
         state.optimizer.step()
     done = time.perf_counter()
     seconds = {**found.seconds, "backward": found.seconds["backward"] + done - start}
@@ -375,6 +380,11 @@ def _gradient(
     seconds = {"render": rendered - start, "prior": guided - rendered, "backward": time.perf_counter() - guided}
     losses = {name: value.detach() for name, value in losses.items()}
     return _Gradient(_detached(render), latents.detach(), t, views, poses, rms, out, losses, seconds)
+
+
+def lr_factor(config: OptimConfig, progress: float) -> float:
+    """What learning rates are multiplied by at this progress in [0, 1]: 1 until halfway, lr_end at the end."""
+    return config.lr_end ** max(0.0, 2 * progress - 1)
 
 
 def draw(
