@@ -462,3 +462,21 @@ def test_an_error_that_is_not_about_memory_is_not_tried_again():
     with pytest.raises(RuntimeError, match="do not fit"):
         run(Broken(small_nerf().config), OptimConfig(n_steps=1, size=16))
     assert len(calls) == 1
+
+
+def test_learning_rates_fall_over_the_second_half_and_go_on_after_a_resume(tmp_path):
+    config = OptimConfig(n_steps=8, views_per_step=1, size=SIZE, lr=0.02, lr_end=0.01)
+    whole, state = small_nerf(), None
+    rates = []
+    for stop in range(1, 9):
+        _, state = run(whole, config, state, stop=stop)
+        rates.append(state.optimizer.param_groups[0]["lr"])
+    assert rates[:5] == [0.02] * 5
+    assert rates[5:] == pytest.approx([0.02 * 0.01**u for u in (0.25, 0.5, 0.75)])
+    first, second = small_nerf(), small_nerf()
+    _, state = run(first, config, stop=6)
+    save_checkpoint(tmp_path, first, state, {})
+    resumed = OptimState.create(second, config)
+    load_checkpoint(tmp_path, second, resumed)
+    run(second, config, resumed)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), second.parameters(), strict=True))
