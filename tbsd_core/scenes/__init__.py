@@ -6,12 +6,14 @@ from .base import RenderOutput, Scene, Scene3D
 from .encodings import ENCODINGS
 from .image import ImageConfig, ImageScene
 from .latent import LatentImageConfig, LatentImageScene
+from .mesh_texture import MeshTextureConfig, MeshTextureScene
 from .nerf import NeRFConfig, NeRFScene
 
 SCENES: dict[str, tuple[type, type]] = {
     "image": (ImageScene, ImageConfig),
     "latent": (LatentImageScene, LatentImageConfig),
     "nerf": (NeRFScene, NeRFConfig),
+    "mesh_texture": (MeshTextureScene, MeshTextureConfig),
 }
 
 __all__ = [
@@ -21,6 +23,8 @@ __all__ = [
     "ImageScene",
     "LatentImageConfig",
     "LatentImageScene",
+    "MeshTextureConfig",
+    "MeshTextureScene",
     "NeRFConfig",
     "NeRFScene",
     "RenderOutput",

@@ -1,0 +1,180 @@
+"""The colours of a mesh whose shape is given: what artists call texturing.
+
+The colours are a field in space that is read where a pixel sees the surface, not a picture that is wrapped
+around it: no seams, no texture coordinates needed, and neighbouring pixels of different charts stay neighbours.
+A texture is baked from it at the end (mesh/texture.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..cameras.pose import Cameras
+from ..renderer.background import BACKGROUND, over_background
+from ..renderer.rasterize import project, rasterize
+from ..rng import named_generator
+from .base import RenderOutput
+from .encodings import ENCODINGS
+
+MAX_VERTICES = MAX_FACES = 5_000_000  # sizes come from files; a mesh this large takes 0.5 GB
+SHADINGS = ("none", "soft")
+LIGHT = (0.50, 0.72, 0.48)  # from the upper right front, as in the small world
+AMBIENT, DIFFUSE = 0.55, 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshTextureConfig:
+    """The colour field on a fixed surface. The sizes are those of the geometry, which the scene's file holds."""
+
+    n_vertices: int = 3  # of the geometry
+    n_faces: int = 1
+    encoding: str = "dense"  # a name in scenes.encodings.ENCODINGS
+    resolutions: tuple[int, ...] = (33, 97)  # grid points per axis of each level; see the encoding
+    color_gain: float = 1.0  # step of the colour logits per step of the encoding
+    # none: the field is what is seen. soft: it is lit by one light, so that shadows stay out of the texture
+    shading: str = "soft"
+    supersample: int = 2  # rendered pixels per pixel along each side; texture finer than a pixel does not flicker
+    bound: float = 1.0  # radius of the ball that holds the mesh, world units
+    background: tuple[float, float, float] = BACKGROUND
+    tv_weight: float = 0.1  # against noise on the finest grid
+    seed: int = 0  # of the initial parameters
+
+    def __post_init__(self) -> None:
+        for name, most in (("n_vertices", MAX_VERTICES), ("n_faces", MAX_FACES)):
+            if not 1 <= getattr(self, name) <= most:
+                raise ValueError(f"MeshTextureConfig: {name} must lie in [1, {most}], got {getattr(self, name)}.")
+        if self.encoding not in ENCODINGS:
+            raise ValueError(
+                f"MeshTextureConfig: unknown encoding {self.encoding!r}; choose from {', '.join(ENCODINGS)}."
+            )
+        if not self.resolutions or not all(2 <= r <= 4096 for r in self.resolutions):
+            raise ValueError(f"MeshTextureConfig: resolutions must be integers in [2, 4096], got {self.resolutions}.")
+        if self.shading not in SHADINGS:
+            raise ValueError(f"MeshTextureConfig: shading must be {' or '.join(SHADINGS)}, got {self.shading!r}.")
+        if not 1 <= self.supersample <= 8:
+            raise ValueError(f"MeshTextureConfig: supersample must lie in [1, 8], got {self.supersample}.")
+        for name in ("color_gain", "bound"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"MeshTextureConfig: {name} must be > 0, got {getattr(self, name)}.")
+        if not self.tv_weight >= 0:
+            raise ValueError(f"MeshTextureConfig: tv_weight must be >= 0, got {self.tv_weight}.")
+        if len(self.background) != 3 or not all(0 <= c <= 1 for c in self.background):
+            raise ValueError(
+                f"MeshTextureConfig: background must be three numbers in [0, 1], got {self.background}."
+            )
+
+
+def soft_light(normals: Tensor) -> Tensor:
+    """Brightness [..., 1] of unit normals [..., 3]: mostly ambient, brighter towards LIGHT, at most 1.05."""
+    light = F.normalize(torch.tensor(LIGHT, dtype=normals.dtype, device=normals.device), dim=0)
+    return AMBIENT + DIFFUSE * (normals * light).sum(-1, keepdim=True).clamp(min=0)
+
+
+class MeshTextureScene(nn.Module):
+    """A scene (see scenes.base.Scene) whose shape is fixed; grey at first.
+
+    The geometry is held as buffers, so that it is saved and copied with the colours; `set_geometry` fills
+    them. place maps the mesh's own coordinates into the scene: scene = place[:3, :3] @ own + place[:3, 3].
+    """
+
+    uses_cameras = True
+
+    def __init__(self, config: MeshTextureConfig | None = None) -> None:
+        super().__init__()
+        c = self.config = config or MeshTextureConfig()
+        self.bound = c.bound
+        self.encoding = ENCODINGS[c.encoding](c.resolutions, named_generator(c.seed, "mesh texture init"))
+        self.register_buffer("vertices", torch.zeros(c.n_vertices, 3))
+        self.register_buffer("faces", torch.zeros(c.n_faces, 3, dtype=torch.long))
+        self.register_buffer("corner_normals", torch.zeros(c.n_faces, 3, 3))
+        self.register_buffer("place", torch.eye(4))
+
+    @torch.no_grad()
+    def set_geometry(
+        self,
+        vertices: Tensor,  # [N, 3] in the scene, inside the ball
+        faces: Tensor,  # [M, 3]
+        corner_normals: Tensor,  # [M, 3, 3] unit vectors at the corners of the faces
+        place: Tensor,  # [4, 4]
+    ) -> None:
+        """Fill the geometry.
+
+        Raises:
+            ValueError: sizes that are not those of the config, or faces of vertices that are not there.
+        """
+        c = self.config
+        for name, value, shape in (
+            ("vertices", vertices, (c.n_vertices, 3)),
+            ("faces", faces, (c.n_faces, 3)),
+            ("corner_normals", corner_normals, (c.n_faces, 3, 3)),
+            ("place", place, (4, 4)),
+        ):
+            if tuple(value.shape) != shape:
+                raise ValueError(f"MeshTextureScene: {name} must be {list(shape)}, got {list(value.shape)}.")
+            getattr(self, name).copy_(value)
+        self.check_geometry()
+
+    def check_geometry(self) -> None:
+        """Raise ValueError unless all faces are of vertices that are there and all numbers are finite."""
+        if bool((self.faces < 0).any()) or int(self.faces.max()) >= self.config.n_vertices:
+            raise ValueError(f"MeshTextureScene: a face names a vertex beyond the {self.config.n_vertices} there are.")
+        if not bool(torch.isfinite(self.vertices).all() and torch.isfinite(self.corner_normals).all()):
+            raise ValueError("MeshTextureScene: the geometry has numbers that are not finite.")
+
+    def albedo(self, points: Tensor) -> Tensor:
+        """Base colours [N, 3] in [0, 1] at points [N, 3], without light."""
+        return torch.sigmoid(self.encoding(points / self.bound)[:, 1:] * self.config.color_gain)
+
+    def render(
+        self,
+        cameras: Cameras,
+        height: int,
+        width: int,
+        generator: torch.Generator | None = None,
+        with_normal: bool = False,
+    ) -> RenderOutput:
+        """Render B views; opacity is the part of a pixel that the mesh covers. Only colours carry a gradient."""
+        c, s = self.config, self.config.supersample
+        cameras = cameras.to(self.vertices.device)
+        seen = rasterize(project(cameras, self.vertices, height * s, width * s), self.faces, height * s, width * s)
+        hit = seen.face >= 0
+        face, weights = seen.face[hit], seen.barycentric[hit]
+        points = (self.vertices[self.faces[face]] * weights[..., None]).sum(-2)
+        normals = F.normalize((self.corner_normals[face] * weights[..., None]).sum(-2), dim=-1)
+        # both sides are painted: a surface seen from behind is lit as if it faced the camera
+        eye = cameras.c2w()[:, :3, 3][hit.nonzero()[:, 0]]
+        normals = torch.where(((eye - points) * normals).sum(-1, keepdim=True) < 0, -normals, normals)
+        color = self.albedo(points)
+        if c.shading == "soft":
+            color = color * soft_light(normals)
+
+        def image(values: Tensor) -> Tensor:
+            flat = values.new_zeros(*hit.shape, values.shape[-1]).index_put((hit,), values)
+            return F.avg_pool2d(flat.movedim(-1, 1), s)
+
+        opacity = image(torch.ones_like(points[:, :1]))
+        depth = F.avg_pool2d(self._along_ray(seen.depth, cameras, height * s, width * s)[:, None], s)
+        rgb = image(color).movedim(1, -1)
+        rgb = over_background(rgb, opacity.movedim(1, -1), c.background).movedim(-1, 1)
+        normal = F.normalize(image(normals), dim=1) if with_normal else None
+        return RenderOutput(rgb.clamp(max=1), opacity, depth / opacity.clamp(min=1e-6), normal)
+
+    def parameter_groups(self, lr: float) -> list[dict]:
+        """Parameter groups of the encoding; lr = 0.02 with Adam suits the defaults."""
+        return self.encoding.parameter_groups(lr)
+
+    def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
+        """Total variation of the finest grid."""
+        return {"tv": self.config.tv_weight * self.encoding.total_variation()}
+
+    @staticmethod
+    def _along_ray(depth: Tensor, cameras: Cameras, height: int, width: int) -> Tensor:
+        """Distances along pixel rays [B, H, W] of distances along the viewing direction."""
+        half = torch.tan(torch.deg2rad(cameras.fov_y) / 2)[:, None, None]
+        y = (1 - (torch.arange(height, device=depth.device) + 0.5) / height * 2)[:, None]
+        x = ((torch.arange(width, device=depth.device) + 0.5) / width * 2 - 1)[None] * (width / height)
+        return depth * (1 + (half * y).square() + (half * x).square()).sqrt()
