@@ -28,7 +28,7 @@ from ..guidance.timesteps import sample_timesteps
 from ..priors.base import Prior
 from ..prompts.sets import PromptSet
 from ..rng import named_generator
-from ..scenes.base import RenderOutput, Scene
+from ..scenes.base import AdaptiveScene, RenderOutput, Scene
 from .adapter import AdapterState, camera_poses
 from .config import OptimConfig
 from .predictor import Predictor
@@ -212,6 +212,8 @@ def _step(
     device = next(scene.parameters()).device
     n_views = config.views_per_step if scene.uses_cameras else scene.n_images
     cameras = sample_cameras(camera_config, n_views, named_generator(config.seed, "camera", step))
+    if isinstance(scene, AdaptiveScene):
+        scene.adapt(state.optimizer, step, config.n_steps)
     with torch.enable_grad():
         start = time.perf_counter()
         jitter = named_generator(config.seed, "jitter", step)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .base import RenderOutput, Scene, Scene3D
+from .base import AdaptiveScene, RenderOutput, Scene, Scene3D
 from .encodings import ENCODINGS
+from .gaussians import GaussianConfig, GaussianScene
 from .image import ImageConfig, ImageScene
 from .latent import LatentImageConfig, LatentImageScene
 from .nerf import NeRFConfig, NeRFScene
@@ -12,11 +13,15 @@ SCENES: dict[str, tuple[type, type]] = {
     "image": (ImageScene, ImageConfig),
     "latent": (LatentImageScene, LatentImageConfig),
     "nerf": (NeRFScene, NeRFConfig),
+    "gaussian": (GaussianScene, GaussianConfig),
 }
 
 __all__ = [
     "ENCODINGS",
     "SCENES",
+    "AdaptiveScene",
+    "GaussianConfig",
+    "GaussianScene",
     "ImageConfig",
     "ImageScene",
     "LatentImageConfig",

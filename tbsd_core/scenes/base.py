@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -54,6 +54,7 @@ class Scene(Protocol):
         ...
 
 
+@runtime_checkable
 class Scene3D(Scene, Protocol):
     """A scene with volume: it can be exported as a mesh."""
 
@@ -65,4 +66,14 @@ class Scene3D(Scene, Protocol):
 
     def albedo(self, points: Tensor) -> Tensor:
         """Base colours [N, 3] in [0, 1] at points [N, 3]."""
+        ...
+
+
+@runtime_checkable
+class AdaptiveScene(Protocol):
+    """A scene that changes in other ways than by gradients."""
+
+    def adapt(self, optimizer: torch.optim.Optimizer, step: int, n_steps: int) -> None:
+        """Called before each step renders. Parameters keep their shapes, and what happens is a function of them,
+        the optimiser's state and the step, so that a resumed run goes on exactly."""
         ...
