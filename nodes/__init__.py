@@ -32,6 +32,7 @@ from .presets import RecommendedSettings
 from .prompts import PerpNeg, PromptEncode, PromptsFromConditioning, TargetNegativePrompt
 from .render import RenderViews
 from .scene import ImageSceneNode, NeRFSceneNode
+from .splats import GaussianSceneNode, SaveSplats
 from .timesteps import TimestepsNode
 
 NODES: list[type[io.ComfyNode]] = [
@@ -53,6 +54,7 @@ NODES: list[type[io.ComfyNode]] = [
     HiFAGuidance,
     ImageSceneNode,
     NeRFSceneNode,
+    GaussianSceneNode,
     CamerasNode,
     CameraPresetNode,
     TimestepsNode,
@@ -63,6 +65,7 @@ NODES: list[type[io.ComfyNode]] = [
     RenderViews,
     ExtractMesh,
     SaveMesh,
+    SaveSplats,
     SaveScene,
     LoadScene,
     InspectDirections,

@@ -42,6 +42,7 @@ NFSD_PAPER = "NFSD, arXiv:2310.17590"
 BSD_2D = "PlacidDreamer, arXiv:2407.13976, its exp_2d.py"
 BSD_3D = "PlacidDreamer, arXiv:2407.13976, its train_step_BSD"
 ISM_3D = "LucidDreamer, arXiv:2311.11284, the authors' configs"
+DREAM_GAUSSIAN = "DreamGaussian, arXiv:2309.16653, its configs/text.yaml"
 SDI_3D = "SDI, arXiv:2405.15891, its sdi.yaml"
 SDI_2D = "SDI, arXiv:2405.15891, its 2D script"
 HIFA_3D = "HiFA, arXiv:2305.18766, threestudio's hifa.yaml"
@@ -75,6 +76,24 @@ SCENES: dict[str, Settings] = {
         "optim.timesteps.t_max": Setting(0.98, THREESTUDIO),
         "optim.timesteps.t_max_end": Setting(0.5, "ProlificDreamer, arXiv:2305.16213: t_max falls to 0.5"),
         "optim.timesteps.anneal_end": Setting(0.5, "at step 5000 of 10 000, as " + CSD_3D),
+    },
+    "mesh_texture": {
+        "optim.n_steps": Setting(3000, "ours: the shape is there, and colours settle sooner"),
+        "optim.views_per_step": Setting(4, "ours: as for the NeRF"),
+        "optim.lr": Setting(0.02, "measured on the small world, for the dense grid"),
+        "optim.size": Setting(512, "ours: no rays are marched, so that full views are affordable"),
+        "optim.timesteps.t_min": Setting(0.02, THREESTUDIO),
+        "optim.timesteps.t_max": Setting(0.98, THREESTUDIO),
+        "optim.timesteps.t_max_end": Setting(0.5, "ProlificDreamer, arXiv:2305.16213: t_max falls to 0.5"),
+        "optim.timesteps.anneal_end": Setting(0.5, "halfway, as " + CSD_3D),
+    },
+    "gaussian": {
+        "optim.n_steps": Setting(500, DREAM_GAUSSIAN),
+        "optim.views_per_step": Setting(4, "ours: DreamGaussian takes one view"),
+        "optim.lr": Setting(0.01, f"{DREAM_GAUSSIAN}: that of the colours"),
+        "optim.size": Setting(256, "ours: between the 128 and 512 pixels of DreamGaussian, arXiv:2309.16653"),
+        "optim.timesteps.t_min": Setting(0.02, DREAM_GAUSSIAN),
+        "optim.timesteps.t_max": Setting(0.98, DREAM_GAUSSIAN),
     },
 }
 
@@ -202,9 +221,20 @@ EMBEDDED_OPTIM: dict[str, Settings] = {
         "optim.lr": Setting(0.03, MEASURED),
     },
     "nerf": {
-        "optim.n_steps": Setting(300, MEASURED),
+        "optim.n_steps": Setting(600, MEASURED),
         "optim.views_per_step": Setting(4, MEASURED),
         "optim.lr": Setting(0.02, MEASURED),
+        "optim.latent_until": Setting(0.5, MEASURED),
+    },
+    "mesh_texture": {
+        "optim.n_steps": Setting(200, MEASURED),
+        "optim.views_per_step": Setting(4, MEASURED),
+        "optim.lr": Setting(0.02, MEASURED),
+    },
+    "gaussian": {
+        "optim.n_steps": Setting(300, "as for the NeRF"),
+        "optim.views_per_step": Setting(4, "as for the NeRF"),
+        "optim.lr": Setting(0.02, "ours: twice that of DreamGaussian, for fewer steps"),
     },
 }
 
@@ -237,6 +267,9 @@ EMBEDDED_GUIDANCE: dict[str, Settings] = {
 EMBEDDED_METHOD_SCENES: dict[tuple[str, str], Settings] = {
     # an object is built from nothing: all shape at first
     ("tbsd", "nerf"): {"guidance.balance.schedule.start": Setting(1.0, MEASURED)},
+    ("tbsd", "gaussian"): {"guidance.balance.schedule.start": Setting(1.0, "as for the NeRF")},
+    ("tbsd", "mesh_texture"): {"guidance.balance.schedule.start": Setting(1.0, MEASURED)},
+    ("hifa", "nerf"): {"optim.latent_until": Setting(0.0, "ours: HiFA compares pixels from the first step on")},
     ("hifa", "latent"): METHOD_SCENES["hifa", "latent"],
     # without drawn noise the errors of the inversion add up: at 0.01 the background of "a brick house" fills with spots
     ("ism", "image"): {"optim.lr": Setting(0.005, MEASURED)},
@@ -267,7 +300,7 @@ def preset(
         common = {"optim.size": size, "prompt.negative_descriptors": EMBEDDED_FAULTS}
         return common | {name: setting for table in tables for name, setting in table.items()}
     found = {"optim.size": size, **SCENES[scene], **METHODS.get(method, {}), **METHOD_SCENES.get((method, scene), {})}
-    if scene == "nerf":
+    if scene in ("nerf", "gaussian", "mesh_texture"):
         found["optim.encode_size"] = Setting(size.value, f"{ENLARGED}: {size.source}")
     if family in ("sd3", "flux") and "guidance.guidance_scale" in found:
         scale = found["guidance.guidance_scale"]

@@ -41,14 +41,15 @@ from .priors.small_world import PRIORS, load_prior
 from .priors.small_world.captions import check_words, parse_object
 from .priors.small_world.world import occupancy
 from .prompts import PromptConfig, build_texts, encode_texts
-from .scenes import SCENES, RenderOutput, Scene
+from .scenes import SCENES, GaussianScene, RenderOutput, Scene, Scene3D
+from .scenes.splat_ply import write_splats
 
 EVALUATION_VIEWS, EVALUATION_ELEVATION = 12, 20.0
 TURNTABLE_FRAMES, TURNTABLE_SIZE, TURNTABLE_FPS = 48, 192, 16
 CHECKPOINT_EVERY = 100
 DIFFUSERS = "diffusers:"  # a prior that begins so names a pipeline
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-FINAL_FILES = ("run.json", "curves.png", "mesh.glb", "turntable.mp4", "turntable.png", "image.png")
+FINAL_FILES = ("run.json", "curves.png", "mesh.glb", "splats.ply", "turntable.mp4", "turntable.png", "image.png")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,7 +282,8 @@ def evaluate(config: RunConfig, scene: Scene, prior: TextPrior) -> tuple[dict[st
     shape, material = known
     metrics = repetition | evaluate_images(images, shape, material, cameras)
     if scene.uses_cameras:
-        metrics["occupancy_iou"] = occupancy_iou(scene, auto_threshold(scene.bound), lambda p: occupancy(shape, p))
+        if isinstance(scene, Scene3D):
+            metrics["occupancy_iou"] = occupancy_iou(scene, auto_threshold(scene.bound), lambda p: occupancy(shape, p))
         metrics |= view_errors(images, shape, material, cameras)
     return metrics, images
 
@@ -304,8 +306,13 @@ def _write_results(
         )
         write_mp4(frames, out / "turntable.mp4", TURNTABLE_FPS)
         write_strip(frames[:: TURNTABLE_FRAMES // 8], out / "turntable.png")
-        write_mesh(extract_mesh(scene), out / "mesh.glb")
-        files += ["turntable.mp4", "turntable.png", "mesh.glb"]
+        files += ["turntable.mp4", "turntable.png"]
+        if isinstance(scene, Scene3D):
+            write_mesh(extract_mesh(scene), out / "mesh.glb")
+            files.append("mesh.glb")
+        if isinstance(scene, GaussianScene):
+            write_splats(scene.splats(), out / "splats.ply")
+            files.append("splats.ply")
     else:
         write_strip(images, out / "image.png")
         files.append("image.png")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...tbsd_core.mesh import Mesh, MeshConfig, extract_mesh
-from ...tbsd_core.scenes import Scene
+from ...tbsd_core.scenes import Scene, Scene3D
 from .autograd import optimization_mode
 from .files import mesh_class
 from .render import device_copy
@@ -15,6 +15,11 @@ def extract(scene: Scene, config: MeshConfig):
     """MESH of a 3D scene. Raises ValueError for a picture."""
     if not scene.uses_cameras:
         raise ValueError("Extract Mesh needs a 3D scene; a picture has no surface.")
+    if not isinstance(scene, Scene3D):
+        raise ValueError(
+            f"Extract Mesh needs a scene with a density, got {type(scene).__name__}: splats have no surface. "
+            "Connect a NeRF Scene, or use Save Splats."
+        )
     with optimization_mode():
         return to_mesh(extract_mesh(device_copy(scene), config))
 

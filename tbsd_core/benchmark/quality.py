@@ -88,6 +88,8 @@ def _dimension(config: QualityConfig, name: str) -> Dimension:
 def _configured(label: str, prompt: str, dimension: Dimension, prior: str) -> RunConfig:
     entry = CONFIGURATIONS[label]
     base = default_config(prompt, dimension.scene, "tbsd", prior, dimension.n_steps)
+    # short runs in which every step goes through the VAE: nothing but the method may make a difference
+    base = replace(base, optim=replace(base.optim, latent_until=0.0))
     scale = base.guidance.guidance_scale
     own = default_config(prompt, dimension.scene, entry.method, prior)
     config = replace(base, guidance_name=entry.method, guidance=own.guidance)  # everything else is shared

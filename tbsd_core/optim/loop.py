@@ -29,7 +29,7 @@ from ..memory import is_out_of_memory
 from ..priors.base import Prior
 from ..prompts.sets import PromptSet
 from ..rng import named_generator
-from ..scenes.base import RenderOutput, Scene, ShrinkingScene
+from ..scenes.base import AdaptiveScene, RenderOutput, Scene, ShrinkingScene
 from .adapter import AdapterState, camera_poses
 from .config import OptimConfig
 from .predictor import Predictor
@@ -243,6 +243,11 @@ def _step(
     seeds: Sequence[tuple[int, int]] | None,
     linear: LinearLatents | None,
 ) -> StepRecord:
+    factor = lr_factor(config, step / config.n_steps)
+    for group, lr in zip(state.optimizer.param_groups, state.base_lrs, strict=True):
+        group["lr"] = lr * factor
+    if isinstance(scene, AdaptiveScene):
+        scene.adapt(state.optimizer, step, config.n_steps)
     found = None
     while found is None:
         try:
@@ -270,9 +275,6 @@ def _step(
             )
     else:
         state.bad_steps = 0
-        factor = lr_factor(config, step / config.n_steps)
-        for group, lr in zip(state.optimizer.param_groups, state.base_lrs, strict=True):
-            group["lr"] = lr * factor
         state.optimizer.step()
     done = time.perf_counter()
     seconds = {**found.seconds, "backward": found.seconds["backward"] + done - start}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .base import RenderOutput, Scene, Scene3D
+from .base import AdaptiveScene, RenderOutput, Scene, Scene3D
 from .encodings import ENCODINGS
+from .gaussians import GaussianConfig, GaussianScene
 from .image import ImageConfig, ImageScene
 from .latent import LatentImageConfig, LatentImageScene
 from .mesh_texture import MeshTextureConfig, MeshTextureScene
@@ -14,11 +15,15 @@ SCENES: dict[str, tuple[type, type]] = {
     "latent": (LatentImageScene, LatentImageConfig),
     "nerf": (NeRFScene, NeRFConfig),
     "mesh_texture": (MeshTextureScene, MeshTextureConfig),
+    "gaussian": (GaussianScene, GaussianConfig),
 }
 
 __all__ = [
     "ENCODINGS",
     "SCENES",
+    "AdaptiveScene",
+    "GaussianConfig",
+    "GaussianScene",
     "ImageConfig",
     "ImageScene",
     "LatentImageConfig",

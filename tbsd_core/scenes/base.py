@@ -65,6 +65,7 @@ class ShrinkingScene(Protocol):
         ...
 
 
+@runtime_checkable
 class Scene3D(Scene, Protocol):
     """A scene with volume: it can be exported as a mesh."""
 
@@ -76,4 +77,15 @@ class Scene3D(Scene, Protocol):
 
     def albedo(self, points: Tensor) -> Tensor:
         """Base colours [N, 3] in [0, 1] at points [N, 3]."""
+        ...
+
+
+@runtime_checkable
+class AdaptiveScene(Protocol):
+    """A scene that changes in other ways than by gradients."""
+
+    def adapt(self, optimizer: torch.optim.Optimizer, step: int, n_steps: int) -> None:
+        """Called before each step renders, once the learning rates of the step are set; it may change these, too.
+        Parameters keep their shapes, and what happens is a function of them, the optimiser's state and the step,
+        so that a resumed run goes on exactly."""
         ...

@@ -39,7 +39,7 @@ def test_tables_agree():
         ("sd21_base", "nerf", "hifa", {"optim.timesteps.anneal": "sqrt", "guidance.pixel_scale": 0.01}),
         ("embedded", "latent", "hifa", {"guidance.pixel_scale": 0.0, "optim.timesteps.draw": "highest"}),
         ("sd15", "nerf", "bsd", {"guidance.guidance_scale": 15.0, "guidance.weighting": "sqrt_alpha"}),
-        ("embedded", "nerf", "tbsd", {"guidance.guidance_scale": 6.0, "optim.size": 64, "optim.n_steps": 300}),
+        ("embedded", "nerf", "tbsd", {"guidance.guidance_scale": 6.0, "optim.size": 64, "optim.n_steps": 600}),
     ],
 )
 def test_pinned_values(family, scene, method, expected):

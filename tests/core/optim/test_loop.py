@@ -20,6 +20,8 @@ from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
 from tbsd_pack.tbsd_core.prompts import PromptConfig, PromptSet, build_texts, encode_texts
 from tbsd_pack.tbsd_core.scenes import (
+    GaussianConfig,
+    GaussianScene,
     ImageConfig,
     ImageScene,
     LatentImageConfig,
@@ -43,7 +45,19 @@ def small_nerf() -> NeRFScene:
     return NeRFScene(NeRFConfig(resolutions=(5, 9), n_samples=12, occupancy_resolution=8))
 
 
-SCENES = {"image": lambda: ImageScene(ImageConfig(n_images=2, size=SIZE)), "nerf": small_nerf}
+def small_splats() -> GaussianScene:
+    """Some of its Gaussians fade at once, so that moves happen between and at the interrupts."""
+    scene = GaussianScene(GaussianConfig(n_gaussians=60, relocate_every=2, dead_opacity=0.09))
+    with torch.no_grad():
+        scene.opacity_logits[::4] -= 1
+    return scene
+
+
+SCENES = {
+    "image": lambda: ImageScene(ImageConfig(n_images=2, size=SIZE)),
+    "nerf": small_nerf,
+    "gaussian": small_splats,
+}
 
 
 def run(scene, config, state=None, stop=None, guidance=None):

@@ -1,0 +1,215 @@
+"""Gaussian splats as a scene: a fixed number of coloured 3D Gaussians, arXiv:2308.04079."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..cameras.pose import Cameras
+from ..cameras.rays import camera_rays
+from ..renderer.background import BACKGROUND, over_background
+from ..renderer.splatting import BACKENDS, Splats, choose_backend, intrinsics, view_matrices
+from ..renderer.volume import MIN_OPACITY
+from ..rng import named_generator
+from .base import RenderOutput
+from .relocation import clear_moments, draw_targets, shared_opacity_and_scale
+
+# learning rates relative to that of the colours: DreamGaussian, arXiv:2309.16653, its configs/text.yaml
+POSITION_RATE, OPACITY_RATE, SCALE_RATE, ROTATION_RATE = 0.1, 5.0, 0.5, 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianConfig:
+    """Number, start, densification and regularisers of a scene of Gaussians. Regulariser weights are relative
+    to a data gradient of unit RMS averaged over pixels."""
+
+    n_gaussians: int = 3000  # stays the same: faded ones are moved to where more are needed
+    bound: float = 1.0  # radius of the ball that holds the scene, world units; positions are kept inside
+    init_radius: float = 0.6  # radius of the ball of points it starts from, as a fraction of the bound (ours)
+    init_scale: float = 0.8  # initial standard deviation in units of the mean spacing of the points (ours)
+    init_opacity: float = 0.1  # arXiv:2308.04079
+    position_decay: float = 0.1  # position rate at the end of the run / at its start (ours; DreamGaussian: 0.02)
+    relocate_every: int = 25  # steps; 0 never moves faded ones (ours: for runs of some hundred steps)
+    relocate_end: float = 0.9  # fraction of the run after which none are moved (ours)
+    dead_opacity: float = 0.005  # at or below it a Gaussian has faded, arXiv:2404.09591
+    background: tuple[float, float, float] = BACKGROUND
+    opacity_weight: float = 0.01  # on the mean opacity of the Gaussians, arXiv:2404.09591
+    scale_weight: float = 0.01  # on their mean scale / bound, arXiv:2404.09591
+    fog_weight: float = 0.01  # on the mean opacity of the views, as for a NeRF (ours)
+    entropy_weight: float = 0.02  # view opacity towards 0 or 1; ramps up over the first half, as for a NeRF (ours)
+    backend: str = "auto"  # a name in renderer.splatting.BACKENDS, or auto: gsplat on CUDA where it is installed
+    seed: int = 0  # of the start and of the moves
+
+    def __post_init__(self) -> None:
+        if self.n_gaussians < 1:
+            raise ValueError(f"GaussianConfig: n_gaussians must be >= 1, got {self.n_gaussians}.")
+        if self.backend not in ("auto", *BACKENDS):
+            names = ", ".join(("auto", *BACKENDS))
+            raise ValueError(f"GaussianConfig: unknown backend {self.backend!r}; choose from {names}.")
+        for name in ("bound", "init_radius", "init_scale"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"GaussianConfig: {name} must be > 0, got {getattr(self, name)}.")
+        for name in ("init_opacity", "dead_opacity"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"GaussianConfig: {name} must be between 0 and 1, got {getattr(self, name)}.")
+        for name in ("relocate_every", "opacity_weight", "scale_weight", "fog_weight", "entropy_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"GaussianConfig: {name} must be >= 0, got {getattr(self, name)}.")
+        if not 0 <= self.relocate_end <= 1 or not 0 < self.position_decay <= 1:
+            raise ValueError(
+                "GaussianConfig: relocate_end must be in [0, 1] and position_decay in (0, 1], got "
+                f"{self.relocate_end} and {self.position_decay}."
+            )
+        if len(self.background) != 3 or not all(0 <= c <= 1 for c in self.background):
+            raise ValueError(f"GaussianConfig: background must be three numbers in [0, 1], got {self.background}.")
+
+
+class GaussianScene(nn.Module):
+    """A 3D scene without volume (scenes.base.Scene): it is seen and saved as splats, and has no surface to cut out.
+
+    Parameters: means [N, 3], log_scales [N, 3], quats [N, 4] (w, x, y, z), and the logits of opacities [N] and
+    colours [N, 3].
+    """
+
+    uses_cameras = True
+
+    def __init__(self, config: GaussianConfig | None = None) -> None:
+        super().__init__()
+        self.config = c = config or GaussianConfig()
+        self.bound = c.bound
+        generator = named_generator(c.seed, "gaussian init")
+        n = c.n_gaussians
+        direction = nn.functional.normalize(torch.randn(n, 3, generator=generator), dim=-1)
+        radius = c.init_radius * c.bound
+        means = direction * torch.rand(n, 1, generator=generator) ** (1 / 3) * radius
+        spacing = radius * (4 / 3 * math.pi / n) ** (1 / 3)
+        quats = torch.zeros(n, 4)
+        quats[:, 0] = 1
+        self.means = nn.Parameter(means)
+        self.log_scales = nn.Parameter(torch.full((n, 3), math.log(c.init_scale * spacing)))
+        self.quats = nn.Parameter(quats)
+        self.opacity_logits = nn.Parameter(torch.full((n,), math.log(c.init_opacity / (1 - c.init_opacity))))
+        self.color_logits = nn.Parameter(torch.randn(n, 3, generator=generator) * 0.05)
+
+    def splats(self) -> Splats:
+        """The Gaussians, activated."""
+        return Splats(
+            self.means,
+            self.quats,
+            self.log_scales.exp(),
+            torch.sigmoid(self.opacity_logits),
+            torch.sigmoid(self.color_logits),
+        )
+
+    def render(
+        self,
+        cameras: Cameras,
+        height: int,
+        width: int,
+        generator: torch.Generator | None = None,
+        with_normal: bool = False,
+    ) -> RenderOutput:
+        """Render B views; nothing is drawn at random. Normals are those of the depth and carry no gradient.
+
+        Raises:
+            ImportError, ValueError: the backend gsplat is asked for and is missing, or there is no CUDA.
+        """
+        c = self.config
+        device = self.means.device
+        cameras = cameras.to(device)
+        rasterize = choose_backend(c.backend, device)
+        dtype = self.means.dtype
+        viewmats, ks = view_matrices(cameras).to(dtype), intrinsics(cameras, height, width).to(dtype)
+        rgb, opacity, axial = rasterize(self.splats(), viewmats, ks, height, width)
+        rays_o, rays_d = camera_rays(cameras, height, width)
+        forward = -cameras.c2w()[:, None, None, :3, 2]
+        along = (rays_d * forward).sum(-1, keepdim=True)  # axial depth / distance along the ray
+        depth = axial / opacity.clamp(min=MIN_OPACITY) / along * (opacity >= MIN_OPACITY)
+
+        def image(x: Tensor) -> Tensor:
+            return x.permute(0, 3, 1, 2)
+
+        normal = None
+        if with_normal:
+            normal = image(_depth_normals(rays_o + rays_d * depth.detach(), rays_d, depth.detach() > 0))
+        return RenderOutput(image(over_background(rgb, opacity, c.background)), image(opacity), image(depth), normal)
+
+    def parameter_groups(self, lr: float) -> list[dict]:
+        """Adam's groups; lr is that of the colours, the others are in DreamGaussian's ratio to it."""
+        rates = {
+            "means": POSITION_RATE * self.bound,
+            "log_scales": SCALE_RATE,
+            "quats": ROTATION_RATE,
+            "opacity_logits": OPACITY_RATE,
+            "color_logits": 1.0,
+        }
+        return [{"params": [getattr(self, name)], "lr": lr * rate} for name, rate in rates.items()]
+
+    def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
+        """Opacity and scale of the Gaussians, opacity of the views and its entropy (ramped over the first half)."""
+        c = self.config
+        a = render.opacity.clamp(1e-4, 1 - 1e-4)
+        entropy = -(a * a.log() + (1 - a) * (1 - a).log()).mean()
+        return {
+            "opacity": c.opacity_weight * torch.sigmoid(self.opacity_logits).mean(),
+            "scale": c.scale_weight * self.log_scales.exp().mean() / self.bound,
+            "fog": c.fog_weight * render.opacity.mean(),
+            "entropy": c.entropy_weight * min(1.0, 2 * progress) * entropy,
+        }
+
+    @torch.no_grad()
+    def adapt(self, optimizer: torch.optim.Optimizer, step: int, n_steps: int) -> None:
+        """Before a step: the position rate of this step, and faded Gaussians moved to where others are opaque.
+
+        All of it is a function of the parameters and the step, so that a resumed run goes on as it would have.
+        """
+        c = self.config
+        progress = step / n_steps
+        for group in optimizer.param_groups:
+            if group["params"][0] is self.means:
+                group["lr"] *= c.position_decay**progress
+        norm = self.means.norm(dim=-1, keepdim=True)
+        self.means.mul_((c.bound / norm.clamp(min=1e-12)).clamp(max=1))
+        if c.relocate_every and step and step % c.relocate_every == 0 and progress < c.relocate_end:
+            self.relocate(optimizer, named_generator(c.seed, "relocate", step))
+
+    @torch.no_grad()
+    def relocate(self, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> int:
+        """Move faded Gaussians onto opaque ones (arXiv:2404.09591, Section 3.3); returns how many.
+
+        Nothing happens where all have faded, since there is nowhere to go.
+        """
+        opacities = torch.sigmoid(self.opacity_logits)
+        dead = opacities <= self.config.dead_opacity
+        if not dead.any() or dead.all():
+            return 0
+        rows = dead.nonzero()[:, 0]
+        targets = draw_targets(opacities, dead, generator)
+        counts = torch.bincount(targets, minlength=len(dead)) + 1
+        hosts = (counts > 1).nonzero()[:, 0]
+        new, factor = shared_opacity_and_scale(opacities[hosts], counts[hosts])
+        self.opacity_logits[hosts] = torch.logit(new.clamp(self.config.dead_opacity, 1 - 1e-6))
+        self.log_scales[hosts] += factor.log()[:, None]
+        for parameter in self.parameters():
+            parameter[rows] = parameter[targets]
+            clear_moments(optimizer, parameter, torch.cat([rows, hosts]))
+        return len(rows)
+
+
+def _depth_normals(points: Tensor, rays_d: Tensor, seen: Tensor) -> Tensor:
+    """Unit normals [B, H, W, 3] of a depth image's points, towards the camera; 0 at pixels next to unseen ones."""
+
+    def central(x: Tensor, dim: int) -> Tensor:
+        return x.roll(-1, dim) - x.roll(1, dim)
+
+    normal = nn.functional.normalize(torch.linalg.cross(central(points, 2), central(points, 1)), dim=-1)
+    normal = torch.where((normal * rays_d).sum(-1, keepdim=True) > 0, -normal, normal)
+    inner = seen.clone()
+    for dim in (1, 2):
+        inner &= seen.roll(1, dim) & seen.roll(-1, dim)
+    inner[:, [0, -1]] = False
+    inner[:, :, [0, -1]] = False
+    return normal * inner
