@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .commands import compare, inspect, overtime, path, quality, seeds, sweep
+from .commands import compare, export, inspect, overtime, path, quality, seeds, sweep
 from .configuration import all_settings, with_setting
 from .optional import require
 
@@ -98,6 +98,7 @@ def _parser() -> _Parser:
     path.register(commands)
 
     compare.register(commands)
+    export.register(commands)
     commands.add_parser("methods", help="list the guidance methods").set_defaults(action=_methods)
     commands.add_parser("vocabulary", help="list the words of the embedded world").set_defaults(action=_vocabulary)
     return parser

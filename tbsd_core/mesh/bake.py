@@ -1,8 +1,8 @@
-"""The colours of a field as the texture of its surface.
+"""The colours of a field as the texture of its surface, taken from the field's own renders.
 
-What a render shows is no surface: the colour is composited through a shell around it. So the texture is
-not the field's colour AT the surface but what a short ray through the shell along the normal composites,
-by the quadrature of the renderer.
+What a render shows is no surface: each pixel composites a shell of the field, so the field's colour AT the
+surface is not what was seen, and optimised. The texture is therefore the mean of what views from all around
+show at each texel, the more of a view the more squarely it looks; what no view shows gets the field's colour.
 """
 
 from __future__ import annotations
@@ -15,55 +15,93 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..renderer.rasterize import interpolate
+from ..cameras.pose import Cameras
+from ..cameras.sampling import orbit
+from ..renderer.rasterize import interpolate, project, rasterize
 from ..scenes.base import Scene3D
 from .isosurface import query_colors, scene_device
 from .mesh import Mesh
 from .uv import dilate, texel_fragments
 
+DISTANCE, FOV_Y = 3.0, 36.0  # cameras in units of the bound: the whole ball is in every picture
+MIN_COSINE = 0.2  # of the angle between normal and view; flatter views smear a pixel over many texels
+MIN_OPACITY = 0.95  # pixels that let more of the background through do not count
+DEPTH_TOLERANCE = 0.02  # of the bound; a place farther behind what the camera sees than that is hidden
+SHELL = 0.1  # of the bound; where the render's depth is farther from the place, its pixel mixes near and far things
+
 
 @dataclass(frozen=True, kw_only=True)
 class BakeConfig:
-    """How a shell of the field is read."""
+    """From where the field is looked at."""
 
-    outside: float = 0.06  # where a ray begins, fraction of the bound in front of the surface
-    inside: float = 0.12  # where it ends, fraction of the bound behind the surface
-    n_samples: int = 24  # along a ray
-    chunk: int = 32768  # rays at once
+    views: int = 8  # around the object at each elevation
+    elevations: tuple[float, ...] = (-30.0, 15.0, 50.0)  # degrees
+    size: int = 256  # pixels of a view
 
     def __post_init__(self) -> None:
-        for name in ("outside", "inside"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"BakeConfig: {name} must lie in (0, 1], got {getattr(self, name)}.")
-        for name in ("n_samples", "chunk"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"BakeConfig: {name} must be >= 1, got {getattr(self, name)}.")
+        if self.views < 1:
+            raise ValueError(f"BakeConfig: views must be >= 1, got {self.views}.")
+        if not self.elevations or not all(-90 <= e <= 90 for e in self.elevations):
+            raise ValueError(f"BakeConfig: elevations must be degrees in [-90, 90], got {self.elevations}.")
+        if self.size < 8:
+            raise ValueError(f"BakeConfig: size must be >= 8, got {self.size}.")
 
-
-MIN_OPACITY = 1e-3  # a shell that absorbs less has no composited colour; the colour at the surface stands in
+    def cameras(self, bound: float) -> Cameras:
+        """Rings of views, and one view from straight above and below."""
+        rings = [(self.views, e) for e in self.elevations] + [(1, 90.0), (1, -90.0)]
+        parts = [orbit(n, e, DISTANCE * bound, FOV_Y) for n, e in rings]
+        names = ("azimuth", "elevation", "distance", "fov_y")
+        return Cameras(*(torch.cat([getattr(p, name) for p in parts]) for name in names))
 
 
 @torch.no_grad()
-def shell_colors(
+def seen_colors(
     scene: Scene3D,
-    points: Tensor,  # [N, 3] on the surface
+    mesh: Mesh,
+    points: Tensor,  # [N, 3] on the mesh
     normals: Tensor,  # [N, 3] unit, outwards
     config: BakeConfig,
+    on_progress: Callable[[float], None] = lambda done: None,  # in [0, 1]; may raise to stop
 ) -> Tensor:
-    """Colours [N, 3] in [0, 1] that rays along -normal composite through the shell, on the CPU."""
+    """Colours [N, 3] in [0, 1] that renders of the scene show at the points, on the CPU.
+
+    Raises:
+        RuntimeError: colours that are not finite.
+    """
+    cameras = config.cameras(scene.bound)
     device = scene_device(scene)
-    span = (config.outside + config.inside) * scene.bound
-    step = span / config.n_samples
-    t = (torch.arange(config.n_samples) + 0.5) * step - config.outside * scene.bound  # [S] depth below the surface
-    places = (points[:, None] - t[:, None] * normals[:, None]).reshape(-1, 3).to(device)
-    density = scene.density(places).float().cpu().view(len(points), -1)
-    color = query_colors(scene, places).view(len(points), -1, 3)
-    optical = density * step
-    before = optical.cumsum(-1) - optical
-    weights = torch.exp(-before) * -torch.expm1(-optical)  # [N, S]
-    opacity = weights.sum(-1, keepdim=True)
-    composited = (weights[..., None] * color).sum(1) / opacity.clamp(min=MIN_OPACITY)
-    return torch.where(opacity > MIN_OPACITY, composited, query_colors(scene, points))
+    vertices, faces, size = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces), config.size
+    total, weight = torch.zeros(len(points), 3), torch.zeros(len(points), 1)
+    for i in range(len(cameras)):
+        camera = cameras[i : i + 1]
+        render = scene.render(camera.to(device), size, size)
+        depth = rasterize(project(camera, vertices, size, size), faces, size, size).depth[0]
+        # what is not covered lies infinitely far away; a rim of it must not hide its neighbours
+        depth = torch.where(depth > 0, depth, torch.full_like(depth, torch.inf))
+        place = project(camera, points, size, size)[0]  # [N, 3]
+        column, row = (place[:, k].long().clamp(0, size - 1) for k in (0, 1))
+        towards = F.normalize(camera.c2w()[0, :3, 3] - points, dim=-1)
+        cosine = (towards * normals).sum(-1)
+        grid = (place[:, :2] / size * 2 - 1)[None, None]
+        picture = torch.cat([render.rgb, render.opacity, render.depth], 1).float().cpu()
+        shown = F.grid_sample(picture, grid, padding_mode="border", align_corners=False)[0, :, 0].T  # [N, 5]
+        visible = place[:, 2] < depth[row, column] + DEPTH_TOLERANCE * scene.bound
+        distance = (camera.c2w()[0, :3, 3] - points).norm(dim=-1)
+        visible &= (shown[:, 4] - distance).abs() < SHELL * scene.bound
+        counts = visible & (cosine > MIN_COSINE) & (shown[:, 3] > MIN_OPACITY)
+        w = (cosine.clamp(min=0) ** 2 * counts)[:, None]
+        total += torch.where(w > 0, w * shown[:, :3], 0.0)
+        weight += w
+        on_progress((i + 1) / len(cameras))
+    colors = total / weight.clamp(min=1e-12)
+    unseen = weight[:, 0] == 0
+    colors[unseen] = query_colors(scene, points[unseen])
+    if not bool(torch.isfinite(colors).all()):
+        raise RuntimeError(
+            "Renders of the scene are NaN or infinite on its surface. The optimisation has diverged: take an earlier "
+            "scene, or run again with a lower learning rate."
+        )
+    return colors.clamp(0, 1)
 
 
 @torch.no_grad()
@@ -72,7 +110,7 @@ def bake(
     mesh: Mesh,  # with uvs
     size: int,  # texels along each side
     config: BakeConfig | None = None,
-    on_progress: Callable[[float], None] = lambda done: None,  # in [0, 1]; may raise to stop
+    on_progress: Callable[[float], None] = lambda done: None,
 ) -> np.ndarray:
     """The texture [size, size, 3] in [0, 1] of a mesh cut from `scene`; texels off the surface repeat the nearest one.
 
@@ -80,18 +118,22 @@ def bake(
         ValueError: the mesh has no uvs, or no texel lies on it.
         RuntimeError: colours that are not finite.
     """
-    config = config or BakeConfig()
     fragments = texel_fragments(mesh, size, size)
     known = fragments.face[0] >= 0
-    faces = torch.from_numpy(mesh.faces)
     both = torch.from_numpy(np.concatenate([mesh.vertices, mesh.vertex_normals()], 1))
-    places = interpolate(both, faces, fragments)[0][known]  # [K, 6]
-    colors = []
-    for start in range(0, len(places), config.chunk):
-        part = places[start : start + config.chunk]
-        colors.append(shell_colors(scene, part[:, :3], F.normalize(part[:, 3:], dim=-1), config))
-        on_progress(min(1.0, (start + config.chunk) / len(places)))
+    places = interpolate(both, torch.from_numpy(mesh.faces), fragments)[0][known]  # [K, 6]
+    normals = F.normalize(places[:, 3:], dim=-1)
     texture = torch.zeros(size, size, 3)
-    if colors:
-        texture[known] = torch.cat(colors)
+    texture[known] = seen_colors(scene, mesh, places[:, :3], normals, config or BakeConfig(), on_progress)
     return dilate(texture, known).numpy()
+
+
+def bake_vertices(
+    scene: Scene3D,
+    mesh: Mesh,
+    config: BakeConfig | None = None,
+    on_progress: Callable[[float], None] = lambda done: None,
+) -> np.ndarray:
+    """The same for the vertices alone: colours [N, 3]."""
+    points, normals = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.vertex_normals())
+    return seen_colors(scene, mesh, points, normals, config or BakeConfig(), on_progress).numpy()
