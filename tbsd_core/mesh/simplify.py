@@ -41,12 +41,12 @@ def simplify(mesh: Mesh, n_faces: int) -> Mesh:
 
 
 def cleaned(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Without triangles that have no area or are there twice, and without vertices that nothing uses."""
-    corners = vertices[faces].astype(np.float64)
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=-1)
-    faces = faces[area > 0]
-    _, first = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)
-    faces = faces[np.sort(first)]
+    """Without triangles that use a vertex twice, without folds (two triangles of the same three vertices, back to
+    back: dropping one of them would tear a hole), and without vertices that nothing uses."""
+    a, b, c = faces.T
+    faces = faces[(a != b) & (b != c) & (c != a)]
+    _, which, count = np.unique(np.sort(faces, axis=1), axis=0, return_inverse=True, return_counts=True)
+    faces = faces[count[which.reshape(-1)] == 1]
     used, inverse = np.unique(faces, return_inverse=True)
     return vertices[used], inverse.reshape(-1, 3)
 
