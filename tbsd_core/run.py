@@ -316,7 +316,7 @@ def _write_results(
             mesh, export = textured_mesh(scene, MESH)
             write_mesh(mesh, out / "mesh.glb")
             files.append("mesh.glb")
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, ImportError) as error:
             export = {"error": str(error), "warnings": [f"There is no mesh.glb: {error}"]}
     else:
         write_strip(images, out / "image.png")
