@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..tbsd_core.mesh import WRITERS, MeshConfig, write_mesh
+from ..tbsd_core.mesh import WRITERS, ExportConfig, MeshConfig, write_mesh
 from ..tbsd_core.scenes.files import load_scene, save_scene
 from . import sockets
 from .bridge.autograd import optimization_mode
@@ -20,7 +20,7 @@ class ExtractMesh(io.ComfyNode):
             node_id="TBSD_ExtractMesh",
             display_name="Extract Mesh",
             category=sockets.OUTPUT,
-            description="Cuts the surface out of a 3D scene, as a mesh with a colour at each vertex.",
+            description="Cuts the surface out of a 3D scene, as a mesh with a texture.",
             inputs=[
                 sockets.SceneSocket.Input("scene", tooltip="An optimised 3D scene."),
                 io.Int.Input(
@@ -47,14 +47,43 @@ class ExtractMesh(io.ComfyNode):
                     step=0.01,
                     tooltip="Loose pieces smaller than this part of the largest one are dropped; 0 keeps all.",
                 ),
+                io.Int.Input(
+                    "faces",
+                    default=default(ExportConfig, "faces"),
+                    min=0,
+                    max=1000000,
+                    step=100,
+                    optional=True,
+                    tooltip="Triangles at most; the mesh is simplified to it. 0 keeps all that were cut.",
+                ),
+                io.Int.Input(
+                    "texture_size",
+                    default=default(ExportConfig, "texture"),
+                    min=0,
+                    max=8192,
+                    step=64,
+                    optional=True,
+                    tooltip="Texels along each side of the texture. 0 colours the vertices instead.",
+                ),
             ],
             outputs=[io.Mesh.Output(display_name="mesh", tooltip="Connect to Save Mesh, or to core mesh nodes.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, scene, resolution: int, threshold: float, keep_fraction: float) -> io.NodeOutput:
-        config = MeshConfig(resolution=resolution, threshold=threshold or None, keep_fraction=keep_fraction)
-        return io.NodeOutput(extract(scene, config))
+    def execute(
+        cls,
+        scene,
+        resolution: int,
+        threshold: float,
+        keep_fraction: float,
+        faces: int = default(ExportConfig, "faces"),
+        texture_size: int = default(ExportConfig, "texture"),
+    ) -> io.NodeOutput:
+        surface = MeshConfig(resolution=resolution, threshold=threshold or None, keep_fraction=keep_fraction)
+        config = ExportConfig(faces=faces, texture=texture_size, surface=surface)
+        mesh, text = extract(scene, config, cls.hidden.unique_id)
+        return io.NodeOutput(mesh, ui={"text": [text]})
 
 
 class SaveMesh(io.ComfyNode):
@@ -67,7 +96,7 @@ class SaveMesh(io.ComfyNode):
             description="Writes a mesh with its colours to ComfyUI's output folder.",
             is_output_node=True,
             inputs=[
-                io.Mesh.Input("mesh", tooltip="A mesh from Extract Mesh, or of any other node (then without colour)."),
+                io.Mesh.Input("mesh", tooltip="A mesh from Extract Mesh, or of any other node."),
                 io.String.Input(
                     "filename_prefix", default="tbsd/mesh", tooltip="Folder and name inside the output folder."
                 ),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .commands import compare, field, inspect, overtime, path, quality, seeds, sweep
+from .commands import compare, export, field, inspect, overtime, path, quality, seeds, sweep
 from .configuration import all_settings, with_setting
 from .optional import require
 
@@ -101,6 +101,7 @@ def _parser() -> _Parser:
     path.register(commands)
 
     compare.register(commands)
+    export.register(commands)
     commands.add_parser("methods", help="list the guidance methods").set_defaults(action=_methods)
     commands.add_parser("vocabulary", help="list the words of the embedded world").set_defaults(action=_vocabulary)
     return parser

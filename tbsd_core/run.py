@@ -19,7 +19,7 @@ from .cameras.sampling import CameraConfig, orbit
 from .configuration import from_plain, replaced, to_plain
 from .guidance import CONFIGS, METHODS, build_guidance
 from .media import write_mp4, write_png, write_strip
-from .mesh import extract_mesh, write_mesh
+from .mesh import ExportConfig, textured_mesh, write_mesh
 from .mesh.isosurface import auto_threshold
 from .metrics import evaluate_images, occupancy_iou, view_errors, view_repetition
 from .optim import (
@@ -47,6 +47,7 @@ from .scenes.splat_ply import write_splats
 EVALUATION_VIEWS, EVALUATION_ELEVATION = 12, 20.0
 TURNTABLE_FRAMES, TURNTABLE_SIZE, TURNTABLE_FPS = 48, 192, 16
 CHECKPOINT_EVERY = 100
+MESH = ExportConfig()
 DIFFUSERS = "diffusers:"  # a prior that begins so names a pipeline
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 FINAL_FILES = ("run.json", "curves.png", "mesh.glb", "splats.ply", "turntable.mp4", "turntable.png", "image.png")
@@ -242,7 +243,9 @@ def run(
         on_phase("measuring against ground truth")
     metrics, images = evaluate(config, scene, prior)
     on_phase("writing files")
-    files = _write_results(config, scene, prior, images, curves, out)
+    files, export = _write_results(config, scene, prior, images, curves, out)
+    for warning in export.get("warnings", []):
+        on_phase(warning)
     report = {
         "config": plain,
         "metrics": metrics,
@@ -254,6 +257,7 @@ def run(
         "skipped_steps": curves.skipped,
         "versions": versions(),
         "files": files,
+        "mesh": export,
         "note": "TBSD is a reconstruction from the abstract of its paper; see tbsd_core/guidance/tbsd.py.",
     }
     with atomic_path(out / "run.json") as path:
@@ -296,7 +300,12 @@ def pictures(render: RenderOutput, prior: TextPrior) -> Tensor:
 @torch.no_grad()
 def _write_results(
     config: RunConfig, scene: Scene, prior: TextPrior, images: Tensor, curves: Curves, out: Path
-) -> list[str]:
+) -> tuple[list[str], dict[str, Any]]:
+    """The files written, and the report of the mesh ({} for a picture).
+
+    A scene without a surface costs the mesh alone: the report's warnings say why, all other files are written.
+    """
+    export: dict[str, Any] = {}
     files = ["checkpoint.safetensors", "checkpoint.json", "curves.json"]
     if scene.uses_cameras:
         c = config.cameras
@@ -307,19 +316,23 @@ def _write_results(
         write_mp4(frames, out / "turntable.mp4", TURNTABLE_FPS)
         write_strip(frames[:: TURNTABLE_FRAMES // 8], out / "turntable.png")
         files += ["turntable.mp4", "turntable.png"]
-        if isinstance(scene, Scene3D):
-            write_mesh(extract_mesh(scene), out / "mesh.glb")
-            files.append("mesh.glb")
         if isinstance(scene, GaussianScene):
             write_splats(scene.splats(), out / "splats.ply")
             files.append("splats.ply")
+        else:
+            try:
+                mesh, export = textured_mesh(scene, MESH)
+                write_mesh(mesh, out / "mesh.glb")
+                files.append("mesh.glb")
+            except (RuntimeError, ValueError, ImportError) as error:
+                export = {"error": str(error), "warnings": [f"There is no mesh.glb: {error}"]}
     else:
         write_strip(images, out / "image.png")
         files.append("image.png")
     title = f"{config.prompt.prompt}  ({config.guidance_name}, {config.scene_name})"
     plot = torch.from_numpy(plot_curves(curves, title)).permute(2, 0, 1).float() / 255
     write_png(plot, out / "curves.png")
-    return [*files, "curves.png", "run.json"]
+    return [*files, "curves.png", "run.json"], export
 
 
 def _stored_curves(folder: Path, step: int) -> Curves:

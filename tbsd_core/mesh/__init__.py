@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from .export import ExportConfig, textured_mesh
 from .io import WRITERS, write_mesh
 from .isosurface import MeshConfig, extract_mesh
 from .mesh import Mesh
+from .paint import PlacementConfig, painted_mesh, texture_scene
 
-__all__ = ["WRITERS", "Mesh", "MeshConfig", "extract_mesh", "write_mesh"]
+__all__ = [
+    "WRITERS",
+    "ExportConfig",
+    "Mesh",
+    "MeshConfig",
+    "PlacementConfig",
+    "extract_mesh",
+    "painted_mesh",
+    "texture_scene",
+    "textured_mesh",
+    "write_mesh",
+]

@@ -1,9 +1,10 @@
-"""Binary glTF 2.0 with vertex colours.
+"""Binary glTF 2.0 with a base colour texture, or with vertex colours.
 
 Written here rather than by a library for two reasons that decide what viewers show. COLOR_0 is a
 LINEAR factor (glTF 2.0, Section 3.9.2), so our sRGB colours are converted, in float32, where 8 linear
-bits would band in the dark. And the default glTF material is a metal; ours is matte, and unlit
-(KHR_materials_unlit) where the viewer knows that, because the light is already in the colours.
+bits would band in the dark; a texture is sRGB by definition and goes in as it is. And the default glTF
+material is a metal; ours is matte, and unlit (KHR_materials_unlit) where the viewer knows that, because
+the light is already in the colours.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ import numpy as np
 
 from ..atomic import atomic_path
 from .mesh import Mesh
+from .texture import png_bytes
 
 _FLOAT, _UINT32 = 5126, 5125
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
+_LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE = 9729, 9987, 33071
+_WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}
 
 
 def srgb_to_linear(x: np.ndarray) -> np.ndarray:
@@ -33,32 +37,52 @@ def linear_to_srgb(x: np.ndarray) -> np.ndarray:
 
 def glb_bytes(
     mesh: Mesh,
-    unlit: bool = True,  # False lets the viewer light the mesh, on top of the light in its colours
 ) -> bytes:
-    """A complete .glb file. glTF shares our axes (+y up, +z front, metres), so vertices go in as they are."""
-    arrays = [("POSITION", mesh.vertices), ("NORMAL", mesh.vertex_normals())]
-    if mesh.colors is not None:
-        arrays.append(("COLOR_0", srgb_to_linear(mesh.colors)))
+    """A complete .glb file. glTF shares our axes (+y up, +z front, metres) and our uvs, so both go in as they are.
+
+    A texture replaces the vertex colours: glTF would multiply the two.
+    """
+    arrays = [("POSITION", "VEC3", mesh.vertices), ("NORMAL", "VEC3", mesh.vertex_normals())]
+    if mesh.texture is not None:
+        arrays.append(("TEXCOORD_0", "VEC2", mesh.uvs))
+    elif mesh.colors is not None:
+        arrays.append(("COLOR_0", "VEC3", srgb_to_linear(mesh.colors)))
     views, accessors, chunks, offset = [], [], [], 0
 
-    def add(array: np.ndarray, component: int, kind: str, target: int) -> int:
+    def view(chunk: bytes, **more: int) -> int:
         nonlocal offset
-        chunk = np.ascontiguousarray(array).tobytes()
-        views.append({"buffer": 0, "byteOffset": offset, "byteLength": len(chunk), "target": target})
+        views.append({"buffer": 0, "byteOffset": offset, "byteLength": len(chunk), **more})
+        chunks.append(chunk + b"\0" * (-len(chunk) % 4))  # every part begins on a multiple of 4
+        offset += len(chunks[-1])
+        return len(views) - 1
+
+    def add(array: np.ndarray, component: int, kind: str, target: int) -> int:
+        index = view(np.ascontiguousarray(array).tobytes(), target=target)
         accessors.append(
-            {"bufferView": len(views) - 1, "componentType": component, "type": kind, "count": array.size // width(kind)}
+            {"bufferView": index, "componentType": component, "type": kind, "count": array.size // _WIDTH[kind]}
         )
-        chunks.append(chunk)
-        offset += len(chunk)
         return len(accessors) - 1
 
-    def width(kind: str) -> int:
-        return 3 if kind == "VEC3" else 1
-
-    attributes = {name: add(array.astype("<f4"), _FLOAT, "VEC3", _ARRAY_BUFFER) for name, array in arrays}
+    attributes = {name: add(array.astype("<f4"), _FLOAT, kind, _ARRAY_BUFFER) for name, kind, array in arrays}
     accessors[0] |= {"min": mesh.vertices.min(0).tolist(), "max": mesh.vertices.max(0).tolist()}
     indices = add(mesh.faces.astype("<u4").reshape(-1), _UINT32, "SCALAR", _ELEMENT_ARRAY_BUFFER)
-    material = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}, "doubleSided": True}
+    surface: dict = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
+    material: dict = {"pbrMetallicRoughness": surface, "doubleSided": True}
+    picture = {}
+    if mesh.texture is not None:
+        surface["baseColorTexture"] = {"index": 0}
+        picture = {
+            "textures": [{"source": 0, "sampler": 0}],
+            "images": [{"bufferView": view(png_bytes(mesh.texture)), "mimeType": "image/png"}],
+            "samplers": [
+                {
+                    "magFilter": _LINEAR,
+                    "minFilter": _LINEAR_MIPMAP_LINEAR,
+                    "wrapS": _CLAMP_TO_EDGE,
+                    "wrapT": _CLAMP_TO_EDGE,
+                }
+            ],
+        }
     document = {
         "asset": {"version": "2.0", "generator": "tbsd-score-distillation"},
         "scene": 0,
@@ -69,13 +93,14 @@ def glb_bytes(
         "buffers": [{"byteLength": offset}],
         "bufferViews": views,
         "accessors": accessors,
+        **picture,
     }
-    if unlit:
+    if mesh.lit:
         material["extensions"] = {"KHR_materials_unlit": {}}
         document["extensionsUsed"] = ["KHR_materials_unlit"]
     head = json.dumps(document, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 4)
-    body = b"".join(chunks)  # every element is 4 bytes wide, so all parts stay aligned
+    body = b"".join(chunks)
     total = 12 + 8 + len(head) + 8 + len(body)
     return b"".join(
         [
@@ -88,7 +113,7 @@ def glb_bytes(
     )
 
 
-def write_glb(mesh: Mesh, path: str | os.PathLike, unlit: bool = True) -> None:
+def write_glb(mesh: Mesh, path: str | os.PathLike) -> None:
     """Write a .glb file; see glb_bytes."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(glb_bytes(mesh, unlit))
+        temporary.write_bytes(glb_bytes(mesh))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,25 @@ from ..atomic import atomic_path
 from ..optional import require
 from .glb import write_glb
 from .mesh import Mesh
+from .obj import write_textured_obj
+from .texture import sample_texture
+
+
+def _write_ply(mesh: Mesh, path: str | os.PathLike) -> None:
+    """A PLY file carries no texture: its vertices get the texture's colours at their places."""
+    if mesh.texture is not None:
+        mesh = replace(mesh, colors=sample_texture(mesh.texture, mesh.uvs), uvs=None, texture=None)
+    _write_trimesh(mesh, path)
+
+
+def _write_obj(mesh: Mesh, path: str | os.PathLike) -> None:
+    (_write_trimesh if mesh.texture is None else write_textured_obj)(mesh, path)
 
 
 def _write_trimesh(mesh: Mesh, path: str | os.PathLike) -> None:
     """PLY and OBJ have no stated colour space; programs take their vertex colours as sRGB, so they stay as they are."""
     trimesh = require("trimesh")
-    colors = None if mesh.colors is None else np.round(mesh.colors * 255).astype(np.uint8)
+    colors = None if mesh.colors is None else np.round(np.clip(mesh.colors, 0, 1) * 255).astype(np.uint8)
     container = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False)
     with atomic_path(path) as temporary:
         container.export(temporary)
@@ -25,13 +39,16 @@ def _write_trimesh(mesh: Mesh, path: str | os.PathLike) -> None:
 
 WRITERS: dict[str, Callable[[Mesh, str | os.PathLike], None]] = {
     ".glb": write_glb,
-    ".ply": _write_trimesh,
-    ".obj": _write_trimesh,
+    ".ply": _write_ply,
+    ".obj": _write_obj,
 }
 
 
 def write_mesh(mesh: Mesh, path: str | os.PathLike) -> Path:
     """Write a mesh and return its path. The file is complete or absent, and replaces an older one.
+
+    GLB holds the texture inside. OBJ puts it beside itself with a material (obj.companions). PLY carries no
+    texture and gets its colours at the vertices, which is coarser: prefer the others.
 
     Raises:
         ValueError: for a suffix not in WRITERS.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,13 +14,17 @@ from ..optional import require
 from ..scenes.base import Scene3D
 from .mesh import Mesh
 
+logger = logging.getLogger(__name__)
+
+MIN_VISIBLE = 0.05  # part of the light that an object through the whole scene must absorb to be seen in renders
+
 
 @dataclass(frozen=True, kw_only=True)
 class MeshConfig:
     """How finely and where a field is cut."""
 
     resolution: int = 96  # grid points per axis; the field holds no detail below its own resolution
-    threshold: float | None = None  # density of the surface, 1 / world unit; None chooses it, see auto_threshold
+    threshold: float | None = None  # density of the surface, 1 / world unit; None chooses it, see find_threshold
     keep_fraction: float = 0.1  # pieces with less than this part of the largest one's volume are floaters; 0 keeps all
     chunk: int = 262144  # points per query
 
@@ -43,6 +48,59 @@ def auto_threshold(bound: float) -> float:
     return math.log(2) * 12 / bound
 
 
+def surface_threshold(bound: float) -> float:
+    """Where meshes are cut: half of the light is absorbed within 1/24 of the bound, ln 2 / (bound / 24).
+
+    The outline of the mesh then agrees best with that of renders, where the opacity is 1/2. auto_threshold, half as
+    high, gives a thicker solid.
+    """
+    return math.log(2) * 24 / bound
+
+
+def find_threshold(volume: Tensor, bound: float, threshold: float | None = None) -> tuple[float, str]:
+    """The density at which to cut, and what the user should know about it ("" where there is nothing to say).
+
+    The automatic threshold falls to half of the largest density where that stays below it: the surface of a thin
+    but visible object. A threshold that the user chose is taken as it is.
+
+    Raises:
+        RuntimeError: densities that are not finite, a scene that is empty, a chosen threshold above every density.
+    """
+    bad = int((~torch.isfinite(volume)).sum())
+    if bad:
+        raise RuntimeError(
+            f"The density is NaN or infinite at {bad:,} of {volume.numel():,} grid points, so there is no surface. The "
+            "optimisation has diverged: take an earlier scene, or run again with a lower learning rate."
+        )
+    top = float(volume.max())
+    visible = MIN_VISIBLE / (2 * bound)
+    if top <= visible:
+        raise RuntimeError(
+            f"Nothing to extract: the scene is empty, its density reaches {top:.3g} and shows from {visible:.3g} on. "
+            "Train longer, or with less opacity regularisation."
+        )
+    if threshold is not None:
+        if top <= threshold:
+            raise RuntimeError(
+                f"Nothing to extract: the density reaches {top:.3g} and the surface is at {threshold:.3g}. "
+                f"Use a threshold below {top:.3g}, or let it be chosen."
+            )
+        return threshold, ""
+    usual = surface_threshold(bound)
+    if top > usual:
+        return usual, ""
+    return top / 2, (
+        f"The density reaches {top:.3g} and the usual surface lies at {usual:.3g}, so it was cut at {top / 2:.3g}: "
+        "the object is thin. Train longer for a solid one."
+    )
+
+
+def scene_device(scene: Scene3D) -> torch.device:
+    """Where a scene's parameters are; the CPU for one without any."""
+    parameters = scene.parameters() if hasattr(scene, "parameters") else ()
+    return next((p.device for p in parameters), torch.device("cpu"))
+
+
 @torch.no_grad()
 def density_volume(scene: Scene3D, resolution: int, chunk: int = 262144) -> tuple[Tensor, float, float]:
     """Densities on a grid over the scene and one cell beyond it, where they are taken as 0.
@@ -52,7 +110,7 @@ def density_volume(scene: Scene3D, resolution: int, chunk: int = 262144) -> tupl
     """
     cell = 2 * scene.bound / (resolution - 1)
     axis = torch.linspace(-scene.bound, scene.bound, resolution)
-    device = next((p.device for p in scene.parameters()), axis.device) if hasattr(scene, "parameters") else axis.device
+    device = scene_device(scene)
     volume = torch.zeros(resolution + 2, resolution + 2, resolution + 2)
     slab = max(1, chunk // resolution**2)
     for start in range(0, resolution, slab):
@@ -83,22 +141,16 @@ def keep_largest(vertices: np.ndarray, faces: np.ndarray, keep_fraction: float) 
 
 
 @torch.no_grad()
-def extract_mesh(scene: Scene3D, config: MeshConfig | None = None) -> Mesh:
-    """Marching cubes on the scene's density, with the scene's colours at the vertices.
+def extract_surface(scene: Scene3D, config: MeshConfig | None = None) -> tuple[Mesh, float, str]:
+    """Marching cubes on the scene's density: a mesh without colours, the threshold, and a message about it or "".
 
     Raises:
-        RuntimeError: when the density exceeds the threshold nowhere.
+        RuntimeError: there is no surface, see find_threshold.
     """
     config = config or MeshConfig()
     measure = require("skimage.measure", "scikit-image")
     volume, origin, cell = density_volume(scene, config.resolution, config.chunk)
-    threshold = auto_threshold(scene.bound) if config.threshold is None else config.threshold
-    top = float(volume.max())
-    if not math.isfinite(top) or top <= threshold:
-        raise RuntimeError(
-            f"Nothing to extract: the density reaches {top:.3g} and the surface is at {threshold:.3g}. Train longer, "
-            "or lower the threshold if the scene's renders do show an object."
-        )
+    threshold, message = find_threshold(volume, scene.bound, config.threshold)
     # skimage names the direction for arrays indexed z, y, x; ours is x, y, z, a mirror image, so "ascent" is the one
     # that makes triangles around high values counter-clockwise seen from outside
     vertices, faces, _, _ = measure.marching_cubes(volume.numpy(), level=threshold, gradient_direction="ascent")
@@ -106,7 +158,36 @@ def extract_mesh(scene: Scene3D, config: MeshConfig | None = None) -> Mesh:
     faces = faces.astype(np.int64)
     if config.keep_fraction > 0:
         vertices, faces = keep_largest(vertices, faces, config.keep_fraction)
-    points = torch.from_numpy(vertices.astype(np.float32))
-    device = next((p.device for p in scene.parameters()), points.device) if hasattr(scene, "parameters") else "cpu"
-    colors = torch.cat([scene.albedo(p.to(device)).float().cpu() for p in points.split(config.chunk)])
-    return Mesh(points.numpy(), faces, colors.clamp(0, 1).numpy())
+    return Mesh(vertices.astype(np.float32), faces), threshold, message
+
+
+@torch.no_grad()
+def query_colors(scene: Scene3D, points: Tensor, chunk: int = 262144) -> Tensor:
+    """The scene's colours [N, 3] in [0, 1] at points [N, 3], on the CPU.
+
+    Raises:
+        RuntimeError: colours that are not finite.
+    """
+    device = scene_device(scene)
+    parts = [scene.albedo(p.to(device)).float().cpu() for p in points.split(chunk)]
+    colors = torch.cat(parts) if parts else torch.zeros(0, 3)
+    bad = int((~torch.isfinite(colors)).any(-1).sum())
+    if bad:
+        raise RuntimeError(
+            f"The colour is NaN or infinite at {bad:,} of {len(points):,} points of the surface. The optimisation has "
+            "diverged: take an earlier scene, or run again with a lower learning rate."
+        )
+    return colors.clamp(0, 1)
+
+
+def extract_mesh(scene: Scene3D, config: MeshConfig | None = None) -> Mesh:
+    """The surface with the scene's colours at its vertices. A threshold that had to be lowered is logged.
+
+    Raises:
+        RuntimeError: there is no surface, see find_threshold.
+    """
+    config = config or MeshConfig()
+    mesh, _, message = extract_surface(scene, config)
+    if message:
+        logger.warning(message)
+    return replace(mesh, colors=query_colors(scene, torch.from_numpy(mesh.vertices), config.chunk).numpy())

@@ -25,6 +25,7 @@ class Mesh:
     colors: np.ndarray | None = None
     uvs: np.ndarray | None = None
     texture: np.ndarray | None = None
+    lit: bool = True  # the light is in the colours already, and a viewer should add none
 
     def __post_init__(self) -> None:
         if self.vertices.ndim != 2 or self.vertices.shape[1] != 3:
@@ -45,10 +46,18 @@ class Mesh:
                 raise ValueError(f"Mesh: texture must be [H, W, 3], got {list(self.texture.shape)}.")
 
     def vertex_normals(self) -> np.ndarray:
-        """Unit normals [N, 3], the area-weighted mean of the faces around each vertex."""
+        """Unit normals [N, 3], the area-weighted mean of the faces around each vertex.
+
+        The copies of a vertex on a seam of the texture share one normal: the surface goes on there.
+        """
         a, b, c = (self.vertices[self.faces[:, k]].astype(np.float64) for k in range(3))
         face = np.cross(b - a, c - a)
         normals = np.zeros(self.vertices.shape)
+        place = np.arange(len(self.vertices))
+        if self.uvs is not None:
+            _, first, inverse = np.unique(self.vertices, axis=0, return_index=True, return_inverse=True)
+            place = first[inverse.reshape(-1)]
         for k in range(3):
-            np.add.at(normals, self.faces[:, k], face)
+            np.add.at(normals, place[self.faces[:, k]], face)
+        normals = normals[place]
         return (normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-20)).astype(np.float32)

@@ -79,6 +79,31 @@ def load_checkpoint(folder: Path, scene: Scene, state: OptimState) -> None:
     state.step, state.bad_steps = meta["step"], meta["bad_steps"]
 
 
+def load_run_scene(folder: Path) -> Scene:
+    """The scene of a run's checkpoint alone, on the CPU: no prior has to be there.
+
+    Raises:
+        ValueError: nothing there, a damaged file, or a scene that this version lacks.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from ..configuration import from_plain
+    from ..scenes import SCENES
+
+    config = read_config(folder)
+    if config.get("scene_name") not in SCENES:
+        raise ValueError(f"The checkpoint in {folder} is of the unknown scene {config.get('scene_name')!r}.")
+    scene_class, config_class = SCENES[config["scene_name"]]
+    scene = scene_class(from_plain(config_class, config["scene"]))
+    try:
+        with safe_open(str(folder / TENSORS), framework="pt") as file:
+            tensors = {k: file.get_tensor(k) for k in file.keys() if k.startswith("scene.")}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"The checkpoint {folder / TENSORS} cannot be read ({error}).") from error
+    _load_module(scene, "scene", tensors, folder)
+    return scene
+
+
 def _prefixed(prefix: str, tensors: dict[str, Any]) -> dict[str, torch.Tensor]:
     return {f"{prefix}.{k}": torch.as_tensor(v).detach().cpu().contiguous() for k, v in tensors.items()}
 

@@ -32,6 +32,7 @@ class MeshTextureConfig:
 
     n_vertices: int = 3  # of the geometry
     n_faces: int = 1
+    n_uvs: int = 0  # 0, or n_vertices where the mesh has texture coordinates of its own
     encoding: str = "dense"  # a name in scenes.encodings.ENCODINGS
     resolutions: tuple[int, ...] = (33, 97)  # grid points per axis of each level; see the encoding
     color_gain: float = 1.0  # step of the colour logits per step of the encoding
@@ -47,6 +48,10 @@ class MeshTextureConfig:
         for name, most in (("n_vertices", MAX_VERTICES), ("n_faces", MAX_FACES)):
             if not 1 <= getattr(self, name) <= most:
                 raise ValueError(f"MeshTextureConfig: {name} must lie in [1, {most}], got {getattr(self, name)}.")
+        if self.n_uvs not in (0, self.n_vertices):
+            raise ValueError(
+                f"MeshTextureConfig: n_uvs must be 0 or n_vertices = {self.n_vertices}, got {self.n_uvs}."
+            )
         if self.encoding not in ENCODINGS:
             raise ValueError(
                 f"MeshTextureConfig: unknown encoding {self.encoding!r}; choose from {', '.join(ENCODINGS)}."
@@ -92,6 +97,7 @@ class MeshTextureScene(nn.Module):
         self.register_buffer("faces", torch.zeros(c.n_faces, 3, dtype=torch.long))
         self.register_buffer("corner_normals", torch.zeros(c.n_faces, 3, 3))
         self.register_buffer("place", torch.eye(4))
+        self.register_buffer("uvs", torch.zeros(c.n_uvs, 2))
 
     @torch.no_grad()
     def set_geometry(
@@ -100,6 +106,7 @@ class MeshTextureScene(nn.Module):
         faces: Tensor,  # [M, 3]
         corner_normals: Tensor,  # [M, 3, 3] unit vectors at the corners of the faces
         place: Tensor,  # [4, 4]
+        uvs: Tensor,  # [n_uvs, 2]
     ) -> None:
         """Fill the geometry.
 
@@ -112,6 +119,7 @@ class MeshTextureScene(nn.Module):
             ("faces", faces, (c.n_faces, 3)),
             ("corner_normals", corner_normals, (c.n_faces, 3, 3)),
             ("place", place, (4, 4)),
+            ("uvs", uvs, (c.n_uvs, 2)),
         ):
             if tuple(value.shape) != shape:
                 raise ValueError(f"MeshTextureScene: {name} must be {list(shape)}, got {list(value.shape)}.")

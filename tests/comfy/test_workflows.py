@@ -23,7 +23,7 @@ def shortened(prompt: dict) -> dict:
         inputs = node["inputs"]
         inputs.update({k: v for k, v in FAST.items() if k in inputs})
         if node["class_type"] == "TBSD_ExtractMesh":
-            inputs["resolution"] = 32
+            inputs |= {"resolution": 32, "faces": 500, "texture_size": 128}
     return prompt
 
 

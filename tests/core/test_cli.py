@@ -10,6 +10,8 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.cli import main
 from tbsd_pack.tbsd_core.guidance import METHODS
+from tbsd_pack.tbsd_core.mesh import ExportConfig, MeshConfig
+from tbsd_pack.tbsd_core.mesh.bake import BakeConfig
 from tbsd_pack.tbsd_core.priors.small_world.captions import describe_vocabulary
 from tbsd_pack.tbsd_core.run import config_from_plain, default_config, run
 from tiny_pipelines import save_pipeline
@@ -24,6 +26,9 @@ METRICS_2D = {
     "silhouette_iou",
     "high_frequency_ratio",
 }
+SMALL_MESH = ExportConfig(
+    faces=300, texture=64, surface=MeshConfig(resolution=16), bake=BakeConfig(views=2, elevations=(15.0,), size=16)
+)
 COMMON_FILES = {"run.json", "checkpoint.safetensors", "checkpoint.json", "curves.json", "curves.png"}
 
 
@@ -150,6 +155,7 @@ def test_a_camera_preset_reaches_the_run(tmp_path, capsys):
 def test_a_nerf_run_writes_mesh_and_turntable(tmp_path, monkeypatch):
     monkeypatch.setattr(f"{run.__module__}.TURNTABLE_SIZE", 32)
     monkeypatch.setattr(f"{run.__module__}.EVALUATION_VIEWS", 8)
+    monkeypatch.setattr(f"{run.__module__}.MESH", SMALL_MESH)
     small = ["--set", "scene.n_samples=24", "--set", "scene.occupancy_resolution=16", "--set", "optim.views_per_step=1"]
     arguments = ["run", "--prompt", "a brick house", "--steps", 2, "--size", 32, "--out", tmp_path, *small]
     assert call(*arguments) == 0
@@ -158,6 +164,23 @@ def test_a_nerf_run_writes_mesh_and_turntable(tmp_path, monkeypatch):
     assert written == COMMON_FILES | {"mesh.glb", "turntable.mp4", "turntable.png"} == set(report["files"])
     assert set(report["metrics"]) == METRICS_2D | {"occupancy_iou", "view_error", "janus", "view_repetition"}
     assert (tmp_path / "mesh.glb").read_bytes()[:4] == b"glTF"
+    assert report["mesh"]["texture"] == 64 and report["mesh"]["warnings"] == []
+    export = ["export", "--run", tmp_path, "--texture", 64, "--faces", 200, "--views", 2, "--format"]
+    assert call(*export, "obj") == 0
+    assert {"mesh.obj", "mesh.mtl", "mesh_texture.png"} <= {p.name for p in tmp_path.iterdir()}
+    assert call(*export, "stl") == 2 and call("export", "--run", tmp_path / "nowhere") == 2
+
+
+def test_a_run_without_a_surface_keeps_everything_else_and_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(f"{run.__module__}.TURNTABLE_SIZE", 32)
+    monkeypatch.setattr(f"{run.__module__}.EVALUATION_VIEWS", 8)
+    empty = ["--set", "scene.n_samples=12", "--set", "scene.blob_strength=0", "--set", "scene.empty_logit=-200"]
+    arguments = ["run", "--prompt", "a brick house", "--steps", 1, "--size", 32, "--out", tmp_path, *empty]
+    assert call(*arguments, "--set", "optim.views_per_step=1") == 0
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert {p.name for p in tmp_path.iterdir()} == COMMON_FILES | {"turntable.mp4", "turntable.png"}
+    assert "the scene is empty" in report["mesh"]["error"]
+    assert "There is no mesh.glb" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_resumes_bit_equal(finished, tmp_path):

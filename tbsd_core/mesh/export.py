@@ -1,0 +1,127 @@
+"""A scene as a mesh that other programs open: cut, simplify, unwrap, bake."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..optional import require
+from ..scenes.base import Scene3D
+from ..scenes.mesh_texture import MeshTextureScene
+from .bake import BakeConfig, bake, bake_vertices
+from .isosurface import MeshConfig, extract_surface
+from .mesh import Mesh
+from .paint import painted_mesh
+from .simplify import SIMPLIFIER, edge_defects, simplify
+from .uv import XATLAS, UVConfig, unwrap
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """From a scene to a textured mesh."""
+
+    faces: int = 8000  # triangles at most; unwrapping grows faster than their number. 0 keeps all that were cut
+    texture: int = 1024  # texels along each side of the texture; 0 colours the vertices instead
+    surface: MeshConfig = field(default_factory=MeshConfig)
+    bake: BakeConfig = field(default_factory=BakeConfig)
+
+    def __post_init__(self) -> None:
+        if self.faces < 0:
+            raise ValueError(f"ExportConfig: faces must be >= 0, got {self.faces}.")
+        if self.texture != 0:
+            UVConfig(size=self.texture)
+
+
+def textured_mesh(
+    scene: Scene3D | MeshTextureScene,
+    config: ExportConfig | None = None,
+    on_progress: Callable[[str, float], None] = lambda stage, done: None,
+) -> tuple[Mesh, dict[str, Any]]:
+    """The scene's surface with a texture, and what was done. A scene that paints a given mesh gives that mesh.
+
+    Where a package for a step is missing, the step is left out, and the report's warnings say so and how to
+    get it: without fast-simplification the mesh keeps its triangles, without xatlas it has vertex colours.
+
+    Args:
+        on_progress: called with the name of a stage and what is done of all of them, in [0, 1]; may raise to stop.
+
+    Returns:
+        mesh; report with faces_cut, faces, vertices, threshold, open_edges, non_manifold_edges, texture (texels
+        along a side, 0 for vertex colours), seconds by stage, and warnings, a list of sentences for the user.
+
+    Raises:
+        RuntimeError: an empty scene, or densities or colours that are not finite.
+        ValueError: no triangle is left after decimation.
+        ImportError: scikit-image or SciPy is missing.
+    """
+    config = config or ExportConfig()
+    if isinstance(scene, MeshTextureScene):
+        return painted_mesh(scene, UVConfig(size=config.texture or UVConfig.size), on_progress)
+    seconds: dict[str, float] = {}
+    last = time.perf_counter()
+
+    def done(stage: str, part: float) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        seconds[stage], last = now - last, now
+        on_progress(stage, part)
+
+    def baking(part: float) -> None:
+        on_progress("bake", 0.5 + 0.5 * part)
+
+    mesh, threshold, message = extract_surface(scene, config.surface)
+    warnings = [message] if message else []
+    faces_cut = len(mesh.faces)
+    done("surface", 0.2)
+    if config.faces:
+        reason = missing(SIMPLIFIER, "fast-simplification")
+        if reason and faces_cut > config.faces:
+            warnings.append(f"The mesh keeps its {faces_cut:,} triangles: {reason}")
+        else:
+            mesh = simplify(mesh, config.faces)
+    done("simplify", 0.3)
+    reason = missing(XATLAS) if config.texture else ""
+    size = 0 if reason else config.texture
+    if reason:
+        warnings.append(f"The mesh has vertex colours instead of a texture: {reason}")
+    if size:
+        mesh = unwrap(mesh, UVConfig(size=size))
+        done("unwrap", 0.5)
+        mesh = replace(mesh, texture=bake(scene, mesh, size, config.bake, baking))
+    else:
+        mesh = replace(mesh, colors=bake_vertices(scene, mesh, config.bake, baking))
+    done("bake", 1.0)
+    open_edges, non_manifold = edge_defects(joined(mesh))
+    if non_manifold:
+        warnings.append(f"{non_manifold:,} edges join more than two triangles; some programs object to that.")
+    report = {
+        "faces_cut": faces_cut,
+        "faces": len(mesh.faces),
+        "vertices": len(mesh.vertices),
+        "threshold": threshold,
+        "open_edges": open_edges,
+        "non_manifold_edges": non_manifold,
+        "texture": size,
+        "seconds": seconds,
+        "warnings": warnings,
+    }
+    return mesh, report
+
+
+def joined(mesh: Mesh) -> np.ndarray:
+    """Faces [M, 3] with the copies of a vertex on a seam counted as one."""
+    _, inverse = np.unique(mesh.vertices, axis=0, return_inverse=True)
+    return inverse.reshape(-1)[mesh.faces]
+
+
+def missing(module: str, pip_name: str | None = None) -> str:
+    """Why an optional package cannot be used and how to get it; "" where it can."""
+    try:
+        require(module, pip_name)
+    except ImportError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,190 @@
+"""From a mesh to a scene that paints it, and from the painted scene back to the mesh."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..renderer.rasterize import interpolate
+from ..scenes.mesh_texture import MeshTextureConfig, MeshTextureScene
+from .mesh import Mesh
+from .uv import UVConfig, dilate, texel_fragments, unwrap, uv_overlap
+
+CREASE = 40.0  # degrees: edges that fold more than this stay sharp
+MAX_OVERLAP = 0.01  # of the texture; texture coordinates with more are not used
+UP_AXES = ("y", "z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementConfig:
+    """How a mesh from elsewhere stands in the scene, whose front faces +z and whose up is +y."""
+
+    radius: float = 0.8  # of the sphere around it, world units; the scene is the unit ball
+    up: str = "y"  # the mesh's own upward axis: y (glTF, Blender's export) or z (CAD, scans)
+    turn: float = 0.0  # degrees, counter-clockwise from above, by which it is turned so that its front shows
+
+    def __post_init__(self) -> None:
+        if not 0 < self.radius <= 1:
+            raise ValueError(f"PlacementConfig: radius must lie in (0, 1], got {self.radius}.")
+        if self.up not in UP_AXES:
+            raise ValueError(f"PlacementConfig: up must be {' or '.join(UP_AXES)}, got {self.up!r}.")
+        if not np.isfinite(self.turn):
+            raise ValueError(f"PlacementConfig: turn must be a number of degrees, got {self.turn}.")
+
+
+def placement(vertices: np.ndarray, config: PlacementConfig) -> np.ndarray:
+    """The matrix [4, 4] from own coordinates to the scene: centred on the box around it, upright, turned, scaled.
+
+    Raises:
+        ValueError: the vertices do not span any extent.
+    """
+    upright = np.eye(3) if config.up == "y" else np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    a = np.radians(config.turn)
+    turned = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]]) @ upright
+    stood = vertices.astype(np.float64) @ turned.T
+    centre = (stood.min(0) + stood.max(0)) / 2
+    reach = np.linalg.norm(stood - centre, axis=-1).max()
+    if not reach > 0:
+        raise ValueError("The mesh has no extent: all of its vertices are in one place.")
+    scale = config.radius / reach
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = turned * scale, -centre * scale
+    return matrix
+
+
+def corner_normals(vertices: np.ndarray, faces: np.ndarray, crease: float = CREASE) -> np.ndarray:
+    """Unit normals [M, 3, 3] at the corners of the faces: means over the faces around the vertex, weighted by area,
+    of those that fold away by less than `crease` degrees. Curved surfaces look smooth and edges stay sharp."""
+    corner = vertices[faces].astype(np.float64)
+    area = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    unit = area / np.maximum(np.linalg.norm(area, axis=-1, keepdims=True), 1e-20)
+    n_corners = faces.size
+    vertex = faces.reshape(-1)
+    order = np.argsort(vertex, kind="stable")
+    around, first, count = np.unique(vertex[order], return_index=True, return_counts=True)
+    group = np.searchsorted(around, vertex)  # of each corner
+    n_pairs = count[group]
+    mine = np.repeat(np.arange(n_corners), n_pairs)
+    offset = np.arange(len(mine)) - np.repeat(np.cumsum(n_pairs) - n_pairs, n_pairs)
+    other = order[np.repeat(first[group], n_pairs) + offset] // 3
+    alike = (unit[mine // 3] * unit[other]).sum(-1) > np.cos(np.radians(crease))
+    total = np.zeros((n_corners, 3))
+    for axis in range(3):
+        total[:, axis] = np.bincount(mine[alike], weights=area[other[alike], axis], minlength=n_corners)
+    length = np.linalg.norm(total, axis=-1, keepdims=True)
+    total = np.where(length > 1e-20, total / np.maximum(length, 1e-20), unit[np.arange(n_corners) // 3])
+    return total.reshape(-1, 3, 3).astype(np.float32)
+
+
+def texture_scene(
+    mesh: Mesh,
+    config: MeshTextureConfig | None = None,  # its sizes are replaced by those of the mesh
+    place: PlacementConfig | None = None,
+) -> MeshTextureScene:
+    """A scene that paints this mesh.
+
+    Raises:
+        ValueError: the mesh has no faces or no extent, or is too large.
+    """
+    if len(mesh.faces) == 0:
+        raise ValueError(f"The mesh has {len(mesh.vertices)} vertices and no faces: there is nothing to paint.")
+    matrix = placement(mesh.vertices[np.unique(mesh.faces)], place or PlacementConfig())
+    vertices = mesh.vertices.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+    n_uvs = 0 if mesh.uvs is None else len(mesh.uvs)
+    sizes = {"n_vertices": len(mesh.vertices), "n_faces": len(mesh.faces), "n_uvs": n_uvs}
+    scene = MeshTextureScene(replace(config or MeshTextureConfig(), **sizes))
+    scene.set_geometry(
+        torch.from_numpy(vertices).float(),
+        torch.from_numpy(mesh.faces.astype(np.int64)),
+        torch.from_numpy(corner_normals(vertices, mesh.faces)),
+        torch.from_numpy(matrix).float(),
+        torch.zeros(0, 2) if mesh.uvs is None else torch.from_numpy(mesh.uvs).float(),
+    )
+    return scene
+
+
+def own_coordinates(scene: MeshTextureScene) -> np.ndarray:
+    """Vertices [N, 3] where the mesh had them before it was placed."""
+    place = scene.place.double().cpu().numpy()
+    return ((scene.vertices.double().cpu().numpy() - place[:3, 3]) @ np.linalg.inv(place[:3, :3]).T).astype(np.float32)
+
+
+@torch.no_grad()
+def painted_mesh(
+    scene: MeshTextureScene,
+    config: UVConfig | None = None,
+    on_progress: Callable[[str, float], None] = lambda stage, done: None,
+) -> tuple[Mesh, dict[str, Any]]:
+    """The mesh in its own coordinates with its colours as a texture, and what was done.
+
+    Texture coordinates of its own are kept where they lay the surface out without overlap. Where xatlas is needed and
+    missing, the vertices are coloured instead, and the report's warnings say so.
+
+    Args:
+        on_progress: called with the name of a stage and what is done of all of them, in [0, 1]; may raise to stop.
+
+    Returns:
+        mesh; report with faces, vertices, texture (texels along a side, 0 for vertex colours), uv ("kept", or
+        "unwrapped" and why), covered (the part of the texture that shows the surface), seconds by stage, warnings.
+    """
+    config = config or UVConfig()
+    start = time.perf_counter()
+    warnings: list[str] = []
+    uvs = scene.uvs.cpu().numpy() if len(scene.uvs) else None
+    mesh, own = Mesh(scene.vertices.cpu().numpy(), scene.faces.cpu().numpy(), uvs=uvs), own_coordinates(scene)
+    report: dict[str, Any] = {"uv": "kept", "texture": config.size}
+    reason = "the mesh has no texture coordinates" if uvs is None else why_not_kept(mesh)
+    if reason:
+        report["uv"] = f"unwrapped: {reason}"
+        numbers = np.repeat(np.arange(len(own))[:, None], 3, 1)
+        try:
+            flat = unwrap(Mesh(mesh.vertices, mesh.faces, numbers), config)
+        except ImportError as error:
+            warnings.append(f"The mesh has vertex colours instead of a texture: {error}")
+            report |= {"uv": "none", "texture": 0}
+        else:
+            own = own[flat.colors[:, 0]]  # the numbers say which vertex each copy on a seam is
+            mesh = Mesh(flat.vertices, flat.faces, uvs=flat.uvs)
+    lit = scene.config.shading == "none"
+    unwrapped = time.perf_counter()
+    on_progress("unwrap", 0.5)
+    if report["texture"] == 0:
+        colors = _colors(scene, torch.from_numpy(mesh.vertices)).numpy()
+        painted = Mesh(own, mesh.faces, colors, lit=lit)
+    else:
+        texels = texel_fragments(mesh, config.size, config.size)
+        shown = texels.face[0] >= 0
+        points = interpolate(torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces), texels)[0][shown]
+        texture = torch.zeros(config.size, config.size, 3)
+        texture[shown] = _colors(scene, points)
+        report["covered"] = float(shown.float().mean())
+        painted = Mesh(own, mesh.faces, uvs=mesh.uvs, texture=dilate(texture, shown).numpy(), lit=lit)
+    on_progress("paint", 1.0)
+    seconds = {"unwrap": unwrapped - start, "paint": time.perf_counter() - unwrapped}
+    n_faces = len(painted.faces)
+    sizes = {"faces_cut": n_faces, "faces": n_faces, "vertices": len(painted.vertices)}
+    return painted, {**report, **sizes, "seconds": seconds, "warnings": warnings}
+
+
+def _colors(scene: MeshTextureScene, points: Tensor) -> Tensor:
+    """Colours [N, 3] on the CPU at points [N, 3] of the scene."""
+    device = scene.vertices.device
+    return torch.cat([scene.albedo(p.to(device)).float().cpu() for p in points.split(262144)])
+
+
+def why_not_kept(mesh: Mesh) -> str:
+    """Why the texture coordinates of a mesh cannot hold a texture of its own; "" where they can."""
+    if not np.isfinite(mesh.uvs).all():
+        return "some of the mesh's texture coordinates are not numbers"
+    if mesh.uvs.min() < -1e-4 or mesh.uvs.max() > 1 + 1e-4:
+        return "the mesh's texture coordinates leave the texture (they repeat it)"
+    overlap = uv_overlap(mesh, 512)
+    if overlap > MAX_OVERLAP:
+        return f"{overlap:.0%} of the mesh's texture shows several places at once"
+    return ""
