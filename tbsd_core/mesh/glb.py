@@ -3,8 +3,8 @@
 Written here rather than by a library for two reasons that decide what viewers show. COLOR_0 is a
 LINEAR factor (glTF 2.0, Section 3.9.2), so our sRGB colours are converted, in float32, where 8 linear
 bits would band in the dark; a texture is sRGB by definition and goes in as it is. And the default glTF
-material is a metal; ours is matte, and unlit (KHR_materials_unlit) where the viewer knows that, because
-the light is already in the colours.
+material is a metal; ours is matte, and unlit (KHR_materials_unlit) where the light is already in the
+colours.
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ def linear_to_srgb(x: np.ndarray) -> np.ndarray:
     return np.where(x <= 0.0031308, x * 12.92, 1.055 * np.maximum(x, 0) ** (1 / 2.4) - 0.055)
 
 
-def glb_bytes(
-    mesh: Mesh,
-) -> bytes:
+def glb_bytes(mesh: Mesh) -> bytes:
     """A complete .glb file. glTF shares our axes (+y up, +z front, metres) and our uvs, so both go in as they are.
 
     A texture replaces the vertex colours: glTF would multiply the two.
