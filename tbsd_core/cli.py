@@ -60,6 +60,10 @@ def _parser() -> _Parser:
     run.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--size", type=int, help="pixels of a view (default: the preset's)")
+    run.add_argument("--mesh", help="for --scene mesh_texture: file to paint (.glb .obj .ply .stl), or sample:house")
+    run.add_argument("--up", default="y", help="its upward axis, y or z (default %(default)s)")
+    run.add_argument("--turn", type=float, default=0.0, help="degrees to turn it so that its front faces the camera")
+    run.add_argument("--keep-colors", action="store_true", help="start from the colours that it has")
     run.add_argument("--cameras", help="where they stand: around, eye level, from above, everywhere, front half ...")
     run.add_argument("--out", type=Path, required=True, help="folder for the results")
     run.add_argument("--resume", type=Path, help="continue the run in this folder with its stored settings")
@@ -197,6 +201,7 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.device,
             arguments.dtype,
             arguments.allow_download,
+            _mesh_input(arguments),
         )
     if arguments.cameras is not None:
         config = replace(config, cameras=camera_preset(arguments.cameras))
@@ -214,6 +219,16 @@ def _run(arguments: argparse.Namespace) -> int:
             raise ValueError(f"--set needs KEY=VALUE, got {assignment!r}.")
         config = with_setting(config, key, value)
     return _execute(config, arguments.out, arguments.resume)
+
+
+def _mesh_input(arguments: argparse.Namespace) -> Any:
+    from .mesh import PlacementConfig
+    from .run import MeshInput
+
+    if (arguments.mesh is not None) != (arguments.scene == "mesh_texture"):
+        raise ValueError("--mesh and --scene mesh_texture belong together: name both, or neither.")
+    place = PlacementConfig(up=arguments.up, turn=arguments.turn)
+    return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, place=place)
 
 
 def _execute(config: Any, out: Path, resume: Path | None) -> int:

@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from .cameras.sampling import CameraConfig, orbit
 from .configuration import from_plain, replaced, to_plain
 from .guidance import CONFIGS, METHODS, build_guidance
 from .media import write_mp4, write_png, write_strip
-from .mesh import ExportConfig, textured_mesh, write_mesh
+from .mesh import ExportConfig, Mesh, PlacementConfig, texture_scene, textured_mesh, write_mesh
 from .mesh.isosurface import auto_threshold
+from .mesh.load import load_mesh
+from .mesh.paint import start_from_colors
 from .metrics import evaluate_images, occupancy_iou, view_errors, view_repetition
 from .optim import (
     Curves,
@@ -41,6 +43,7 @@ from .priors.small_world import PRIORS, load_prior
 from .priors.small_world.captions import check_words, parse_object
 from .priors.small_world.world import occupancy
 from .prompts import PromptConfig, build_texts, encode_texts
+from .samples import sample_mesh
 from .scenes import SCENES, GaussianScene, RenderOutput, Scene, Scene3D
 from .scenes.splat_ply import write_splats
 
@@ -49,8 +52,18 @@ TURNTABLE_FRAMES, TURNTABLE_SIZE, TURNTABLE_FPS = 48, 192, 16
 CHECKPOINT_EVERY = 100
 MESH = ExportConfig()
 DIFFUSERS = "diffusers:"  # a prior that begins so names a pipeline
+SAMPLE = "sample:"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 FINAL_FILES = ("run.json", "curves.png", "mesh.glb", "splats.ply", "turntable.mp4", "turntable.png", "image.png")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshInput:
+    """The mesh that a scene paints."""
+
+    file: str = ""  # a GLB, OBJ, PLY or STL file, or "sample:" and the name of an object of the small world
+    keep_colors: bool = False  # start from the colours it has instead of grey
+    place: PlacementConfig = field(default_factory=PlacementConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +77,7 @@ class RunConfig:
     scene: Any
     cameras: CameraConfig
     optim: OptimConfig
+    mesh: MeshInput = field(default_factory=MeshInput)  # for the scene mesh_texture
     prior: str = "learned"  # learned, exact, or diffusers: and the path of a pipeline
     device: str = "cpu"  # of the networks and the scene; the embedded priors run on the CPU
     dtype: str = "float32"  # of the networks of a pipeline, a name in DTYPES
@@ -80,11 +94,13 @@ def default_config(
     device: str | None = None,
     dtype: str | None = None,
     allow_download: bool = False,
+    mesh: MeshInput | None = None,
 ) -> RunConfig:
     """The preset of a method on a scene, for the family of the prior's model; None takes what the preset says.
 
     Args:
         prior: learned, exact, or "diffusers:" and a pipeline folder, .safetensors checkpoint or hub id.
+        mesh: what to paint, for the scene mesh_texture.
         device, dtype: None for a GPU in float16 where there is one (pipelines), else the CPU in float32.
 
     Raises:
@@ -117,6 +133,7 @@ def default_config(
         prior=prior,
         device=device or "cpu",
         dtype=dtype or "float32",
+        mesh=mesh or MeshInput(),
     )
     config = with_preset(config, family)
     optim = config.optim
@@ -125,6 +142,10 @@ def default_config(
     settings: dict[str, Any] = {}
     if scene == "image":
         settings["size"] = optim.size
+    if scene == "mesh_texture":
+        given = read_mesh(config.mesh)
+        n_uvs = 0 if given.uvs is None else len(given.uvs)
+        settings |= {"n_vertices": len(given.vertices), "n_faces": len(given.faces), "n_uvs": n_uvs}
     if scene == "latent":
         settings |= {"channels": channels, "size": (32 if prior == "exact" else optim.size) // factor}
     return replace(config, optim=optim, scene=replace(config.scene, **settings))
@@ -149,11 +170,40 @@ def config_from_plain(stored: dict[str, Any]) -> RunConfig:
             cameras=from_plain(CameraConfig, stored["cameras"]),
             optim=from_plain(OptimConfig, stored["optim"]),
             prior=stored["prior"],
+            mesh=from_plain(MeshInput, stored.get("mesh", {})),
             device=stored.get("device", "cpu"),
             dtype=stored.get("dtype", "float32"),
         )
     except KeyError as error:
         raise ValueError(f"The stored configuration lacks or does not know {error}.") from error
+
+
+def read_mesh(source: MeshInput) -> Mesh:
+    """The mesh to paint.
+
+    Raises:
+        ValueError: none is named, or it cannot be used; see mesh.load.
+        FileNotFoundError: there is no such file.
+    """
+    if not source.file:
+        raise ValueError("Say which mesh to paint: --mesh FILE, or --mesh sample:house to try it.")
+    if source.file.startswith(SAMPLE):
+        return sample_mesh(source.file.removeprefix(SAMPLE))
+    return load_mesh(Path(source.file)).mesh
+
+
+def make_scene(config: RunConfig) -> Scene:
+    """The scene of a run before its first step, on the CPU."""
+    if config.scene_name != "mesh_texture":
+        return SCENES[config.scene_name][0](config.scene)
+    mesh = read_mesh(config.mesh)
+    place = config.mesh.place
+    if config.mesh.file.startswith(SAMPLE):  # they stand where the truth does
+        place = replace(place, radius=None)
+    scene = texture_scene(mesh, config.scene, place)
+    if config.mesh.keep_colors:
+        start_from_colors(scene, mesh)
+    return scene
 
 
 def is_embedded(config: RunConfig) -> bool:
@@ -210,7 +260,7 @@ def run(
     prior = read_prior(config)
     prompts = encode_texts(build_texts(config.prompt), prior.encode_prompt, config.prompt.perp_neg)
     guidance = build_guidance(config.guidance_name, config.guidance)
-    scene = SCENES[config.scene_name][0](config.scene).to(config.device)
+    scene = (SCENES[config.scene_name][0](config.scene) if resume else make_scene(config)).to(config.device)
     state = OptimState.create(scene, config.optim, create_adapter(prior, guidance, config.optim.seed))
     curves = Curves()
     if resume is not None:

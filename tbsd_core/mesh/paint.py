@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from ..renderer.rasterize import interpolate
+from ..rng import named_generator
 from ..scenes.mesh_texture import MeshTextureConfig, MeshTextureScene
 from .mesh import Mesh
+from .texture import sample_texture
 from .uv import UVConfig, dilate, texel_fragments, unwrap, uv_overlap
 
 CREASE = 40.0  # degrees: edges that fold more than this stay sharp
@@ -25,13 +27,14 @@ UP_AXES = ("y", "z")
 class PlacementConfig:
     """How a mesh from elsewhere stands in the scene, whose front faces +z and whose up is +y."""
 
-    radius: float = 0.8  # of the sphere around it, world units; the scene is the unit ball
+    # of the sphere around it, world units; the scene is the unit ball. None: it stands and is sized as it should be
+    radius: float | None = 0.8
     up: str = "y"  # the mesh's own upward axis: y (glTF, Blender's export) or z (CAD, scans)
     turn: float = 0.0  # degrees, counter-clockwise from above, by which it is turned so that its front shows
 
     def __post_init__(self) -> None:
-        if not 0 < self.radius <= 1:
-            raise ValueError(f"PlacementConfig: radius must lie in (0, 1], got {self.radius}.")
+        if self.radius is not None and not 0 < self.radius <= 1:
+            raise ValueError(f"PlacementConfig: radius must lie in (0, 1] or be None, got {self.radius}.")
         if self.up not in UP_AXES:
             raise ValueError(f"PlacementConfig: up must be {' or '.join(UP_AXES)}, got {self.up!r}.")
         if not np.isfinite(self.turn):
@@ -52,8 +55,11 @@ def placement(vertices: np.ndarray, config: PlacementConfig) -> np.ndarray:
     reach = np.linalg.norm(stood - centre, axis=-1).max()
     if not reach > 0:
         raise ValueError("The mesh has no extent: all of its vertices are in one place.")
-    scale = config.radius / reach
     matrix = np.eye(4)
+    if config.radius is None:
+        matrix[:3, :3] = turned
+        return matrix
+    scale = config.radius / reach
     matrix[:3, :3], matrix[:3, 3] = turned * scale, -centre * scale
     return matrix
 
@@ -107,6 +113,47 @@ def texture_scene(
         torch.zeros(0, 2) if mesh.uvs is None else torch.from_numpy(mesh.uvs).float(),
     )
     return scene
+
+
+def start_from_colors(scene: MeshTextureScene, mesh: Mesh, n_steps: int = 80, n_points: int = 8192) -> float:
+    """Fit the scene's colours to those that the mesh has (its texture, else its vertex colours).
+
+    Returns:
+        RMS error of the last step, in colours of [0, 1].
+
+    Raises:
+        ValueError: the mesh has no colours.
+    """
+    if mesh.texture is None and mesh.colors is None:
+        raise ValueError("The mesh has neither a texture nor vertex colours to start from.")
+    device = scene.vertices.device
+    corner = scene.vertices[scene.faces].cpu()
+    area = torch.linalg.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]).norm(dim=-1)
+    shares = area.double().cumsum(0)
+    optimizer = torch.optim.Adam(scene.parameter_groups(0.1), betas=(0.9, 0.99))
+    error = 0.0
+    for step in range(n_steps):
+        draws = torch.rand(n_points, 3, generator=named_generator(scene.config.seed, "start colours", step))
+        face = torch.searchsorted(shares, draws[:, 0].double() * shares[-1]).clamp(max=len(area) - 1)
+        u = draws[:, 1:2].sqrt()  # uniform over the triangle
+        weights = torch.cat([1 - u, u * (1 - draws[:, 2:]), u * draws[:, 2:]], -1)
+        points = (corner[face] * weights[..., None]).sum(1)
+        wanted = torch.from_numpy(_colors_of(mesh, face.numpy(), weights.numpy())).float()
+        with torch.enable_grad():
+            loss = (scene.albedo(points.to(device)) - wanted.to(device)).square().mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+        optimizer.step()
+        error = float(loss.detach().sqrt())
+    return error
+
+
+def _colors_of(mesh: Mesh, face: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Colours [K, 3] of a mesh at places [K, 3] of faces [K]."""
+    corners = mesh.faces[face]
+    if mesh.texture is not None:
+        return sample_texture(mesh.texture, (mesh.uvs[corners] * weights[..., None]).sum(1) % 1.0)
+    return (mesh.colors[corners] * weights[..., None]).sum(1)
 
 
 def own_coordinates(scene: MeshTextureScene) -> np.ndarray:

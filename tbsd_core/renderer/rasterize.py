@@ -94,7 +94,7 @@ def rasterize(
         inside = (weights >= 0).all(-1)
         depth = 1 / (weights / corner.flatten(0, 1)[triangle][..., 2]).sum(-1)  # 1/z is linear on the screen
         # positive floats order like their bits, so one integer minimum decides by depth, then by face
-        key = (depth[inside].contiguous().view(torch.int32).long() << 32) | (triangle % len(faces))[inside]
+        key = (depth[inside].float().contiguous().view(torch.int32).long() << 32) | (triangle % len(faces))[inside]
         pixel = ((image * height + py) * width + px)[inside]
         nearest.scatter_reduce_(0, pixel, key, "amin")
     hit = nearest != torch.iinfo(torch.int64).max

@@ -177,3 +177,18 @@ class HashGrid(nn.Module):
 
 
 ENCODINGS: dict[str, type[nn.Module]] = {"dense": DenseGrids, "kplanes": KPlanes, "hash": HashGrid}
+# a configuration may come from a file: these bound what is allocated for it (2 GB for the dense grid)
+MAX_RESOLUTIONS: dict[str, int] = {"dense": 512, "kplanes": 4096, "hash": 65536}
+MAX_LEVELS = 16
+
+
+def check_encoding(owner: str, encoding: str, resolutions: Sequence[int]) -> None:
+    """Raise ValueError, in the name of a config, for an unknown encoding or resolutions it cannot have."""
+    if encoding not in ENCODINGS:
+        raise ValueError(f"{owner}: unknown encoding {encoding!r}; choose from {', '.join(ENCODINGS)}.")
+    most = MAX_RESOLUTIONS[encoding]
+    if not 1 <= len(resolutions) <= MAX_LEVELS or not all(2 <= r <= most for r in resolutions):
+        raise ValueError(
+            f"{owner}: resolutions must be 1 to {MAX_LEVELS} integers in [2, {most}] for {encoding}, got "
+            f"{tuple(resolutions)}."
+        )

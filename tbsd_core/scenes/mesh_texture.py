@@ -7,7 +7,9 @@ A texture is baked from it at the end (mesh/texture.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +20,7 @@ from ..renderer.background import BACKGROUND, over_background
 from ..renderer.rasterize import project, rasterize
 from ..rng import named_generator
 from .base import RenderOutput
-from .encodings import ENCODINGS
+from .encodings import ENCODINGS, check_encoding
 
 MAX_VERTICES = MAX_FACES = 5_000_000  # sizes come from files; a mesh this large takes 0.5 GB
 SHADINGS = ("none", "soft")
@@ -52,12 +54,7 @@ class MeshTextureConfig:
             raise ValueError(
                 f"MeshTextureConfig: n_uvs must be 0 or n_vertices = {self.n_vertices}, got {self.n_uvs}."
             )
-        if self.encoding not in ENCODINGS:
-            raise ValueError(
-                f"MeshTextureConfig: unknown encoding {self.encoding!r}; choose from {', '.join(ENCODINGS)}."
-            )
-        if not self.resolutions or not all(2 <= r <= 4096 for r in self.resolutions):
-            raise ValueError(f"MeshTextureConfig: resolutions must be integers in [2, 4096], got {self.resolutions}.")
+        check_encoding("MeshTextureConfig", self.encoding, self.resolutions)
         if self.shading not in SHADINGS:
             raise ValueError(f"MeshTextureConfig: shading must be {' or '.join(SHADINGS)}, got {self.shading!r}.")
         if not 1 <= self.supersample <= 8:
@@ -132,6 +129,12 @@ class MeshTextureScene(nn.Module):
             raise ValueError(f"MeshTextureScene: a face names a vertex beyond the {self.config.n_vertices} there are.")
         if not bool(torch.isfinite(self.vertices).all() and torch.isfinite(self.corner_normals).all()):
             raise ValueError("MeshTextureScene: the geometry has numbers that are not finite.")
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Of nn.Module; the geometry comes from a file, so it is checked."""
+        result = super().load_state_dict(state_dict, *args, **kwargs)
+        self.check_geometry()
+        return result
 
     def albedo(self, points: Tensor) -> Tensor:
         """Base colours [N, 3] in [0, 1] at points [N, 3], without light."""

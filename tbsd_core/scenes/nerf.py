@@ -19,7 +19,7 @@ from ..renderer.shading import lambertian, random_lights
 from ..renderer.volume import MIN_OPACITY, composite
 from ..rng import named_generator
 from .base import RenderOutput
-from .encodings import ENCODINGS
+from .encodings import ENCODINGS, check_encoding
 from .normals import NORMALS, analytic_normals, density_normals
 
 MIN_NORMAL_WEIGHT = 1e-2  # samples below it are not worth six more density queries
@@ -57,10 +57,7 @@ class NeRFConfig:
     seed: int = 0  # of the initial parameters
 
     def __post_init__(self) -> None:
-        if self.encoding not in ENCODINGS:
-            raise ValueError(f"NeRFConfig: unknown encoding {self.encoding!r}; choose from {', '.join(ENCODINGS)}.")
-        if not self.resolutions or min(self.resolutions) < 2:
-            raise ValueError(f"NeRFConfig: resolutions must be integers >= 2, got {self.resolutions}.")
+        check_encoding("NeRFConfig", self.encoding, self.resolutions)
         if self.n_samples < 2:
             raise ValueError(f"NeRFConfig: n_samples must be >= 2, got {self.n_samples}.")
         if self.occupancy_resolution != 0 and self.occupancy_resolution < 8:

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from tbsd_pack.tbsd_core.cameras.sampling import orbit
+from tbsd_pack.tbsd_core.mesh import (
+    ExportConfig,
+    Mesh,
+    PlacementConfig,
+    painted_mesh,
+    texture_scene,
+    textured_mesh,
+    write_mesh,
+)
+from tbsd_pack.tbsd_core.mesh.load import load_mesh
+from tbsd_pack.tbsd_core.mesh.paint import corner_normals, own_coordinates, start_from_colors
+from tbsd_pack.tbsd_core.mesh.texture import sample_texture
+from tbsd_pack.tbsd_core.mesh.uv import UVConfig, unwrap
+from tbsd_pack.tbsd_core.renderer.rasterize import interpolate, project, rasterize
+from tbsd_pack.tbsd_core.samples import sample_mesh
+from tbsd_pack.tbsd_core.scenes import MeshTextureConfig
+
+SMALL = MeshTextureConfig(resolutions=(9, 25), shading="none", supersample=1)
+
+
+def mesh_of(shape: trimesh.Trimesh, colors=None) -> Mesh:
+    return Mesh(np.asarray(shape.vertices, np.float32), np.asarray(shape.faces, np.int64), colors)
+
+
+def painted_torus(n_steps: int = 60):
+    """A torus painted with colours that are a smooth function of the place."""
+    mesh = mesh_of(trimesh.creation.torus(0.6, 0.25, major_sections=48, minor_sections=24))
+    scene = texture_scene(mesh, SMALL)
+    points = scene.vertices.numpy()
+    mesh = Mesh(mesh.vertices, mesh.faces, (0.5 + 0.4 * np.sin(4 * points)).astype(np.float32))
+    error = start_from_colors(scene, mesh, n_steps)
+    return mesh, scene, error
+
+
+@pytest.mark.parametrize("up", ["y", "z"])
+def test_a_mesh_is_placed_in_the_ball_and_comes_back_to_its_own_coordinates(up):
+    box = trimesh.creation.box((2, 30, 4))
+    box.apply_translation((100, -7, 3))
+    mesh = mesh_of(box)
+    scene = texture_scene(mesh, SMALL, PlacementConfig(up=up, turn=30.0))
+    assert scene.vertices.norm(dim=-1).max().item() == pytest.approx(0.8, abs=1e-5)
+    assert np.abs(own_coordinates(scene) - mesh.vertices).max() < 1e-4
+    longest = (scene.vertices.amax(0) - scene.vertices.amin(0)).argmax().item()
+    assert (longest == 1) == (up == "y")
+    outward = trimesh.Trimesh(scene.vertices.numpy(), scene.faces.numpy(), process=False)
+    assert outward.volume > 0  # no mirror image
+
+
+def test_turning_brings_the_left_side_to_the_front():
+    """A spike that points to +x faces the front camera after a quarter turn clockwise from above."""
+    corners = [[0, 0, 0], [0, 0.1, 0], [0, 0, 0.1], [5, 0, 0]]
+    spike = mesh_of(trimesh.Trimesh(corners, [[0, 1, 3], [1, 2, 3], [2, 0, 3]], process=False))
+    tip = texture_scene(spike, SMALL, PlacementConfig(turn=-90.0)).vertices[3]
+    assert tip.argmax().item() == 2 and tip[2] > 0.7
+
+
+def test_normals_are_smooth_on_curves_and_sharp_at_edges():
+    ball = trimesh.creation.icosphere(3)
+    n = corner_normals(np.asarray(ball.vertices), np.asarray(ball.faces))
+    exact = np.asarray(ball.vertices)[ball.faces]
+    assert (n * exact).sum(-1).min() > 0.999
+    box = trimesh.creation.box()
+    n = corner_normals(np.asarray(box.vertices), np.asarray(box.faces))
+    assert np.abs(n - box.face_normals[:, None]).max() < 1e-6
+
+
+def test_colours_are_taken_over():
+    mesh, scene, error = painted_torus()
+    assert error < 0.02
+    points = scene.vertices[::7]
+    with torch.no_grad():
+        assert np.abs(scene.albedo(points).numpy() - mesh.colors[::7]).max() < 0.12
+
+
+def test_a_texture_is_taken_over():
+    mesh = unwrap(mesh_of(trimesh.creation.box()), UVConfig(size=64))
+    texture = np.zeros((64, 64, 3), np.float32)
+    texture[:, :, 0] = np.linspace(0, 1, 64)[None]
+    mesh = Mesh(mesh.vertices, mesh.faces, uvs=mesh.uvs, texture=texture)
+    scene = texture_scene(mesh, MeshTextureConfig(resolutions=(17, 65)))
+    error = start_from_colors(scene, mesh, 60)
+    assert error < 0.1  # seams of the texture are steps in space
+    with pytest.raises(ValueError, match="neither a texture nor"):
+        start_from_colors(scene, Mesh(mesh.vertices, mesh.faces))
+
+
+def test_the_exported_file_looks_like_the_scene_without_seams(tmp_path):
+    """Oracle: the file, read by trimesh and rendered with its texture, against the scene's own renders."""
+    _, scene, _ = painted_torus()
+    mesh, report = painted_mesh(scene, UVConfig(size=512))
+    assert report["uv"].startswith("unwrapped: the mesh has no") and report["texture"] == 512 and not report["warnings"]
+    file = load_mesh(write_mesh(mesh, tmp_path / "torus.glb")).mesh
+    assert np.abs(own_coordinates(scene).max(0) - file.vertices.max(0)).max() < 1e-4
+    place = scene.place.numpy()
+    vertices = torch.from_numpy(file.vertices @ place[:3, :3].T + place[:3, 3]).float()
+    cameras = orbit(4, 25.0)
+    faces = torch.from_numpy(file.faces)
+    seen = rasterize(project(cameras, vertices, 64, 64), faces, 64, 64)
+    hit = (seen.face >= 0).numpy()
+    uvs = interpolate(torch.from_numpy(file.uvs), faces, seen).numpy()
+    again = sample_texture(file.texture, uvs)
+    with torch.no_grad():
+        render = scene.render(cameras, 64, 64)
+    assert np.array_equal(hit, render.opacity[:, 0].numpy() > 0.5)
+    difference = np.abs(again - render.rgb.movedim(1, -1).numpy())[hit]
+    assert np.sqrt((difference**2).mean()) < 1 / 80 and np.quantile(difference, 0.999) < 0.08
+
+
+def test_own_texture_coordinates_are_kept_only_where_they_can_hold_a_texture():
+    flat = unwrap(mesh_of(trimesh.creation.icosphere(2)), UVConfig(size=128))
+    kept, report = painted_mesh(texture_scene(flat, SMALL), UVConfig(size=64))
+    assert report["uv"] == "kept" and np.allclose(kept.uvs, flat.uvs)
+    alike = np.random.default_rng(0).uniform(size=flat.uvs.shape).astype(np.float32)
+    overlapping = Mesh(flat.vertices, flat.faces, uvs=alike)
+    assert "several places at once" in painted_mesh(texture_scene(overlapping, SMALL), UVConfig(size=64))[1]["uv"]
+    tiled = Mesh(flat.vertices, flat.faces, uvs=flat.uvs * 3)
+    assert "leave the texture" in painted_mesh(texture_scene(tiled, SMALL), UVConfig(size=64))[1]["uv"]
+
+
+def test_without_xatlas_the_vertices_are_coloured_and_the_reason_is_given(monkeypatch):
+    _, scene, _ = painted_torus(5)
+    monkeypatch.setattr(f"{unwrap.__module__}.XATLAS", "xatlas_that_is_not_there")
+    mesh, report = textured_mesh(scene, ExportConfig(texture=64))
+    assert mesh.texture is None and mesh.colors.shape == mesh.vertices.shape and report["texture"] == 0
+    assert "pip install" in report["warnings"][0]
+
+
+def test_light_belongs_to_the_viewer_where_it_is_not_in_the_colours():
+    mesh = mesh_of(trimesh.creation.box())
+    for shading, lit in (("none", True), ("soft", False)):
+        scene = texture_scene(mesh, MeshTextureConfig(resolutions=(5,), shading=shading))
+        assert painted_mesh(scene, UVConfig(size=32))[0].lit == lit
+
+
+def test_nothing_to_paint_is_said():
+    with pytest.raises(ValueError, match="no faces"):
+        texture_scene(Mesh(np.zeros((3, 3), np.float32), np.zeros((0, 3), np.int64)))
+    with pytest.raises(ValueError, match="no extent"):
+        texture_scene(Mesh(np.ones((3, 3), np.float32), np.array([[0, 1, 2]])))
+
+
+@pytest.mark.parametrize("name", ["cube", "mushroom"])
+def test_samples_are_closed_surfaces_of_the_true_solid(name):
+    from tbsd_pack.tbsd_core.priors.small_world.shapes import SHAPES
+
+    mesh = sample_mesh(name, 48)
+    shape = trimesh.Trimesh(mesh.vertices, mesh.faces)
+    assert shape.is_watertight and shape.volume > 0
+    assert SHAPES[name](torch.from_numpy(mesh.vertices)).abs().max() < 0.05
+    with pytest.raises(ValueError, match="teapot.*house"):
+        sample_mesh("teapot")
