@@ -11,7 +11,7 @@ from .analysis.seeds import SeedsGrid
 from .analysis.sweep import SweepShape
 from .cameras import CameraPresetNode, CamerasNode
 from .compare import Compare
-from .demo import DemoModels
+from .demo import DemoModels, SampleMesh
 from .export import ExtractMesh, LoadScene, SaveMesh, SaveScene
 from .guidance import (
     BridgeGuidance,
@@ -33,10 +33,12 @@ from .prompts import PerpNeg, PromptEncode, PromptsFromConditioning, TargetNegat
 from .render import RenderViews
 from .scene import ImageSceneNode, NeRFSceneNode
 from .splats import GaussianSceneNode, SaveSplats
+from .texture import MeshTextureSceneNode
 from .timesteps import TimestepsNode
 
 NODES: list[type[io.ComfyNode]] = [
     DemoModels,
+    SampleMesh,
     PromptEncode,
     TargetNegativePrompt,
     PromptsFromConditioning,
@@ -54,6 +56,7 @@ NODES: list[type[io.ComfyNode]] = [
     HiFAGuidance,
     ImageSceneNode,
     NeRFSceneNode,
+    MeshTextureSceneNode,
     GaussianSceneNode,
     CamerasNode,
     CameraPresetNode,

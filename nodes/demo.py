@@ -1,11 +1,14 @@
-"""The embedded prior as ComfyUI models."""
+"""The embedded prior as ComfyUI models, and meshes of the objects it knows."""
 
 from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..tbsd_core.priors.small_world.shapes import SHAPES
+from ..tbsd_core.samples import sample_mesh
 from . import sockets
 from .bridge.demo import load_demo_models
+from .bridge.mesh import to_mesh
 
 
 class DemoModels(io.ComfyNode):
@@ -30,3 +33,30 @@ class DemoModels(io.ComfyNode):
     @classmethod
     def execute(cls) -> io.NodeOutput:
         return io.NodeOutput(*load_demo_models())
+
+
+class SampleMesh(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_SampleMesh",
+            display_name="Sample Mesh",
+            category=sockets.DEMO,
+            description="A mesh to try Mesh Texture Scene on: the objects that the demo models know.",
+            inputs=[
+                io.Combo.Input("shape", options=list(SHAPES), default="house", tooltip="The object."),
+                io.Int.Input(
+                    "resolution",
+                    default=64,
+                    min=16,
+                    max=256,
+                    step=8,
+                    tooltip="Grid points along each side: 64 gives about 15,000 triangles, 96 twice as many.",
+                ),
+            ],
+            outputs=[io.Mesh.Output(display_name="mesh", tooltip="Connect to Mesh Texture Scene or Save Mesh.")],
+        )
+
+    @classmethod
+    def execute(cls, shape: str, resolution: int) -> io.NodeOutput:
+        return io.NodeOutput(to_mesh(sample_mesh(shape, resolution)))

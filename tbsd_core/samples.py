@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 
@@ -10,6 +12,7 @@ from .optional import require
 from .priors.small_world.shapes import SHAPES
 
 
+@lru_cache(maxsize=4)
 @torch.no_grad()
 def sample_mesh(name: str, resolution: int = 96) -> Mesh:
     """The surface of an object by marching cubes on its distance function; about 30,000 faces at 96.

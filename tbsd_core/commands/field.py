@@ -1,4 +1,4 @@
-"""`python -m tbsd_core benchmark nerf`: what the fields hold, how fast they render and in how much memory."""
+"""`benchmark nerf`: what the fields hold, how fast they render; `benchmark texture`: how well meshes are painted."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def register(benchmarks: Any) -> None:
     parser.add_argument("--settings", nargs="+", help="rows to measure (default: all)")
     parser.add_argument("--json", type=Path, help="write the measurements to this file")
     parser.set_defaults(action=field)
+    parser = benchmarks.add_parser("texture", help="given meshes painted by TBSD, against the prior's own pictures")
+    parser.add_argument("--steps", type=int, help="steps of each run (default: the preset's)")
+    parser.add_argument("--prompts", nargs="+", help='default: four objects; "a MATERIAL OBJECT"')
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="default: 0 1")
+    parser.add_argument("--json", type=Path, help="write the measurements to this file")
+    parser.set_defaults(action=texture)
 
 
 def field(arguments: argparse.Namespace) -> int:
@@ -36,8 +42,22 @@ def field(arguments: argparse.Namespace) -> int:
         settings=tuple(arguments.settings or SETTINGS),
     )
     report = measure_field(config, lambda row: print(f"{row['setting']} done", flush=True))
-    print(table(report))
-    if arguments.json is not None:
-        with atomic_path(arguments.json) as path:
+    return _finish(report, table(report), arguments.json)
+
+
+def texture(arguments: argparse.Namespace) -> int:
+    """Measure and print."""
+    from ..benchmark.texture import TextureConfig, measure_texture, table
+
+    chosen = {} if arguments.prompts is None else {"prompts": tuple(arguments.prompts)}
+    config = TextureConfig(seeds=tuple(arguments.seeds), n_steps=arguments.steps, **chosen)
+    report = measure_texture(config, lambda row: print(f"{row['prompt']} done", flush=True))
+    return _finish(report, table(report), arguments.json)
+
+
+def _finish(report: dict, table: str, file: Path | None) -> int:
+    print(table)
+    if file is not None:
+        with atomic_path(file) as path:
             path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0

@@ -4,7 +4,7 @@ import pytest
 from tbsd_pack.tbsd_core.configuration import all_settings
 from tbsd_pack.tbsd_core.guidance import METHODS
 from tbsd_pack.tbsd_core.presets import FAMILIES, FAMILY_NAMES, SCENES, describe, preset
-from tbsd_pack.tbsd_core.run import default_config, with_preset
+from tbsd_pack.tbsd_core.run import MeshInput, default_config, with_preset
 from tbsd_pack.tbsd_core.scenes import SCENES as SCENE_CLASSES
 
 
@@ -13,7 +13,8 @@ from tbsd_pack.tbsd_core.scenes import SCENES as SCENE_CLASSES
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_every_preset_names_real_settings_and_a_source_for_each(family, scene, method):
     found = preset(family, scene, method)
-    base = default_config("a cube", scene=scene, method=method)
+    mesh = MeshInput(file="sample:cube") if scene == "mesh_texture" else None
+    base = default_config("a cube", scene=scene, method=method, mesh=mesh)
     settings = all_settings(with_preset(base, family))
     assert all(settings[name] == setting.value for name, setting in found.items())
     assert all(len(setting.source) > 8 for setting in found.values())

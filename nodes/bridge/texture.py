@@ -1,0 +1,41 @@
+"""Meshes of other nodes and files as scenes to paint."""
+
+from __future__ import annotations
+
+from ...tbsd_core.mesh import Mesh, PlacementConfig, texture_scene
+from ...tbsd_core.mesh.load import load_mesh
+from ...tbsd_core.mesh.paint import start_from_colors
+from ...tbsd_core.scenes import MeshTextureConfig, MeshTextureScene
+from .autograd import optimization_mode
+from .files import existing_output
+from .mesh import from_mesh
+
+
+def given_mesh(mesh, mesh_file: str) -> tuple[Mesh, list[str]]:
+    """The mesh of a socket or of a file, and what is worth knowing about it.
+
+    Raises:
+        ValueError: both are given, or none, or the file cannot be used.
+        FileNotFoundError: there is no such file.
+    """
+    named = bool(mesh_file.strip())
+    if named == (mesh is not None):
+        raise ValueError(
+            f"Mesh Texture Scene needs one mesh, got {'both a file and a connected one' if named else 'none'}. Connect "
+            "a MESH, or write the name of a file in ComfyUI's input folder into mesh_file."
+        )
+    if not named:
+        return from_mesh(mesh), []
+    loaded = load_mesh(existing_output(mesh_file))
+    return loaded.mesh, list(loaded.report)
+
+
+def scene_of_mesh(
+    mesh: Mesh, config: MeshTextureConfig, place: PlacementConfig, keep_colors: bool
+) -> MeshTextureScene:
+    """A scene that paints the mesh, grey or in the colours it has. Raises ValueError where it has none to keep."""
+    with optimization_mode():
+        scene = texture_scene(mesh, config, place)
+        if keep_colors:
+            start_from_colors(scene, mesh)
+        return scene

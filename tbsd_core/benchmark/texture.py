@@ -1,0 +1,88 @@
+"""Given meshes of small-world objects, painted by TBSD: is the texture as good as the prior's own pictures?
+
+The prior's DDIM samples are the yardstick ("clean"): distilling cannot be expected to know more than the
+model does. Both are measured alike, without telling the metric the cameras.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from statistics import mean, stdev
+
+import torch
+
+from ..cameras.sampling import orbit
+from ..guidance import build_guidance
+from ..metrics import evaluate_images
+from ..optim import OptimState, optimize
+from ..priors.diffusers import sample_ddim
+from ..prompts import build_texts, encode_texts
+from ..run import MeshInput, default_config, make_scene, read_mesh, read_prior
+
+VIEWS, ELEVATION = 12, 20.0
+CLEAN_SCALE, CLEAN_STEPS = 3.0, 25  # of the prior's samples, as in benchmarks/learned_prior.py
+SHOWN = ("identity_shape", "identity_material", "patch_distance", "saturation_ratio", "high_frequency_ratio")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextureConfig:
+    prompts: tuple[str, ...] = ("a brick cube", "a wooden torus", "a brick house", "a dotted mushroom")
+    seeds: tuple[int, ...] = (0, 1)
+    n_steps: int | None = None  # None = the preset's
+
+
+def measure_texture(config: TextureConfig, on_row: Callable[[dict], None] = lambda row: None) -> dict:
+    """One row per prompt: what it measures for the painted mesh and for the prior's samples, and seconds."""
+    prior, rows = None, []
+    for prompt in config.prompts:
+        material, shape = prompt.split()[1:]
+        results, seconds = [], []
+        for seed in config.seeds:
+            source = MeshInput(file=f"sample:{shape}")
+            run = default_config(prompt, "mesh_texture", n_steps=config.n_steps, seed=seed, mesh=source)
+            prior = read_prior(run) if prior is None else prior
+            prompts = encode_texts(build_texts(run.prompt), prior.encode_prompt)
+            guidance = build_guidance(run.guidance_name, run.guidance)
+            start = time.perf_counter()
+            scene = make_scene(run)
+            for _ in optimize(
+                prior, prompts, guidance, scene, run.cameras, run.optim, OptimState.create(scene, run.optim)
+            ):
+                pass
+            seconds.append(time.perf_counter() - start)
+            with torch.no_grad():
+                cameras = orbit(VIEWS, ELEVATION)
+                images = torch.cat([scene.render(cameras[i : i + 4], 64, 64).rgb for i in range(0, VIEWS, 4)])
+            results.append(evaluate_images(images, shape, material))
+        views = ["front view", "side view", "back view"] * (VIEWS // 3)
+        texts = [f"{prompt}, {view}, {run.prompt.target_modifier}" for view in views]
+        clean = evaluate_images(sample_ddim(prior, texts, CLEAN_SCALE, CLEAN_STEPS, seed=0), shape, material)
+        row = {
+            "prompt": prompt,
+            "faces": len(read_mesh(source).faces),
+            "seconds": mean(seconds),
+            "painted": {name: [r[name] for r in results] for name in SHOWN},
+            "clean": {name: clean[name] for name in SHOWN},
+        }
+        rows.append(row)
+        on_row(row)
+    return {"config": asdict(config), "torch": torch.__version__, "threads": torch.get_num_threads(), "rows": rows}
+
+
+def table(report: dict) -> str:
+    """The report as Markdown: mean (and spread over seeds) of the painted mesh / the prior's own samples."""
+    heads = [name.replace("_", " ") for name in SHOWN]
+    lines = [
+        f"| mesh | faces | seconds | {' | '.join(heads)} |",
+        f"|{'---|' * (3 + len(heads))}",
+    ]
+    for row in report["rows"]:
+        cells = []
+        for name in SHOWN:
+            values = row["painted"][name]
+            spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
+            cells.append(f"{mean(values):.3f}{spread} / {row['clean'][name]:.3f}")
+        lines.append(f"| {row['prompt']} | {row['faces']:,} | {row['seconds']:.0f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
