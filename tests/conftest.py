@@ -16,6 +16,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,7 +154,13 @@ def comfyui() -> ComfyUI:
 
 @pytest.fixture(scope="session")
 def server(comfyui: ComfyUI, tmp_path_factory: pytest.TempPathFactory):
-    base = tmp_path_factory.mktemp("comfyui")
+    with started(comfyui, tmp_path_factory.mktemp("comfyui")) as running:
+        yield running
+
+
+@contextmanager
+def started(comfyui: ComfyUI, base: Path) -> Iterator[Server]:
+    """A server with this pack and nothing else, whose own folders are below the empty folder `base`."""
     for folder in ("models/checkpoints", "input", "output", "temp", "user/default", "custom_nodes"):
         (base / folder).mkdir(parents=True)
     # a first visit would cover the page with the template browser

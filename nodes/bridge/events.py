@@ -6,7 +6,7 @@ from server import PromptServer
 
 STEP = "tbsd.step"
 """A run has moved or changed its status: {"run", "node", "workflow", "status", "step", "steps", "elapsed", "remaining",
-"scalars", "preview", "previews", "saved", "error"} as `Run.event` gives it; below 2 KB."""
+"scalars", "preview", "final", "previews", "saved", "error"} as `Run.event` gives it; below 2 KB."""
 
 
 def send_step(event: dict) -> None:

@@ -39,7 +39,7 @@ async def get_preview(request: web.Request) -> web.Response:
     text = request.match_info["step"]
     if not re.fullmatch(r"[0-9]{1,7}", text):
         raise refusal(web.HTTPBadRequest, "A step is a number of up to 7 digits.")
-    found = known_run(request).picture(int(text))
+    found = known_run(request).picture(int(text), "final" in request.query)
     if found is None:
         raise refusal(web.HTTPNotFound, "This run has no preview yet.")
     step, jpeg = found

@@ -19,7 +19,7 @@ from ...tbsd_core.scenes.files import copy_scene
 from .events import send_step
 from .files import to_image
 from .prior import ComfyPrior, prior_device, with_prior
-from .progress import RunProgress
+from .progress import RunProgress, to_pil
 from .runs import Run, open_run
 
 if TYPE_CHECKING:
@@ -61,7 +61,10 @@ def run(
                     send_step(shown.event())
                 if is_last:
                     break
-        return RunResult(trained.cpu(), to_image(final_pictures(trained, prior, cameras, config)), curves)
+            trained.cpu()  # where its pictures for ComfyUI are made, and what travels on
+            pictures = final_pictures(trained, prior, cameras, config)
+            shown.show(to_pil(pictures), final=True)
+        return RunResult(trained, to_image(pictures), curves)
 
     encoded = config.encode_size or config.size
     shape = (config.views_per_step, encoded, encoded)

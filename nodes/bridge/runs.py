@@ -54,6 +54,7 @@ class Run:
         self.points: Thinned[dict[str, float]] = Thinned(MAX_POINTS)
         self.previews: Thinned[bytes] = Thinned(MAX_PREVIEWS, MAX_PREVIEW_BYTES, len)
         self.latest: tuple[int, bytes] | None = None
+        self.final = False  # whether that is the result
         self.saved: list[str] = []
         self.stop_wanted = False
         self._wanted: list[Future[str]] = []
@@ -71,15 +72,16 @@ class Run:
             self.step, self.scalars = step, clean
             self.points.add(step, clean)
 
-    def show(self, picture: Image.Image) -> None:
-        """Keep a picture of the present step."""
+    def show(self, picture: Image.Image, final: bool = False) -> None:
+        """Keep a picture of the present step, or of the finished result."""
         small = picture.copy()
         small.thumbnail((MAX_PREVIEW_PIXELS, MAX_PREVIEW_PIXELS))
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=85)
         with self._lock:
-            self.latest = (self.step, buffer.getvalue())
-            self.previews.add(*self.latest)
+            self.latest, self.final = (self.step, buffer.getvalue()), final
+            if not final:
+                self.previews.add(*self.latest)
 
     def finish(self, status: str, error: str = "") -> None:
         """Close the run: done, stopped, interrupted or failed. Checkpoints that were wanted too late are refused."""
@@ -131,10 +133,14 @@ class Run:
             self.saved = [*self.saved, name][-MAX_SAVED:]
         return name
 
-    def picture(self, step: int) -> tuple[int, bytes] | None:
-        """The kept preview closest to a step, with its own step; the one asked for may have been thinned out."""
+    def picture(self, step: int, final: bool) -> tuple[int, bytes] | None:
+        """The kept preview closest to a step, with its own step; the one asked for may have been thinned out.
+        With `final` the result, once there is one."""
         with self._lock:
-            kept = [p for p in (self.previews.nearest(step), self.latest) if p is not None]
+            if final and self.final:
+                return self.latest
+            latest = None if self.final else self.latest
+            kept = [p for p in (self.previews.nearest(step), latest) if p is not None]
         return min(kept, key=lambda p: abs(p[0] - step), default=None)
 
     def summary(self) -> dict:
@@ -171,6 +177,7 @@ class Run:
             "remaining": None if remaining is None else round(remaining, 1),
             "scalars": self.scalars,
             "preview": None if self.latest is None else self.latest[0],
+            "final": self.final,
             "previews": [step for step, _ in self.previews.items],
             "saved": self.saved,
             "error": self.error,

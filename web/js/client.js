@@ -13,9 +13,9 @@ export function fetchRun(run) {
   return json(`/tbsd/runs/${run}`);
 }
 
-/** @param {string} run @param {number} step */
-export function previewUrl(run, step) {
-  return api.apiURL(`/tbsd/runs/${run}/previews/${step}`);
+/** @param {string} run @param {number} step @param {boolean} final the result has an address of its own */
+export function previewUrl(run, step, final) {
+  return api.apiURL(`/tbsd/runs/${run}/previews/${step}${final ? "?final" : ""}`);
 }
 
 /** End the run after its present step. @param {string} run */

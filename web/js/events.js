@@ -15,6 +15,7 @@
  * @property {number | null} remaining seconds
  * @property {Record<string, number>} scalars
  * @property {number | null} preview the step of the newest picture
+ * @property {boolean} final whether that picture is of the finished result
  * @property {number[]} previews the steps of the pictures to look back at
  * @property {string[]} saved names of scene files in the output folder
  * @property {string} error

@@ -114,7 +114,7 @@ export class Panel {
     for (const tab of this.tabs.querySelectorAll("button")) {
       tab.setAttribute("aria-pressed", String(tab.dataset.group === active?.id));
     }
-    drawCurves(this.canvas, active, this.model.steps, this.model.past);
+    drawCurves(this.canvas, active, this.model.axis, this.model.past);
     writeLegend(this.legend, active);
   }
 
@@ -133,7 +133,7 @@ export class Panel {
   #drawPicture() {
     const { run, shown } = this.model;
     if (!run || shown === null || this.isLoading || document.hidden) return;
-    const url = previewUrl(run, shown);
+    const url = previewUrl(run, shown, this.model.final && this.model.past === null);
     if (url === this.url) return;
     this.url = url;
     this.isLoading = true;

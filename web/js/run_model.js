@@ -3,6 +3,7 @@
 
 import { CurvesModel } from "./curves_model.js";
 
+const MIN_AXIS = 20; // steps
 const STATUS = {
   running: "Step",
   done: "Done, step",
@@ -31,6 +32,7 @@ export class RunModel {
     this.saved = [];
     this.error = "";
     this.curves = new CurvesModel();
+    this.final = false; // whether the newest picture is of the finished result
     /** @type {number | null} the step that is looked back at; null follows the run */
     this.past = null;
   }
@@ -62,8 +64,8 @@ export class RunModel {
 
   /** @param {import("./events.js").StepEvent} event */
   #take(event) {
-    const { run, status, step, steps, elapsed, remaining, preview, previews, saved, error } = event;
-    Object.assign(this, { run, status, step, steps, elapsed, remaining, preview, previews, saved, error });
+    const { run, status, step, steps, elapsed, remaining, preview, final, previews, saved, error } = event;
+    Object.assign(this, { run, status, step, steps, elapsed, remaining, preview, final, previews, saved, error });
     // the server may have thinned out what is looked at
     if (this.past !== null) this.past = nearest(previews, this.past);
   }
@@ -91,6 +93,14 @@ export class RunModel {
   /** @returns {number | null} the step of the picture to show */
   get shown() {
     return this.past ?? this.preview;
+  }
+
+  /** @returns {number} where the step axis ends: at the present step, or while running at a half, a quarter ... */
+  get axis() {
+    if (this.ended) return Math.max(1, this.step);
+    let end = this.steps;
+    while (end / 2 >= Math.max(this.step, MIN_AXIS)) end /= 2;
+    return Math.max(1, end);
   }
 
   get headline() {

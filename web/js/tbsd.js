@@ -89,6 +89,7 @@ app.registerExtension({
       const node = findNode(id);
       if (!node) return;
       if (PREVIEWING.has(node.comfyClass)) dropLivePreview(id);
+      if (panels.has(node) && app.nodeOutputs) delete app.nodeOutputs[id]; // the panel shows it; the queue keeps it
       const sheet = detail.output?.tbsd_orbit?.[0];
       if (sheet) orbits.get(node)?.show(sheet);
     });

@@ -15,6 +15,7 @@ function event(step, more = {}) {
     remaining: 100 - step,
     scalars: { t: 0.5 },
     preview: step,
+    final: false,
     previews: [1, 5, 9].filter((kept) => kept <= step),
     saved: [],
     error: "",
@@ -86,4 +87,15 @@ test("a failure says why", () => {
 
 test("durations read as clocks", () => {
   assert.deepEqual([0, 7.4, 754, 7500, -3].map(duration), ["0:00", "0:07", "12:34", "2:05:00", "0:00"]);
+});
+
+test("the axis grows with a long run and ends with a short one", () => {
+  const model = new RunModel();
+  const axisAt = (step, more) => {
+    model.follow(event(step, { steps: 800, ...more }));
+    return model.axis;
+  };
+  assert.deepEqual([1, 20, 26, 60, 401, 800].map((step) => axisAt(step)), [25, 25, 50, 100, 800, 800]);
+  model.follow(event(1, { run: "b" }));
+  assert.equal(axisAt(30, { run: "b", status: "stopped" }), 30);
 });
