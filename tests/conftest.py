@@ -163,8 +163,10 @@ def started(comfyui: ComfyUI, base: Path) -> Iterator[Server]:
     """A server with this pack and nothing else, whose own folders are below the empty folder `base`."""
     for folder in ("models/checkpoints", "input", "output", "temp", "user/default", "custom_nodes"):
         (base / folder).mkdir(parents=True)
-    # a first visit would cover the page with the template browser
+    # a first visit would cover the page with the template browser, and frontend 1.27.10 fails when it sets the mouse
+    # before it knows these settings
     settings = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.27.10"}
+    settings |= {"Comfy.Canvas.LeftMouseClickBehavior": "panning", "Comfy.Canvas.MouseWheelScroll": "zoom"}
     (base / "user" / "default" / "comfy.settings.json").write_text(json.dumps(settings), encoding="utf-8")
     (base / "custom_nodes" / PACK_NAME).symlink_to(ROOT, target_is_directory=True)
     log = base / "server.log"
@@ -174,6 +176,8 @@ def started(comfyui: ComfyUI, base: Path) -> Iterator[Server]:
     command = [comfyui.python, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port)]
     command += ["--base-directory", str(base), "--disable-auto-launch", "--disable-api-nodes"]
     command += ["--database-url", "sqlite:///:memory:"]
+    if os.environ.get("COMFYUI_FRONTEND"):  # another one than the checkout asks for: the folder with its index.html
+        command += ["--front-end-root", os.environ["COMFYUI_FRONTEND"]]
     with log.open("w") as out:
         process = subprocess.Popen(
             command, cwd=comfyui.path, env=comfyui.environment(), stdout=out, stderr=out, start_new_session=True

@@ -55,9 +55,10 @@ class Tab:
     screenshots: Path
     errors: list[str] = field(default_factory=list)  # of the console and of the page
     alerts: list[str] = field(default_factory=list)
+    changed: dict[str, object] = field(default_factory=dict)  # settings as they were
 
     def __post_init__(self) -> None:
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("pageerror", lambda error: self.errors.append(error.stack or str(error)))
         self.page.on("console", self.hear)
         self.page.on("dialog", self.dismiss)
 
@@ -99,6 +100,16 @@ class Tab:
         }"""
         return self.page.evaluate(script, [graph, widgets])
 
+    def set(self, setting: str, value) -> None:
+        """Change a setting of the host; the fixture that opens tabs puts it back."""
+        script = """async ([name, value]) => {
+            const settings = app.extensionManager.setting, before = settings.get(name);
+            await settings.set(name, value);
+            return before;
+        }"""
+        before = self.page.evaluate(script, [setting, value])
+        self.changed.setdefault(setting, before)
+
     def queue(self) -> None:
         self.page.evaluate("() => app.queuePrompt(0)")
 
@@ -137,6 +148,23 @@ class Tab:
             || !(node.type in LiteGraph.registered_node_types)).map((node) => node.type)"""
         return self.page.evaluate(script)
 
+    def overlaps(self) -> list[str]:
+        """Pairs of nodes that cover each other, with their title bars."""
+        script = """() => {
+            const boxes = app.graph.nodes.map((node) => {
+                const [x, y] = node.pos, title = LiteGraph.NODE_TITLE_HEIGHT;
+                const height = Math.max(node.size[1], node.computeSize()[1]);
+                return {name: node.title, left: x, right: x + node.size[0], top: y - title, bottom: y + height};
+            });
+            const pairs = [];
+            boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b) => {
+                if (a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)
+                    pairs.push(`${a.name} and ${b.name}`);
+            }));
+            return pairs;
+        }"""
+        return self.page.evaluate(script)
+
     def curve_pixels(self) -> int:
         """Drawn pixels of the curves of the first panel."""
         script = """() => {
@@ -172,6 +200,9 @@ def open_tab(server, browser, screenshots):
 
     yield make
     server.request("/interrupt", {})
+    for tab in tabs:
+        for setting, before in list(tab.changed.items()):
+            tab.set(setting, before)
     for context in contexts:
         context.close()
     assert [error for tab in tabs for error in tab.errors] == []

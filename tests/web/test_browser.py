@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "text_to_image_tbsd"
 FAST = {"steps": 12, "views_per_step": 2, "size": 32, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
 LONG = 20_000  # steps; each test has a seed of its own, or ComfyUI would answer from its cache
@@ -133,22 +134,40 @@ def test_cancelling_names_the_file_that_keeps_the_scene(open_tab, server):
     tab.shoot("cancelled")
 
 
-@pytest.mark.parametrize("mode", ["light", "vue"])
-def test_other_appearances(open_tab, server, mode):
-    setting = {"light": ("Comfy.ColorPalette", "light"), "vue": ("Comfy.VueNodes.Enabled", True)}[mode]
-    before = {"light": "dark", "vue": False}[mode]
+def test_a_light_theme(open_tab):
     tab = open_tab()
-    tab.page.evaluate("([name, value]) => app.extensionManager.setting.set(name, value)", list(setting))
-    try:
-        tab.reload()
-        nodes = tab.load(IMAGE, steps=40, seed={"light": 14, "vue": 15}[mode])
-        tab.look_at(nodes["TBSD_OptimizeImage"])
-        tab.queue()
-        tab.wait("running")
-        tab.wait("done")
-        tab.wait_for("() => document.querySelector('.tbsd-stage img').naturalWidth > 100")
-        assert tab.curve_pixels() > 300
-        tab.shoot(f"appearance_{mode}")
-    finally:
-        tab.page.evaluate("([name, value]) => app.extensionManager.setting.set(name, value)", [setting[0], before])
-        tab.page.wait_for_timeout(300)
+    tab.set("Comfy.ColorPalette", "light")
+    nodes = tab.load(IMAGE, steps=40, seed=14)
+    tab.look_at(nodes["TBSD_OptimizeImage"])
+    tab.queue()
+    tab.wait("running")
+    tab.wait("done")
+    tab.wait_for("() => document.querySelector('.tbsd-stage img').naturalWidth > 100")
+    assert tab.curve_pixels() > 300
+    tab.shoot("light")
+
+
+def test_nodes_2(open_tab, server):
+    """Frontend 1.27 leaves DOM widgets out in this mode: there the host's own picture must appear."""
+    tab = open_tab()
+    tab.set("Comfy.VueNodes.Enabled", True)
+    tab.reload()
+    nodes = tab.load(IMAGE, steps=40, seed=15)
+    tab.look_at(nodes["TBSD_OptimizeImage"], scale=0.8)
+    tab.queue()
+    tab.wait_for(f"() => app.nodeOutputs[{nodes['SaveImage']}]?.images?.length > 0")
+    tab.page.wait_for_timeout(500)
+    tab.shoot("nodes_2")
+    if tab.panel().count():
+        assert tab.panel("done").count() == 1 and tab.curve_pixels() > 300
+    else:
+        assert tab.page.locator("[data-node-id] img").count() > 0
+
+
+def test_every_template_opens_with_all_its_nodes_side_by_side(open_tab):
+    tab = open_tab()
+    for name in sorted(p.stem for p in (ROOT / "workflows").glob("*.json")):
+        tab.load(name)
+        assert tab.missing_nodes() == [], name
+        tab.page.wait_for_timeout(200)  # in which nodes grow to hold their widgets
+        assert tab.overlaps() == [], name

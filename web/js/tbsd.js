@@ -60,6 +60,14 @@ async function refresh() {
   }
 }
 
+/**
+ * Whether the panel of a node is on the page; early versions of Nodes 2.0 leave out what a pack adds.
+ * @param {GraphNode} node
+ */
+function showsPanel(node) {
+  return panels.get(node)?.element.isConnected ?? false;
+}
+
 /** What the node drew while it ran would stand in the way of what shows it better. @param {string} id */
 function dropLivePreview(id) {
   if (app.nodePreviewImages) delete app.nodePreviewImages[id];
@@ -82,14 +90,14 @@ app.registerExtension({
     api.addEventListener("reconnected", refresh);
     api.addEventListener("b_preview_with_metadata", ({ detail }) => {
       const node = findNode(detail.displayNodeId);
-      if (node && panels.has(node)) dropLivePreview(detail.displayNodeId); // the panel shows it
+      if (node && showsPanel(node)) dropLivePreview(detail.displayNodeId); // the panel shows it
     });
     api.addEventListener("executed", ({ detail }) => {
       const id = detail.display_node ?? detail.node;
       const node = findNode(id);
       if (!node) return;
       if (PREVIEWING.has(node.comfyClass)) dropLivePreview(id);
-      if (panels.has(node) && app.nodeOutputs) delete app.nodeOutputs[id]; // the panel shows it; the queue keeps it
+      if (showsPanel(node) && app.nodeOutputs) delete app.nodeOutputs[id]; // the panel shows it; the queue keeps it
       const sheet = detail.output?.tbsd_orbit?.[0];
       if (sheet) orbits.get(node)?.show(sheet);
     });
