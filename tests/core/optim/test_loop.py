@@ -462,3 +462,14 @@ def test_an_error_that_is_not_about_memory_is_not_tried_again():
     with pytest.raises(RuntimeError, match="do not fit"):
         run(Broken(small_nerf().config), OptimConfig(n_steps=1, size=16))
     assert len(calls) == 1
+
+
+def test_steps_report_their_noise_level_and_learning_rate():
+    config = OptimConfig(n_steps=8, size=SIZE, lr=0.1, lr_end=0.1, timesteps=TimestepConfig(t_min=0.2, t_max=0.6))
+    records, _ = run(SCENES["image"](), config)
+    assert all(0.2 <= r.scalars["t"] <= 0.6 for r in records)
+    n_timesteps = GaussianPrior({}).schedule.n_timesteps
+    drawn = [float(r.t.float().mean()) / n_timesteps for r in records]
+    assert [r.scalars["t"] for r in records] == pytest.approx(drawn)
+    assert [r.scalars["lr"] for r in records[:5]] == pytest.approx([0.1] * 5)
+    assert [r.scalars["lr"] for r in records[5:]] == pytest.approx([0.1 * 0.1 ** (k / 4) for k in (1, 2, 3)])
