@@ -12,6 +12,7 @@ from ..tbsd_core.optim import OptimConfig
 from . import sockets
 from .bridge.preview import check_packages, run_ui
 from .bridge.run import run
+from .bridge.runs import workflow_of
 from .sockets import GuidedModel, default
 
 
@@ -141,7 +142,7 @@ class Optimizer3D(io.ComfyNode):
                 sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised object."),
                 io.Image.Output(display_name="views", tooltip="Pictures of it on one turn, from the front."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
@@ -177,7 +178,8 @@ class Optimizer3D(io.ComfyNode):
             seed=seed,
             timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),
         )
-        result = run(guidance, scene, cameras or CameraConfig(), config, cls.hidden.unique_id)
+        workflow = workflow_of(cls.hidden.extra_pnginfo)
+        result = run(guidance, scene, cameras or CameraConfig(), config, cls.hidden.unique_id, workflow)
         return io.NodeOutput(result.scene, result.images, ui=run_ui(result, cls))
 
 
@@ -212,7 +214,7 @@ class OptimizeImage(io.ComfyNode):
                 io.Image.Output(display_name="images", tooltip="The optimised pictures."),
                 sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised scene, to go on with."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
@@ -241,5 +243,6 @@ class OptimizeImage(io.ComfyNode):
             seed=seed,
             timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),
         )
-        result = run(guidance, scene, CameraConfig(), config, cls.hidden.unique_id)
+        workflow = workflow_of(cls.hidden.extra_pnginfo)
+        result = run(guidance, scene, CameraConfig(), config, cls.hidden.unique_id, workflow)
         return io.NodeOutput(result.images, result.scene, ui=run_ui(result, cls))

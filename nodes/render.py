@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..tbsd_core.cameras.sampling import CameraConfig
 from . import sockets
+from .bridge.orbit import orbit_ui
 from .bridge.render import render_orbit
 from .sockets import default
 
@@ -17,7 +18,8 @@ class RenderViews(io.ComfyNode):
             node_id="TBSD_RenderViews",
             display_name="Render Views",
             category=sockets.OUTPUT,
-            description="Pictures of a scene from all around. Connect the images to Create Video for a turntable.",
+            description="Pictures of a scene from all around: drag to turn it. Connect the images to Create Video.",
+            is_output_node=True,
             inputs=[
                 sockets.SceneSocket.Input("scene", tooltip="The object to look at."),
                 io.Int.Input("n_views", default=8, min=1, max=360, tooltip="Pictures on a full turn, from the front."),
@@ -56,4 +58,5 @@ class RenderViews(io.ComfyNode):
     @classmethod
     def execute(cls, scene, n_views, size, elevation, distance, fov_y) -> io.NodeOutput:
         node_id = cls.hidden.unique_id
-        return io.NodeOutput(*render_orbit(scene, n_views, size, elevation, distance, fov_y, node_id))
+        images, *rest = render_orbit(scene, n_views, size, elevation, distance, fov_y, node_id)
+        return io.NodeOutput(images, *rest, ui=orbit_ui(images))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from server import PromptServer
 
 STEP = "tbsd.step"
-"""Once per drawn step: {"node": id, "step": int, "steps": int, "scalars": {name: number}}."""
+"""A run has moved or changed its status: {"run", "node", "workflow", "status", "step", "steps", "elapsed", "remaining",
+"scalars", "preview", "final", "previews", "saved", "error"} as `Run.event` gives it; below 2 KB."""
 
 
-def send_step(node_id: str | None, step: int, n_steps: int, scalars: dict[str, float]) -> None:
-    """Tell the browser that queued the prompt how far its node is; silent where no server runs."""
+def send_step(event: dict) -> None:
+    """Tell every open browser tab (each knows which nodes are its own); silent where no server runs."""
     server = getattr(PromptServer, "instance", None)
-    if server is not None and node_id is not None:
-        payload = {"node": node_id, "step": step, "steps": n_steps, "scalars": scalars}
-        server.send_sync(STEP, payload, server.client_id)
+    if server is not None:
+        server.send_sync(STEP, event)

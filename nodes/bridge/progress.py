@@ -11,30 +11,44 @@ from PIL import Image
 from torch import Tensor
 
 from .events import send_step
+from .runs import Run
 
 PREVIEW_SECONDS = 0.25
+EVENT_SECONDS = 0.1
 PREVIEW_PIXELS = 512
 MIN_PREVIEW_PIXELS = 192  # tiny renders are enlarged, a 64-pixel stamp is hard to judge
 
 
 class RunProgress:
-    """Call it once per step; raises ComfyUI's interrupt exception when the user cancelled."""
+    """Call it once per step; raises ComfyUI's interrupt exception when the user cancelled.
 
-    def __init__(self, n_steps: int, node_id: str | None) -> None:
-        self.n_steps, self.node_id = n_steps, node_id
+    Args:
+        run: what panels are shown of it; None for nodes without a panel.
+    """
+
+    def __init__(self, n_steps: int, node_id: str | None, run: Run | None = None) -> None:
+        self.n_steps, self.node_id, self.run = n_steps, node_id, run
         self.bar = comfy.utils.ProgressBar(n_steps, node_id=node_id)
-        self.drawn = float("-inf")
+        self.drawn = self.sent = float("-inf")
 
-    def __call__(self, step: int, scalars: dict[str, float], preview) -> None:
-        """Report `step` done steps; `preview` is a function that renders [B, 3, H, W] and runs a few times a second."""
+    def __call__(self, step: int, scalars: dict[str, float], preview, last: bool = False) -> None:
+        """Report `step` done steps; `preview` is a function that renders [B, 3, H, W] and runs a few times a second,
+        and in any case for the `last` report."""
         comfy.model_management.throw_exception_if_processing_interrupted()
         now = time.monotonic()
+        last = last or step >= self.n_steps
         image = None
-        if now - self.drawn >= PREVIEW_SECONDS or step >= self.n_steps:
+        if last or now - self.drawn >= PREVIEW_SECONDS:
             self.drawn = now
             with torch.no_grad():
                 image = ("JPEG", to_pil(preview()), PREVIEW_PIXELS)
-            send_step(self.node_id, step, self.n_steps, scalars)
+        if self.run is not None:
+            self.run.add(step, scalars)
+            if image is not None:
+                self.run.show(image[1])
+            if now - self.sent >= EVENT_SECONDS:
+                self.sent = now
+                send_step(self.run.event())
         self.bar.update_absolute(step, self.n_steps, image)
 
 

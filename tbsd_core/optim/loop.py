@@ -81,7 +81,8 @@ class StepRecord:
         step: index of the step just done; progress = step / n_steps.
         render: the views it rendered, detached.
         t: [B], the timesteps it drew.
-        scalars: means over the batch of what the guidance and the regularisers report, to plot.
+        scalars: means over the batch of what the guidance and the regularisers report, to plot; with "t" as a part
+            of the prior's range and "lr" as the step used it.
         seconds: wall time of "render", "prior" and "backward", and of "lora" where one is trained.
         skipped: True when the gradient was not finite and the step changed nothing.
     """
@@ -292,6 +293,7 @@ def _step(
     scalars |= {k: float(v.float().mean()) for k, v in found.out.scalars.items()}
     scalars |= {f"loss_{k}": float(v) for k, v in found.losses.items()}
     scalars |= adapter_scalars
+    scalars |= {"t": float(found.t.float().mean()) / prior.schedule.n_timesteps, "lr": config.lr * factor}
     return StepRecord(step, config.n_steps, step / config.n_steps, found.render, found.t, scalars, seconds, skipped)
 
 

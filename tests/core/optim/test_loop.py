@@ -494,3 +494,14 @@ def test_learning_rates_fall_over_the_second_half_and_go_on_after_a_resume(tmp_p
     load_checkpoint(tmp_path, second, resumed)
     run(second, config, resumed)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), second.parameters(), strict=True))
+
+
+def test_steps_report_their_noise_level_and_learning_rate():
+    config = OptimConfig(n_steps=8, size=SIZE, lr=0.1, lr_end=0.1, timesteps=TimestepConfig(t_min=0.2, t_max=0.6))
+    records, _ = run(SCENES["image"](), config)
+    assert all(0.2 <= r.scalars["t"] <= 0.6 for r in records)
+    n_timesteps = GaussianPrior({}).schedule.n_timesteps
+    drawn = [float(r.t.float().mean()) / n_timesteps for r in records]
+    assert [r.scalars["t"] for r in records] == pytest.approx(drawn)
+    assert [r.scalars["lr"] for r in records[:5]] == pytest.approx([0.1] * 5)
+    assert [r.scalars["lr"] for r in records[5:]] == pytest.approx([0.1 * 0.1 ** (k / 4) for k in (1, 2, 3)])

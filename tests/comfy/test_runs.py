@@ -1,0 +1,238 @@
+"""What browsers may ask about a run and do with it, over HTTP and the websocket of a real server."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def node(kind: str, **inputs) -> dict:
+    return {"class_type": kind, "inputs": inputs}
+
+
+def graph(steps: int, seed: int, run: str = "run", **more) -> dict:
+    """The shipped text-to-image workflow at another length, its optimiser under the id `run`."""
+    found = json.loads((ROOT / "tests" / "workflows" / "text_to_image_tbsd.json").read_text(encoding="utf-8"))
+    kind = "TBSD_OptimizeImage"
+    (optimizer,) = (k for k, v in found.items() if v["class_type"] == kind)
+    inputs = found[optimizer]["inputs"]
+    first = {}
+    for name in ("guidance", "scene"):
+        first |= ancestors(found, inputs[name][0])
+    return first | {run: node(kind, **(inputs | {"steps": steps, "seed": seed, "lr": 0.02}))} | more
+
+
+def ancestors(graph: dict, name: str) -> dict:
+    """The part of a graph that a node depends on, itself included."""
+    found = {name: graph[name]}
+    for value in graph[name]["inputs"].values():
+        if isinstance(value, list):
+            found |= ancestors(graph, value[0])
+    return found
+
+
+def ask(server, path: str, method: str = "GET", body: bytes | None = None):
+    """Status, headers and body of an answer, also of a refusal."""
+    request = urllib.request.Request(server.url + path, data=body, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
+def running(server, node_id: str = "run") -> dict:
+    """The state of the run of a node once it has done a few steps."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for run in server.request("/tbsd/runs")["runs"]:
+            if run["node"] == node_id and run["status"] == "running":
+                state = server.request(f"/tbsd/runs/{run['run']}")
+                if state["step"] >= 5:
+                    return state
+        time.sleep(0.05)
+    raise AssertionError(f"no run of {node_id}: {server.log_tail()}")
+
+
+def last_run(server, node_id: str = "run") -> dict:
+    found = [r for r in server.request("/tbsd/runs")["runs"] if r["node"] == node_id]
+    return server.request(f"/tbsd/runs/{found[-1]['run']}")
+
+
+@pytest.fixture(scope="module")
+def finished(server) -> dict:
+    server.run(graph(40, 900))
+    return last_run(server)
+
+
+def test_a_finished_run_can_be_looked_at_again(server, finished):
+    assert finished["status"] == "done" and finished["step"] == finished["steps"] == 40
+    curves = finished["curves"]
+    assert curves["steps"][0] == 1 and curves["steps"][-1] == 40
+    assert set(curves["series"]) >= {"lambda_shape", "lambda_texture", "t", "lr", "grad_rms", "norm_delta_cls"}
+    assert all(len(values) == len(curves["steps"]) for values in curves["series"].values())
+    assert all(v == pytest.approx(0.02) for v in curves["series"]["lr"])
+    assert 0 < min(curves["series"]["t"]) <= max(curves["series"]["t"]) < 1
+    assert finished["elapsed"] > 0 and finished["remaining"] is None
+    step = finished["previews"][0]
+    status, headers, jpeg = ask(server, f"/tbsd/runs/{finished['run']}/previews/{step}")
+    assert status == 200 and headers["Content-Type"] == "image/jpeg" and jpeg[:3] == b"\xff\xd8\xff"
+    assert headers["X-TBSD-Step"] == str(step) and "immutable" in headers["Cache-Control"]
+
+
+def test_a_preview_that_is_not_kept_gives_its_neighbour(server, finished):
+    status, headers, _ = ask(server, f"/tbsd/runs/{finished['run']}/previews/9999999")
+    assert status == 200 and headers["X-TBSD-Step"] == "40" and headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tbsd/runs/..%2f..%2fetc",
+        "/tbsd/runs/%2e%2e",
+        "/tbsd/runs/../../../etc/passwd",
+        "/tbsd/runs/" + "a" * 5000,
+        "/tbsd/runs/0123456789ABCDEF",
+        "/tbsd/runs/0123456789abcdef",
+        "/tbsd/runs/%00",
+        "/tbsd/runs/{run}/previews/-1",
+        "/tbsd/runs/{run}/previews/1e3",
+        "/tbsd/runs/{run}/previews/99999999",
+        "/tbsd/runs/{run}/previews/..%2f..%2fx",
+        "/tbsd/runs/{run}/previews/%D9%A3",
+        "/tbsd/runs/{run}/stop",
+        "/tbsd/runs/{run}/other",
+    ],
+)
+def test_what_names_no_run_is_refused_and_the_server_goes_on(server, finished, path):
+    for prefix in ("", "/api"):
+        status, _, body = ask(server, prefix + path.replace("{run}", finished["run"]))
+        assert 400 <= status < 500 and len(body) < 500
+    assert server.request("/system_stats")
+
+
+@pytest.mark.parametrize("action", ["stop", "checkpoint"])
+def test_actions_are_posted_to_a_run_that_goes_on_and_bring_nothing(server, finished, action):
+    path = f"/tbsd/runs/{finished['run']}/{action}"
+    assert ask(server, path, "GET")[0] in (404, 405)
+    assert ask(server, path, "DELETE")[0] in (404, 405)
+    status, _, body = ask(server, path, "POST", b"")
+    assert status == 409 and b"has ended (done)" in body
+    assert ask(server, path, "POST", b"x" * 5000)[0] == 413
+    assert ask(server, f"/tbsd/runs/..%2f../{action}", "POST", b"")[0] in (400, 404)
+    assert ask(server, f"/tbsd/runs/ffffffffffffffff/{action}", "POST", b"")[0] == 404
+    assert ask(server, f"/tbsd/runs/{finished['run']}", "POST", b"")[0] in (404, 405)
+
+
+def test_stop_keeps_the_partial_result_and_the_graph_goes_on(server):
+    save = node("SaveImage", images=["run", 0], filename_prefix="stopped")
+    prompt_id = server.queue(graph(50_000, 901, save=save))
+    state = running(server)
+    assert state["remaining"] > 0
+    start = time.monotonic()
+    assert ask(server, f"/tbsd/runs/{state['run']}/stop", "POST", b"")[0] == 200
+    entry = server.wait(prompt_id, seconds=30)
+    assert time.monotonic() - start < 10
+    assert entry["status"]["status_str"] == "success"
+    assert server.file(entry["outputs"]["save"]["images"][0]).stat().st_size > 100
+    assert len(entry["outputs"]["run"]["images"]) == 1
+    state = last_run(server)
+    assert state["status"] == "stopped" and 5 <= state["step"] < 50_000
+    assert state["preview"] == state["step"], "the panel ends on the result"
+
+
+def test_a_checkpoint_is_the_scene_at_that_step_and_the_run_goes_on(server):
+    # a node id of an API prompt is any text; it must not lead out of the folder
+    prompt_id = server.queue(graph(50_000, 902, run="../../evil"))
+    state = running(server, "../../evil")
+    status, _, body = ask(server, f"/tbsd/runs/{state['run']}/checkpoint", "POST", b"")
+    assert status == 200
+    name = json.loads(body)["file"]
+    assert name.startswith("tbsd/checkpoint_") and name.endswith(".safetensors") and ".." not in name
+    assert (server.base / "output" / name).stat().st_size > 1000
+    later = server.request(f"/tbsd/runs/{state['run']}")
+    assert later["status"] == "running" and later["saved"] == [name]
+    ask(server, f"/tbsd/runs/{state['run']}/stop", "POST", b"")
+    server.wait(prompt_id, seconds=30)
+    load = node("TBSD_LoadScene", scene_file=name)
+    again = graph(1, 903, load=load)
+    again["run"]["inputs"]["scene"] = ["load", 0]
+    assert server.run(again)["run"]["images"]
+
+
+def test_cancelling_keeps_the_scene_so_far(server):
+    prompt_id = server.queue(graph(50_000, 904))
+    state = running(server)
+    server.request("/interrupt", {})
+    entry = server.wait(prompt_id, seconds=30)
+    assert "execution_interrupted" in dict(entry["status"]["messages"])
+    state = server.request(f"/tbsd/runs/{state['run']}")
+    assert state["status"] == "interrupted"
+    assert state["saved"][0].startswith("tbsd/interrupted_run_0000")
+    assert (server.base / "output" / state["saved"][0]).is_file()
+    assert state["saved"][0] in server.log_tail()
+    assert not list((server.base / "output" / "tbsd").glob("*partial*"))
+
+
+def test_what_is_kept_is_bounded(server):
+    prompt_id = server.queue(graph(50_000, 905))
+    state = running(server)
+    time.sleep(4)
+    late = server.request(f"/tbsd/runs/{state['run']}")
+    assert len(late["previews"]) <= 60 and len(late["curves"]["steps"]) <= 401
+    ask(server, f"/tbsd/runs/{state['run']}/stop", "POST", b"")
+    server.wait(prompt_id, seconds=30)
+    runs = server.request("/tbsd/runs")["runs"]
+    assert len([r for r in runs if r["node"] == "run"]) == 1, "the last run of a node replaces the one before"
+    assert len(runs) <= 16
+
+
+def test_events_are_few_and_small(server):
+    """Read as a browser does; the server's own Python has aiohttp, the tests' one need not have it."""
+    messages: list[tuple[float, bytes]] = []
+    listener = threading.Thread(target=listen, args=(server, messages), daemon=True)
+    listener.start()
+    time.sleep(0.5)
+    server.run(graph(150, 906))
+    listener.join(20)
+    events = [(at, json.loads(text)["data"], len(text)) for at, text in messages if b'"tbsd.step"' in text]
+    assert events[-1][1]["status"] == "done" and events[-1][1]["step"] == 150
+    assert max(size for _, _, size in events) < 2048
+    times = [at for at, event, _ in events if event["status"] == "running"]
+    assert len(times) > 5
+    assert len(times) <= 10 * (times[-1] - times[0]) + 2
+
+
+def listen(server, messages: list[tuple[float, bytes]]) -> None:
+    """Collect the text messages of the websocket until a run has ended."""
+    import base64
+    import os
+    import socket
+
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as s:
+        key = base64.b64encode(os.urandom(16)).decode()
+        head = f"GET /ws?clientId=watcher HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
+        head += f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        s.sendall(head.encode())
+        stream = s.makefile("rb")
+        while stream.readline().strip():
+            pass
+        while not (messages and b'"status": "done"' in messages[-1][1]):
+            kind, length = stream.read(2)
+            assert length < 128, "the server does not mask"
+            if length == 126:
+                length = int.from_bytes(stream.read(2), "big")
+            elif length == 127:
+                length = int.from_bytes(stream.read(8), "big")
+            payload = stream.read(length)
+            if kind & 15 == 1:
+                messages.append((time.monotonic(), payload))

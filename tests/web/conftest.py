@@ -1,0 +1,209 @@
+"""A real Chromium on the pages of the real server; tests skip with the reason where one of both is missing.
+
+Screenshots go to $TBSD_SCREENSHOTS, else to a temporary folder that pytest keeps for its last runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--use-gl=angle"]
+FLAGS += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # software GL, for the 3D viewers
+READY = """() => Boolean(window.app?.graph && window.app.extensionManager
+    && window.LiteGraph?.registered_node_types['TBSD_Optimizer3D'])"""
+SECONDS = 1000  # milliseconds, as Playwright counts
+
+
+def find_chromium() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+    executable = find_chromium()
+    if executable is None:
+        pytest.skip("no Chromium: install it or set CHROMIUM to its path")
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(os.environ.get("TBSD_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@dataclass
+class Tab:
+    """A browser tab on ComfyUI, with what a test asks of it."""
+
+    page: object  # playwright.sync_api.Page
+    url: str
+    screenshots: Path
+    errors: list[str] = field(default_factory=list)  # of the console and of the page
+    alerts: list[str] = field(default_factory=list)
+    changed: dict[str, object] = field(default_factory=dict)  # settings as they were
+
+    def __post_init__(self) -> None:
+        self.page.on("pageerror", lambda error: self.errors.append(error.stack or str(error)))
+        self.page.on("console", self.hear)
+        self.page.on("dialog", self.dismiss)
+
+    def hear(self, message) -> None:
+        """The host asks for files that an installation may lack (user.css, translations); that is not the pack's."""
+        url = message.location.get("url", "")
+        is_host_file = message.text.startswith("Failed to load resource") and "tbsd" not in url.lower()
+        if message.type == "error" and not is_host_file:
+            self.errors.append(f"{message.text} ({url})")
+
+    def dismiss(self, dialog) -> None:
+        if dialog.type == "beforeunload":  # the graph is not saved
+            dialog.accept()
+        else:
+            self.alerts.append(dialog.message)
+            dialog.dismiss()
+
+    def open(self) -> Tab:
+        self.page.goto(self.url)
+        self.ready()
+        return self
+
+    def reload(self) -> None:
+        self.page.reload()
+        self.ready()
+
+    def ready(self) -> None:
+        self.page.wait_for_function(READY, timeout=60 * SECONDS)
+
+    def load(self, name: str, **widgets) -> dict[str, int]:
+        """Open a shipped workflow as its template does, and set widgets by name; ids of the nodes by class."""
+        graph = json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+        script = """async ([graph, widgets]) => {
+            await app.loadGraphData(graph);
+            for (const node of app.graph.nodes)
+                for (const widget of node.widgets ?? [])
+                    if (widget.name in widgets) widget.value = widgets[widget.name];
+            return Object.fromEntries(app.graph.nodes.map((node) => [node.comfyClass ?? node.type, node.id]));
+        }"""
+        return self.page.evaluate(script, [graph, widgets])
+
+    def set(self, setting: str, value) -> None:
+        """Change a setting of the host; the fixture that opens tabs puts it back."""
+        script = """async ([name, value]) => {
+            const settings = app.extensionManager.setting, before = settings.get(name);
+            await settings.set(name, value);
+            return before;
+        }"""
+        before = self.page.evaluate(script, [setting, value])
+        self.changed.setdefault(setting, before)
+
+    def queue(self) -> None:
+        self.page.evaluate("() => app.queuePrompt(0)")
+
+    def panel(self, status: str | None = None):
+        """The panel, with this status."""
+        return self.page.locator(".tbsd-panel" + (f'[data-status="{status}"]' if status else ""))
+
+    def wait(self, status: str, seconds: float = 60) -> None:
+        self.panel(status).first.wait_for(state="attached", timeout=seconds * SECONDS)
+
+    def wait_for(self, script: str, seconds: float = 60) -> None:
+        self.page.wait_for_function(script, timeout=seconds * SECONDS)
+
+    def look_at(self, node_id: int, scale: float = 1.0) -> None:
+        """Bring a node to the middle of the canvas."""
+        script = """([id, scale]) => {
+            const node = app.graph.getNodeById(id);
+            app.canvas.ds.scale = scale;
+            app.canvas.centerOnNode(node);
+            app.canvas.setDirty(true, true);
+        }"""
+        self.page.evaluate(script, [node_id, scale])
+        self.page.wait_for_timeout(400)
+
+    def show_all(self) -> None:
+        self.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+        self.page.wait_for_timeout(600)
+
+    def shoot(self, name: str) -> Path:
+        path = self.screenshots / f"{name}.png"
+        self.page.screenshot(path=str(path))
+        return path
+
+    def missing_nodes(self) -> list[str]:
+        script = """() => app.graph.nodes.filter((node) => node.has_errors
+            || !(node.type in LiteGraph.registered_node_types)).map((node) => node.type)"""
+        return self.page.evaluate(script)
+
+    def overlaps(self) -> list[str]:
+        """Pairs of nodes that cover each other, with their title bars."""
+        script = """() => {
+            const boxes = app.graph.nodes.map((node) => {
+                const [x, y] = node.pos, title = LiteGraph.NODE_TITLE_HEIGHT;
+                const height = Math.max(node.size[1], node.computeSize()[1]);
+                return {name: node.title, left: x, right: x + node.size[0], top: y - title, bottom: y + height};
+            });
+            const pairs = [];
+            boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b) => {
+                if (a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)
+                    pairs.push(`${a.name} and ${b.name}`);
+            }));
+            return pairs;
+        }"""
+        return self.page.evaluate(script)
+
+    def curve_pixels(self) -> int:
+        """Drawn pixels of the curves of the first panel."""
+        script = """() => {
+            const canvas = document.querySelector('.tbsd-panel canvas');
+            const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+            let drawn = 0;
+            for (let i = 3; i < data.length; i += 4) drawn += data[i] > 100;
+            return drawn;
+        }"""
+        return self.page.evaluate(script)
+
+    def picture(self) -> dict:
+        """Address and width of the picture in the first panel."""
+        script = """() => {
+            const image = document.querySelector('.tbsd-stage img');
+            return {url: image.src, width: image.naturalWidth, alt: image.alt};
+        }"""
+        return self.page.evaluate(script)
+
+
+@pytest.fixture
+def open_tab(server, browser, screenshots):
+    """Opens tabs; at the end none of them may have an error in its console or have shown an alert."""
+    tabs: list[Tab] = []
+    contexts = []
+
+    def make(context=None) -> Tab:
+        if context is None:
+            context = browser.new_context(viewport={"width": 1500, "height": 950})
+            contexts.append(context)
+        tabs.append(Tab(context.new_page(), server.url, screenshots))
+        return tabs[-1].open()
+
+    yield make
+    server.request("/interrupt", {})
+    for tab in tabs:
+        for setting, before in list(tab.changed.items()):
+            tab.set(setting, before)
+    for context in contexts:
+        context.close()
+    assert [error for tab in tabs for error in tab.errors] == []
+    assert [alert for tab in tabs for alert in tab.alerts] == []

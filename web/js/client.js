@@ -1,0 +1,36 @@
+// @ts-check
+// The routes of nodes/bridge/routes.py.
+
+import { api } from "../../../scripts/api.js";
+
+/** @returns {Promise<import("./events.js").RunSummary[]>} */
+export async function listRuns() {
+  return (await json("/tbsd/runs")).runs;
+}
+
+/** @param {string} run @returns {Promise<import("./events.js").RunState>} */
+export function fetchRun(run) {
+  return json(`/tbsd/runs/${run}`);
+}
+
+/** @param {string} run @param {number} step @param {boolean} final the result has an address of its own */
+export function previewUrl(run, step, final) {
+  return api.apiURL(`/tbsd/runs/${run}/previews/${step}${final ? "?final" : ""}`);
+}
+
+/** End the run after its present step. @param {string} run */
+export function stopRun(run) {
+  return json(`/tbsd/runs/${run}/stop`, "POST");
+}
+
+/** @param {string} run @returns {Promise<{file: string}>} the name in the output folder */
+export function saveCheckpoint(run) {
+  return json(`/tbsd/runs/${run}/checkpoint`, "POST");
+}
+
+/** @param {string} path @param {string} method */
+async function json(path, method = "GET") {
+  const answer = await api.fetchApi(path, { method });
+  if (!answer.ok) throw new Error((await answer.text()).slice(0, 200) || `The server answered ${answer.status}.`);
+  return answer.json();
+}

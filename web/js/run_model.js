@@ -1,0 +1,137 @@
+// @ts-check
+// What a panel shows of one run, and how it follows the server's messages; no DOM here.
+
+import { CurvesModel } from "./curves_model.js";
+
+const MIN_AXIS = 20; // steps
+const STATUS = {
+  running: "Step",
+  done: "Done, step",
+  stopped: "Stopped and kept, step",
+  interrupted: "Cancelled at step",
+  failed: "Failed at step",
+  lost: "The server has forgotten this run; step",
+};
+
+export class RunModel {
+  constructor() {
+    /** @type {string | null} */
+    this.run = null;
+    /** @type {keyof STATUS | "idle"} */
+    this.status = "idle";
+    this.step = 0;
+    this.steps = 0;
+    this.elapsed = 0;
+    /** @type {number | null} */
+    this.remaining = null;
+    /** @type {number | null} the step of the newest picture */
+    this.preview = null;
+    /** @type {number[]} */
+    this.previews = [];
+    /** @type {string[]} */
+    this.saved = [];
+    this.error = "";
+    this.curves = new CurvesModel();
+    this.final = false; // whether the newest picture is of the finished result
+    /** @type {number | null} the step that is looked back at; null follows the run */
+    this.past = null;
+  }
+
+  /**
+   * @param {import("./events.js").StepEvent} event
+   * @returns {boolean} whether this is another run, whose earlier steps must be fetched
+   */
+  follow(event) {
+    const isNew = event.run !== this.run;
+    if (isNew) Object.assign(this, new RunModel());
+    if (!isNew && (event.step < this.step || (this.ended && event.status === "running"))) return false;
+    this.#take(event);
+    this.curves.add(event.step, event.scalars);
+    return isNew;
+  }
+
+  /** @param {import("./events.js").RunState} state what the server knows of a run, perhaps older than the last event */
+  load(state) {
+    if (state.run !== this.run) Object.assign(this, new RunModel());
+    this.curves.load(state.curves);
+    if (state.step >= this.step && !(this.ended && state.status === "running")) this.#take(state);
+  }
+
+  /** The server was started anew and knows no such run. */
+  lose() {
+    if (this.status === "running") this.status = "lost";
+  }
+
+  /** @param {import("./events.js").StepEvent} event */
+  #take(event) {
+    const { run, status, step, steps, elapsed, remaining, preview, final, previews, saved, error } = event;
+    Object.assign(this, { run, status, step, steps, elapsed, remaining, preview, final, previews, saved, error });
+    // the server may have thinned out what is looked at
+    if (this.past !== null) this.past = nearest(previews, this.past);
+  }
+
+  get ended() {
+    return this.status !== "running" && this.status !== "idle";
+  }
+
+  /** @returns {number[]} the steps along the scrubber, the newest last */
+  get stops() {
+    if (this.preview === null) return [];
+    return this.previews[this.previews.length - 1] === this.preview ? this.previews : [...this.previews, this.preview];
+  }
+
+  get position() {
+    return this.past === null ? this.stops.length - 1 : this.stops.indexOf(this.past);
+  }
+
+  /** Look at a stop of the scrubber; the last one follows the run. @param {number} position */
+  look(position) {
+    const stops = this.stops;
+    this.past = position >= stops.length - 1 ? null : (stops[Math.max(0, position)] ?? null);
+  }
+
+  /** @returns {number | null} the step of the picture to show */
+  get shown() {
+    return this.past ?? this.preview;
+  }
+
+  /** @returns {number} where the step axis ends: at the present step, or while running at a half, a quarter ... */
+  get axis() {
+    if (this.ended) return Math.max(1, this.step);
+    let end = this.steps;
+    while (end / 2 >= Math.max(this.step, MIN_AXIS)) end /= 2;
+    return Math.max(1, end);
+  }
+
+  get headline() {
+    if (this.status === "idle") return "Curves and previews of the run appear here.";
+    const reason = this.error ? ` (${this.error})` : "";
+    return `${STATUS[this.status]} ${this.step} / ${this.steps}${reason}`;
+  }
+
+  get clock() {
+    if (this.status === "idle") return "";
+    const left = this.remaining === null ? "" : `, ${duration(this.remaining)} left`;
+    return duration(this.elapsed) + left;
+  }
+}
+
+/**
+ * @param {number[]} steps
+ * @param {number} wanted
+ * @returns {number | null}
+ */
+function nearest(steps, wanted) {
+  /** @type {number | null} */
+  let best = null;
+  for (const step of steps) if (best === null || Math.abs(step - wanted) < Math.abs(best - wanted)) best = step;
+  return best;
+}
+
+/** Seconds as 0:07, 12:30 or 2:05:00. @param {number} seconds */
+export function duration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const pad = (/** @type {number} */ n) => String(n).padStart(2, "0");
+  return h ? `${h}:${pad(m)}:${pad(s)}` : `${m}:${pad(s)}`;
+}
