@@ -18,7 +18,7 @@ def register(benchmarks: Any) -> None:
     parser.add_argument("--steps", type=int, default=150, help="steps of the fit (default %(default)s)")
     parser.add_argument("--size", type=int, default=64, help="pixels of a view (default %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default %(default)s)")
-    parser.add_argument("--settings", nargs="+", help="rows to measure (default: all)")
+    parser.add_argument("--settings", nargs="+", help="rows to measure (default: all but hash)")
     parser.add_argument("--json", type=Path, help="write the measurements to this file")
     parser.set_defaults(action=field)
     parser = benchmarks.add_parser("texture", help="given meshes painted by TBSD, against the prior's own pictures")
@@ -31,7 +31,7 @@ def register(benchmarks: Any) -> None:
 
 def field(arguments: argparse.Namespace) -> int:
     """Measure and print."""
-    from ..benchmark.field import SETTINGS, FieldConfig, measure_field, table
+    from ..benchmark.field import FieldConfig, measure_field, table
 
     config = FieldConfig(
         shape=arguments.shape,
@@ -39,7 +39,7 @@ def field(arguments: argparse.Namespace) -> int:
         n_steps=arguments.steps,
         size=arguments.size,
         device=arguments.device,
-        settings=tuple(arguments.settings or SETTINGS),
+        settings=tuple(arguments.settings or FieldConfig.settings),
     )
     report = measure_field(config, lambda row: print(f"{row['setting']} done", flush=True))
     return _finish(report, table(report), arguments.json)
