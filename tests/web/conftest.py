@@ -58,6 +58,7 @@ class Tab:
     changed: dict[str, object] = field(default_factory=dict)  # settings as they were
 
     def __post_init__(self) -> None:
+        self.page.set_default_timeout(120 * SECONDS)  # a busy machine boots the frontend slowly
         self.page.on("pageerror", lambda error: self.errors.append(error.stack or str(error)))
         self.page.on("console", self.hear)
         self.page.on("dialog", self.dismiss)
@@ -86,7 +87,7 @@ class Tab:
         self.ready()
 
     def ready(self) -> None:
-        self.page.wait_for_function(READY, timeout=60 * SECONDS)
+        self.page.wait_for_function(READY, timeout=120 * SECONDS)
 
     def load(self, name: str, **widgets) -> dict[str, int]:
         """Open a shipped workflow as its template does, and set widgets by name; ids of the nodes by class."""
@@ -117,10 +118,10 @@ class Tab:
         """The panel, with this status."""
         return self.page.locator(".tbsd-panel" + (f'[data-status="{status}"]' if status else ""))
 
-    def wait(self, status: str, seconds: float = 60) -> None:
+    def wait(self, status: str, seconds: float = 120) -> None:
         self.panel(status).first.wait_for(state="attached", timeout=seconds * SECONDS)
 
-    def wait_for(self, script: str, seconds: float = 60) -> None:
+    def wait_for(self, script: str, seconds: float = 120) -> None:
         self.page.wait_for_function(script, timeout=seconds * SECONDS)
 
     def look_at(self, node_id: int, scale: float = 1.0) -> None:
