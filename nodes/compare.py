@@ -39,7 +39,9 @@ class Compare(io.ComfyNode):
             description="Runs several methods from the same start with the same noise, as one labelled picture.",
             is_output_node=True,
             inputs=[
-                sockets.SceneSocket.Input("scene", tooltip="Where every run starts: an Image Scene or a NeRF Scene."),
+                sockets.SceneSocket.Input(
+                    "scene", tooltip="Where every run starts: an Image Scene, NeRF Scene or Gaussian Scene."
+                ),
                 sockets.GuidanceSocket.Input("guidance_1", tooltip="The first column; it sets the budget for match."),
                 *(
                     sockets.GuidanceSocket.Input(f"guidance_{i}", optional=True, tooltip=f"Column {i}.")

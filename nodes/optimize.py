@@ -82,7 +82,9 @@ class Optimizer3D(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 sockets.GuidanceSocket.Input("guidance", tooltip="A guidance node: the method with its models."),
-                sockets.SceneSocket.Input("scene", tooltip="Where to start: a NeRF Scene, or an optimised one."),
+                sockets.SceneSocket.Input(
+                    "scene", tooltip="Where to start: a NeRF Scene, a Gaussian Scene, or an optimised one."
+                ),
                 steps_input(),
                 io.Int.Input(
                     "views_per_step",
@@ -165,7 +167,9 @@ class Optimizer3D(io.ComfyNode):
         latent_until=0.0,
     ) -> io.NodeOutput:
         if not scene.uses_cameras:
-            raise ValueError("Optimize 3D needs a 3D scene such as NeRF Scene. Use Optimize Image for a picture.")
+            raise ValueError(
+                "Optimize 3D needs a 3D scene such as NeRF Scene or Gaussian Scene. Use Optimize Image for a picture."
+            )
         check_packages()
         config = OptimConfig(
             n_steps=steps,

@@ -30,7 +30,8 @@ class RecommendedSettings(io.ComfyNode):
                     "scene",
                     options=list(SCENES),
                     default="image",
-                    tooltip="image: pixels; latent: an Image Scene with a VAE; nerf: a NeRF Scene.",
+                    tooltip="image: pixels; latent: an Image Scene with a VAE; nerf, gaussian: a scene of that name; "
+                    "mesh_texture: the colours of a mesh.",
                 ),
             ],
             outputs=[

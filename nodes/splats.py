@@ -9,7 +9,7 @@ from ..tbsd_core.scenes import GaussianConfig, GaussianScene
 from . import sockets
 from .bridge.autograd import optimization_mode
 from .bridge.files import new_output
-from .bridge.splats import save
+from .bridge.splats import file_outputs, file_values, save
 from .sockets import default
 
 
@@ -72,11 +72,14 @@ class SaveSplats(io.ComfyNode):
                     "filename_prefix", default="tbsd/splats", tooltip="Folder and name inside the output folder."
                 ),
             ],
-            outputs=[io.String.Output(display_name="splat_file", tooltip="The file inside the output folder.")],
+            outputs=[
+                io.String.Output(display_name="splat_file", tooltip="The file inside the output folder."),
+                *file_outputs(),
+            ],
         )
 
     @classmethod
     def execute(cls, scene, filename_prefix: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, ".ply")
         save(scene, path)
-        return io.NodeOutput(relative, ui={"text": [relative]})
+        return io.NodeOutput(relative, *file_values(path), ui={"text": [relative]})

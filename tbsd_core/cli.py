@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .commands import compare, export, field, inspect, overtime, path, quality, seeds, sweep
+from .commands.options import SCENE_HELP
 from .configuration import all_settings, with_setting
 from .optional import require
 
@@ -46,7 +47,7 @@ def _parser() -> _Parser:
 
     run = commands.add_parser("run", help="one run; see `methods` and `vocabulary`")
     run.add_argument("--prompt", help="what to make; the embedded priors know the words of the vocabulary")
-    run.add_argument("--scene", default="nerf", help="image, latent or nerf (default %(default)s)")
+    run.add_argument("--scene", default="nerf", help=SCENE_HELP)
     run.add_argument("--method", default="tbsd", help="guidance method (default %(default)s)")
     run.add_argument(
         "--prior",
@@ -78,7 +79,7 @@ def _parser() -> _Parser:
 
     presets = commands.add_parser("presets", help="what a run begins with, and where each value comes from")
     presets.add_argument("--family", default="sd15", help="sd15, sd21_base, sd21_v, sdxl, sd3, flux or embedded")
-    presets.add_argument("--scene", default="nerf", help="image, latent or nerf (default %(default)s)")
+    presets.add_argument("--scene", default="nerf", help=SCENE_HELP)
     presets.add_argument("--method", default="tbsd", help="guidance method (default %(default)s)")
     presets.set_defaults(action=_presets)
 

@@ -31,7 +31,9 @@ def guidance_inputs(tooltip: str) -> list[io.Input]:
 def run_inputs() -> list[io.Input]:
     """A scene and how it is optimised; what only objects need is a socket."""
     return [
-        sockets.SceneSocket.Input("scene", tooltip="The start of every run: an Image Scene or a NeRF Scene."),
+        sockets.SceneSocket.Input(
+            "scene", tooltip="The start of every run: an Image Scene, NeRF Scene or Gaussian Scene."
+        ),
         steps_input(),
         lr_input(),
         sockets.seed_input("Decides noise, timesteps and cameras. The same seed gives the same picture."),
@@ -43,7 +45,7 @@ def optional_inputs() -> list[io.Input]:
         *timestep_inputs(),
         timesteps_input(),
         sockets.CamerasSocket.Input(
-            "cameras", optional=True, tooltip="For a NeRF Scene: where the cameras stand. All around if not connected."
+            "cameras", optional=True, tooltip="For a 3D scene: where the cameras stand. All around if not connected."
         ),
         io.Int.Input(
             "views_per_step",
@@ -51,7 +53,7 @@ def optional_inputs() -> list[io.Input]:
             min=1,
             max=64,
             force_input=True,
-            tooltip="For a NeRF Scene: pictures per step. 4 if nothing is connected.",
+            tooltip="For a 3D scene: pictures per step. 4 if nothing is connected.",
         ),
         io.Int.Input(
             "size",
@@ -59,7 +61,7 @@ def optional_inputs() -> list[io.Input]:
             min=16,
             max=1024,
             force_input=True,
-            tooltip="For a NeRF Scene: pixels of a rendered picture. 64 if nothing is connected.",
+            tooltip="For a 3D scene: pixels of a rendered picture. 64 if nothing is connected.",
         ),
     ]
 

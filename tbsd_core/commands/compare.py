@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..configuration import with_setting
 from ..optional import require
+from .options import SCENE_HELP
 
 if TYPE_CHECKING:
     from ..comparison import Cell, CellResult
@@ -30,7 +31,7 @@ def register(commands: Any) -> None:
         help="names of `methods`, separated by commas or spaces; LABEL=METHOD for a second one of the same method",
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
-    parser.add_argument("--scene", default="image", help="image, latent or nerf (default %(default)s)")
+    parser.add_argument("--scene", default="image", help=SCENE_HELP)
     parser.add_argument("--prior", default="learned", help="as for run (default %(default)s)")
     parser.add_argument("--device", help="for diffusers: cuda, cpu ...")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16")

@@ -13,6 +13,7 @@ from ..configuration import with_setting
 from ..optional import require
 
 INTERRUPTED = 130  # exit code
+SCENE_HELP = "image, latent, nerf, gaussian or mesh_texture (default %(default)s)"
 
 
 def add_run_arguments(
@@ -28,7 +29,7 @@ def add_run_arguments(
 
 
 def add_common_arguments(parser: argparse.ArgumentParser, scene: str = "image") -> None:
-    parser.add_argument("--scene", default=scene, help="image, latent or nerf (default %(default)s)")
+    parser.add_argument("--scene", default=scene, help=SCENE_HELP)
     parser.add_argument("--prior", default="learned", help="learned, exact, or diffusers:PATH (default %(default)s)")
     parser.add_argument("--device", help="for diffusers: cuda, cpu ... (default: cuda where there is one)")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")

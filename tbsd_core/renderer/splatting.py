@@ -138,9 +138,11 @@ def _composite(
     height: int,
     width: int,
 ) -> Tensor:  # [H * W, 5]: premultiplied colour, accumulated depth, opacity
-    splat, pixel = _pairs(features.detach(), covariance.detach(), height, width)
-    f = features.index_select(0, splat)
-    alpha = _alpha(f, pixel, width)
+    splat, column, row = _pairs(features.detach(), covariance.detach(), height, width)
+    pixel = row * width + column
+    # taken apart at once: the gradient of each slice alone would be a whole [M, 10] of zeros
+    x, y, a, b, c, depth, opacity, *color = features.index_select(0, splat).unbind(-1)
+    alpha = _alpha(x, y, a, b, c, opacity, column, row)
     # the transmittance before each pair: a running sum of logarithms, less its value at the pixel's first pair
     log_keep = torch.log1p(-alpha.double())
     total = log_keep.cumsum(0)
@@ -150,21 +152,29 @@ def _composite(
     start = before.index_select(0, first)
     drawn = (total - start).detach().exp() > MIN_TRANSMITTANCE
     weight = ((before - start).exp() * drawn).to(alpha.dtype) * alpha
-    values = torch.cat([f[:, 7:10], f[:, 5:6], torch.ones_like(f[:, :1])], -1) * weight[:, None]
+    values = torch.stack([*(channel * weight for channel in (*color, depth)), weight], -1)
     return features.new_zeros(height * width, 5).index_add(0, pixel, values)
 
 
-def _alpha(features: Tensor, pixel: Tensor, width: int) -> Tensor:
-    """Opacity [M] that each Gaussian (a row of features) has at a pixel."""
-    dx = (pixel % width).to(features.dtype) + 0.5 - features[:, 0]
-    dy = torch.div(pixel, width, rounding_mode="floor").to(features.dtype) + 0.5 - features[:, 1]
-    power = 0.5 * (features[:, 2] * dx * dx + features[:, 4] * dy * dy) + features[:, 3] * dx * dy
-    return (features[:, 6] * torch.exp(-power)).clamp(max=MAX_ALPHA)
+def _alpha(
+    x: Tensor,  # [M], as all of them: the Gaussian's centre,
+    y: Tensor,
+    a: Tensor,  # its conic (xx, xy, yy)
+    b: Tensor,
+    c: Tensor,
+    opacity: Tensor,  # and its opacity;
+    column: Tensor,  # the pixel
+    row: Tensor,
+) -> Tensor:
+    """Opacity [M] that each Gaussian has at a pixel."""
+    dx, dy = column + 0.5 - x, row + 0.5 - y
+    power = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy
+    return (opacity * torch.exp(-power)).clamp(max=MAX_ALPHA)
 
 
 @torch.no_grad()
-def _pairs(features: Tensor, covariance: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """(Gaussian, pixel) pairs [M] whose alpha is at least MIN_ALPHA, by pixel and in it from near to far."""
+def _pairs(features: Tensor, covariance: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(Gaussian, column, row) of the pairs [M] with an alpha of at least MIN_ALPHA, by pixel, in it near to far."""
     opacity, depth = features[:, 6], features[:, 5]
     # alpha falls to MIN_ALPHA at this many standard deviations: a tight box that leaves nothing out
     extent = torch.sqrt(2 * torch.log((opacity / MIN_ALPHA).clamp(min=1)))
@@ -175,17 +185,21 @@ def _pairs(features: Tensor, covariance: Tensor, height: int, width: int) -> tup
     size = (high - low).clamp(min=0)
     size = size * ((depth > NEAR) & (opacity >= MIN_ALPHA))[:, None]
     near_to_far = torch.argsort(depth, stable=True)
-    area = size.prod(-1)[near_to_far]
-    splat = torch.repeat_interleave(near_to_far, area)
-    inside = torch.arange(len(splat), device=splat.device) - torch.repeat_interleave(area.cumsum(0) - area, area)
-    w = size[:, 0].index_select(0, splat)
-    row = torch.div(inside, w, rounding_mode="floor")
-    x = low[:, 0].index_select(0, splat) + inside - row * w
-    pixel = (low[:, 1].index_select(0, splat) + row) * width + x
-    seen = _alpha(features.index_select(0, splat), pixel, width) >= MIN_ALPHA
-    splat, pixel = splat[seen], pixel[seen]
-    pixel, order = torch.sort(pixel, stable=True)
-    return splat[order], pixel
+    # a run of columns in each row of a box, then the columns: numbers of runs are divided, not those of pixels
+    runs = size[:, 1] * (size[:, 0] > 0)
+    runs = runs[near_to_far]
+    owner = torch.repeat_interleave(near_to_far, runs)
+    row = torch.arange(len(owner), device=owner.device) - torch.repeat_interleave(runs.cumsum(0) - runs, runs)
+    row += low[:, 1].index_select(0, owner)
+    length = size[:, 0].index_select(0, owner)
+    splat, row = torch.repeat_interleave(owner, length), torch.repeat_interleave(row, length)
+    begin = low[:, 0].index_select(0, owner) - (length.cumsum(0) - length)
+    column = torch.arange(len(splat), device=splat.device) + torch.repeat_interleave(begin, length)
+    x, y, a, b, c, _, o = (v.index_select(0, splat) for v in features[:, :7].T.contiguous())
+    seen = (_alpha(x, y, a, b, c, o, column, row) >= MIN_ALPHA).nonzero()[:, 0]
+    order = torch.sort((row * width + column).index_select(0, seen), stable=True).indices
+    seen = seen.index_select(0, order)
+    return splat.index_select(0, seen), column.index_select(0, seen), row.index_select(0, seen)
 
 
 def splat_gsplat(

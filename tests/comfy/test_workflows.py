@@ -37,6 +37,9 @@ def test_workflow_runs_and_writes_its_files(server, name):
         if node["class_type"].startswith(("Save", "TBSD_SaveMesh")):
             files = outputs[node_id].get("images") or outputs[node_id]["3d"]
             assert files and all(server.file(f).stat().st_size > 100 for f in files)
+        if node["class_type"] == "TBSD_SaveSplats":
+            file = server.base / "output" / outputs[node_id]["text"][0]
+            assert file.suffix == ".ply" and file.stat().st_size > 68 * prompt["5"]["inputs"]["n_gaussians"]
     if name == "text_to_3d_tbsd":
         assert outputs["13"]["result"][0].endswith(".glb")
 

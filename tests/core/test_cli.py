@@ -14,6 +14,7 @@ from tbsd_pack.tbsd_core.mesh import ExportConfig, MeshConfig
 from tbsd_pack.tbsd_core.mesh.bake import BakeConfig
 from tbsd_pack.tbsd_core.priors.small_world.captions import describe_vocabulary
 from tbsd_pack.tbsd_core.run import config_from_plain, default_config, run
+from tbsd_pack.tbsd_core.scenes import SCENES
 from tiny_pipelines import save_pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -290,3 +291,10 @@ def test_presets_are_listed_with_their_sources(capsys):
     assert call("presets", "--family", "sd15", "--scene", "nerf", "--method", "sds") == 0
     assert "guidance.guidance_scale = 100.0  (DreamFusion, arXiv:2209.14988" in capsys.readouterr().out
     assert call("presets", "--family", "sd9") == 2
+
+
+@pytest.mark.parametrize("command", ["run", "presets", "compare", "sweep"])
+def test_the_help_names_every_scene(command, capsys):
+    assert call(command, "--help") == 0
+    words = capsys.readouterr().out.replace(",", " ").split()
+    assert set(SCENES) <= set(words)

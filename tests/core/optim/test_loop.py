@@ -505,3 +505,47 @@ def test_steps_report_their_noise_level_and_learning_rate():
     assert [r.scalars["t"] for r in records] == pytest.approx(drawn)
     assert [r.scalars["lr"] for r in records[:5]] == pytest.approx([0.1] * 5)
     assert [r.scalars["lr"] for r in records[5:]] == pytest.approx([0.1 * 0.1 ** (k / 4) for k in (1, 2, 3)])
+
+
+def test_the_rate_of_positions_falls_with_the_schedule_and_by_its_own_decay():
+    config = OptimConfig(n_steps=8, views_per_step=1, size=SIZE, lr=0.02, lr_end=0.01)
+    scene, state = small_splats(), None
+    found = {"means": [], "color_logits": []}
+    for stop in range(1, 9):
+        _, state = run(scene, config, state, stop=stop)
+        for name, rates in found.items():
+            parameter = getattr(scene, name)
+            rates += [g["lr"] for g in state.optimizer.param_groups if g["params"][0] is parameter]
+    schedule = [0.01 ** max(0.0, 2 * step / 8 - 1) for step in range(8)]
+    decay = [scene.config.position_decay ** (step / 8) for step in range(8)]
+    assert found["color_logits"] == pytest.approx([0.02 * s for s in schedule])
+    assert found["means"] == pytest.approx([0.02 * 0.1 * s * d for s, d in zip(schedule, decay, strict=True)])
+
+
+def fading_splats() -> GaussianScene:
+    """Of any opacity, and all of them fall, so that in each step some more have faded."""
+    scene = GaussianScene(GaussianConfig(n_gaussians=60, relocate_every=2, dead_opacity=0.09, opacity_weight=20.0))
+    with torch.no_grad():
+        scene.opacity_logits.copy_(torch.linspace(-3, 1, 60))
+    return scene
+
+
+@pytest.mark.parametrize("stop", [2, 5, 6])
+def test_splats_that_move_after_a_resume_are_those_of_the_whole_run(stop, tmp_path):
+    """The moments of the moved ones are part of it: they are cleared before the interrupt or after the resume."""
+    config = OptimConfig(n_steps=8, views_per_step=2, size=SIZE, lr_end=0.1)
+    scene, state, moved = fading_splats(), None, []
+    for step in range(1, 9):
+        before = scene.means.detach().clone()
+        _, state = run(scene, config, state, stop=step)
+        moved.append(bool(((scene.means - before).norm(dim=-1) > 0.05).any()))  # far more than a step of Adam
+    assert any(moved[stop:]), "nothing moves after the interrupt"
+    first, second = fading_splats(), fading_splats()
+    _, interrupted = run(first, config, stop=stop)
+    save_checkpoint(tmp_path, first, interrupted, {})
+    resumed = OptimState.create(second, config)
+    load_checkpoint(tmp_path, second, resumed)
+    run(second, config, resumed)
+    for a, b in zip(scene.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+        assert torch.equal(state.optimizer.state[a]["exp_avg"], resumed.optimizer.state[b]["exp_avg"])

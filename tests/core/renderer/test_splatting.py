@@ -11,6 +11,8 @@ from tbsd_pack.tbsd_core.renderer.splatting import (
     Splats,
     choose_backend,
     intrinsics,
+    project_splats,
+    rotation_matrices,
     splat_gsplat,
     splat_reference,
     view_matrices,
@@ -99,6 +101,41 @@ def test_many_equal_a_loop_over_gaussians_from_near_to_far():
                     total += left * alpha * torch.tensor([*splats.colors[i], 1.0, depth], dtype=torch.float64)
                     left *= 1 - alpha
                 assert torch.allclose(found[b, y, x], total, atol=1e-8), (b, y, x)
+
+
+@pytest.mark.parametrize("x, y", [(0.2, -0.1), (3.0, 0.1), (-3.0, 0.1), (0.1, 2.5), (-0.1, -2.5), (40.0, -30.0)])
+def test_far_outside_the_image_the_jacobian_is_that_of_its_margin(x, y):
+    """Oracle: autograd at the point of the same depth that lies 1.3 half images from the axis, or at the own one."""
+    views, h, w, depth = cameras(1), 12, 14, 2.0
+    viewmats, ks = view_matrices(views), intrinsics(views, h, w)
+    rotation, shift = viewmats[0, :3, :3], viewmats[0, :3, 3]
+    point = torch.tensor([x, y, depth], dtype=torch.float64)
+    one = dataclasses.replace(some(1), means=(rotation.T @ (point - shift))[None])
+    centers, covariance, depths = project_splats(one, viewmats, ks, h, w)
+    focal = float(ks[0, 0, 0])
+
+    def screen(p):
+        return focal * p[:2] / p[2] + torch.tensor([w / 2, h / 2], dtype=torch.float64)
+
+    edge = 1.3 * torch.tensor([w, h], dtype=torch.float64) / 2 / focal * depth
+    near = torch.cat([point[:2].clamp(-edge, edge), point[2:]])
+    j = torch.autograd.functional.jacobian(screen, near)
+    (axes,) = rotation_matrices(one.quats)
+    m = rotation @ axes @ torch.diag(one.scales[0] ** 2) @ axes.T @ rotation.T
+    expected = j @ m @ j.T + 0.3 * torch.eye(2, dtype=torch.float64)
+    assert torch.allclose(centers[0, 0], screen(point)) and depths[0, 0].item() == pytest.approx(depth)
+    assert torch.allclose(covariance[0, 0], expected[[0, 0, 1], [0, 1, 1]])
+
+
+@pytest.mark.parametrize("nudge, drawn", [(1e-4, True), (-1e-4, False)])
+def test_a_splat_at_the_cut_off_makes_a_jump_of_one_part_in_255(nudge, drawn):
+    """Why two rasterisers that agree to rounding may differ by 1/255 at single pixels."""
+    views, size = dataclasses.replace(cameras(1), elevation=torch.zeros(1, dtype=torch.float64)), 9
+    one = dataclasses.replace(some(1), means=torch.zeros(1, 3, dtype=torch.float64))
+    one = dataclasses.replace(one, opacities=torch.full((1,), (1 + nudge) / 255, dtype=torch.float64))
+    alpha = draw(one, views, size, size)[0, ..., 3]
+    assert alpha[4, 4].item() == pytest.approx((1 + nudge) / 255 if drawn else 0.0)
+    assert (alpha > 0).sum() == drawn
 
 
 @pytest.mark.parametrize("name", FIELDS)
