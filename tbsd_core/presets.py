@@ -233,9 +233,9 @@ EMBEDDED_OPTIM: dict[str, Settings] = {
         "optim.timesteps.t_max_end": Setting(0.3, MEASURED),
     },
     "gaussian": {
-        "optim.n_steps": Setting(300, "as for the NeRF"),
-        "optim.views_per_step": Setting(4, "as for the NeRF"),
-        "optim.lr": Setting(0.02, "ours: twice that of DreamGaussian, for fewer steps"),
+        "optim.n_steps": Setting(300, MEASURED),
+        "optim.views_per_step": Setting(4, MEASURED),
+        "optim.lr": Setting(0.02, MEASURED),
     },
 }
 
