@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from tbsd_pack.tbsd_core.configuration import all_settings, from_plain, to_plain, with_setting
 from tbsd_pack.tbsd_core.guidance import METHODS
-from tbsd_pack.tbsd_core.run import config_from_plain, default_config
+from tbsd_pack.tbsd_core.run import MeshInput, config_from_plain, default_config
 from tbsd_pack.tbsd_core.scenes import SCENES
 
 
@@ -78,7 +78,8 @@ def test_plain_data_survives_json():
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_run_configuration_survives_json_and_every_setting_is_reachable(scene, method):
-    config = default_config("a brick house", scene, method)
+    mesh = MeshInput(file="sample:cube") if scene == "mesh_texture" else None
+    config = default_config("a brick house", scene, method, mesh=mesh)
     assert config_from_plain(json.loads(json.dumps(to_plain(config)))) == config
     for name, value in all_settings(config).items():
         if name not in ("guidance_name", "scene_name"):
