@@ -92,7 +92,7 @@ class MeshTextureSceneNode(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, mesh_file: str, **inputs) -> tuple:
         """A file that has changed is read again."""
-        changed = existing_output(mesh_file).stat().st_mtime if mesh_file.strip() else 0.0
+        changed = existing_output(mesh_file).stat().st_mtime if (mesh_file or "").strip() else 0.0
         return (changed, *sorted((k, v) for k, v in inputs.items() if isinstance(v, (str, int, float))))
 
     @classmethod
