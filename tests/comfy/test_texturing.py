@@ -104,3 +104,29 @@ def test_mistakes_are_explained(server, chair):
     assert "nothing.glb" in str(caught.value.details)
     plain = node("TBSD_SampleMesh", shape="cube", resolution=16)
     assert "neither a texture nor" in server.error(saved(scene_node(mesh=["m", 0], keep_colors=True), m=plain))
+
+
+@pytest.mark.parametrize("prefix", ["../../escaped", "/tmp/escaped", "a/../../escaped", "linked/escaped"])
+@pytest.mark.parametrize("kind", ["obj", "glb"])
+def test_no_part_of_a_mesh_leaves_the_output_folder(server, kind, prefix, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    link = server.base / "output" / "linked"
+    if not link.exists():
+        link.symlink_to(outside, target_is_directory=True)
+    before = {p for p in server.base.parent.rglob("escaped*")} | set(outside.iterdir())
+    graph = {
+        "sample": node("TBSD_SampleMesh", shape="cube", resolution=16),
+        "save": node("TBSD_SaveMesh", mesh=["sample", 0], filename_prefix=prefix, format=kind),
+    }
+    assert "output folder" in server.error(graph)
+    assert {p for p in server.base.parent.rglob("escaped*")} | set(outside.iterdir()) == before
+
+
+def test_an_obj_has_its_companions_beside_it(server):
+    graph = saved(scene_node(mesh=["sample", 0]), sample=node("TBSD_SampleMesh", shape="cube", resolution=16))
+    graph["save"]["inputs"] |= {"format": "obj", "filename_prefix": "tbsd/box with spaces"}
+    path = server.file(server.run(graph)["save"]["3d"][0])
+    beside = {p.suffix for p in path.parent.iterdir() if p.stem.startswith(path.stem[:3])}
+    assert {".obj", ".mtl", ".png"} <= beside
+    mesh = trimesh.load(path, force="mesh", process=False)
+    assert mesh.visual.uv is not None and mesh.visual.material.image.size == (64, 64)
