@@ -63,7 +63,8 @@ def main() -> None:
                     shown = graph if case == CASES[2] else {**graph, "nodes": [], "links": [], "groups": []}
                     page.evaluate("(graph) => app.loadGraphData(graph)", shown)
                     page.wait_for_timeout(2000)
-                seconds = seconds_of_run(server, prompt, optimizer, arguments.steps, len(times[case]))
+                seed = 3 * k + CASES.index(case)  # ComfyUI answers a graph that it knows from its cache
+                seconds = seconds_of_run(server, prompt, optimizer, arguments.steps, seed)
                 if case == CASES[2]:
                     headline = page.locator(".tbsd-headline").inner_text()
                     assert headline.startswith("Done"), headline
