@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..cameras.pose import Cameras
 from ..cameras.rays import camera_rays
 from ..renderer.background import BACKGROUND, over_background
+from ..renderer.regularizers import opacity_entropy
 from ..renderer.splatting import BACKENDS, Splats, choose_backend, intrinsics, view_matrices
 from ..renderer.volume import MIN_OPACITY
 from ..rng import named_generator
@@ -151,13 +152,11 @@ class GaussianScene(nn.Module):
     def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
         """Opacity and scale of the Gaussians, opacity of the views and its entropy (ramped over the first half)."""
         c = self.config
-        a = render.opacity.clamp(1e-4, 1 - 1e-4)
-        entropy = -(a * a.log() + (1 - a) * (1 - a).log()).mean()
         return {
             "opacity": c.opacity_weight * torch.sigmoid(self.opacity_logits).mean(),
             "scale": c.scale_weight * self.log_scales.exp().mean() / self.bound,
             "fog": c.fog_weight * render.opacity.mean(),
-            "entropy": c.entropy_weight * min(1.0, 2 * progress) * entropy,
+            "entropy": c.entropy_weight * min(1.0, 2 * progress) * opacity_entropy(render.opacity),
         }
 
     @torch.no_grad()
