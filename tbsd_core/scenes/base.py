@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..cameras.pose import Cameras
 
@@ -36,7 +36,15 @@ class RenderOutput:
 class Scene(Protocol):
     """A differentiable picture or object. Implementations are nn.Modules, so they checkpoint themselves."""
 
+    config: Any  # the frozen dataclass it was made from; the class can be called with it again
     uses_cameras: bool  # False for pictures: they have `n_images` views of their own and no view words
+
+    # what nn.Module gives each of them
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def state_dict(self) -> Mapping[str, Any]: ...
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
+    def to(self, device: torch.device | str) -> Any: ...
+    def cpu(self) -> Any: ...
 
     def render(
         self,
