@@ -187,4 +187,4 @@ def test_no_file_is_large_except_the_weights():
     weights = CORE / "priors" / "small_world" / "weights"
     large = [str(p) for p in tracked() if p.stat().st_size > 2**20 and weights not in p.parents]
     assert large == []
-    assert sum(p.stat().st_size for p in files(weights)) <= 10 * 2**20
+    assert sum(p.stat().st_size for p in files(weights)) <= 5 * 2**20

@@ -21,6 +21,7 @@ import comfy.utils
 import torch
 
 from ...tbsd_core.priors.small_world.captions import check_words
+from ...tbsd_core.priors.small_world.eight_bit import read_weights
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "tbsd_core" / "priors" / "small_world" / "weights"
 
@@ -214,16 +215,6 @@ def vae_key(name: str, n_levels: int) -> str:
 def read_config(folder: Path) -> dict:
     """The config.json of one part of a pipeline."""
     return json.loads((folder / "config.json").read_text(encoding="utf-8"))
-
-
-def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """All weights of one part as float32."""
-    from safetensors.torch import load_file
-
-    files = sorted(folder.glob("*.safetensors"))
-    if len(files) != 1:
-        raise FileNotFoundError(f"Expected one .safetensors file in {folder}, found {len(files)}.")
-    return {k: v.float() for k, v in load_file(str(files[0])).items()}
 
 
 def load_strictly(module: torch.nn.Module, weights: dict, source: dict) -> None:

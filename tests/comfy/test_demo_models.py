@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tbsd_pack.tbsd_core.priors.small_world.eight_bit import convert
+from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS
 
 INSIDE = Path(__file__).parent / "inside"
-WEIGHTS = Path(__file__).resolve().parents[2] / "tbsd_core" / "priors" / "small_world" / "weights"
 
 
 @torch.no_grad()
@@ -43,7 +44,9 @@ def write_reference(path: Path, weights: Path) -> None:
 @pytest.fixture(scope="module")
 def parity(comfyui, tmp_path_factory) -> dict:
     reference = tmp_path_factory.mktemp("parity") / "reference.safetensors"
-    write_reference(reference, WEIGHTS)
+    expanded = tmp_path_factory.mktemp("expanded") / "pipeline"
+    convert(WEIGHTS, expanded, expand=True)
+    write_reference(reference, expanded)
     return comfyui.run_script(INSIDE / "parity.py", WEIGHTS, reference)
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import torch
 
-from ..diffusers import DiffusersPrior, load_parts
+from ...optional import require
+from ..diffusers import DiffusersPrior
+from ..diffusers.parts import check_parts, read_json
 from ..diffusers.stable_diffusion import PARTS, build
+from .eight_bit import read_weights
 from .tokenizer import load_tokenizer, tokenize
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -15,6 +18,16 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 def load_learned_prior(folder: Path = WEIGHTS, device: str = "cpu") -> DiffusersPrior:
     """Read the shipped weights in float32; prompts with unknown words raise ValueError with the vocabulary."""
-    parts = load_parts(folder, {k: v for k, v in PARTS.items() if k != "tokenizer"}, torch.float32)
+    check_parts(folder, tuple(name for name in PARTS if name != "tokenizer"))
+    diffusers, transformers = require("diffusers"), require("transformers")
+    parts = {
+        name: getattr(diffusers, PARTS[name]).from_config(read_json(folder / name / "config.json"))
+        for name in ("unet", "vae")
+    }
+    config = transformers.CLIPTextConfig(**read_json(folder / "text_encoder" / "config.json"))
+    parts["text_encoder"] = transformers.CLIPTextModel(config)
+    for name, part in parts.items():
+        part.load_state_dict(read_weights(folder / name))
+    parts["scheduler"] = diffusers.DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
     tokenizer = load_tokenizer(folder / "tokenizer")
     return build(parts, {}, torch.device(device), lambda text: tokenize(tokenizer, [text]))

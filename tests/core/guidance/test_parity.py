@@ -18,6 +18,7 @@ from tbsd_pack.tbsd_core.guidance import (
     TBSDConfig,
 )
 from tbsd_pack.tbsd_core.optim import predict_and_guide
+from tbsd_pack.tbsd_core.priors.small_world.eight_bit import convert
 from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior
 from tbsd_pack.tbsd_core.prompts import PromptSet, encode_texts
 
@@ -35,14 +36,16 @@ def draw(seed: int, *shape: int) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def reference() -> dict:
+def reference(tmp_path_factory) -> dict:
     """Noise predictions and what goes with them, by diffusers and transformers alone."""
+    folder = tmp_path_factory.mktemp("expanded") / "pipeline"
+    convert(WEIGHTS, folder, expand=True)
     parts = dict(torch_dtype=torch.float32, low_cpu_mem_usage=False)
-    unet = diffusers.UNet2DConditionModel.from_pretrained(WEIGHTS / "unet", **parts)
-    vae = diffusers.AutoencoderKL.from_pretrained(WEIGHTS / "vae", **parts)
-    text = transformers.CLIPTextModel.from_pretrained(WEIGHTS / "text_encoder", dtype=torch.float32)
-    tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(WEIGHTS / "tokenizer")
-    scheduler = diffusers.DDPMScheduler.from_pretrained(WEIGHTS / "scheduler")
+    unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet", **parts)
+    vae = diffusers.AutoencoderKL.from_pretrained(folder / "vae", **parts)
+    text = transformers.CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
+    scheduler = diffusers.DDPMScheduler.from_pretrained(folder / "scheduler")
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     latents = vae.encode(images * 2.0 - 1.0).latent_dist.mode() * vae.config.scaling_factor
     noise = draw(1, *latents.shape)
