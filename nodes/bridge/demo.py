@@ -21,7 +21,7 @@ import comfy.utils
 import torch
 
 from ...tbsd_core.priors.small_world.captions import check_words
-from ...tbsd_core.priors.small_world.eight_bit import read_weights
+from ...tbsd_core.priors.small_world.quantized import read_weights
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "tbsd_core" / "priors" / "small_world" / "weights"
 

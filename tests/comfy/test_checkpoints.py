@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from tbsd_pack.tbsd_core.priors.diffusers import check_pipeline
+from tbsd_pack.tbsd_core.priors.diffusers.clip_bpe import MERGES, PACK
 from tbsd_pack.tbsd_core.priors.diffusers.single_file import load_single_file, recognise
 
 INSIDE = Path(__file__).parent / "inside"
@@ -42,3 +43,9 @@ def test_every_weight_of_stable_diffusion_1_has_its_place(shapes, tmp_path):
     counts = {name: sum(p.numel() for p in part.parameters()) for name, part in models.items()}
     assert counts == {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480}
     assert not any(bool(p.any()) for part in models.values() for p in part.parameters()), "a weight was made up"
+
+
+def test_the_hosts_list_of_tokens_is_the_packs(comfyui):
+    ours, hosts = MERGES
+    place = hosts.relative_to(PACK.parents[1])  # the pack lies in custom_nodes/<name> of the host
+    assert (comfyui.path / place).read_bytes() == ours.read_bytes()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tbsd_pack.tbsd_core.priors.small_world.eight_bit import convert
 from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS
+from tbsd_pack.tbsd_core.priors.small_world.quantized import convert
 
 INSIDE = Path(__file__).parent / "inside"
 

@@ -10,7 +10,7 @@ from ...optional import require
 from ..diffusers import DiffusersPrior
 from ..diffusers.parts import check_parts, read_json
 from ..diffusers.stable_diffusion import PARTS, build
-from .eight_bit import read_weights
+from .quantized import read_weights
 from .tokenizer import load_tokenizer, tokenize
 
 WEIGHTS = Path(__file__).parent / "weights"

@@ -2,7 +2,7 @@
 
 Stable Diffusion in miniature, in its own three steps: a KL autoencoder on random crops, its latents
 cached once, then UNet and text encoder together on captions that name some of what is true of an
-image. Writes fp16 safetensors in diffusers layout; eight_bit.py makes what ships of them. About an hour
+image. Writes fp16 safetensors in diffusers layout; quantized.py makes what ships of them. About an hour
 on 2 CPU cores, minutes on a GPU.
 """
 

@@ -18,8 +18,8 @@ from tbsd_pack.tbsd_core.guidance import (
     TBSDConfig,
 )
 from tbsd_pack.tbsd_core.optim import predict_and_guide
-from tbsd_pack.tbsd_core.priors.small_world.eight_bit import convert
 from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior
+from tbsd_pack.tbsd_core.priors.small_world.quantized import convert
 from tbsd_pack.tbsd_core.prompts import PromptSet, encode_texts
 
 TEXTS = {

@@ -11,7 +11,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from tbsd_pack.tbsd_core.priors.diffusers import FAMILIES, load_diffusers_prior, load_parts
 from tbsd_pack.tbsd_core.priors.diffusers.architectures import ARCHITECTURES
-from tbsd_pack.tbsd_core.priors.diffusers.clip_bpe import vocabulary, write_tokenizer
+from tbsd_pack.tbsd_core.priors.diffusers.clip_bpe import merges_file, vocabulary, write_tokenizer
 from tbsd_pack.tbsd_core.priors.diffusers.parts import load_tokenizer, token_ids
 from tbsd_pack.tbsd_core.priors.diffusers.single_file import architecture, load_single_file, recognise
 from tiny_pipelines import CELLS, save_pipeline, save_single_file, text_config, unet_config, vae_config
@@ -179,3 +179,13 @@ def test_the_vocabulary_is_clips(tmp_path):
     write_tokenizer(tmp_path / "tokenizer_2", "!")
     padded = token_ids(load_tokenizer(tmp_path / "tokenizer_2"), "a horse", 77)
     assert padded[0, :4].tolist() == [49406, 320, 4558, 49407] and set(padded[0, 4:].tolist()) == {0}
+
+
+def test_the_list_of_tokens_is_the_hosts_where_the_archive_has_none(tmp_path):
+    here, host = tmp_path / "pack.txt", tmp_path / "host.txt"
+    with pytest.raises(FileNotFoundError, match="a pipeline folder with a tokenizer of its own"):
+        merges_file((here, host))
+    host.write_text("#version: 0.2")
+    assert merges_file((here, host)) == host
+    here.write_text("#version: 0.2")
+    assert merges_file((here, host)) == here

@@ -4,8 +4,8 @@ A matrix or kernel is kept as int8 with one scale per output channel (symmetric,
 Krishnamoorthi 2018, arXiv:1806.08342, section 2.4); what is small stays float16. Only the files are: the networks
 compute in float32.
 
-    python -m tbsd_core.priors.small_world.eight_bit FOLDER OUT            a trained pipeline as it ships
-    python -m tbsd_core.priors.small_world.eight_bit FOLDER OUT --expand   back to a folder that diffusers reads
+    python -m tbsd_core.priors.small_world.quantized FOLDER OUT            a trained pipeline as it ships
+    python -m tbsd_core.priors.small_world.quantized FOLDER OUT --expand   back to a folder that diffusers reads
 """
 
 from __future__ import annotations

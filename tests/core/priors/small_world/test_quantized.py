@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tbsd_pack.tbsd_core.priors.small_world.eight_bit import (
+from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS
+from tbsd_pack.tbsd_core.priors.small_world.quantized import (
     convert,
     dequantize,
     quantize,
     read_weights,
     weights_file,
 )
-from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS
 
 
 @pytest.fixture
