@@ -96,10 +96,9 @@ def texture_scene(
     """A scene that paints this mesh.
 
     Raises:
-        ValueError: the mesh has no faces or no extent, or is too large.
+        ValueError: the mesh has no faces or no area, is damaged, or is too large.
     """
-    if len(mesh.faces) == 0:
-        raise ValueError(f"The mesh has {len(mesh.vertices)} vertices and no faces: there is nothing to paint.")
+    check_mesh(mesh)
     matrix = placement(mesh.vertices[np.unique(mesh.faces)], place or PlacementConfig())
     vertices = mesh.vertices.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
     n_uvs = 0 if mesh.uvs is None else len(mesh.uvs)
@@ -115,6 +114,22 @@ def texture_scene(
     return scene
 
 
+def check_mesh(mesh: Mesh) -> None:
+    """Raise ValueError for a mesh that cannot be painted, saying why and what to do."""
+    n, fix = len(mesh.vertices), "Repair the mesh in the program or node that it comes from."
+    if len(mesh.faces) == 0:
+        raise ValueError(f"The mesh has {n} vertices and no faces: there is nothing to paint.")
+    if mesh.faces.min() < 0 or mesh.faces.max() >= n:
+        wrong = int(mesh.faces.min() if mesh.faces.min() < 0 else mesh.faces.max())
+        raise ValueError(f"The mesh is damaged: a face names vertex {wrong}, and there are {n}. {fix}")
+    corner = mesh.vertices[mesh.faces].astype(np.float64)
+    broken = int((~np.isfinite(corner)).any((1, 2)).sum())
+    if broken:
+        raise ValueError(f"{broken} of the mesh's {len(mesh.faces)} faces have corners that are not finite. {fix}")
+    if not (np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]) != 0).any():
+        raise ValueError(f"No face of the mesh has an area: its vertices are in one place or on one line. {fix}")
+
+
 def start_from_colors(scene: MeshTextureScene, mesh: Mesh, n_steps: int = 80, n_points: int = 8192) -> float:
     """Fit the scene's colours to those that the mesh has (its texture, else its vertex colours).
 
@@ -122,10 +137,15 @@ def start_from_colors(scene: MeshTextureScene, mesh: Mesh, n_steps: int = 80, n_
         RMS error of the last step, in colours of [0, 1].
 
     Raises:
-        ValueError: the mesh has no colours.
+        ValueError: the mesh has no colours, or some that are not finite numbers.
     """
     if mesh.texture is None and mesh.colors is None:
         raise ValueError("The mesh has neither a texture nor vertex colours to start from.")
+    sources = (("vertex colours", mesh.colors),) if mesh.texture is None else (("texture coordinates", mesh.uvs),)
+    sources += () if mesh.texture is None else (("texture's colours", mesh.texture),)
+    for name, values in sources:
+        if not np.isfinite(values).all():
+            raise ValueError(f"Some of the mesh's {name} are not finite numbers. Start from grey, or repair the mesh.")
     device = scene.vertices.device
     corner = scene.vertices[scene.faces].cpu()
     area = torch.linalg.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]).norm(dim=-1)

@@ -142,8 +142,39 @@ def test_light_belongs_to_the_viewer_where_it_is_not_in_the_colours():
 def test_nothing_to_paint_is_said():
     with pytest.raises(ValueError, match="no faces"):
         texture_scene(Mesh(np.zeros((3, 3), np.float32), np.zeros((0, 3), np.int64)))
-    with pytest.raises(ValueError, match="no extent"):
+    with pytest.raises(ValueError, match="No face of the mesh has an area"):
         texture_scene(Mesh(np.ones((3, 3), np.float32), np.array([[0, 1, 2]])))
+
+
+def test_damage_is_named_and_how_to_go_on():
+    ball = mesh_of(trimesh.creation.icosphere(1))
+    vertices, faces = ball.vertices.copy(), ball.faces.copy()
+    vertices[3], faces[0, 0] = np.nan, 1_000_000
+    with pytest.raises(ValueError, match=r"5 of the mesh's 80 faces have corners that are not finite\. Repair"):
+        texture_scene(Mesh(vertices, ball.faces))
+    with pytest.raises(ValueError, match="a face names vertex 1000000, and there are 42"):
+        texture_scene(Mesh(ball.vertices, faces))
+    with pytest.raises(ValueError, match="a face names vertex -1"):
+        texture_scene(Mesh(ball.vertices, np.where(faces == 1_000_000, -1, faces)))
+    half = np.full_like(ball.vertices, 0.5)
+    uvs, texture = half[:, :2].copy(), np.full((4, 4, 3), 0.5, np.float32)
+    uvs[0], half[7], white = np.nan, np.inf, np.ones_like(texture)
+    for colored, what in (
+        (Mesh(ball.vertices, ball.faces, half), "vertex colours"),
+        (Mesh(ball.vertices, ball.faces, uvs=uvs, texture=texture), "texture coordinates"),
+        (Mesh(ball.vertices, ball.faces, uvs=half[:, :2] * 0, texture=white * np.nan), "texture"),
+    ):
+        with pytest.raises(ValueError, match=f"mesh's {what}.* not finite numbers. Start from grey"):
+            start_from_colors(texture_scene(colored, SMALL), colored)
+
+
+def test_a_mesh_that_is_not_manifold_is_painted():
+    ball = mesh_of(trimesh.creation.icosphere(2))
+    fins = np.array([[0, 1, 50], [0, 1, 60], [0, 1, 70]])
+    faces = np.concatenate([ball.faces, ball.faces[:3, ::-1], fins])
+    painted, report = painted_mesh(texture_scene(Mesh(ball.vertices, faces), SMALL), UVConfig(size=64))
+    assert report["faces"] == len(faces) and painted.texture.shape == (64, 64, 3)
+    assert np.isfinite(painted.texture).all() and np.isfinite(painted.uvs).all()
 
 
 @pytest.mark.parametrize("name", ["cube", "mushroom"])
