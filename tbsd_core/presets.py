@@ -230,7 +230,7 @@ EMBEDDED_OPTIM: dict[str, Settings] = {
         "optim.n_steps": Setting(200, MEASURED),
         "optim.views_per_step": Setting(4, MEASURED),
         "optim.lr": Setting(0.02, MEASURED),
-        "optim.timesteps.t_max_end": Setting(0.3, MEASURED),
+        "optim.timesteps.t_max_end": Setting(0.15, MEASURED),
     },
     "gaussian": {
         "optim.n_steps": Setting(300, MEASURED),

@@ -27,7 +27,7 @@ class GaussianConfig:
     """Number, start, densification and regularisers of a scene of Gaussians. Regulariser weights are relative
     to a data gradient of unit RMS averaged over pixels."""
 
-    n_gaussians: int = 3000  # stays the same: faded ones are moved to where more are needed
+    n_gaussians: int = 6000  # stays the same: faded ones are moved to where more are needed
     bound: float = 1.0  # radius of the ball that holds the scene, world units; positions are kept inside
     init_radius: float = 0.6  # radius of the ball of points it starts from, as a fraction of the bound (ours)
     init_scale: float = 0.8  # initial standard deviation in units of the mean spacing of the points (ours)
