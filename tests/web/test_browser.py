@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
+OPTIMIZERS = {"TBSD_OptimizeImage", "TBSD_Optimizer3D"}
+SHOWING = {"SaveImage", "PreviewImage"}  # optimisers show their panel
 IMAGE = "text_to_image_tbsd"
 FAST = {"steps": 12, "views_per_step": 2, "size": 32, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
 LONG = 20_000  # steps; each test has a seed of its own, or ComfyUI would answer from its cache
@@ -164,10 +169,23 @@ def test_nodes_2(open_tab, server):
         assert tab.page.locator("[data-node-id] img").count() > 0
 
 
-def test_every_template_opens_with_all_its_nodes_side_by_side(open_tab):
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_template_opens_runs_and_shows_its_results(open_tab, name):
+    """Short runs of all of them; the screenshot shows the whole graph with its pictures."""
     tab = open_tab()
-    for name in sorted(p.stem for p in (ROOT / "workflows").glob("*.json")):
-        tab.load(name)
-        assert tab.missing_nodes() == [], name
-        tab.page.wait_for_timeout(200)  # in which nodes grow to hold their widgets
-        assert tab.overlaps() == [], name
+    nodes = tab.load(name, **FAST, seed=21)
+    assert tab.missing_nodes() == []
+    tab.page.wait_for_timeout(200)  # in which nodes grow to hold their widgets
+    assert tab.overlaps() == []
+    tab.queue()
+    outputs = tab.outputs()
+    shows = {node for kind, node in nodes.items() if kind in SHOWING}
+    assert {node for node in shows if not (outputs.get(node) or {}).get("images")} == set()
+    for kind in OPTIMIZERS & nodes.keys():
+        tab.look_at(nodes[kind])
+        tab.wait("done")
+        tab.wait_for("() => document.querySelector('.tbsd-stage img').naturalWidth > 30")
+        assert tab.curve_pixels() > 100
+    tab.show_all()
+    tab.page.wait_for_timeout(1000)  # in which pictures are loaded and drawn
+    tab.shoot(f"template_{name}")
