@@ -31,13 +31,16 @@ def node_texts(node: dict) -> dict:
     return texts | {key: group for key, group in (("inputs", inputs), ("outputs", outputs)) if group}
 
 
-def english(nodes: list[dict], root: Path) -> dict[str, dict]:
-    """Contents of the files of locales/en by name."""
-    categories = sorted({part for node in nodes for part in node["category"].split("/")})
+def panel_texts(root: Path) -> list[str]:
     modules = sorted((root / "web" / "js").glob("*.js"))
-    panel = sorted({json.loads(f'"{t}"') for path in modules for t in PANEL_TEXT.findall(path.read_text("utf-8"))})
+    return sorted({json.loads(f'"{text}"') for path in modules for text in PANEL_TEXT.findall(path.read_text("utf-8"))})
+
+
+def english(nodes: list[dict], root: Path) -> dict[str, dict]:
+    """Contents of the files of locales/en by name; `nodes` are their entries in /object_info."""
+    categories = sorted({part for node in nodes for part in node["category"].split("/")})
     return {
-        "main.json": {"nodeCategories": {c: c for c in categories}, PANEL_KEY: {t: t for t in panel}},
+        "main.json": {"nodeCategories": {c: c for c in categories}, PANEL_KEY: {t: t for t in panel_texts(root)}},
         "nodeDefs.json": {node["name"]: node_texts(node) for node in nodes},
     }
 
