@@ -54,9 +54,12 @@ def test_a_chinese_user_reads_chinese(open_tab):
     assert {name: seen["inputs"][name] for name in inputs} == inputs
     assert {name: label for name, label in seen["widgets"].items() if name in inputs}.items() <= inputs.items()
     assert seen["outputs"] == [text["name"] for text in texts["outputs"].values()]
-    definition = tab.page.evaluate("() => LiteGraph.registered_node_types['TBSD_OptimizeImage'].nodeData")
-    assert (definition["display_name"], definition["description"]) == (texts["display_name"], texts["description"])
-    assert definition["category"] == "TBSD/优化"
+    script = """() => {
+        const found = LiteGraph.registered_node_types['TBSD_OptimizeImage'];
+        return [found.title, found.nodeData.description, found.category];
+    }"""
+    assert tab.page.evaluate(script) == [texts["display_name"], texts["description"], "TBSD/优化"]
+    assert seen["title"] == texts["display_name"]
     panel = chinese("main.json")["tbsd"]
     assert tab.panel().get_by_role("button", name=panel["Stop and keep"]).is_visible()
     tab.look_at(node)
