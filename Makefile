@@ -11,7 +11,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 COMFY_PY = $(or $(COMFYUI_PYTHON),$(firstword $(wildcard $(COMFYUI_PATH)/.venv/bin/python $(COMFYUI_PATH)/venv/bin/python)),$(PY))
 
-.PHONY: demo test lint types comfyui clean
+.PHONY: demo test lint types locales comfyui clean
 
 demo: $(VENV)/.headless
 	$(PY) -m tbsd_core demo --out $(OUT)
@@ -28,6 +28,10 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(VENV)/bin/pyright
+
+# after a change of a node's texts: renews locales/en and says what is left to translate
+locales:
+	"$(COMFY_PY)" tests/comfy/inside/locales.py "$(COMFYUI_PATH)" "$(CURDIR)" --write
 
 comfyui: $(VENV)/.headless
 	$(PIP) comfy-cli

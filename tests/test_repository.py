@@ -183,6 +183,18 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
+def test_the_archive_holds_all_that_the_pack_needs():
+    """What the registry leaves out of the published archive, by the patterns that it reads as git reads its own."""
+    command = ["git", "ls-files", "-z", "-c", "-i", "--exclude-from=.comfyignore"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    left_out = {name.split("/")[0] for name in listed if name}
+    assert left_out >= {"tests", "benchmarks"}
+    assert not left_out & {"__init__.py", "nodes", "web", "workflows", "locales", "LICENSE", "requirements.txt"}
+
+
 def test_no_file_is_large_except_the_weights():
     weights = CORE / "priors" / "small_world" / "weights"
     large = [str(p) for p in tracked() if p.stat().st_size > 2**20 and weights not in p.parents]

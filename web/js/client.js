@@ -2,6 +2,7 @@
 // The routes of nodes/bridge/routes.py.
 
 import { api } from "../../../scripts/api.js";
+import { t } from "./texts.js";
 
 /** @returns {Promise<import("./events.js").RunSummary[]>} */
 export async function listRuns() {
@@ -28,9 +29,21 @@ export function saveCheckpoint(run) {
   return json(`/tbsd/runs/${run}/checkpoint`, "POST");
 }
 
+/**
+ * The panel's texts in every language that the pack has, from the translations that the host serves.
+ * @returns {Promise<import("./texts.js").Translations>}
+ */
+export async function fetchTranslations() {
+  const languages = Object.entries(await json("/i18n"));
+  return Object.fromEntries(languages.map(([language, { tbsd = {} }]) => [language, tbsd]));
+}
+
 /** @param {string} path @param {string} method */
 async function json(path, method = "GET") {
   const answer = await api.fetchApi(path, { method });
-  if (!answer.ok) throw new Error((await answer.text()).slice(0, 200) || `The server answered ${answer.status}.`);
+  if (!answer.ok) {
+    const text = (await answer.text()).slice(0, 200);
+    throw new Error(text || t("The server answered {status}.", { status: answer.status }));
+  }
   return answer.json();
 }

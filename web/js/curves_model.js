@@ -1,6 +1,8 @@
 // @ts-check
 // The curves of one run as plain data; no DOM here.
 
+import { t } from "./texts.js";
+
 /** @typedef {[number, number]} Point step and value */
 /** @typedef {{name: string, label: string, points: Point[], low: number, high: number}} Series */
 /** @typedef {{id: string, title: string, shared: boolean, series: Series[]}} Group */
@@ -10,14 +12,14 @@ const MAX_POINTS = 800; // of a series; more than a node has pixels
 /**
  * What belongs on one axis. `low` and `high` are where the axis begins and ends unless the values reach further;
  * a group without them gives each series an axis of its own, because their units differ.
- * @type {{id: string, title: string, has: (name: string) => boolean, low?: number, high?: number}[]}
+ * @type {{id: string, title: () => string, has: (name: string) => boolean, low?: number, high?: number}[]}
  */
 const GROUPS = [
-  { id: "balance", title: "Balance", has: (name) => name.startsWith("lambda_"), low: 0, high: 1 },
-  { id: "directions", title: "Directions", has: (name) => name.startsWith("norm_"), low: 0, high: 0 },
-  { id: "cosine", title: "Cosine", has: (name) => name === "cosine", low: -1, high: 1 },
-  { id: "schedule", title: "t and lr", has: (name) => name === "t" || name === "lr" },
-  { id: "terms", title: "Terms", has: () => true }, // whatever else a method or a regulariser reports
+  { id: "balance", title: () => t("Balance"), has: (name) => name.startsWith("lambda_"), low: 0, high: 1 },
+  { id: "directions", title: () => t("Directions"), has: (name) => name.startsWith("norm_"), low: 0, high: 0 },
+  { id: "cosine", title: () => t("Cosine"), has: (name) => name === "cosine", low: -1, high: 1 },
+  { id: "schedule", title: () => t("t and lr"), has: (name) => name === "t" || name === "lr" },
+  { id: "terms", title: () => t("Terms"), has: () => true }, // whatever else a method or a regulariser reports
 ];
 
 export class CurvesModel {
@@ -84,7 +86,7 @@ export class CurvesModel {
         for (const s of series) [s.low, s.high] = [least, most];
       }
       for (const s of series) if (!(s.high > s.low)) [s.low, s.high] = [Math.min(0, s.low), s.low > 0 ? 2 * s.low : 1];
-      groups.push({ id, title, shared, series });
+      groups.push({ id, title: title(), shared, series });
     }
     return groups;
   }

@@ -2,6 +2,7 @@
 // Draws a group of curves on a canvas, with its legend beside it as text.
 
 import { short, smoothed } from "./curves_model.js";
+import { t } from "./texts.js";
 
 const PAD = 4;
 const COLORS = 6; // --tbsd-curve-1 ... in panel.css
@@ -77,7 +78,8 @@ export function writeLegend(legend, group) {
     const entry = document.createElement("span");
     entry.style.setProperty("--tbsd-color", `var(--tbsd-curve-${(index % COLORS) + 1})`);
     entry.textContent = `${series.label} ${short(series.points[series.points.length - 1][1])}`;
-    entry.title = `${series.name}: axis from ${short(series.low)} to ${short(series.high)}`;
+    const [low, high] = [short(series.low), short(series.high)];
+    entry.title = t("{name}: axis from {low} to {high}", { name: series.name, low, high });
     return entry;
   });
   legend.replaceChildren(...entries);

@@ -3,6 +3,7 @@
 
 import { api } from "../../../scripts/api.js";
 import { OrbitModel } from "./orbit_model.js";
+import { t } from "./texts.js";
 
 export const ORBIT_HEIGHT = 220;
 
@@ -16,7 +17,7 @@ export class Orbit {
     this.picture = document.createElement("div");
     this.caption = document.createElement("span");
     this.caption.className = "tbsd-caption";
-    this.caption.textContent = "Run the graph, then drag here to turn the object.";
+    this.caption.textContent = t("Run the graph, then drag here to turn the object.");
     this.element.append(this.picture, this.caption);
     this.element.addEventListener("pointerdown", (event) => {
       event.stopPropagation(); // or the node is dragged

@@ -4,6 +4,7 @@
 import { fetchRun, previewUrl, saveCheckpoint, stopRun } from "./client.js";
 import { drawCurves, writeLegend } from "./curves_view.js";
 import { RunModel } from "./run_model.js";
+import { t } from "./texts.js";
 
 export const PANEL_HEIGHT = 330;
 
@@ -20,12 +21,18 @@ export class Panel {
     this.stage.append(this.image, this.caption);
     this.scrubber = make("input", "tbsd-scrubber");
     Object.assign(this.scrubber, { type: "range", min: "0", max: "0", value: "0", disabled: true });
-    this.scrubber.title = "Look back at earlier pictures of this run; the right end follows it.";
+    this.scrubber.title = t("Look back at earlier pictures of this run; the right end follows it.");
     this.tabs = make("div", "tbsd-tabs");
     this.canvas = make("canvas", "tbsd-curves");
     this.legend = make("div", "tbsd-legend");
-    this.stop = button("Stop and keep", "End the run after this step with the result so far; the graph goes on.");
-    this.save = button("Save checkpoint", "Write the scene as it is now into output/tbsd; the run goes on.");
+    this.stop = button(
+      t("Stop and keep"),
+      t("End the run after this step with the result so far; the graph goes on."),
+    );
+    this.save = button(
+      t("Save checkpoint"),
+      t("Write the scene as it is now into output/tbsd; the run goes on."),
+    );
     this.note = make("span", "tbsd-note");
     this.element.append(
       row("tbsd-head", this.headline, this.clock),
@@ -44,8 +51,8 @@ export class Panel {
       this.model.look(Number(this.scrubber.value));
       this.draw();
     });
-    this.stop.addEventListener("click", () => this.#act(this.stop, stopRun, () => "Stopping after this step."));
-    this.save.addEventListener("click", () => this.#act(this.save, saveCheckpoint, ({ file }) => `Saved ${file}`));
+    this.stop.addEventListener("click", () => this.#act(this.stop, stopRun, () => t("Stopping after this step.")));
+    this.save.addEventListener("click", () => this.#act(this.save, saveCheckpoint, ({ file }) => t("Saved {file}", { file })));
     for (const control of [this.scrubber, this.tabs, this.stop, this.save]) {
       control.addEventListener("pointerdown", (event) => event.stopPropagation()); // or the node is dragged
     }
@@ -94,12 +101,12 @@ export class Panel {
     this.scrubber.max = String(Math.max(0, stops.length - 1));
     this.scrubber.value = String(Math.max(0, model.position));
     this.scrubber.disabled = stops.length < 2;
-    this.caption.textContent = model.past === null ? "" : `step ${model.past}`;
+    this.caption.textContent = model.past === null ? "" : t("step {step}", { step: model.past });
     const isRunning = model.status === "running";
     if (!isRunning || this.drawnRun !== model.run) this.stop.disabled = this.save.disabled = !isRunning;
     this.drawnRun = model.run;
     if (model.saved.length && !isRunning) {
-      this.note.textContent = this.note.title = `Saved ${model.saved[model.saved.length - 1]}`;
+      this.note.textContent = this.note.title = t("Saved {file}", { file: model.saved[model.saved.length - 1] });
     }
     this.#drawCurves();
     this.#drawPicture();
@@ -138,7 +145,7 @@ export class Panel {
     this.url = url;
     this.isLoading = true;
     const next = make("img");
-    next.alt = `preview of step ${shown}`;
+    next.alt = t("preview of step {step}", { step: shown });
     const done = () => {
       this.isLoading = false;
       this.#drawPicture();

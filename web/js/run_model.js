@@ -2,22 +2,26 @@
 // What a panel shows of one run, and how it follows the server's messages; no DOM here.
 
 import { CurvesModel } from "./curves_model.js";
+import { t } from "./texts.js";
 
 const MIN_AXIS = 20; // steps
-const STATUS = {
-  running: "Step",
-  done: "Done, step",
-  stopped: "Stopped and kept, step",
-  interrupted: "Cancelled at step",
-  failed: "Failed at step",
-  lost: "The server has forgotten this run; step",
+/** @typedef {{step: number, steps: number}} Place */
+const HEADLINES = {
+  idle: () => t("Curves and previews of the run appear here."),
+  running: (/** @type {Place} */ { step, steps }) => t("Step {step} / {steps}", { step, steps }),
+  done: (/** @type {Place} */ { step, steps }) => t("Done, step {step} / {steps}", { step, steps }),
+  stopped: (/** @type {Place} */ { step, steps }) => t("Stopped and kept, step {step} / {steps}", { step, steps }),
+  interrupted: (/** @type {Place} */ { step, steps }) => t("Cancelled at step {step} / {steps}", { step, steps }),
+  failed: (/** @type {Place} */ { step, steps }) => t("Failed at step {step} / {steps}", { step, steps }),
+  lost: (/** @type {Place} */ { step, steps }) =>
+    t("The server has forgotten this run; step {step} / {steps}", { step, steps }),
 };
 
 export class RunModel {
   constructor() {
     /** @type {string | null} */
     this.run = null;
-    /** @type {keyof STATUS | "idle"} */
+    /** @type {keyof typeof HEADLINES} */
     this.status = "idle";
     this.step = 0;
     this.steps = 0;
@@ -104,15 +108,15 @@ export class RunModel {
   }
 
   get headline() {
-    if (this.status === "idle") return "Curves and previews of the run appear here.";
     const reason = this.error ? ` (${this.error})` : "";
-    return `${STATUS[this.status]} ${this.step} / ${this.steps}${reason}`;
+    return HEADLINES[this.status](this) + reason;
   }
 
   get clock() {
     if (this.status === "idle") return "";
-    const left = this.remaining === null ? "" : `, ${duration(this.remaining)} left`;
-    return duration(this.elapsed) + left;
+    const elapsed = duration(this.elapsed);
+    if (this.remaining === null) return elapsed;
+    return t("{elapsed}, {remaining} left", { elapsed, remaining: duration(this.remaining) });
   }
 }
 

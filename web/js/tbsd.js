@@ -3,10 +3,11 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { listRuns } from "./client.js";
+import { fetchTranslations, listRuns } from "./client.js";
 import { STEP } from "./events.js";
 import { Orbit, ORBIT_HEIGHT } from "./orbit_view.js";
 import { Panel, PANEL_HEIGHT } from "./panel_view.js";
+import { useTranslations } from "./texts.js";
 
 /** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
 
@@ -84,7 +85,7 @@ function loadStyle() {
 app.registerExtension({
   name: "tbsd.optimizers",
 
-  setup() {
+  async setup() {
     loadStyle();
     api.addEventListener(STEP, ({ detail }) => panelOf(detail)?.follow(detail));
     api.addEventListener("reconnected", refresh);
@@ -101,6 +102,7 @@ app.registerExtension({
       const sheet = detail.output?.tbsd_orbit?.[0];
       if (sheet) orbits.get(node)?.show(sheet);
     });
+    useTranslations(await fetchTranslations(), () => String(app.extensionManager.setting.get("Comfy.Locale")));
   },
 
   async afterConfigureGraph() {

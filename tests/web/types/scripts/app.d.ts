@@ -25,9 +25,10 @@ export const app: {
   rootGraph?: Graph;
   nodeOutputs?: Record<string, { tbsd_orbit?: OrbitSheet[] } | undefined>;
   nodePreviewImages?: Record<string, string[]>;
+  extensionManager: { setting: { get(id: string): unknown } };
   registerExtension(extension: {
     name: string;
-    setup?(): void;
+    setup?(): Promise<void> | void;
     nodeCreated?(node: GraphNode): void;
     afterConfigureGraph?(): Promise<void> | void;
   }): void;
