@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..atomic import atomic_path
 from ..configuration import from_plain, to_plain
 from .base import Scene
 
 FORMAT = "tbsd-scene-1"
+MAX_CONFIG = 100_000  # characters; those of this version have some hundred
 
 
 def save_scene(scene: Scene, path: Path) -> None:
@@ -40,19 +44,53 @@ def load_scene(path: Path) -> Scene:
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT or metadata.get("scene") not in SCENES:
+                raise ValueError(
+                    f"{path.name} is not a scene of this version: expected format {FORMAT} and one of "
+                    f"{', '.join(SCENES)}, got {metadata.get('format')} and {metadata.get('scene')}."
+                )
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"The scene file {path.name} cannot be read ({error}).") from error
-    if metadata.get("format") != FORMAT or metadata.get("scene") not in SCENES:
-        raise ValueError(
-            f"{path.name} is not a scene of this version: expected format {FORMAT} and one of {', '.join(SCENES)}, "
-            f"got {metadata.get('format')} and {metadata.get('scene')}."
-        )
-    scene_class, config_class = SCENES[metadata["scene"]]
-    scene = scene_class(from_plain(config_class, json.loads(metadata["config"])))
-    expected = {k: v.shape for k, v in scene.state_dict().items()}
-    if expected != {k: v.shape for k, v in tensors.items()}:
-        raise ValueError(f"{path.name} is damaged: its tensors do not fit its own configuration.")
+    config = metadata.get("config", "")
+    if len(config) > MAX_CONFIG:
+        raise ValueError(f"{path.name} is damaged: its configuration has {len(config)} characters.")
+    try:
+        stored = json.loads(config)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is damaged: its configuration is no JSON ({error}).") from error
+    return scene_of(metadata["scene"], stored, tensors, path.name)
+
+
+def scene_of(
+    kind: str,  # a name in SCENES
+    stored: Any,  # its configuration as plain data
+    tensors: Mapping[str, Tensor],  # its state, by name
+    source: str,  # where both are from, for messages
+) -> Scene:
+    """A scene from what a file says. Its configuration is compared with the tensors before anything is allocated: a
+    small file cannot ask for a large scene.
+
+    Raises:
+        ValueError: a configuration that this version lacks, or tensors that do not fit it.
+    """
+    from . import SCENES
+
+    scene_class, config_class = SCENES[kind]
+    if not isinstance(stored, dict):
+        raise ValueError(f"{source} is damaged: its configuration is {type(stored).__name__}, expected an object.")
+    config = from_plain(config_class, stored)
+    try:
+        with torch.device("meta"):
+            expected = {k: (v.shape, v.dtype) for k, v in scene_class(config).state_dict().items()}
+    except (RuntimeError, OverflowError, TypeError, MemoryError) as error:
+        raise ValueError(f"{source} is damaged: no scene has its configuration ({error}).") from error
+    found = {k: (v.shape, v.dtype) for k, v in tensors.items()}
+    if expected != found:
+        name = min(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
+        sizes = [f"{list(x[0])} {x[1]}" if x else "nothing" for x in (expected.get(name), found.get(name))]
+        raise ValueError(f"{source} is damaged: its {name} should be {sizes[0]} by its configuration, got {sizes[1]}.")
+    scene = scene_class(config)
     scene.load_state_dict(tensors)
     return scene
 
