@@ -58,9 +58,9 @@ def load_mesh(path: Path) -> LoadedMesh:
             io.BytesIO(data), file_type=kind[1:], resolver=_Beside(path.parent), process=False, skip_materials=False
         )
         parts = _placed_parts(scene, trimesh, path.name)
-    except ValueError:
-        raise
     except Exception as error:  # a parser of damaged bytes fails in any way
+        if isinstance(error, ValueError) and str(error).startswith(path.name):
+            raise
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"{path.name} cannot be read as {kind[1:].upper()} ({reason}).") from error
     if not parts:

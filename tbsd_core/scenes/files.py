@@ -79,19 +79,22 @@ def scene_of(
     scene_class, config_class = SCENES[kind]
     if not isinstance(stored, dict):
         raise ValueError(f"{source} is damaged: its configuration is {type(stored).__name__}, expected an object.")
-    config = from_plain(config_class, stored)
     try:
+        config = from_plain(config_class, stored)
         with torch.device("meta"):
             expected = {k: (v.shape, v.dtype) for k, v in scene_class(config).state_dict().items()}
-    except (RuntimeError, OverflowError, TypeError, MemoryError) as error:
-        raise ValueError(f"{source} is damaged: no scene has its configuration ({error}).") from error
+    except (ValueError, RuntimeError, OverflowError, TypeError, MemoryError) as error:
+        raise ValueError(f"{source} is damaged, or of another version: {error}") from error
     found = {k: (v.shape, v.dtype) for k, v in tensors.items()}
     if expected != found:
         name = min(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
         sizes = [f"{list(x[0])} {x[1]}" if x else "nothing" for x in (expected.get(name), found.get(name))]
         raise ValueError(f"{source} is damaged: its {name} should be {sizes[0]} by its configuration, got {sizes[1]}.")
     scene = scene_class(config)
-    scene.load_state_dict(tensors)
+    try:
+        scene.load_state_dict(tensors)
+    except ValueError as error:  # values that cannot be
+        raise ValueError(f"{source} is damaged: {error}") from error
     return scene
 
 
