@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import types
 import typing
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -20,12 +20,18 @@ def from_plain(kind: type[T], stored: dict[str, Any]) -> T:
     """Rebuild a dataclass of type `kind`; absent fields take their defaults.
 
     Raises:
-        ValueError: an unknown field, or a value of the wrong kind (the message names the field).
+        ValueError: an unknown field, one without a default that is absent, or a value of the wrong kind; the message
+            names the field.
     """
+    if not isinstance(stored, dict):
+        raise ValueError(f"{kind.__name__} must be an object of settings, got {type(stored).__name__}.")
     hints = typing.get_type_hints(kind)
     unknown = stored.keys() - hints.keys()
     if unknown:
         raise ValueError(f"{kind.__name__} has no setting {', '.join(sorted(unknown))}; it has {', '.join(hints)}.")
+    needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}  # type: ignore
+    if needed - stored.keys():
+        raise ValueError(f"{kind.__name__} lacks {', '.join(sorted(needed - stored.keys()))}.")
     return kind(**{name: _convert(hints[name], value, name) for name, value in stored.items()})
 
 

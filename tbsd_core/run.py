@@ -159,7 +159,13 @@ def with_preset(config: RunConfig, family: str) -> RunConfig:
 
 
 def config_from_plain(stored: dict[str, Any]) -> RunConfig:
-    """Rebuild the configuration that a checkpoint or run.json holds."""
+    """Rebuild the configuration that a checkpoint or run.json holds. Raises ValueError naming what does not fit."""
+    if not isinstance(stored, dict):
+        raise ValueError(f"The stored configuration must be an object of settings, got {type(stored).__name__}.")
+    stored = {"device": "cpu", "dtype": "float32", **stored}
+    for name in ("guidance_name", "scene_name", "prior", "device", "dtype"):
+        if not isinstance(stored.get(name, ""), str):
+            raise ValueError(f"The stored configuration's {name} must be a name, got {stored[name]!r}.")
     try:
         return RunConfig(
             prompt=from_plain(PromptConfig, stored["prompt"]),
@@ -171,8 +177,8 @@ def config_from_plain(stored: dict[str, Any]) -> RunConfig:
             optim=from_plain(OptimConfig, stored["optim"]),
             prior=stored["prior"],
             mesh=from_plain(MeshInput, stored.get("mesh", {})),
-            device=stored.get("device", "cpu"),
-            dtype=stored.get("dtype", "float32"),
+            device=stored["device"],
+            dtype=stored["dtype"],
         )
     except KeyError as error:
         raise ValueError(f"The stored configuration lacks or does not know {error}.") from error
