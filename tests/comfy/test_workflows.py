@@ -40,7 +40,7 @@ def test_workflow_runs_and_writes_its_files(server, name):
         if node["class_type"] == "TBSD_SaveSplats":
             file = server.base / "output" / outputs[node_id]["text"][0]
             assert file.suffix == ".ply" and file.stat().st_size > 68 * prompt["5"]["inputs"]["n_gaussians"]
-    if name == "text_to_3d_tbsd":
+    if name == "Text to 3D":
         assert outputs["13"]["result"][0].endswith(".glb")
 
 
