@@ -73,10 +73,10 @@ def fitted(picture: Image.Image, width: int, height: int) -> Image.Image:
     return picture.resize(size, Image.Resampling.LANCZOS)
 
 
-def save_jpeg(picture: Image.Image, path: Path, most: int) -> int:
-    """Write at the best quality of at most `most` bytes; the number of bytes."""
+def save_small(picture: Image.Image, path: Path, most: int) -> int:
+    """Write a JPEG or WebP, by the name's ending, at the best quality of at most `most` bytes; returns them."""
     for quality in range(88, 30, -3):
-        picture.save(path, quality=quality, optimize=True, progressive=True)
+        picture.save(path, quality=quality, **({"method": 6} if path.suffix == ".webp" else {"optimize": True}))
         if path.stat().st_size <= most:
             return path.stat().st_size
     raise ValueError(f"{path.name} has {path.stat().st_size} bytes at the lowest quality, at most {most} are allowed.")
@@ -98,7 +98,7 @@ def main() -> None:
             begin = time.monotonic()
             made = made_pictures(server, prompt, pictures_of(prompt))
             thumbnail = fitted(sheet_of(made), WIDTH, MAX_HEIGHT)
-            size = save_jpeg(thumbnail, ROOT / "workflows" / f"{name}.jpg", MAX_BYTES)
+            size = save_small(thumbnail, ROOT / "workflows" / f"{name}.jpg", MAX_BYTES)
             print(f"{name}: {time.monotonic() - begin:.0f} s, {size} bytes", flush=True)
 
 
