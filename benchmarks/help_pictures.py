@@ -43,8 +43,8 @@ from tbsd_core.scenes.base import Scene
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "web" / "docs" / "images"
-WIDTH, HEIGHT = 420, 420  # pixels, at most: the help panel is about as wide
-MAX_BYTES = 9_000
+WIDTH, HEIGHT = 380, 380  # pixels, at most: the help panel is about as wide
+MAX_BYTES = 10_000
 PROMPTS = ("a wooden house", "a striped torus", "a brick mushroom")  # nothing was tuned on these
 PRAISE = "sharp, detailed, high quality"
 FAULTS = "blurry, pixelated, malformed"
