@@ -67,7 +67,7 @@ METHOD_ROWS: dict[str, Sequence[tuple[str, str, tuple[str, ...]]]] = {
     "bsd": (SDS, ("BSD", "bsd", ())),
     "ism": (SDS, ("ISM", "ism", ())),
     "sdi": (SDS, ("SDI", "sdi", ())),
-    "hifa": (SDS, ("HiFA", "hifa", ("scene:image",))),
+    "hifa": (("SDS 6", "sds", ("scene:image",)), ("HiFA", "hifa", ("scene:image",))),
 }
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
@@ -61,7 +62,9 @@ def test_api_twin_is_the_same_graph(server, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_workflow_has_a_thumbnail(name):
-    assert (ROOT / "workflows" / f"{name}.jpg").stat().st_size < 300_000
+    with Image.open(ROOT / "workflows" / f"{name}.jpg") as picture:
+        assert 256 <= picture.width <= 512 and picture.height <= 512
+    assert (ROOT / "workflows" / f"{name}.jpg").stat().st_size <= 40_000
 
 
 def test_comfyui_lists_the_workflows_as_templates(server):
