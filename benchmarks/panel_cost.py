@@ -41,7 +41,7 @@ def main() -> None:
     comfyui, chromium = find_comfyui(), find_chromium()
     if comfyui is None or chromium is None:
         raise SystemExit("This needs a ComfyUI (make comfyui) and a Chromium (CHROMIUM=path).")
-    name = "text_to_image_tbsd"
+    name = "Text to image"
     graph = json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
     prompt = json.loads((ROOT / "tests" / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
     (optimizer,) = (k for k, v in prompt.items() if v["class_type"] == "TBSD_OptimizeImage")

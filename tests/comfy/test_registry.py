@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,16 @@ def test_every_node_has_a_help_page_that_the_server_serves(nodes, server):
     for node_id in nodes:
         page = server.request(f"/extensions/tbsd-score-distillation/docs/{node_id}.md")
         assert page.decode().startswith(f"# {nodes[node_id]['display_name']}")
+
+
+def test_a_help_page_names_every_input_and_its_pictures_are_served(nodes, server):
+    for node_id, info in nodes.items():
+        text = (ROOT / "web" / "docs" / f"{node_id}.md").read_text(encoding="utf-8")
+        bold = set(re.findall(r"\*\*([a-z0-9_]+)\*\*", text))
+        inputs = {name for group in ("required", "optional") for name in info["input"].get(group, {})}
+        assert inputs <= bold, f"{node_id}: {sorted(inputs - bold)}"
+        for picture in re.findall(r"!\[.+?\]\((.+?)\)", text):
+            assert len(server.request(f"/extensions/tbsd-score-distillation/docs/{picture}")) > 1000
 
 
 def test_seeds_can_be_randomised(nodes):

@@ -20,7 +20,7 @@ def node(kind: str, **inputs) -> dict:
 
 def graph(steps: int, seed: int, run: str = "run", **more) -> dict:
     """The shipped text-to-image workflow at another length, its optimiser under the id `run`."""
-    found = json.loads((ROOT / "tests" / "workflows" / "text_to_image_tbsd.json").read_text(encoding="utf-8"))
+    found = json.loads((ROOT / "tests" / "workflows" / "Text to image.json").read_text(encoding="utf-8"))
     kind = "TBSD_OptimizeImage"
     (optimizer,) = (k for k, v in found.items() if v["class_type"] == kind)
     inputs = found[optimizer]["inputs"]

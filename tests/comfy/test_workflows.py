@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
@@ -40,7 +41,7 @@ def test_workflow_runs_and_writes_its_files(server, name):
         if node["class_type"] == "TBSD_SaveSplats":
             file = server.base / "output" / outputs[node_id]["text"][0]
             assert file.suffix == ".ply" and file.stat().st_size > 68 * prompt["5"]["inputs"]["n_gaussians"]
-    if name == "text_to_3d_tbsd":
+    if name == "Text to 3D":
         assert outputs["13"]["result"][0].endswith(".glb")
 
 
@@ -61,7 +62,9 @@ def test_api_twin_is_the_same_graph(server, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_workflow_has_a_thumbnail(name):
-    assert (ROOT / "workflows" / f"{name}.jpg").stat().st_size < 300_000
+    with Image.open(ROOT / "workflows" / f"{name}.jpg") as picture:
+        assert 256 <= picture.width <= 512 and picture.height <= 512
+    assert (ROOT / "workflows" / f"{name}.jpg").stat().st_size <= 40_000
 
 
 def test_comfyui_lists_the_workflows_as_templates(server):

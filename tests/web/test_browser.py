@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
 OPTIMIZERS = {"TBSD_OptimizeImage", "TBSD_Optimizer3D"}
 SHOWING = {"SaveImage", "PreviewImage"}  # optimisers show their panel
-IMAGE = "text_to_image_tbsd"
+IMAGE = "Text to image"
 FAST = {"steps": 12, "views_per_step": 2, "size": 32, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
 LONG = 20_000  # steps; each test has a seed of its own, or ComfyUI would answer from its cache
 
@@ -44,7 +44,7 @@ def test_text_to_image_runs_and_shows_what_happens(open_tab):
 
 def test_text_to_3d_runs_and_the_object_turns(open_tab):
     tab = open_tab()
-    nodes = tab.load("text_to_3d_tbsd", **FAST)
+    nodes = tab.load("Text to 3D", **FAST)
     assert tab.missing_nodes() == []
     tab.queue()
     tab.wait("done", seconds=120)

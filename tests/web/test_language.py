@@ -46,7 +46,7 @@ def test_a_chinese_user_reads_chinese(open_tab):
     tab = open_tab()
     tab.set("Comfy.Locale", "zh")
     tab.reload()
-    ids = tab.load("text_to_image_tbsd", steps=40)
+    ids = tab.load("Text to image", steps=40)
     node = ids["TBSD_OptimizeImage"]
     texts = chinese("nodeDefs.json")["TBSD_OptimizeImage"]
     inputs = {name: text["name"] for name, text in texts["inputs"].items()}
