@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -200,3 +201,11 @@ def test_no_file_is_large_except_the_weights():
     large = [str(p) for p in tracked() if p.stat().st_size > 2**20 and weights not in p.parents]
     assert large == []
     assert sum(p.stat().st_size for p in files(weights)) <= 5 * 2**20
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_local_links_lead_somewhere(name):
+    links = re.findall(r"\]\(([^)#\s]+)", (ROOT / name).read_text(encoding="utf-8"))
+    local = [unquote(link) for link in links if "://" not in link]
+    assert [link for link in local if not (ROOT / link).exists()] == []
+    assert local or name != "README.md"
