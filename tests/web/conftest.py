@@ -124,7 +124,7 @@ class Tab:
     def wait_for(self, script: str, seconds: float = 120) -> None:
         self.page.wait_for_function(script, timeout=seconds * SECONDS)
 
-    def outputs(self, seconds: float = 240) -> dict[int, dict]:
+    def outputs(self, seconds: float = 240) -> dict[int | str, dict]:
         """What the nodes show once the graph has run, by their ids; the page must show no error."""
         waiting = "async () => Object.values(await (await fetch('/queue')).json()).flat().length"
         for _ in range(round(2 * seconds)):
@@ -132,7 +132,8 @@ class Tab:
             if self.page.evaluate(waiting) == 0:
                 break
         assert self.page.locator(".p-dialog:visible, .comfy-error-report:visible").count() == 0, "an error dialog"
-        return {int(k): v for k, v in self.page.evaluate("() => app.nodeOutputs").items()}
+        found = self.page.evaluate("() => app.nodeOutputs").items()
+        return {int(k) if k.isdigit() else k: v for k, v in found}  # inside of a subgraph ids have its own before them
 
     def look_at(self, node_id: int, scale: float = 1.0) -> None:
         """Bring a node to the middle of the canvas."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,33 @@ def test_every_template_opens_runs_and_shows_its_results(open_tab, name):
     tab.show_all()
     tab.page.wait_for_timeout(1000)  # in which pictures are loaded and drawn
     tab.shoot(f"template_{name}")
+
+
+def test_the_blueprint_makes_an_object(open_tab, server):
+    """The subgraph between Demo Models and a preview, with small values in the widgets that it shows."""
+    tab = open_tab()
+    path = next((ROOT / "subgraphs").glob("*.json"))
+    script = """async ([graph, values]) => {
+        await app.loadGraphData(graph);
+        const [node] = app.graph.nodes;
+        const [models, preview] = ['TBSD_DemoModels', 'PreviewImage'].map((kind) => LiteGraph.createNode(kind));
+        models.pos = [-400, 0];
+        preview.pos = [500, 0];
+        for (const other of [models, preview]) app.graph.add(other);
+        for (const name of ['MODEL', 'CLIP', 'VAE'])
+            models.connect(name, node, node.inputs.findIndex((input) => input.type === name));
+        node.connect(node.outputs.findIndex((output) => output.name === 'views'), preview, 0);
+        for (const widget of node.widgets) if (widget.name in values) widget.value = values[widget.name];
+        return {node: node.id, preview: preview.id};
+    }"""
+    graph = json.loads(path.read_text(encoding="utf-8"))
+    values = {"steps": 8, "size": 32, "detail": 17, "seed": 31, "prompt": "a photo of a wooden torus"}
+    ids = tab.page.evaluate(script, [graph, values])
+    assert tab.missing_nodes() == []
+    tab.queue()
+    assert tab.outputs()[ids["preview"]]["images"]
+    (entry,) = server.request("/history?max_items=1").values()
+    ran = {node["class_type"]: node["inputs"] for node in entry["prompt"][2].values()}
+    assert ran["TBSD_Optimizer3D"]["steps"] == 8 and ran["TBSD_PromptEncode"]["prompt"] == values["prompt"]
+    tab.show_all()
+    tab.shoot("blueprint")
