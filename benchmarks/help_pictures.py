@@ -43,7 +43,7 @@ from tbsd_core.scenes.base import Scene
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "web" / "docs" / "images"
-WIDTH, HEIGHT = 380, 380  # pixels, at most: the help panel is about as wide
+WIDTH, HEIGHT = 380, 300  # pixels, at most: the help panel is about as wide
 MAX_BYTES = 10_000
 PROMPTS = ("a wooden house", "a striped torus", "a brick mushroom")  # nothing was tuned on these
 PRAISE = "sharp, detailed, high quality"
@@ -77,6 +77,7 @@ def prior():
 
 
 @lru_cache
+@torch.enable_grad()
 def optimised(prompt: str, scene: str, method: str, settings: tuple[str, ...] = (), mesh: str = "") -> Scene:
     """A scene at the end of a run with the preset of the method, and `settings` on top."""
     source = MeshInput(file=f"sample:{mesh}") if mesh else None
