@@ -11,7 +11,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 COMFY_PY = $(or $(COMFYUI_PYTHON),$(firstword $(wildcard $(COMFYUI_PATH)/.venv/bin/python $(COMFYUI_PATH)/venv/bin/python)),$(PY))
 
-.PHONY: demo test lint types locales comfyui clean
+.PHONY: demo test lint types locales comfyui thumbnails help-pictures clean
 
 demo: $(VENV)/.headless
 	$(PY) -m tbsd_core demo --out $(OUT)
@@ -39,6 +39,14 @@ comfyui: $(VENV)/.headless
 	  (echo "ComfyUI could not be installed: comfy-cli needs access to github.com" && exit 1)
 	ln -sfn "$(CURDIR)" "$(COMFYUI_PATH)/custom_nodes/tbsd-score-distillation"
 	@echo "Start it with: cd $(COMFYUI_PATH) && $(abspath $(PY)) main.py"
+
+# Runs every template on ComfyUI; then the pictures of the help pages, some of which are made from them.
+thumbnails: $(VENV)/.dev
+	COMFYUI_PATH="$(COMFYUI_PATH)" COMFYUI_PYTHON="$(COMFY_PY)" $(PY) -m benchmarks.thumbnails $(ARGS)
+
+help-pictures: $(VENV)/.dev
+	$(PY) -m benchmarks.help_pictures
+	COMFYUI_PATH="$(COMFYUI_PATH)" COMFYUI_PYTHON="$(COMFY_PY)" $(PY) -m benchmarks.help_screenshots
 
 clean:
 	rm -rf $(VENV) output

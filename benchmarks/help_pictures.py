@@ -43,14 +43,15 @@ from tbsd_core.scenes.base import Scene
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "web" / "docs" / "images"
-WIDTH, HEIGHT = 380, 380  # pixels, at most: the help panel is about as wide
-MAX_BYTES = 10_000
+WIDTH, HEIGHT = 360, 300  # pixels, at most: the help panel is about as wide
+MAX_BYTES = 9_000
 PROMPTS = ("a wooden house", "a striped torus", "a brick mushroom")  # nothing was tuned on these
 PRAISE = "sharp, detailed, high quality"
 FAULTS = "blurry, pixelated, malformed"
 
 # rows of the picture of a method: label, method, settings that differ from the preset
 SDS = ("SDS 6", "sds", ())
+SDS_PIXELS = ("SDS 6", "sds", ("scene:image",))
 LORA = ("guidance.lora.lr=0.01",)
 METHOD_ROWS: dict[str, Sequence[tuple[str, str, tuple[str, ...]]]] = {
     "sds": (SDS, ("SDS 100", "sds", ("guidance.guidance_scale=100",))),
@@ -65,9 +66,9 @@ METHOD_ROWS: dict[str, Sequence[tuple[str, str, tuple[str, ...]]]] = {
     "esd": (SDS, ("ESD", "esd", LORA)),
     "nfsd": (SDS, ("NFSD", "nfsd", ())),
     "bsd": (SDS, ("BSD", "bsd", ())),
-    "ism": (SDS, ("ISM", "ism", ())),
-    "sdi": (SDS, ("SDI", "sdi", ())),
-    "hifa": (("SDS 6", "sds", ("scene:image",)), ("HiFA", "hifa", ("scene:image",))),
+    "ism": (SDS_PIXELS, ("ISM", "ism", ("scene:image",))),
+    "sdi": (SDS_PIXELS, ("SDI", "sdi", ("scene:image",))),
+    "hifa": (SDS_PIXELS, ("HiFA", "hifa", ("scene:image",))),
 }
 
 
@@ -77,6 +78,7 @@ def prior():
 
 
 @lru_cache
+@torch.enable_grad()
 def optimised(prompt: str, scene: str, method: str, settings: tuple[str, ...] = (), mesh: str = "") -> Scene:
     """A scene at the end of a run with the preset of the method, and `settings` on top."""
     source = MeshInput(file=f"sample:{mesh}") if mesh else None
@@ -243,8 +245,14 @@ def measured() -> Tensor:
     return labelled_grid([rows], [""], [label for label, _, _ in METHOD_ROWS["tbsd"]], captions=[captions])
 
 
-def thumbnail(template: str) -> Callable[[], Image.Image]:
-    return lambda: Image.open(ROOT / "workflows" / f"{template}.jpg").convert("RGB")
+def thumbnail(template: str, top: float = 1.0) -> Callable[[], Image.Image]:
+    """The thumbnail of a template, or the upper part of it."""
+
+    def read() -> Image.Image:
+        picture = Image.open(ROOT / "workflows" / f"{template}.jpg").convert("RGB")
+        return picture.crop((0, 0, picture.width, round(top * picture.height)))
+
+    return read
 
 
 PICTURES: dict[str, Callable[[], Tensor | Image.Image]] = {
@@ -266,7 +274,7 @@ PICTURES: dict[str, Callable[[], Tensor | Image.Image]] = {
     "seeds": thumbnail("Analyse seeds"),
     "shape_coefficient": thumbnail("Analyse the weight of the shape"),
     "objective_path": thumbnail("Analyse the path between shape and texture"),
-    "directions": thumbnail("Analyse directions"),
+    "directions": thumbnail("Analyse directions", top=0.36),
 }
 
 

@@ -22,8 +22,8 @@ from benchmarks.thumbnails import fitted, save_small
 from tests.conftest import find_comfyui, started
 from tests.web.conftest import FLAGS, Tab, find_chromium
 
-WIDTH, HEIGHT = 420, 560
-MAX_BYTES = 14_000
+WIDTH, HEIGHT = 400, 480
+MAX_BYTES = 13_000
 LOOK_AT_STEP = 150  # of the run in 3D
 
 

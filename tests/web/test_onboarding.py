@@ -1,0 +1,43 @@
+"""How a newcomer finds in: the template browser, and the help page of a node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACK = "tbsd-score-distillation"
+
+
+def test_templates_read_like_a_menu_and_one_opens(open_tab):
+    tab = open_tab()
+    tab.page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+    tab.page.get_by_text(PACK).first.click()
+    names = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
+    loaded = """() => [...document.querySelectorAll('[role="dialog"] img')]
+        .filter((image) => image.naturalWidth >= 256 && image.naturalWidth <= 512).length"""
+    card = tab.page.get_by_text("Text to 3D", exact=True).first
+    card.scroll_into_view_if_needed()
+    tab.page.wait_for_timeout(1500)
+    tab.shoot("templates")
+    assert tab.page.evaluate(loaded) >= 3, "thumbnails are seen"
+    for name in names:
+        assert tab.page.get_by_text(name, exact=True).count() >= 1, name
+    card.click()
+    tab.wait_for("() => app.graph.nodes.some((node) => node.type === 'TBSD_Optimizer3D')")
+    assert tab.missing_nodes() == []
+
+
+def test_the_help_page_shows_its_picture_and_equation(open_tab):
+    tab = open_tab()
+    nodes = tab.load("Text to image")
+    tab.look_at(nodes["TBSD_Guidance"])
+    tab.page.evaluate("(id) => app.canvas.selectNode(app.graph.getNodeById(id))", nodes["TBSD_Guidance"])
+    tab.page.locator('[data-testid="info-button"]').first.click()
+    tab.wait_for("() => document.querySelector('.node-help-content img')?.naturalWidth > 100")
+    equation = tab.page.locator(".node-help-content pre").first
+    assert "ε(prompt)" in equation.inner_text()
+    equation.scroll_into_view_if_needed()
+    tab.page.wait_for_timeout(300)
+    tab.shoot("help")
+    # the host first asks for a page in its own language
+    tab.errors[:] = [e for e in tab.errors if f"/{PACK}/docs/TBSD_Guidance/en.md" not in e]
