@@ -75,8 +75,9 @@ def fitted(picture: Image.Image, width: int, height: int) -> Image.Image:
 
 def save_small(picture: Image.Image, path: Path, most: int) -> int:
     """Write a JPEG or WebP, by the name's ending, at the best quality of at most `most` bytes; returns them."""
+    options = {"method": 6} if path.suffix == ".webp" else {"optimize": True, "progressive": True}
     for quality in range(88, 14, -3):
-        picture.save(path, quality=quality, **({"method": 6} if path.suffix == ".webp" else {"optimize": True, "progressive": True}))
+        picture.save(path, quality=quality, **options)
         if path.stat().st_size <= most:
             return path.stat().st_size
     raise ValueError(f"{path.name} has {path.stat().st_size} bytes at the lowest quality, at most {most} are allowed.")
