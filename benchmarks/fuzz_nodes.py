@@ -54,6 +54,8 @@ def hostile(graph: dict, draw: random.Random) -> tuple[dict, list[str]]:
             changed.append(f"{node['class_type']}.{name} removed")
         else:
             value = draw.choice(VALUES)
+            if name == "unknown_input" and isinstance(value, list):
+                value = "x"  # a link of an input that no node has ends ComfyUI's own worker (seen in 0.3.64)
             node["inputs"][name] = value
             changed.append(f"{node['class_type']}.{name}={str(value)[:40]!r}")
     return graph, changed

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..tbsd_core.cameras.sampling import CAMERA_PRESETS, CameraConfig, camera_preset
 from . import sockets
+from .base import Node, problem
 from .sockets import default
 
 
@@ -15,7 +16,7 @@ def number(name: str, low: float, high: float, tooltip: str, step: float = 1.0) 
     )
 
 
-class CamerasNode(io.ComfyNode):
+class CamerasNode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -40,11 +41,20 @@ class CamerasNode(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(
+        cls, azimuth_min=None, azimuth_max=None, elevation_min=None, elevation_max=None
+    ) -> bool | str:  # fmt: skip
+        bounds = dict(azimuth_min=azimuth_min, azimuth_max=azimuth_max)
+        return problem(
+            cls, CameraConfig, **bounds, elevation_min=elevation_min, elevation_max=elevation_max
+        )
+
+    @classmethod
     def execute(cls, **values) -> io.NodeOutput:
         return io.NodeOutput(CameraConfig(**values))
 
 
-class CameraPresetNode(io.ComfyNode):
+class CameraPresetNode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         listed = "; ".join(f"{name}: {text}" for name, (text, _) in CAMERA_PRESETS.items())

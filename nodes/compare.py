@@ -7,7 +7,9 @@ from comfy_api.latest import io, ui
 from ..tbsd_core.cameras.sampling import CameraConfig
 from ..tbsd_core.optim import OptimConfig
 from . import sockets
+from .base import Node, problem
 from .bridge.compare import compare, plan
+from .bridge.files import inside_output
 from .bridge.preview import check_packages
 from .optimize import lr_input, picture_size, steps_input, timestep_inputs, timesteps_input, with_numbers
 from .sockets import GuidedModel, default
@@ -29,7 +31,7 @@ def columns(labels: str, slots: dict[str, GuidedModel | None]) -> list[tuple[str
     return [(next(iter(given[i : i + 1]), "") or column_name(g), g) for i, g in enumerate(connected)]
 
 
-class Compare(io.ComfyNode):
+class Compare(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -103,6 +105,10 @@ class Compare(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
         )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix=None) -> bool | str:
+        return problem(cls, inside_output, filename_prefix=filename_prefix)
 
     @classmethod
     def execute(

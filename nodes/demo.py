@@ -7,11 +7,12 @@ from comfy_api.latest import io
 from ..tbsd_core.priors.small_world.shapes import SHAPES
 from ..tbsd_core.samples import sample_mesh
 from . import sockets
+from .base import Node
 from .bridge.demo import load_demo_models
 from .bridge.mesh import to_mesh
 
 
-class DemoModels(io.ComfyNode):
+class DemoModels(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -35,7 +36,7 @@ class DemoModels(io.ComfyNode):
         return io.NodeOutput(*load_demo_models())
 
 
-class SampleMesh(io.ComfyNode):
+class SampleMesh(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

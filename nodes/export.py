@@ -7,13 +7,14 @@ from comfy_api.latest import io
 from ..tbsd_core.mesh import WRITERS, ExportConfig, MeshConfig, write_mesh
 from ..tbsd_core.scenes.files import load_scene, save_scene
 from . import sockets
+from .base import Node, problem
 from .bridge.autograd import optimization_mode
-from .bridge.files import existing_output, new_output, ui_file
+from .bridge.files import existing_output, inside_output, new_output, ui_file
 from .bridge.mesh import extract, from_mesh
 from .sockets import default
 
 
-class ExtractMesh(io.ComfyNode):
+class ExtractMesh(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -86,7 +87,7 @@ class ExtractMesh(io.ComfyNode):
         return io.NodeOutput(mesh, ui={"text": [text]})
 
 
-class SaveMesh(io.ComfyNode):
+class SaveMesh(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -115,13 +116,17 @@ class SaveMesh(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix=None) -> bool | str:
+        return problem(cls, inside_output, filename_prefix=filename_prefix)
+
+    @classmethod
     def execute(cls, mesh, filename_prefix: str, format: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, f".{format}")
         write_mesh(from_mesh(mesh), path)
         return io.NodeOutput(relative, ui={"3d": [ui_file(relative)]})
 
 
-class SaveScene(io.ComfyNode):
+class SaveScene(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -142,13 +147,17 @@ class SaveScene(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix=None) -> bool | str:
+        return problem(cls, inside_output, filename_prefix=filename_prefix)
+
+    @classmethod
     def execute(cls, scene, filename_prefix: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, ".safetensors")
         save_scene(scene, path)
         return io.NodeOutput(relative, ui={"text": [relative]})
 
 
-class LoadScene(io.ComfyNode):
+class LoadScene(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -165,6 +174,10 @@ class LoadScene(io.ComfyNode):
             ],
             outputs=[sockets.SceneSocket.Output(display_name="scene", tooltip="Optimise or render it.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, scene_file=None) -> bool | str:
+        return problem(cls, existing_output, name=scene_file)
 
     @classmethod
     def fingerprint_inputs(cls, scene_file: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
+from .base import Node
 from .bridge.measure import as_text, measure, value
 
 OUTPUTS = {
@@ -18,7 +19,7 @@ OUTPUTS = {
 }
 
 
-class Metrics(io.ComfyNode):
+class Metrics(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

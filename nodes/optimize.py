@@ -10,6 +10,7 @@ from ..tbsd_core.cameras.sampling import CameraConfig
 from ..tbsd_core.guidance import TimestepConfig
 from ..tbsd_core.optim import OptimConfig
 from . import sockets
+from .base import Node
 from .bridge.preview import check_packages, run_ui
 from .bridge.run import run
 from .bridge.runs import workflow_of
@@ -71,7 +72,7 @@ def picture_size(scene, guidance: GuidedModel) -> int:
     return scene.config.size * (guidance.vae.spacial_compression_encode() if is_latent else 1)
 
 
-class Optimizer3D(io.ComfyNode):
+class Optimizer3D(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -187,7 +188,7 @@ class Optimizer3D(io.ComfyNode):
         return io.NodeOutput(result.scene, result.images, ui=run_ui(result, cls))
 
 
-class OptimizeImage(io.ComfyNode):
+class OptimizeImage(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -10,10 +10,11 @@ from ..tbsd_core.guidance import METHODS, default_config
 from ..tbsd_core.optim import OptimConfig
 from ..tbsd_core.presets import SCENES, describe, preset
 from . import sockets
+from .base import Node
 from .bridge.family import model_family
 
 
-class RecommendedSettings(io.ComfyNode):
+class RecommendedSettings(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

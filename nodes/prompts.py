@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..tbsd_core.prompts import PromptConfig
 from . import sockets
+from .base import Node, problem
 from .bridge.prompts import Prompts, encode_prompts, from_conditioning
 from .sockets import default
 
@@ -18,7 +19,7 @@ NEGATIVES = {
 }
 
 
-class PromptEncode(io.ComfyNode):
+class PromptEncode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -45,12 +46,16 @@ class PromptEncode(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, prompt=None) -> bool | str:
+        return problem(cls, PromptConfig, prompt=prompt)
+
+    @classmethod
     def execute(cls, clip, prompt: str, view_dependent: bool) -> io.NodeOutput:
         config = PromptConfig(prompt=prompt, target_modifier="", view_dependent=view_dependent)
         return io.NodeOutput(Prompts(encode_prompts(clip, config, ("target", "uncond")), clip, config))
 
 
-class TargetNegativePrompt(io.ComfyNode):
+class TargetNegativePrompt(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -97,7 +102,7 @@ class TargetNegativePrompt(io.ComfyNode):
         return io.NodeOutput(Prompts(prompts.set.with_conditions(added), prompts.clip, config))
 
 
-class PerpNeg(io.ComfyNode):
+class PerpNeg(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -128,7 +133,7 @@ class PerpNeg(io.ComfyNode):
         return io.NodeOutput(replace(prompts, set=replace(prompts.set, perp_neg=strength)))
 
 
-class PromptsFromConditioning(io.ComfyNode):
+class PromptsFromConditioning(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

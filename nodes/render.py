@@ -6,12 +6,13 @@ from comfy_api.latest import io
 
 from ..tbsd_core.cameras.sampling import CameraConfig
 from . import sockets
+from .base import Node
 from .bridge.orbit import orbit_ui
 from .bridge.render import render_orbit
 from .sockets import default
 
 
-class RenderViews(io.ComfyNode):
+class RenderViews(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

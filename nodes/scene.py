@@ -15,11 +15,12 @@ from ..tbsd_core.scenes import (
     NeRFScene,
 )
 from . import sockets
+from .base import Node
 from .bridge.autograd import optimization_mode
 from .sockets import default
 
 
-class ImageSceneNode(io.ComfyNode):
+class ImageSceneNode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -74,7 +75,7 @@ def weight_input(name: str, tooltip: str) -> io.Float.Input:
     )
 
 
-class NeRFSceneNode(io.ComfyNode):
+class NeRFSceneNode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -7,13 +7,15 @@ from comfy_api.latest import io
 from ..tbsd_core.renderer.splatting import BACKENDS
 from ..tbsd_core.scenes import GaussianConfig, GaussianScene
 from . import sockets
+from .base import Node, problem
 from .bridge.autograd import optimization_mode
-from .bridge.files import new_output
-from .bridge.splats import file_outputs, file_values, save
+from .bridge.compat import file_outputs, file_values
+from .bridge.files import inside_output, new_output
+from .bridge.splats import save
 from .sockets import default
 
 
-class GaussianSceneNode(io.ComfyNode):
+class GaussianSceneNode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -57,7 +59,7 @@ class GaussianSceneNode(io.ComfyNode):
             return io.NodeOutput(GaussianScene(config))
 
 
-class SaveSplats(io.ComfyNode):
+class SaveSplats(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -77,6 +79,10 @@ class SaveSplats(io.ComfyNode):
                 *file_outputs(),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix=None) -> bool | str:
+        return problem(cls, inside_output, filename_prefix=filename_prefix)
 
     @classmethod
     def execute(cls, scene, filename_prefix: str) -> io.NodeOutput:

@@ -9,12 +9,13 @@ from ..tbsd_core.mesh.paint import UP_AXES, PlacementConfig
 from ..tbsd_core.scenes import ENCODINGS, MeshTextureConfig
 from ..tbsd_core.scenes.mesh_texture import SHADINGS
 from . import sockets
+from .base import Node, problem
 from .bridge.files import existing_output
 from .bridge.texture import given_mesh, scene_of_mesh
 from .sockets import default
 
 
-class MeshTextureSceneNode(io.ComfyNode):
+class MeshTextureSceneNode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -82,12 +83,7 @@ class MeshTextureSceneNode(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, mesh_file: str) -> bool | str:
-        if (mesh_file or "").strip():  # None where another node gives it
-            try:
-                existing_output(mesh_file)
-            except (ValueError, FileNotFoundError) as error:
-                return str(error)
-        return True
+        return problem(cls, lambda mesh_file: mesh_file.strip() and existing_output(mesh_file), mesh_file=mesh_file)
 
     @classmethod
     def fingerprint_inputs(cls, mesh_file: str, **inputs) -> tuple:

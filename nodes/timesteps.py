@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..tbsd_core.guidance import TimestepConfig
 from ..tbsd_core.guidance.timesteps import ANNEALINGS, DRAWS
 from . import sockets
+from .base import Node, problem
 from .sockets import default
 
 
@@ -15,7 +16,7 @@ def part_input(name: str, tooltip: str) -> io.Float.Input:
     return io.Float.Input(name, default=value, min=0.0, max=1.0, step=0.01, round=False, tooltip=tooltip)
 
 
-class TimestepsNode(io.ComfyNode):
+class TimestepsNode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -49,6 +50,10 @@ class TimestepsNode(io.ComfyNode):
                 )
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, t_min=None, t_max=None, t_max_end=None) -> bool | str:
+        return problem(cls, TimestepConfig, t_min=t_min, t_max=t_max, t_max_end=t_max_end)
 
     @classmethod
     def execute(cls, t_min, t_max, t_max_end, anneal_end, anneal, draw) -> io.NodeOutput:

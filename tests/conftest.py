@@ -111,10 +111,12 @@ class Server:
         return entry["outputs"]
 
     def error(self, prompt: dict) -> str:
-        """The message with which a workflow fails while it runs."""
+        """The message with which a workflow is refused, or fails while it runs."""
         with pytest.raises(RunError) as caught:
             self.run(prompt)
-        return caught.value.details["exception_message"]
+        details = caught.value.details
+        refused = [error["details"] for node in details.get("node_errors", {}).values() for error in node["errors"]]
+        return details.get("exception_message") or "\n".join(refused)
 
     def file(self, saved: dict) -> Path:
         """The path of a file that a node's ui names."""

@@ -11,7 +11,7 @@ from tbsd_pack.tbsd_core.guidance import METHODS
 DOCS = Path(__file__).resolve().parents[1] / "web" / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 PICTURE = re.compile(r"!\[([^\]]+)\]\(([^)\s]+)\)")
-MAX_PICTURE, MAX_PICTURES = 16_000, 300_000  # bytes of one and of all: the archive of the pack stays small
+MAX_PICTURE, MAX_PICTURES = 12_000, 280_000  # bytes of one and of all: the archive of the pack stays small
 
 
 def pictures(page: Path) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -108,6 +109,29 @@ def test_only_the_bridge_touches_comfyui():
         assert found <= allowed, f"{path}: {found - allowed}"
 
 
+def test_one_module_asks_what_the_host_has():
+    """Modules of the host are looked into, and imports of it tried, in nodes/bridge/compat.py alone."""
+    for path in python_files(NODES):
+        if path.name == "compat.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("hasattr", "getattr"):
+                asked = ast.unparse(node.args[0]).split(".")[0]
+                assert asked not in COMFY | {"io", "ui", "host", "PromptServer"}, f"{path}:{node.lineno}"
+                assert not asked.startswith("comfy"), f"{path}:{node.lineno}"
+            if isinstance(node, ast.Try):
+                tried = [n for part in node.body for n in ast.walk(part) if isinstance(n, (ast.Import, ast.ImportFrom))]
+                assert not tried, f"{path}:{node.lineno}"
+
+
+def test_what_is_imported_before_a_node_is_asked_for_is_light():
+    """The pack imports nothing; its node classes no heavy library beside torch, which the host has loaded."""
+    heavy = {"diffusers", "nerfacc", "xatlas", "trimesh", "skimage", "scipy", "matplotlib", "gsplat"}
+    heavy |= {"fast_simplification", "transformers", "accelerate", "requests", "ray"}
+    for path in python_files(NODES, CORE):
+        assert not top(imports(path, top_level=True)) & heavy, path
+
+
 def test_the_pack_imports_nothing_when_comfyui_lists_it():
     assert not list(imports(ROOT / "__init__.py", top_level=True))
     assert not list(imports(CORE / "__init__.py"))
@@ -194,6 +218,20 @@ def test_the_archive_holds_all_that_the_pack_needs():
     left_out = {name.split("/")[0] for name in listed if name}
     assert left_out >= {"tests", "benchmarks"}
     assert not left_out & {"__init__.py", "nodes", "web", "workflows", "locales", "LICENSE", "requirements.txt"}
+
+
+def test_the_archive_is_below_five_megabytes(tmp_path):
+    command = ["git", "ls-files", "-z", "-c", "-i", "--exclude-from=.comfyignore"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    left_out = {ROOT / name for name in listed if name}
+    with zipfile.ZipFile(tmp_path / "pack.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in tracked():
+            if path not in left_out:
+                archive.write(path, path.relative_to(ROOT))
+    assert (tmp_path / "pack.zip").stat().st_size < 5_000_000
 
 
 def test_no_file_is_large_except_the_weights():

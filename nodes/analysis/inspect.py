@@ -9,12 +9,13 @@ from ...tbsd_core.cameras.sampling import CameraConfig
 from ...tbsd_core.guidance import Bridge, BridgeConfig
 from ...tbsd_core.optim import OptimConfig
 from .. import sockets
+from ..base import Node
 from ..bridge.analysis import run_directions, title_of
 from ..sockets import GuidedModel, default
 from .inputs import numbers, outputs, result, text_input
 
 
-class InspectDirections(io.ComfyNode):
+class InspectDirections(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -7,11 +7,12 @@ from comfy_api.latest import io
 from ...tbsd_core.analysis.overtime import MOMENTS, over_time_sheet
 from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
+from ..base import Node
 from ..bridge.analysis import make_cases, run_sheet, title_of
 from .inputs import guidance_inputs, numbers, optim_config, optional_inputs, outputs, result, run_inputs, text_input
 
 
-class OverTime(io.ComfyNode):
+class OverTime(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -7,12 +7,13 @@ from comfy_api.latest import io
 from ...tbsd_core.analysis.path import PathConfig
 from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
+from ..base import Node
 from ..bridge.analysis import run_paths, title_of
 from ..sockets import default
 from .inputs import guidance_inputs, numbers, optim_config, optional_inputs, outputs, result, run_inputs, text_input
 
 
-class ObjectivePathNode(io.ComfyNode):
+class ObjectivePathNode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -7,11 +7,12 @@ from comfy_api.latest import io
 from ...tbsd_core.analysis.seeds import seed_cases, seeds_sheet
 from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
+from ..base import Node
 from ..bridge.analysis import make_cases, run_sheet, title_of
 from .inputs import guidance_inputs, optim_config, optional_inputs, outputs, result, run_inputs
 
 
-class SeedsGrid(io.ComfyNode):
+class SeedsGrid(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

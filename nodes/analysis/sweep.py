@@ -9,11 +9,12 @@ from comfy_api.latest import io
 from ...tbsd_core.analysis.sweep import SHAPE_COEFFICIENT, VALUES, sweep_sheet, with_value
 from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
+from ..base import Node
 from ..bridge.analysis import make_cases, run_sheet, title_of
 from .inputs import optim_config, optional_inputs, outputs, result, run_inputs, text_input, words
 
 
-class SweepShape(io.ComfyNode):
+class SweepShape(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server import PromptServer
+from .compat import running_server
 
 STEP = "tbsd.step"
 """A run has moved or changed its status: {"run", "node", "workflow", "status", "step", "steps", "elapsed", "remaining",
@@ -11,6 +11,6 @@ STEP = "tbsd.step"
 
 def send_step(event: dict) -> None:
     """Tell every open browser tab (each knows which nodes are its own); silent where no server runs."""
-    server = getattr(PromptServer, "instance", None)
+    server = running_server()
     if server is not None:
         server.send_sync(STEP, event)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import comfy.model_base
 import comfy.model_sampling
 
-CLASSES = (("SDXL", "sdxl"), ("SD3", "sd3"), ("Flux", "flux"))  # comfy's model classes, feature-detected
+from .compat import is_model
+
+CLASSES = (("SDXL", "sdxl"), ("SD3", "sd3"), ("Flux", "flux"))  # comfy's model classes
 CONTEXTS = {768: "sd15", 1024: "sd21_base"}  # width of the text embedding where there is no class of its own
 
 
@@ -14,8 +15,7 @@ def model_family(model) -> tuple[str, str]:
     inner = model.model
     config = inner.model_config.unet_config
     for class_name, family in CLASSES:
-        kind = getattr(comfy.model_base, class_name, None)
-        if kind is not None and type(inner) is kind:
+        if is_model(inner, class_name):
             return family, ""
     if type(inner.latent_format).__name__ == "SmallWorldLatent":
         return "embedded", ""

@@ -14,6 +14,37 @@ def output_root() -> Path:
     return Path(folder_paths.get_output_directory()).resolve()
 
 
+RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{i}" for name in ("COM", "LPT") for i in range(1, 10))}
+MAX_NAME = 180  # bytes of a part of a path; file systems take 255, and a number and an ending follow
+
+
+def inside_output(filename_prefix: str) -> Path:
+    """The place under the output folder that a prefix names. Workflows travel: what no system takes is refused on all.
+
+    Raises:
+        ValueError: the prefix is empty, leads out of the output folder, or is no name for a file.
+    """
+    root, prefix = output_root(), filename_prefix.replace("\\", "/")
+    parts = [part.strip() for part in prefix.split("/")]
+    strange = [part for part in parts if part.split(".")[0].upper() in RESERVED or len(part.encode()) > MAX_NAME]
+    if strange or not prefix.isprintable() or any(mark in prefix for mark in ':*?"<>|'):
+        raise ValueError(
+            f"The file name prefix {shortened(filename_prefix)} cannot be a file's name on every system. Use letters, "
+            'digits, "-" and "_", and "/" between folders, such as tbsd/house.'
+        )
+    target = (root / prefix).resolve()
+    if not prefix.strip() or target == root or not target.is_relative_to(root):
+        raise ValueError(
+            f"The file name prefix must stay inside ComfyUI's output folder, got {shortened(filename_prefix)}. Write a "
+            "folder and a name, such as tbsd/house."
+        )
+    return target
+
+
+def shortened(name: str) -> str:
+    return repr(name if len(name) <= 80 else name[:77] + "...")
+
+
 def new_output(prefix: str, suffix: str) -> tuple[Path, str]:
     """A path that does not exist yet under the output folder, and the same path relative to it.
 
@@ -22,12 +53,9 @@ def new_output(prefix: str, suffix: str) -> tuple[Path, str]:
         suffix: with its dot (".glb"), or "" for a folder.
 
     Raises:
-        ValueError: the prefix is empty or leads out of the output folder.
+        ValueError: as inside_output.
     """
-    root = output_root()
-    target = (root / prefix).resolve()
-    if not prefix.strip() or target == root or not target.is_relative_to(root):
-        raise ValueError(f"The file name prefix must stay inside ComfyUI's output folder, got {prefix!r}.")
+    root, target = output_root(), inside_output(prefix)
     target.parent.mkdir(parents=True, exist_ok=True)
     pattern = re.compile(re.escape(target.name) + r"_(\d+)" + re.escape(suffix) + "$")
     taken = [int(m[1]) for m in (pattern.match(p.name) for p in target.parent.iterdir()) if m]
@@ -43,13 +71,15 @@ def existing_output(name: str) -> Path:
         FileNotFoundError: nothing is there.
     """
     roots = [output_root(), Path(folder_paths.get_input_directory()).resolve()]
+    if len(name) > 4096 or not name.isprintable():
+        raise ValueError(f"{shortened(name)} is no name of a file in ComfyUI's output or input folder.")
     inside = [p for p in ((root / name).resolve() for root in roots) if any(p.is_relative_to(r) for r in roots)]
     if not inside or not name.strip():
-        raise ValueError(f"The name must stay inside ComfyUI's output or input folder, got {name!r}.")
+        raise ValueError(f"The name must stay inside ComfyUI's output or input folder, got {shortened(name)}.")
     for path in inside:
         if path.exists():
             return path
-    raise FileNotFoundError(f"{name!r} is neither in ComfyUI's output folder nor in its input folder.")
+    raise FileNotFoundError(f"{shortened(name)} is neither in ComfyUI's output folder nor in its input folder.")
 
 
 def ui_file(relative: str) -> dict[str, str]:
@@ -62,15 +92,3 @@ def ui_file(relative: str) -> dict[str, str]:
 def to_image(images: Tensor) -> Tensor:
     """IMAGE [B, H, W, 3] from the core's [B, 3, H, W]."""
     return images.detach().float().cpu().clamp(0, 1).movedim(1, -1).contiguous()
-
-
-def mesh_class() -> type:
-    """ComfyUI's MESH; it has moved between versions."""
-    try:
-        from comfy_api.latest import Types
-
-        return Types.MESH
-    except (ImportError, AttributeError):
-        from comfy_extras.nodes_hunyuan3d import MESH
-
-        return MESH

@@ -15,7 +15,7 @@ import torch
 from ...tbsd_core.mesh import ExportConfig, Mesh, textured_mesh
 from ...tbsd_core.scenes import MeshTextureScene, Scene, Scene3D
 from .autograd import optimization_mode
-from .files import mesh_class
+from .compat import mesh_class
 from .render import device_copy
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ import asyncio
 import re
 
 from aiohttp import web
-from server import PromptServer
 
+from .compat import running_server
 from .runs import CheckpointFailed, Run, RunEnded, all_runs, find_run
 
 MAX_BODY = 1024  # bytes; no action needs any
@@ -16,8 +16,8 @@ CHECKPOINT_SECONDS = 600  # a step of a large model on a CPU takes minutes
 
 def register_routes() -> None:
     """Add the routes to ComfyUI's server; nothing where there is none."""
-    server = getattr(PromptServer, "instance", None)
-    if server is None or getattr(server, "routes", None) is None:
+    server = running_server()
+    if server is None:
         return
     server.routes.get("/tbsd/runs")(get_runs)
     server.routes.get("/tbsd/runs/{run}")(get_state)

@@ -6,11 +6,12 @@ from comfy_api.latest import io
 
 from ...tbsd_core.guidance import Bridge, BridgeConfig
 from .. import sockets
+from ..base import Node
 from ..sockets import default
 from .widgets import NEGATIVES, anchor_input, guidance_output, guided, model_inputs, scale_input, weighting_input
 
 
-class BridgeGuidance(io.ComfyNode):
+class BridgeGuidance(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -6,10 +6,11 @@ from comfy_api.latest import io
 
 from ...tbsd_core.guidance import BSD, BSDConfig
 from .. import sockets
+from ..base import Node
 from .widgets import guidance_output, guided, model_inputs, scale_input, weighting_input
 
 
-class BSDGuidance(io.ComfyNode):
+class BSDGuidance(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

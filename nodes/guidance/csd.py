@@ -6,11 +6,12 @@ from comfy_api.latest import io
 
 from ...tbsd_core.guidance import CSD, CSDConfig
 from .. import sockets
+from ..base import Node
 from ..sockets import default
 from .widgets import guidance_output, guided, model_inputs, weighting_input
 
 
-class CSDGuidance(io.ComfyNode):
+class CSDGuidance(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         def share(name: str, tooltip: str) -> io.Float.Input:

@@ -7,11 +7,12 @@ from comfy_api.latest import io
 from ...tbsd_core.guidance import ESD, ESDConfig
 from ...tbsd_core.priors.base import LoRAConfig
 from .. import sockets
+from ..base import Node
 from ..sockets import default
 from .widgets import guidance_output, guided, lora_inputs, model_inputs, scale_input, weighting_input
 
 
-class ESDGuidance(io.ComfyNode):
+class ESDGuidance(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -6,10 +6,11 @@ from comfy_api.latest import io
 
 from ...tbsd_core.guidance import HiFA, HiFAConfig
 from .. import sockets
+from ..base import Node
 from .widgets import guidance_output, guided, model_inputs, scale_input, share_input, weighting_input
 
 
-class HiFAGuidance(io.ComfyNode):
+class HiFAGuidance(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

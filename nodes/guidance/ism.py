@@ -7,11 +7,12 @@ from comfy_api.latest import io
 from ...tbsd_core.guidance import ISM, ISMConfig
 from ...tbsd_core.guidance.ism import BASELINES
 from .. import sockets
+from ..base import Node
 from ..sockets import default
 from .widgets import guidance_output, guided, model_inputs, scale_input, share_input, weighting_input
 
 
-class ISMGuidance(io.ComfyNode):
+class ISMGuidance(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -6,11 +6,12 @@ from comfy_api.latest import io
 
 from ...tbsd_core.guidance import SDI, SDIConfig
 from .. import sockets
+from ..base import Node
 from ..sockets import default
 from .widgets import guidance_output, guided, model_inputs, scale_input, share_input
 
 
-class SDIGuidance(io.ComfyNode):
+class SDIGuidance(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

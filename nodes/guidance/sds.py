@@ -6,10 +6,11 @@ from comfy_api.latest import io
 
 from ...tbsd_core.guidance import SDS, SDSConfig
 from .. import sockets
+from ..base import Node
 from .widgets import guidance_output, guided, model_inputs, scale_input, weighting_input
 
 
-class SDSGuidance(io.ComfyNode):
+class SDSGuidance(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -8,11 +8,12 @@ from ...tbsd_core.balancing import BALANCERS, BalanceConfig, ProgressSchedule
 from ...tbsd_core.balancing.schedules import KINDS
 from ...tbsd_core.guidance import TBSD, TBSDConfig
 from .. import sockets
+from ..base import Node
 from ..sockets import default
 from .widgets import anchor_input, guidance_output, guided, model_inputs, scale_input, weighting_input
 
 
-class TBSDGuidance(io.ComfyNode):
+class TBSDGuidance(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

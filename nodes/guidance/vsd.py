@@ -7,10 +7,11 @@ from comfy_api.latest import io
 from ...tbsd_core.guidance import VSD, VSDConfig
 from ...tbsd_core.priors.base import LoRAConfig
 from .. import sockets
+from ..base import Node
 from .widgets import guidance_output, guided, lora_inputs, model_inputs, scale_input, weighting_input
 
 
-class VSDGuidance(io.ComfyNode):
+class VSDGuidance(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -1,8 +1,8 @@
 """Weights with eight bits each: what ships, at half the size of float16.
 
 A matrix or kernel is kept as int8 with one scale per output channel (symmetric, rounded to nearest:
-Krishnamoorthi 2018, arXiv:1806.08342, section 2.4); what is small stays float16. Only the files are: the networks
-compute in float32.
+Krishnamoorthi 2018, arXiv:1806.08342, section 2.4); what is small stays float16, and so do the first
+and the last layer. Only the files are: the networks compute in float32.
 
     python -m tbsd_core.priors.small_world.quantized FOLDER OUT            a trained pipeline as it ships
     python -m tbsd_core.priors.small_world.quantized FOLDER OUT --expand   back to a folder that diffusers reads
@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 SCALE = ".scale"
-LEVELS = 127
+LEVELS = 79  # to each side of 0; with all 127 the archive of the pack would be larger than 5 MB
+FIRST_AND_LAST = ("conv_in", "conv_out")  # stay float16: few weights, and most of the error
 SMALLEST = 1024  # elements; below that the scales would weigh as much as the float16 values
 
 
@@ -27,7 +28,7 @@ def quantize(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights [out, ...] as int8 with a `<name>.scale` [out] beside them; vectors and small ones as float16."""
     packed = {}
     for name, weight in weights.items():
-        if weight.ndim < 2 or weight.numel() < SMALLEST:
+        if weight.ndim < 2 or weight.numel() < SMALLEST or any(part in name for part in FIRST_AND_LAST):
             packed[name] = weight.half().contiguous()
             continue
         rows = weight.float().flatten(1)

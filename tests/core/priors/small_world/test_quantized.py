@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS
 from tbsd_pack.tbsd_core.priors.small_world.quantized import (
+    LEVELS,
     convert,
     dequantize,
     quantize,
@@ -25,7 +26,7 @@ def test_the_error_is_at_most_half_a_step_of_each_channel(weights):
     assert packed["conv.weight"].dtype == torch.int8 and packed["conv.weight.scale"].shape == (16,)
     found = dequantize(packed)
     assert found.keys() == weights.keys() and all(v.dtype == torch.float32 for v in found.values())
-    step = weights["conv.weight"].flatten(1).abs().amax(1) / 127
+    step = weights["conv.weight"].flatten(1).abs().amax(1) / LEVELS
     error = (found["conv.weight"] - weights["conv.weight"]).flatten(1).abs().amax(1)
     assert (error <= 0.501 * step).all()
     assert torch.equal(found["none.weight"], weights["none.weight"])

@@ -1,0 +1,83 @@
+"""What every node of the pack checks about its inputs, and how it says so, before and while it runs."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+from comfy_api.latest import io
+
+WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+PLAIN = (str, int, float, bool, dict)  # what a workflow file can hold in place of a connection
+
+
+class Node(io.ComfyNode):
+    """A node whose `execute` is called only with inputs of the declared kinds.
+
+    The host compares the types of connections alone: values written into a workflow file reach a node as they are.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = vars(cls).get("execute")
+        if not isinstance(own, classmethod) or hasattr(own.__func__, "is_checked"):
+            return  # the host clones node classes
+
+        @functools.wraps(own.__func__)
+        def execute(cls: type[Node], **inputs: Any) -> io.NodeOutput:
+            check_kinds(cls.define_schema().inputs, inputs)
+            return own.__func__(cls, **inputs)
+
+        execute.is_checked = True  # type: ignore[attr-defined]
+        cls.execute = classmethod(execute)  # type: ignore[assignment]
+
+
+def check_kinds(schema: list[io.Input], inputs: dict[str, Any]) -> None:
+    """Raise ValueError for an input that cannot be what its schema says: what, got, expected, and how to fix it."""
+    for entry in schema:
+        value = inputs.get(entry.id)
+        if entry.id not in inputs or (value is None and entry.optional):
+            continue
+        kind = entry.get_io_type()
+        if kind not in WIDGETS:
+            if value is None or isinstance(value, PLAIN):
+                raise ValueError(
+                    f"{entry.id} takes a connection of the type {kind}, got {short(value)}. Connect the output of a "
+                    "node that gives it."
+                )
+        elif kind == "COMBO":
+            if entry.options and value not in entry.options:
+                raise ValueError(f"{entry.id} is one of {', '.join(map(str, entry.options))}; got {short(value)}.")
+        elif kind == "FLOAT" and not (isinstance(value, (int, float)) and math.isfinite(value)):
+            raise ValueError(f"{entry.id} is a finite number, got {short(value)}.")
+
+
+def problem(node: type[io.ComfyNode], build: Callable[..., Any], **values: Any) -> bool | str:
+    """For `validate_inputs`: True, or why widgets do not fit together, before anything runs.
+
+    Args:
+        build: called with the values; what it raises as ValueError or FileNotFoundError is the answer.
+        values: of widgets by name; None where another node gives it, which is checked when that has run.
+    """
+    if any(value is None for value in values.values()):
+        return True
+    try:
+        for entry in node.define_schema().inputs:  # the host leaves out what `validate_inputs` names
+            low, high = getattr(entry, "min", None), getattr(entry, "max", None)
+            value = values.get(entry.id)
+            if isinstance(value, (int, float)) and (
+                not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high)
+            ):
+                return f"{entry.id} must lie in [{low}, {high}], got {value}."
+        build(**values)
+    except (ValueError, FileNotFoundError) as error:
+        return str(error)
+    return True
+
+
+def short(value: Any) -> str:
+    """A value as a part of a sentence."""
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
