@@ -68,6 +68,9 @@ def _parser() -> _Parser:
     run.add_argument("--cameras", help="where they stand: around, eye level, from above, everywhere, front half ...")
     run.add_argument("--out", type=Path, required=True, help="folder for the results")
     run.add_argument("--resume", type=Path, help="continue the run in this folder with its stored settings")
+    run.add_argument("--more", type=int, metavar="N", help="with --resume: N steps beyond those planned")
+    run.add_argument("--from", dest="report", type=Path, metavar="RUN.JSON", help="repeat the run of this run.json")
+    run.add_argument("--autosave", type=float, default=30.0, metavar="S", help="seconds between checkpoints (30)")
     run.add_argument(
         "--set",
         action="append",
@@ -180,9 +183,17 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from .cameras.sampling import camera_preset
     from .optim import read_config
-    from .run import config_from_plain, default_config
+    from .run import config_from_plain, config_from_report, default_config
 
-    if arguments.resume is not None:
+    if arguments.report is not None and (arguments.resume, arguments.prompt) != (None, None):
+        raise ValueError("--from names a whole run: leave out --resume and --prompt.")
+    if arguments.more is not None and (arguments.resume is None or arguments.more < 1):
+        raise ValueError(f"--more is a number of steps above 0 for --resume, got {arguments.more}.")
+    if arguments.report is not None:
+        config, changed = config_from_report(arguments.report)
+        for text in changed:
+            print(f"not the version of that run, so the result may differ: {text}", file=sys.stderr)
+    elif arguments.resume is not None:
         config = config_from_plain(read_config(arguments.resume))
         if arguments.prompt is not None and arguments.prompt != config.prompt.prompt:
             raise ValueError(
@@ -210,6 +221,8 @@ def _run(arguments: argparse.Namespace) -> int:
         for name in ("device", "dtype"):
             if getattr(arguments, name) is not None:
                 config = with_setting(config, name, getattr(arguments, name))
+    if arguments.more is not None:
+        config = replace(config, optim=replace(config.optim, n_steps=config.optim.n_steps + arguments.more))
     for assignment in arguments.set:
         if assignment == "help":
             for name, value in all_settings(config).items():
@@ -219,7 +232,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if not equals:
             raise ValueError(f"--set needs KEY=VALUE, got {assignment!r}.")
         config = with_setting(config, key, value)
-    return _execute(config, arguments.out, arguments.resume)
+    return _execute(config, arguments.out, arguments.resume, arguments.autosave)
 
 
 def _mesh_input(arguments: argparse.Namespace) -> Any:
@@ -232,7 +245,7 @@ def _mesh_input(arguments: argparse.Namespace) -> Any:
     return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, place=place)
 
 
-def _execute(config: Any, out: Path, resume: Path | None) -> int:
+def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0) -> int:
     from .run import check_config, is_embedded, run
 
     check_config(config)
@@ -249,7 +262,7 @@ def _execute(config: Any, out: Path, resume: Path | None) -> int:
                 bar.set_postfix(opacity=f"{record.scalars['opacity']:.2f}", grad=f"{record.scalars['grad_rms']:.3g}")
 
         try:
-            report = run(config, out, resume, on_step, lambda text: bar.write(text, file=sys.stderr))
+            report = run(config, out, resume, on_step, lambda text: bar.write(text, file=sys.stderr), autosave)
         except KeyboardInterrupt:
             print(f"\ninterrupted; continue with: python -m tbsd_core run --resume {out} --out {out}", file=sys.stderr)
             return INTERRUPTED

@@ -72,6 +72,18 @@ def all_settings(config: Any, prefix: str = "") -> dict[str, Any]:
     return out
 
 
+def differences(was: dict[str, Any], now: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """What differs between two plain configurations: by dotted name, "was X, is Y"."""
+    out: dict[str, str] = {}
+    for name in [*was, *(n for n in now if n not in was)]:
+        a, b = was.get(name, "nothing"), now.get(name, "nothing")
+        if isinstance(a, dict) and isinstance(b, dict):
+            out |= differences(a, b, f"{prefix}{name}.")
+        elif json.dumps(a) != json.dumps(b):  # a tuple and its list in JSON are the same
+            out[prefix + name] = f"was {a!r}, is {b!r}"
+    return out
+
+
 def _read(hint: Any, text: str) -> Any:
     """Text as JSON where it is JSON (numbers, true, null, lists), else as the string itself."""
     if hint is str:

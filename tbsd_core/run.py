@@ -16,8 +16,9 @@ from torch import Tensor
 
 from .atomic import atomic_path
 from .cameras.sampling import CameraConfig, orbit
-from .configuration import from_plain, replaced, to_plain
+from .configuration import differences, from_plain, replaced, to_plain
 from .guidance import CONFIGS, METHODS, build_guidance
+from .lock import locked
 from .media import write_mp4, write_png, write_strip
 from .mesh import ExportConfig, Mesh, PlacementConfig, texture_scene, textured_mesh, write_mesh
 from .mesh.isosurface import auto_threshold
@@ -25,14 +26,18 @@ from .mesh.load import load_mesh
 from .mesh.paint import start_from_colors
 from .metrics import evaluate_images, occupancy_iou, view_errors, view_repetition
 from .optim import (
+    AUTOSAVE_SECONDS,
+    Autosave,
     Curves,
     OptimConfig,
     OptimState,
     StepRecord,
+    Watchdog,
     create_adapter,
     load_checkpoint,
+    not_finite,
     optimize,
-    save_checkpoint,
+    read_config,
 )
 from .plots import plot_curves
 from .presets import preset
@@ -49,12 +54,15 @@ from .scenes.splat_ply import write_splats
 
 EVALUATION_VIEWS, EVALUATION_ELEVATION = 12, 20.0
 TURNTABLE_FRAMES, TURNTABLE_SIZE, TURNTABLE_FPS = 48, 192, 16
-CHECKPOINT_EVERY = 100
 MESH = ExportConfig()
 DIFFUSERS = "diffusers:"  # a prior that begins so names a pipeline
 SAMPLE = "sample:"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-FINAL_FILES = ("run.json", "curves.png", "mesh.glb", "splats.ply", "turntable.mp4", "turntable.png", "image.png")
+FIXED = ("scene_name", "optim.optimizer")  # a state fits no other one
+FINAL_FILES = (
+    *("run.json", "curves.json", "curves.png"),
+    *("mesh.glb", "splats.ply", "turntable.mp4", "turntable.png", "image.png"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,61 +258,128 @@ def read_prior(config: RunConfig) -> TextPrior:
     return load_diffusers_prior(config.prior.removeprefix(DIFFUSERS), config.device, DTYPES[config.dtype])
 
 
+def config_from_report(path: Path) -> tuple[RunConfig, list[str]]:
+    """The configuration that a run.json holds, and what of the present versions differs from those it was made with.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        stored, made_with = report["config"], report.get("versions", {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not the run.json of a run ({type(error).__name__}: {error}).") from error
+    changed = differences(made_with, versions())
+    return config_from_plain(stored), [f"{name}: {text}" for name, text in changed.items()]
+
+
 def run(
     config: RunConfig,
     out: Path,
     resume: Path | None = None,
     on_step: Callable[[StepRecord], None] = lambda record: None,
     on_phase: Callable[[str], None] = lambda text: None,
+    autosave_seconds: float = AUTOSAVE_SECONDS,
 ) -> dict[str, Any]:
     """Run to the end and write everything to `out`; returns what run.json holds.
 
-    A KeyboardInterrupt saves a checkpoint of the steps done before it propagates.
+    Whatever ends it early (an interrupt, memory that runs out, gradients that are not finite) saves the state of the
+    steps done before it propagates; a process that is killed leaves that of at most `autosave_seconds` before.
+
+    Raises:
+        RuntimeError: another process writes to `out`.
+        OSError: `out` cannot be written, or in the end the disk was full.
     """
     check_config(config)
+    if resume is not None:  # said before anything is written
+        check_resume(resume, config)
+    with locked(out):
+        return _run(config, out, resume, on_step, on_phase, autosave_seconds)
+
+
+def check_resume(folder: Path, config: RunConfig) -> dict[str, str]:
+    """How `config` differs from that of the checkpoint in `folder`, by dotted name: "was X, is Y".
+
+    Raises:
+        ValueError: there is no checkpoint, or its state fits no such run; the message says field by field why.
+    """
+    changed = differences(read_config(folder), json.loads(json.dumps(to_plain(config))))
+    fixed = [f"{name}: {text}" for name, text in changed.items() if name in FIXED]
+    if fixed:
+        raise ValueError(
+            f"The run in {folder} cannot be resumed with another scene or optimizer. {'; '.join(fixed)}. "
+            "Leave that as it was, or start anew."
+        )
+    return changed
+
+
+def _run(
+    config: RunConfig,
+    out: Path,
+    resume: Path | None,
+    on_step: Callable[[StepRecord], None],
+    on_phase: Callable[[str], None],
+    autosave_seconds: float,
+) -> dict[str, Any]:
     total = time.perf_counter()
     prior = read_prior(config)
     prompts = encode_texts(build_texts(config.prompt), prior.encode_prompt, config.prompt.perp_neg)
     guidance = build_guidance(config.guidance_name, config.guidance)
     scene = (SCENES[config.scene_name][0](config.scene) if resume else make_scene(config)).to(config.device)
     state = OptimState.create(scene, config.optim, create_adapter(prior, guidance, config.optim.seed))
-    curves = Curves()
+    curves, goes_on = Curves(), False
     if resume is not None:
-        load_checkpoint(resume, scene, state)
-        curves = _stored_curves(resume, state.step)
-    out.mkdir(parents=True, exist_ok=True)
+        changed = [f"{name} {text}" for name, text in check_resume(resume, config).items()]
+        try:
+            stored = load_checkpoint(resume, scene, state)
+        except ValueError as error:
+            raise ValueError(" ".join([str(error), *(f"{text}." for text in changed)])) from error
+        curves = stored.curves
+        goes_on = not stored.warning and resume.resolve() == out.resolve()
+        if stored.warning:
+            on_phase(stored.warning)
+        for text in changed:
+            on_phase(f"changed since the checkpoint: {text}")
     for name in FINAL_FILES:  # results of an older run in this folder would pass for this run's
         (out / name).unlink(missing_ok=True)
     plain = to_plain(config)
-
-    def checkpoint() -> None:
-        save_checkpoint(out, scene, state, plain)
-        with atomic_path(out / "curves.json") as path:
-            path.write_text(json.dumps(curves.to_dict()) + "\n", encoding="utf-8")
-
+    save = Autosave(out, scene, state, plain, curves, autosave_seconds, goes_on, on_phase)
+    watchdog = Watchdog(scene.uses_cameras)
     start = time.perf_counter()
     try:
         for record in optimize(prior, prompts, guidance, scene, config.cameras, config.optim, state):
             curves.add(record)
             on_step(record)
-            if state.step % CHECKPOINT_EVERY == 0:
-                checkpoint()
-    except KeyboardInterrupt:
-        checkpoint()
+            advice = watchdog(record)
+            if advice:
+                on_phase(advice)
+            save()
+    except (KeyboardInterrupt, RuntimeError, MemoryError):
+        save.attempt()
         raise
     optimize_seconds = time.perf_counter() - start
-    checkpoint()
+    save.finish()
+    with atomic_path(out / "curves.json") as path:
+        path.write_text(json.dumps(curves.to_dict()) + "\n", encoding="utf-8")
     scene.cpu()  # what follows is drawn there
-    if is_embedded(config):
-        on_phase("measuring against ground truth")
-    metrics, images = evaluate(config, scene, prior)
-    on_phase("writing files")
-    files, export = _write_results(config, scene, prior, images, curves, out)
-    for warning in export.get("warnings", []):
-        on_phase(warning)
+    broken = not_finite(scene)
+    if broken:
+        on_phase(broken)
+    warnings = [*watchdog.warnings.values(), *([broken] if broken else [])]
+    metrics: dict[str, float] = {}
+    files, export = ["checkpoint.safetensors", "curves.json", "run.json"], {}
+    if not broken:  # nothing can be measured or drawn of numbers that are none
+        if is_embedded(config):
+            on_phase("measuring against ground truth")
+        metrics, images = evaluate(config, scene, prior)
+        on_phase("writing files")
+        files, export = _write_results(config, scene, prior, images, curves, out)
+        for warning in export.get("warnings", []):
+            on_phase(warning)
     report = {
         "config": plain,
         "metrics": metrics,
+        "warnings": warnings,
         "seconds": {
             "optimize": optimize_seconds,
             "total": time.perf_counter() - total,
@@ -362,7 +437,7 @@ def _write_results(
     A scene without a surface costs the mesh alone: the report's warnings say why, all other files are written.
     """
     export: dict[str, Any] = {}
-    files = ["checkpoint.safetensors", "checkpoint.json", "curves.json"]
+    files = ["checkpoint.safetensors", "curves.json"]
     if scene.uses_cameras:
         c = config.cameras
         cameras = orbit(TURNTABLE_FRAMES, EVALUATION_ELEVATION, c.distance, c.fov_y)
@@ -389,17 +464,6 @@ def _write_results(
     plot = torch.from_numpy(plot_curves(curves, title)).permute(2, 0, 1).float() / 255
     write_png(plot, out / "curves.png")
     return [*files, "curves.png", "run.json"], export
-
-
-def _stored_curves(folder: Path, step: int) -> Curves:
-    """The curves up to a checkpoint's step; a new set where they do not belong to it."""
-    try:
-        stored = Curves.from_dict(json.loads((folder / "curves.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"The curves beside the checkpoint in {folder} cannot be read ({error}).") from error
-    if len(stored.steps) != step:
-        raise ValueError(f"The curves in {folder} are of {len(stored.steps)} steps, the checkpoint of {step}.")
-    return stored
 
 
 def versions() -> dict[str, str]:

@@ -4,21 +4,28 @@ The loop knows only protocols; a new method, scene or prior needs no change here
 """
 
 from .adapter import AdapterState, create_adapter
-from .checkpoint import load_checkpoint, read_config, save_checkpoint
+from .autosave import AUTOSAVE_SECONDS, Autosave
+from .checkpoint import load_checkpoint, read_checkpoint, read_config, save_checkpoint
 from .config import OptimConfig
 from .loop import OptimState, StepRecord, optimize, predict_and_guide
 from .records import Curves
+from .watchdog import Watchdog, not_finite
 
 __all__ = [
+    "AUTOSAVE_SECONDS",
     "AdapterState",
+    "Autosave",
     "Curves",
     "OptimConfig",
     "OptimState",
     "StepRecord",
+    "Watchdog",
     "create_adapter",
     "load_checkpoint",
+    "not_finite",
     "optimize",
     "predict_and_guide",
+    "read_checkpoint",
     "read_config",
     "save_checkpoint",
 ]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
+from torch import Tensor
+
 from .loop import StepRecord
 
 
@@ -38,3 +41,13 @@ class Curves:
     def from_dict(cls, stored: dict) -> Curves:
         series = {k: [float("nan") if x is None else x for x in v] for k, v in stored["series"].items()}
         return cls(list(stored["steps"]), series, dict(stored["seconds"]), stored["skipped_steps"])
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """The steps and every series as float64 of their length, which lose nothing; seconds and skipped are left."""
+        series = {f"series.{name}": torch.tensor(values, dtype=torch.float64) for name, values in self.series.items()}
+        return {"steps": torch.tensor(self.steps, dtype=torch.int64)} | series
+
+    @classmethod
+    def from_tensors(cls, stored: dict[str, Tensor]) -> Curves:
+        series = {k.removeprefix("series."): v.tolist() for k, v in stored.items() if k.startswith("series.")}
+        return cls(stored["steps"].tolist(), series)

@@ -104,7 +104,7 @@ def test_path_measures_each_method_from_the_same_start(tmp_path):
         (["inspect", "--t", 2], r"t must be numbers in [0, 1]"),
         (["inspect", "--image", "nowhere.png"], "nowhere.png cannot be read"),
         (["inspect", "--prompt", ""], "prompt must say what to make"),
-        (["inspect", "--run", "nowhere"], "No checkpoint in nowhere"),
+        (["inspect", "--run", "nowhere"], "no checkpoint in nowhere"),
         (["overtime", "--methods", "magic"], "Unknown method 'magic'"),
         (["overtime", "--methods", "bridge,negative"], "KEY=VALUE, got 'negative'"),
         (["overtime", "--methods", "sds,switch=1"], "no setting 'switch'"),
