@@ -1,0 +1,142 @@
+"""Kill runs at random moments and resume them: `python -m benchmarks.kills [--kills 200] [--scene nerf]`.
+
+A small run on the embedded world saves its state after each step. A process that is
+forked runs it, and is killed (SIGKILL) after a random time, many times over, until one reaches the end;
+then the next run begins. After each kill the folder must hold a state that reads; the final states and
+curves must equal those of the uninterrupted run bit for bit. POSIX only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tbsd_core.optim import read_checkpoint
+from tbsd_core.optim.checkpoint import NEWEST, PREVIOUS
+from tbsd_core.run import RunConfig, default_config, run
+
+
+@dataclass
+class Counts:
+    kills: int = 0
+    before_any_state: int = 0  # so early that there was nothing to go on from: these began anew
+    from_the_previous: int = 0  # between the two renames, where only the previous state has a name
+    corrupt: int = 0
+    runs: int = 0
+    different: int = 0  # finished runs that are not bit-equal to the uninterrupted one
+
+
+class Stop(Exception):
+    """The steps are done; what follows (measuring, drawing) is not what is tried here."""
+
+
+def small_run(scene: str, steps: int, prior: str = "exact") -> RunConfig:
+    return default_config("a brick house", scene, prior=prior, n_steps=steps, size=32)
+
+
+def kill_runs(config: RunConfig, kills: int, folder: Path, seed: int = 0) -> Counts:
+    """Kill forked runs of `config` until there were so many kills and the last run has ended."""
+    torch.set_num_threads(1)  # a forked process has none of its parent's threads
+    _steps(config, folder / "warm")  # what is loaded once would count as part of a run
+    started = time.perf_counter()
+    _steps(config, folder / "whole")
+    seconds = time.perf_counter() - started
+    whole = read_checkpoint(folder / "whole")
+    assert _equal(whole, read_checkpoint(folder / "warm"))  # two runs of one seed
+    draw, counts = random.Random(seed), Counts()
+    while counts.kills < kills:
+        out = folder / f"run_{counts.runs}"
+        counts.runs += 1
+        while not _ended(out, config.optim.n_steps):
+            # where no kill is due any more, it may take the time it needs
+            _forked(config, out, draw.uniform(0, 0.5 * seconds) if counts.kills < kills else None, counts)
+        counts.different += not _equal(read_checkpoint(out), whole)
+    return counts
+
+
+def _steps(config: RunConfig, out: Path) -> None:
+    """All steps of a run, from the state in `out` if there is one."""
+
+    def stop(text: str) -> None:
+        if text.startswith("measuring"):
+            raise Stop
+
+    resume = out if any((out / name).exists() for name in (NEWEST, PREVIOUS)) else None
+    try:
+        run(config, out, resume, on_phase=stop, autosave_seconds=0.0)
+    except Stop:
+        pass
+
+
+def _forked(config: RunConfig, out: Path, limit: float | None, counts: Counts) -> None:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            _steps(config, out)
+            code = 0
+        except BaseException as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        finally:
+            os._exit(code)
+    if limit is not None:
+        time.sleep(limit)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        counts.kills += 1
+        if not any((out / name).exists() for name in (NEWEST, PREVIOUS)):
+            counts.before_any_state += 1
+            return
+    elif os.WEXITSTATUS(status):
+        raise RuntimeError(f"A run in {out} could not go on; what it printed says why.")
+    try:
+        counts.from_the_previous += not (out / NEWEST).exists()
+        found = read_checkpoint(out)
+        counts.corrupt += bool(found.warning) and (out / NEWEST).exists()
+    except ValueError as error:
+        counts.corrupt += 1
+        raise RuntimeError(f"After {counts.kills} kills: {error}") from error
+
+
+def _ended(out: Path, n_steps: int) -> bool:
+    return (out / NEWEST).exists() and read_checkpoint(out).step == n_steps
+
+
+def _equal(a, b) -> bool:
+    """Tensors, moments and curves to the last bit; NaN counts as itself."""
+    same = a.tensors.keys() == b.tensors.keys() and (a.step, a.bad_steps) == (b.step, b.bad_steps)
+    return same and all(a.tensors[k].numpy().tobytes() == b.tensors[k].numpy().tobytes() for k in a.tensors)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Kill runs at random moments and resume them.")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--scene", default="nerf", help="nerf, image or gaussian (default %(default)s)")
+    parser.add_argument("--prior", default="exact", help="exact or learned (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    arguments = parser.parse_args()
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        config = small_run(arguments.scene, arguments.steps, arguments.prior)
+        counts = kill_runs(config, arguments.kills, Path(folder), arguments.seed)
+    print(
+        f"{counts.kills} kills of {counts.runs} runs in {time.perf_counter() - start:.0f} s: {counts.corrupt} corrupt "
+        f"states, {counts.different} results that differ from the uninterrupted run; {counts.before_any_state} came "
+        f"before the first state, {counts.from_the_previous} between the two renames"
+    )
+    raise SystemExit(bool(counts.corrupt or counts.different))
+
+
+if __name__ == "__main__":
+    main()
