@@ -136,16 +136,14 @@ def load_run_scene(folder: Path) -> Scene:
     Raises:
         ValueError: nothing there, a damaged file, or a scene that this version lacks.
     """
-    from ..configuration import from_plain
     from ..scenes import SCENES
+    from ..scenes.files import scene_of
 
     found = read_checkpoint(folder)
-    if found.config.get("scene_name") not in SCENES:
-        raise ValueError(f"The checkpoint in {folder} is of the unknown scene {found.config.get('scene_name')!r}.")
-    scene_class, config_class = SCENES[found.config["scene_name"]]
-    scene = scene_class(from_plain(config_class, found.config["scene"]))
-    _load_module(scene, "scene", found.tensors, folder)
-    return scene
+    kind = found.config.get("scene_name")
+    if kind not in SCENES:
+        raise ValueError(f"The checkpoint in {folder} is of the unknown scene {kind!r}.")
+    return scene_of(kind, found.config.get("scene"), _without("scene", found.tensors), f"The checkpoint in {folder}")
 
 
 def _read(path: Path) -> Checkpoint:
