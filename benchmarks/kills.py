@@ -52,13 +52,17 @@ def kill_runs(config: RunConfig, kills: int, folder: Path, seed: int = 0) -> Cou
     seconds = time.perf_counter() - started
     whole = read_checkpoint(folder / "whole")
     assert _equal(whole, read_checkpoint(folder / "warm"))  # two runs of one seed
-    draw, counts = random.Random(seed), Counts()
+    draw, counts, reach, done = random.Random(seed), Counts(), 0.5 * seconds, 0
     while counts.kills < kills:
         out = folder / f"run_{counts.runs}"
         counts.runs += 1
         while not _ended(out, config.optim.n_steps):
             # where no kill is due any more, it may take the time it needs
-            _forked(config, out, draw.uniform(0, 0.5 * seconds) if counts.kills < kills else None, counts)
+            _forked(config, out, draw.uniform(0, reach) if counts.kills < kills else None, counts)
+            before, done = done, _step(out)
+            # a busy machine needs longer to begin: kills before the first step of each go would try nothing
+            reach *= 1.25 if done == before else 0.95 if done - before > config.optim.n_steps / 8 else 1.0
+        done = 0
         counts.different += not _equal(read_checkpoint(out), whole)
     return counts
 
@@ -106,6 +110,12 @@ def _forked(config: RunConfig, out: Path, limit: float | None, counts: Counts) -
     except ValueError as error:
         counts.corrupt += 1
         raise RuntimeError(f"After {counts.kills} kills: {error}") from error
+
+
+def _step(out: Path) -> int:
+    """Steps done in the state of a folder; 0 without one."""
+    there = any((out / name).exists() for name in (NEWEST, PREVIOUS))
+    return read_checkpoint(out).step if there else 0
 
 
 def _ended(out: Path, n_steps: int) -> bool:

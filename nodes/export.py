@@ -5,12 +5,12 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..tbsd_core.mesh import WRITERS, ExportConfig, MeshConfig, write_mesh
-from ..tbsd_core.scenes.files import load_scene, save_scene
 from . import sockets
 from .base import Node, problem
 from .bridge.autograd import optimization_mode
 from .bridge.files import existing_output, inside_output, new_output, ui_file
 from .bridge.mesh import extract, from_mesh
+from .bridge.scenes import load_with_run, run_of, save_with_run
 from .sockets import default
 
 
@@ -153,7 +153,7 @@ class SaveScene(Node):
     @classmethod
     def execute(cls, scene, filename_prefix: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, ".safetensors")
-        save_scene(scene, path)
+        save_with_run(scene, run_of(scene), path)
         return io.NodeOutput(relative, ui={"text": [relative]})
 
 
@@ -187,4 +187,4 @@ class LoadScene(Node):
     @classmethod
     def execute(cls, scene_file: str) -> io.NodeOutput:
         with optimization_mode():
-            return io.NodeOutput(load_scene(existing_output(scene_file)))
+            return io.NodeOutput(load_with_run(existing_output(scene_file)))

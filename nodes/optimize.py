@@ -39,6 +39,16 @@ def lr_input() -> io.Float.Input:
     )
 
 
+def resume_input() -> io.Boolean.Input:
+    return io.Boolean.Input(
+        "resume",
+        default=False,
+        optional=True,
+        tooltip="Go on with the run that the scene comes from, by Load Scene or from another optimizer: its step, its "
+        "momentum and its schedule. steps is then the whole run. Off: the scene is the start of a new run.",
+    )
+
+
 def timestep_inputs() -> list[io.Input]:
     """Sockets without widgets: connect Recommended Settings, or a number."""
 
@@ -140,6 +150,7 @@ class Optimizer3D(Node):
                     tooltip="Part of the run that renders coarse latents without the VAE: faster steps while the shape "
                     "is found. Try 0.5; 0 uses the VAE in every step.",
                 ),
+                resume_input(),
             ],
             outputs=[
                 sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised object."),
@@ -166,6 +177,7 @@ class Optimizer3D(Node):
         timesteps=None,
         start_size=0,
         latent_until=0.0,
+        resume=False,
     ) -> io.NodeOutput:
         if not scene.uses_cameras:
             raise ValueError(
@@ -184,7 +196,7 @@ class Optimizer3D(Node):
             timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),
         )
         workflow = workflow_of(cls.hidden.extra_pnginfo)
-        result = run(guidance, scene, cameras or CameraConfig(), config, cls.hidden.unique_id, workflow)
+        result = run(guidance, scene, cameras or CameraConfig(), config, cls.hidden.unique_id, workflow, resume)
         return io.NodeOutput(result.scene, result.images, ui=run_ui(result, cls))
 
 
@@ -214,6 +226,7 @@ class OptimizeImage(Node):
                     tooltip="An approximation that saves time: keep the noise for so many steps and ask the model "
                     "about the negatives only in the first of them. 1 is exact; 2 is a fifth faster, slightly worse.",
                 ),
+                resume_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The optimised pictures."),
@@ -235,6 +248,7 @@ class OptimizeImage(Node):
         t_max_end=None,
         timesteps=None,
         reuse_steps=1,
+        resume=False,
     ) -> io.NodeOutput:
         if scene.uses_cameras:
             raise ValueError("Optimize Image needs an Image Scene. Use Optimize 3D for an object.")
@@ -249,5 +263,5 @@ class OptimizeImage(Node):
             timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),
         )
         workflow = workflow_of(cls.hidden.extra_pnginfo)
-        result = run(guidance, scene, CameraConfig(), config, cls.hidden.unique_id, workflow)
+        result = run(guidance, scene, CameraConfig(), config, cls.hidden.unique_id, workflow, resume)
         return io.NodeOutput(result.images, result.scene, ui=run_ui(result, cls))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,18 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig, orbit
-from ...tbsd_core.optim import Curves, OptimConfig, OptimState, create_adapter, optimize
+from ...tbsd_core.optim import (
+    Curves,
+    OptimConfig,
+    OptimState,
+    Snapshot,
+    Watchdog,
+    create_adapter,
+    go_on,
+    not_finite,
+    optimize,
+    take_snapshot,
+)
 from ...tbsd_core.scenes import RenderOutput, Scene
 from ...tbsd_core.scenes.files import copy_scene
 from .events import send_step
@@ -21,11 +33,13 @@ from .files import to_image
 from .prior import ComfyPrior, prior_device, with_prior
 from .progress import RunProgress, to_pil
 from .runs import Run, open_run
+from .scenes import remember_run, run_of
 
 if TYPE_CHECKING:
     from ..sockets import GuidedModel
 
 PREVIEW_VIEWS = 8
+AUTOSAVE_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
 
@@ -43,25 +57,51 @@ def run(
     config: OptimConfig,
     node_id: str | None,
     workflow: str | None = None,
+    resume: bool = False,  # go on with the run that the scene comes from
 ) -> RunResult:
     """Optimise a copy of `scene`. The panel may end it early and keep what there is; cancelling raises ComfyUI's
-    interrupt exception within one step and leaves the scene so far in the output folder."""
+    interrupt exception within one step. What ends before its time leaves scene and run in the output folder.
+
+    Raises:
+        ValueError: there is no run to go on with, or it does not fit.
+    """
+    earlier = run_of(scene)
+    if resume and earlier is None:
+        raise ValueError(
+            "resume is on, and the scene comes from no run: connect Load Scene with the file of a run, or the scene of "
+            "another optimiser, or turn resume off."
+        )
 
     def body(prior: ComfyPrior) -> RunResult:
         trained = copy_scene(scene, prior_device(guided.model))
         state = OptimState.create(trained, config, create_adapter(prior, guided.guidance, config.seed))
-        curves = Curves()
-        with watched(open_run(config.n_steps, node_id, workflow), trained) as shown:
+        changed = go_on(earlier, state, config) if resume and earlier is not None else []
+        curves, watchdog = Curves(), Watchdog(trained.uses_cameras)
+
+        def snapshot() -> Snapshot:
+            return take_snapshot(state, config)
+
+        with watched(open_run(config.n_steps, node_id, workflow), trained, snapshot) as shown:
             progress = RunProgress(config.n_steps, node_id, shown)
+            if changed:
+                shown.warn(f"Going on after step {state.step} with other settings: {'; '.join(changed)}.")
+            saved_at = time.monotonic()
             for record in optimize(prior, guided.prompts.set, guided.guidance, trained, cameras, config, state):
                 curves.add(record)
                 is_last = shown.stop_wanted
                 progress(record.step + 1, record.scalars, pictures_of(record.render, prior), is_last)
-                if shown.answer(trained):
+                advice = watchdog(record)
+                if advice:
+                    shown.warn(advice)
+                if shown.answer(trained, snapshot) or advice:
                     send_step(shown.event())
                 if is_last:
                     break
-            trained.cpu()  # where its pictures for ComfyUI are made, and what travels on
+                if time.monotonic() - saved_at >= AUTOSAVE_SECONDS:
+                    autosave(shown, trained, snapshot)
+                    saved_at = time.monotonic()
+            remember_run(trained.cpu(), snapshot())  # on the CPU its pictures are made, and it travels on
+            check_finite(trained)
             pictures = final_pictures(trained, prior, cameras, config)
             shown.show(to_pil(pictures), final=True)
         return RunResult(trained, to_image(pictures), curves)
@@ -72,8 +112,8 @@ def run(
 
 
 @contextmanager
-def watched(run: Run, scene: Scene) -> Iterator[Run]:
-    """Tell the panels how a run ends, and keep the scene of one that is cancelled."""
+def watched(run: Run, scene: Scene, snapshot: Callable[[], Snapshot]) -> Iterator[Run]:
+    """Tell the panels how a run ends, and keep scene and state of one that does not reach its end."""
     status, error = "done", ""
     try:
         yield run
@@ -81,24 +121,43 @@ def watched(run: Run, scene: Scene) -> Iterator[Run]:
     except comfy.model_management.InterruptProcessingException:
         status = "interrupted"
         if run.step:
-            keep_interrupted(run, scene)
+            keep(run, scene, snapshot, "interrupted")
         raise
     except BaseException as reason:
         status, error = "failed", f"{type(reason).__name__}: {reason}"
+        if run.step:
+            keep(run, scene, snapshot, "failed")
         raise
+    else:
+        run.drop_autosaves()
     finally:
         run.finish(status, error)
         send_step(run.event())
 
 
-def keep_interrupted(run: Run, scene: Scene) -> None:
-    """Save the scene of a cancelled run; a failure is logged and never takes the place of the cancelling."""
+def keep(run: Run, scene: Scene, snapshot: Callable[[], Snapshot], kind: str) -> None:
+    """Save what there is of a run; a failure is logged and never takes the place of the reason for its end."""
     try:
-        name = run.save(scene, "interrupted")
+        name = run.save(scene, kind, snapshot())
     except Exception:
-        logger.exception("The scene of the cancelled run could not be saved.")
+        logger.exception("The scene of the run that was %s could not be saved.", kind)
     else:
-        logger.info("Cancelled after %d of %d steps; the scene so far is output/%s", run.step, run.n_steps, name)
+        logger.info("%s after %d of %d steps; scene and run are output/%s", kind, run.step, run.n_steps, name)
+
+
+def autosave(run: Run, scene: Scene, snapshot: Callable[[], Snapshot]) -> None:
+    """Save the state for the case of a crash; a full disk does not end the run."""
+    try:
+        run.autosave(scene, snapshot())
+    except Exception as error:  # the file format's library has a type of its own for full disks
+        run.warn(f"The state could not be saved ({error}); the run goes on. Free space in the output folder.")
+
+
+def check_finite(scene: Scene) -> None:
+    """Raise RuntimeError, with advice, for a scene whose values are not finite."""
+    broken = not_finite(scene)
+    if broken:
+        raise RuntimeError(broken)
 
 
 def pictures_of(render: RenderOutput, prior: ComfyPrior) -> Callable[[], Tensor]:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import io
 import logging
 import math
+import os
 import re
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
 from PIL import Image
 
+from ...tbsd_core.optim import Snapshot
 from ...tbsd_core.optim.history import Thinned
 from ...tbsd_core.scenes import Scene
-from ...tbsd_core.scenes.files import save_scene
-from .files import new_output
+from .files import new_output, output_root
+from .scenes import save_with_run
 
 MAX_RUNS = 16
 MAX_POINTS = 400
@@ -30,6 +33,7 @@ MAX_PREVIEW_BYTES = 4 * 2**20  # of all previews of a run
 MAX_PREVIEW_PIXELS = 768  # the longer side; a strip of four views is wide
 MAX_SCALARS = 32  # keeps an event below 2 KB
 MAX_SAVED = 4  # names of the latest checkpoints that a panel shows
+MAX_WARNINGS, MAX_WARNING = 3, 300  # a panel shows so many, of so many characters
 MAX_NODE_ID = 100
 NO_WORKFLOW = "00000000-0000-0000-0000-000000000000"
 logger = logging.getLogger(__name__)
@@ -56,6 +60,7 @@ class Run:
         self.latest: tuple[int, bytes] | None = None
         self.final = False  # whether that is the result
         self.saved: list[str] = []
+        self.warnings: list[str] = []
         self.stop_wanted = False
         self._wanted: list[Future[str]] = []
         self._lock = threading.Lock()
@@ -91,6 +96,12 @@ class Run:
         for future in wanted:
             future.set_exception(RunEnded(self._ended()))
 
+    def warn(self, text: str) -> None:
+        """Tell the user something about the run that goes on."""
+        logger.warning("Node %s: %s", self.node, text)
+        with self._lock:
+            self.warnings = [*self.warnings, text[:MAX_WARNING]][-MAX_WARNINGS:]
+
     def stop(self) -> None:
         """Ask for the end after the present step. Raises RunEnded."""
         with self._lock:
@@ -107,14 +118,14 @@ class Run:
             self._wanted.append(future)
             return future
 
-    def answer(self, scene: Scene) -> bool:
+    def answer(self, scene: Scene, snapshot: Callable[[], Snapshot]) -> bool:
         """Write the checkpoint that was asked for, once for all who did; False if nobody did."""
         with self._lock:
             wanted = self._take_wanted()
         if not wanted:
             return False
         try:
-            name = self.save(scene, "checkpoint")
+            name = self.save(scene, "checkpoint", snapshot())
         except Exception:  # a full disk must not end the run; whoever asked is told
             logger.exception("The checkpoint of node %s could not be written.", self.node)
             for future in wanted:
@@ -124,14 +135,31 @@ class Run:
                 future.set_result(name)
         return True
 
-    def save(self, scene: Scene, kind: str) -> str:
-        """Write the scene under tbsd/ in the output folder; returns its relative name."""
-        node = re.sub(r"[^A-Za-z0-9]+", "_", self.node)[:40]
-        path, name = new_output(f"tbsd/{kind}_{node}", ".safetensors")
-        save_scene(scene, Path(path))
+    def save(self, scene: Scene, kind: str, snapshot: Snapshot) -> str:
+        """Write the scene and its run under tbsd/ in the output folder; returns its relative name."""
+        path, name = new_output(f"tbsd/{kind}_{self._name()}", ".safetensors")
+        save_with_run(scene, snapshot, path)
         with self._lock:
             self.saved = [*self.saved, name][-MAX_SAVED:]
         return name
+
+    def autosave(self, scene: Scene, snapshot: Snapshot) -> None:
+        """Write the state that a crash or a power cut leaves behind; the one before it is kept until it is written."""
+        path = self.autosaved()
+        if path.exists():
+            os.replace(path, path.with_suffix(".previous.safetensors"))
+        save_with_run(scene, snapshot, path)
+
+    def autosaved(self) -> Path:
+        return output_root() / "tbsd" / f"autosave_{self._name()}.safetensors"
+
+    def drop_autosaves(self) -> None:
+        """A run that has given its result needs none."""
+        for path in (self.autosaved(), self.autosaved().with_suffix(".previous.safetensors")):
+            path.unlink(missing_ok=True)
+
+    def _name(self) -> str:
+        return re.sub(r"[^A-Za-z0-9]+", "_", self.node)[:40]
 
     def picture(self, step: int, final: bool) -> tuple[int, bytes] | None:
         """The kept preview closest to a step, with its own step; the one asked for may have been thinned out.
@@ -180,6 +208,7 @@ class Run:
             "final": self.final,
             "previews": [step for step, _ in self.previews.items],
             "saved": self.saved,
+            "warnings": self.warnings,
             "error": self.error,
         }
 

@@ -9,6 +9,7 @@ from .checkpoint import load_checkpoint, read_checkpoint, read_config, save_chec
 from .config import OptimConfig
 from .loop import OptimState, StepRecord, optimize, predict_and_guide
 from .records import Curves
+from .snapshot import Snapshot, go_on, read_snapshot, take_snapshot
 from .watchdog import Watchdog, not_finite
 
 __all__ = [
@@ -18,14 +19,18 @@ __all__ = [
     "Curves",
     "OptimConfig",
     "OptimState",
+    "Snapshot",
     "StepRecord",
     "Watchdog",
     "create_adapter",
+    "go_on",
     "load_checkpoint",
     "not_finite",
     "optimize",
     "predict_and_guide",
     "read_checkpoint",
     "read_config",
+    "read_snapshot",
     "save_checkpoint",
+    "take_snapshot",
 ]

@@ -54,12 +54,12 @@ def save_checkpoint(
 
     folder.mkdir(parents=True, exist_ok=True)
     curves = curves or Curves()
-    tensors = _prefixed("scene", scene.state_dict()) | _moments("optimizer", state.optimizer)
-    tensors |= _prefixed("reused", state.reused)
+    tensors = prefixed("scene", scene.state_dict()) | moments("optimizer", state.optimizer)
+    tensors |= prefixed("reused", state.reused)
     if state.adapter is not None:
-        tensors |= _prefixed("lora", state.adapter.adapter.state_dict())
-        tensors |= _moments("lora_optimizer", state.adapter.optimizer)
-    tensors |= _prefixed("curves", curves.to_tensors())
+        tensors |= prefixed("lora", state.adapter.adapter.state_dict())
+        tensors |= moments("lora_optimizer", state.adapter.optimizer)
+    tensors |= prefixed("curves", curves.to_tensors())
     about = {"seconds": curves.seconds, "skipped_steps": curves.skipped}
     text = json.dumps(
         {"format": FORMAT, "step": state.step, "bad_steps": state.bad_steps, "config": config, "curves": about}
@@ -120,12 +120,12 @@ def load_checkpoint(folder: Path, scene: Scene, state: OptimState) -> Checkpoint
         what = "no LoRA, and this method trains one" if adapter else "a LoRA, and this method trains none"
         raise ValueError(f"The checkpoint in {folder} is of another method: it holds {what}.")
     _load_module(scene, "scene", tensors, folder)
-    _load_moments(state.optimizer, "optimizer", tensors)
+    load_moments(state.optimizer, "optimizer", tensors)
     if adapter is not None:
         _load_module(adapter.adapter, "lora", tensors, folder)
-        _load_moments(adapter.optimizer, "lora_optimizer", tensors)
+        load_moments(adapter.optimizer, "lora_optimizer", tensors)
     device = next(scene.parameters()).device
-    state.reused = {name: v.to(device) for name, v in _without("reused", tensors).items()}
+    state.reused = {name: v.to(device) for name, v in without("reused", tensors).items()}
     state.step, state.bad_steps = found.step, found.bad_steps
     return found
 
@@ -143,7 +143,7 @@ def load_run_scene(folder: Path) -> Scene:
     kind = found.config.get("scene_name")
     if kind not in SCENES:
         raise ValueError(f"The checkpoint in {folder} is of the unknown scene {kind!r}.")
-    return scene_of(kind, found.config.get("scene"), _without("scene", found.tensors), f"The checkpoint in {folder}")
+    return scene_of(kind, found.config.get("scene"), without("scene", found.tensors), f"The checkpoint in {folder}")
 
 
 def _read(path: Path) -> Checkpoint:
@@ -163,7 +163,7 @@ def _read(path: Path) -> Checkpoint:
     about = json.loads(text)
     if about.get("format") != FORMAT or not about.keys() >= KEYS:
         raise ValueError(f"{path} is not a checkpoint of this version (format {FORMAT}).")
-    curves = Curves.from_tensors(_without("curves", tensors))
+    curves = Curves.from_tensors(without("curves", tensors))
     curves.seconds, curves.skipped = about["curves"]["seconds"], about["curves"]["skipped_steps"]
     return Checkpoint(about["config"], about["step"], about["bad_steps"], tensors, curves)
 
@@ -187,30 +187,30 @@ def _to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def _prefixed(prefix: str, tensors: dict[str, Any]) -> dict[str, torch.Tensor]:
+def prefixed(prefix: str, tensors: dict[str, Any]) -> dict[str, torch.Tensor]:
     return {f"{prefix}.{k}": torch.as_tensor(v).detach().cpu().contiguous() for k, v in tensors.items()}
 
 
-def _without(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def without(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
 
 
-def _moments(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def moments(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     found = optimizer.state_dict()["state"].items()
-    return {k: v for index, moments in found for k, v in _prefixed(f"{prefix}.{index}", moments).items()}
+    return {k: v for index, moments in found for k, v in prefixed(f"{prefix}.{index}", moments).items()}
 
 
-def _load_moments(optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, torch.Tensor]) -> None:
+def load_moments(optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, torch.Tensor]) -> None:
     stored = optimizer.state_dict()
     stored["state"] = {}
-    for key, value in _without(prefix, tensors).items():
+    for key, value in without(prefix, tensors).items():
         index, name = key.split(".", 1)
         stored["state"].setdefault(int(index), {})[name] = value
     optimizer.load_state_dict(stored)
 
 
 def _load_module(module: Any, prefix: str, tensors: dict[str, torch.Tensor], folder: Path) -> None:
-    found = _without(prefix, tensors)
+    found = without(prefix, tensors)
     expected = {k: tuple(v.shape) for k, v in module.state_dict().items()}
     got = {k: tuple(v.shape) for k, v in found.items()}
     if expected != got:

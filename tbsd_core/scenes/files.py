@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,19 @@ from .base import Scene
 
 FORMAT = "tbsd-scene-1"
 MAX_CONFIG = 100_000  # characters; those of this version have some hundred
+ATTACHED = "attached."  # before the names of tensors that are not the scene's
 
 
-def save_scene(scene: Scene, path: Path) -> None:
-    """Write a scene; the file appears complete or not at all."""
+@dataclass(frozen=True)
+class Attachment:
+    """What travels in the file of a scene beside it: the state of its run, which scenes know nothing of."""
+
+    about: str  # JSON
+    tensors: Mapping[str, Tensor]
+
+
+def save_scene(scene: Scene, path: Path, attachment: Attachment | None = None) -> None:
+    """Write a scene; the file appears complete or not at all, and is on the disk when this returns."""
     from safetensors.torch import save_file
 
     from . import SCENES
@@ -27,12 +38,22 @@ def save_scene(scene: Scene, path: Path) -> None:
     kind = next(name for name, (scene_class, _) in SCENES.items() if type(scene) is scene_class)
     metadata = {"format": FORMAT, "scene": kind, "config": json.dumps(to_plain(scene.config))}
     tensors = {k: v.detach().cpu().contiguous() for k, v in scene.state_dict().items()}
+    if attachment is not None:
+        metadata["attached"] = attachment.about
+        tensors |= {ATTACHED + name: value.contiguous() for name, value in attachment.tensors.items()}
     with atomic_path(path) as partial:
         save_file(tensors, str(partial), metadata=metadata)
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
 
 
 def load_scene(path: Path) -> Scene:
-    """Read what `save_scene` wrote.
+    """The scene that `save_scene` wrote. Raises ValueError as `load_with_attachment`."""
+    return load_with_attachment(path)[0]
+
+
+def load_with_attachment(path: Path) -> tuple[Scene, Attachment | None]:
+    """A scene and what came with it.
 
     Raises:
         ValueError: the file is damaged, is not a scene, or is of a kind or configuration that this version lacks.
@@ -59,7 +80,13 @@ def load_scene(path: Path) -> Scene:
         stored = json.loads(config)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is damaged: its configuration is no JSON ({error}).") from error
-    return scene_of(metadata["scene"], stored, tensors, path.name)
+    attached = {k.removeprefix(ATTACHED): v for k, v in tensors.items() if k.startswith(ATTACHED)}
+    own = {k: v for k, v in tensors.items() if not k.startswith(ATTACHED)}
+    scene = scene_of(metadata["scene"], stored, own, path.name)
+    about = metadata.get("attached", "")
+    if len(about) > MAX_CONFIG:
+        raise ValueError(f"{path.name} is damaged: what is attached has {len(about)} characters.")
+    return scene, Attachment(about, attached) if about else None
 
 
 def scene_of(

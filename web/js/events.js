@@ -18,6 +18,7 @@
  * @property {boolean} final whether that picture is of the finished result
  * @property {number[]} previews the steps of the pictures to look back at
  * @property {string[]} saved names of scene files in the output folder
+ * @property {string[]} warnings what the user should know of the run that goes on
  * @property {string} error
  */
 

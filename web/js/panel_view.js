@@ -34,8 +34,10 @@ export class Panel {
       t("Write the scene as it is now into output/tbsd; the run goes on."),
     );
     this.note = make("span", "tbsd-note");
+    this.warning = make("div", "tbsd-warning");
     this.element.append(
       row("tbsd-head", this.headline, this.clock),
+      this.warning,
       this.stage,
       this.scrubber,
       this.tabs,
@@ -98,6 +100,9 @@ export class Panel {
     this.element.dataset.status = model.status;
     this.headline.textContent = this.headline.title = model.headline;
     this.clock.textContent = model.clock;
+    this.warning.textContent = model.warnings[model.warnings.length - 1] ?? "";
+    this.warning.title = model.warnings.join("\n");
+    this.warning.hidden = model.warnings.length === 0;
     this.scrubber.max = String(Math.max(0, stops.length - 1));
     this.scrubber.value = String(Math.max(0, model.position));
     this.scrubber.disabled = stops.length < 2;

@@ -34,6 +34,8 @@ export class RunModel {
     this.previews = [];
     /** @type {string[]} */
     this.saved = [];
+    /** @type {string[]} */
+    this.warnings = [];
     this.error = "";
     this.curves = new CurvesModel();
     this.final = false; // whether the newest picture is of the finished result
@@ -69,6 +71,7 @@ export class RunModel {
   /** @param {import("./events.js").StepEvent} event */
   #take(event) {
     const { run, status, step, steps, elapsed, remaining, preview, final, previews, saved, error } = event;
+    this.warnings = event.warnings ?? [];
     Object.assign(this, { run, status, step, steps, elapsed, remaining, preview, final, previews, saved, error });
     // the server may have thinned out what is looked at
     if (this.past !== null) this.past = nearest(previews, this.past);

@@ -18,6 +18,7 @@ function event(step, more = {}) {
     final: false,
     previews: [1, 5, 9].filter((kept) => kept <= step),
     saved: [],
+    warnings: [],
     error: "",
     ...more,
   };
