@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .commands import compare, export, field, inspect, overtime, path, quality, seeds, sweep
+from .commands import compare, export, field, inspect, overtime, path, quality, seeds, vary
 from .commands.options import SCENE_HELP
 from .configuration import all_settings, with_setting
 from .optional import require
@@ -105,7 +105,7 @@ def _parser() -> _Parser:
     inspect.register(commands)
     overtime.register(commands)
     seeds.register(commands)
-    sweep.register(commands)
+    vary.register(commands)
     path.register(commands)
 
     compare.register(commands)

@@ -1,4 +1,4 @@
-"""sweep: a method with several values of one setting."""
+"""vary: a method with several values of one setting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .options import Loaded, add_run_arguments, case_of, consume, finish, run_co
 
 
 def register(commands: Any) -> None:
-    parser = commands.add_parser("sweep", help="one setting at several values: final pictures and measures")
+    parser = commands.add_parser("vary", help="one setting at several values: final pictures and measures")
     add_run_arguments(parser)
     parser.add_argument(
         "--key",
@@ -20,10 +20,10 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--values", nargs="+", default=("0", "0.25", "0.5", "0.75", "1"), help="(default 0 0.25 0.5 0.75 1)"
     )
-    parser.set_defaults(action=_sweep)
+    parser.set_defaults(action=_vary)
 
 
-def _sweep(arguments: argparse.Namespace) -> int:
+def _vary(arguments: argparse.Namespace) -> int:
     from ..analysis.cases import CaseResult, run_cases
     from ..analysis.sweep import IMPLIED, MEANING, sweep_sheet
     from ..run import check_config, evaluate
@@ -45,7 +45,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
         for config, value in zip(configs, arguments.values, strict=True)
     ]
     results: list[CaseResult] = []
-    complete = consume(run_cases(loaded.prior, cases, base.cameras, results, device=base.device), "sweep")
+    complete = consume(run_cases(loaded.prior, cases, base.cameras, results, device=base.device), "vary")
 
     def measure(result: CaseResult) -> dict[str, float]:
         truth, _ = evaluate(base, result.scene.cpu(), loaded.prior)
@@ -61,4 +61,4 @@ def _sweep(arguments: argparse.Namespace) -> int:
         return made
 
     finished = [result for result in results if 1.0 in result.pictures]
-    return finish(sheet, finished, arguments, "sweep", complete)
+    return finish(sheet, finished, arguments, "vary", complete)
