@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .commands import compare, export, field, inspect, overtime, path, quality, seeds, vary
+from .commands import compare, export, field, inspect, overtime, path, quality, seeds, sweep, vary
 from .commands.options import SCENE_HELP
 from .configuration import all_settings, with_setting
 from .optional import require
@@ -106,6 +106,7 @@ def _parser() -> _Parser:
     overtime.register(commands)
     seeds.register(commands)
     vary.register(commands)
+    sweep.register(commands)
     path.register(commands)
 
     compare.register(commands)
