@@ -16,6 +16,7 @@ from .options import INTERRUPTED, add_common_arguments
 if TYPE_CHECKING:
     from ..run import RunConfig
     from ..sweep import Job, Pool, PromptLine
+    from ..sweep.comfyui import ComfyUIServer
 
 SOME_FAILED = 1
 OF_THE_SWEEP = ("prompt.prompt", "scene.seed", "optim.seed", "optim.timestep_seed")
@@ -95,7 +96,15 @@ def _prepared(arguments: argparse.Namespace) -> tuple[list[Job], Any]:
     methods = labelled([part for text in arguments.methods for part in text.split(",") if part])
     if arguments.workflow is not None and not arguments.comfyui:
         raise ValueError("--workflow is for --comfyui: name the servers, too.")
-    return plan(arguments, lines, methods), lambda on_note: _pool(arguments)
+    if not arguments.comfyui:
+        return plan(arguments, lines, methods), lambda on_note: _pool(arguments)
+    from ..sweep.comfyui import ComfyUIServer
+    from ..sweep.servers import ServerPool
+
+    if len(set(arguments.comfyui)) < len(arguments.comfyui):
+        raise ValueError(f"The same server stands twice in {arguments.comfyui}.")
+    servers = [ComfyUIServer(url) for url in arguments.comfyui]
+    return plan_workflows(arguments, lines, methods, servers), lambda on_note: ServerPool(servers, on_note)
 
 
 def _pool(arguments: argparse.Namespace) -> Pool:
@@ -144,6 +153,68 @@ def plan(arguments: argparse.Namespace, lines: list[PromptLine], methods: dict[s
                 plain = json.loads(json.dumps(to_plain(of_cell(config, line.prompt, seed))))
                 jobs.append(Job(titled(label, line), line.prompt, seed, plain))
     return jobs
+
+
+def plan_workflows(
+    arguments: argparse.Namespace, lines: list[PromptLine], methods: dict[str, str], servers: list[ComfyUIServer]
+) -> list[Job]:
+    """The cells as workflows. Settings are widgets of its nodes: 6.steps is that of node 6.
+
+    Raises:
+        ValueError: the workflow lacks what a cell needs; names the line.
+        RuntimeError: no server answers.
+    """
+    from ..sweep import Job
+    from ..sweep.workflow import DEFAULT, read_workflow, with_cell, with_method, with_widget
+
+    workflow = with_cell(read_workflow(arguments.workflow or DEFAULT), lines[0].prompt, arguments.seeds[0])
+    bases = {
+        label: with_method(workflow, name, lambda kind: _described(servers, kind)) for label, name in methods.items()
+    }
+
+    def assigned(bases: dict[str, Any], settings: dict[str, str]) -> dict[str, Any]:
+        for key, value in settings.items():
+            having = [
+                k
+                for k, w in bases.items()
+                if key.partition(".")[2] in w.get(key.partition(".")[0], {}).get("inputs", {})
+            ]
+            bases = bases | {k: with_widget(bases[k], key, value) for k in having or bases}
+        return bases
+
+    bases = assigned(bases, _settings(arguments.set))
+    jobs = []
+    for line in lines:
+        try:
+            own = assigned(bases, line.settings)
+        except ValueError as error:
+            raise ValueError(f"{arguments.prompts}, line {line.line}: {error}") from None
+        jobs += [
+            Job(titled(label, line), line.prompt, seed, {"workflow": with_cell(base, line.prompt, seed)})
+            for seed in arguments.seeds
+            for label, base in own.items()
+        ]
+    return jobs
+
+
+def _settings(texts: list[str]) -> dict[str, str]:
+    for text in texts:
+        if "=" not in text:
+            raise ValueError(f"--set needs NODE.INPUT=VALUE with --comfyui, got {text!r}.")
+    return dict(text.split("=", 1) for text in texts)
+
+
+def _described(servers: list[ComfyUIServer], kind: str) -> dict[str, Any]:
+    """What the first server that answers says about a node class."""
+    from ..sweep.comfyui import GONE
+
+    reasons = []
+    for server in servers:
+        try:
+            return server.describe(kind)
+        except GONE as error:
+            reasons.append(f"{server.url}: {error}")
+    raise RuntimeError(f"No ComfyUI server answers ({'; '.join(reasons)}).")
 
 
 def titled(label: str, line: PromptLine) -> str:
