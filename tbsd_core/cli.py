@@ -183,7 +183,9 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from .cameras.sampling import camera_preset
+    from .follow import follow
     from .optim import read_config
+    from .optim.distributed import process_group
     from .run import config_from_plain, config_from_report, default_config
 
     if arguments.report is not None and (arguments.resume, arguments.prompt) != (None, None):
@@ -233,7 +235,11 @@ def _run(arguments: argparse.Namespace) -> int:
         if not equals:
             raise ValueError(f"--set needs KEY=VALUE, got {assignment!r}.")
         config = with_setting(config, key, value)
-    return _execute(config, arguments.out, arguments.resume, arguments.autosave)
+    with process_group(config.device) as split:
+        if split.rank == 0:
+            return _execute(config, arguments.out, arguments.resume, arguments.autosave, split)
+        follow(config, split, arguments.resume)
+        return 0
 
 
 def _mesh_input(arguments: argparse.Namespace) -> Any:
@@ -246,7 +252,8 @@ def _mesh_input(arguments: argparse.Namespace) -> Any:
     return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, place=place)
 
 
-def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0) -> int:
+def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0, split: Any = None) -> int:
+    from .optim.distributed import WHOLE
     from .run import check_config, is_embedded, run
 
     check_config(config)
@@ -263,7 +270,7 @@ def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0
                 bar.set_postfix(opacity=f"{record.scalars['opacity']:.2f}", grad=f"{record.scalars['grad_rms']:.3g}")
 
         try:
-            report = run(config, out, resume, on_step, lambda text: bar.write(text, file=sys.stderr), autosave)
+            report = run(config, out, resume, on_step, lambda text: bar.write(text, file=sys.stderr), autosave, split or WHOLE)
         except KeyboardInterrupt:
             print(f"\ninterrupted; continue with: python -m tbsd_core run --resume {out} --out {out}", file=sys.stderr)
             return INTERRUPTED
