@@ -31,7 +31,7 @@ class RayPool:
     def __init__(self, address: str, cpus: float = 1, gpus: float = 0, retries: int = 2, n_workers: int = 1) -> None:
         if cpus < 0 or gpus < 0 or cpus + gpus == 0:
             raise ValueError(f"A task needs CPUs or GPUs, got {cpus} and {gpus}.")
-        self._ray = ray = require("ray", "'ray>=2.9'")
+        self._ray = ray = require("ray", "'ray>=2.60'")
         if address == LOCAL:
             ray.init(num_cpus=n_workers, include_dashboard=False, log_to_driver=False)
         else:
