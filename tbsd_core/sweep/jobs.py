@@ -74,7 +74,8 @@ def differences(stored: Any, wanted: Any, name: str = "") -> list[str]:
 
 def read_files(folder: Path) -> dict[str, bytes]:
     """The files of a folder by name, without hidden ones (locks)."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")}
+    paths = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+    return {path.name: path.read_bytes() for path in paths}
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:
