@@ -270,7 +270,8 @@ def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0
                 bar.set_postfix(opacity=f"{record.scalars['opacity']:.2f}", grad=f"{record.scalars['grad_rms']:.3g}")
 
         try:
-            report = run(config, out, resume, on_step, lambda text: bar.write(text, file=sys.stderr), autosave, split or WHOLE)
+            on_phase = lambda text: bar.write(text, file=sys.stderr)  # noqa: E731
+            report = run(config, out, resume, on_step, on_phase, autosave, split or WHOLE)
         except KeyboardInterrupt:
             print(f"\ninterrupted; continue with: python -m tbsd_core run --resume {out} --out {out}", file=sys.stderr)
             return INTERRUPTED
