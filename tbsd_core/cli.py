@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .commands import compare, export, field, inspect, overtime, path, quality, seeds, sweep
+from .commands import compare, export, field, inspect, overtime, path, quality, seeds, sweep, vary
 from .commands.options import SCENE_HELP
 from .configuration import all_settings, with_setting
 from .optional import require
@@ -105,6 +105,7 @@ def _parser() -> _Parser:
     inspect.register(commands)
     overtime.register(commands)
     seeds.register(commands)
+    vary.register(commands)
     sweep.register(commands)
     path.register(commands)
 
@@ -182,7 +183,9 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from .cameras.sampling import camera_preset
+    from .follow import follow
     from .optim import read_config
+    from .optim.distributed import process_group
     from .run import config_from_plain, config_from_report, default_config
 
     if arguments.report is not None and (arguments.resume, arguments.prompt) != (None, None):
@@ -232,7 +235,11 @@ def _run(arguments: argparse.Namespace) -> int:
         if not equals:
             raise ValueError(f"--set needs KEY=VALUE, got {assignment!r}.")
         config = with_setting(config, key, value)
-    return _execute(config, arguments.out, arguments.resume, arguments.autosave)
+    with process_group(config.device) as split:
+        if split.rank == 0:
+            return _execute(config, arguments.out, arguments.resume, arguments.autosave, split)
+        follow(config, split, arguments.resume)
+        return 0
 
 
 def _mesh_input(arguments: argparse.Namespace) -> Any:
@@ -245,7 +252,8 @@ def _mesh_input(arguments: argparse.Namespace) -> Any:
     return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, place=place)
 
 
-def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0) -> int:
+def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0, split: Any = None) -> int:
+    from .optim.distributed import WHOLE
     from .run import check_config, is_embedded, run
 
     check_config(config)
@@ -262,7 +270,8 @@ def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0
                 bar.set_postfix(opacity=f"{record.scalars['opacity']:.2f}", grad=f"{record.scalars['grad_rms']:.3g}")
 
         try:
-            report = run(config, out, resume, on_step, lambda text: bar.write(text, file=sys.stderr), autosave)
+            on_phase = lambda text: bar.write(text, file=sys.stderr)  # noqa: E731
+            report = run(config, out, resume, on_step, on_phase, autosave, split or WHOLE)
         except KeyboardInterrupt:
             print(f"\ninterrupted; continue with: python -m tbsd_core run --resume {out} --out {out}", file=sys.stderr)
             return INTERRUPTED

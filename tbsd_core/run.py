@@ -39,6 +39,7 @@ from .optim import (
     optimize,
     read_config,
 )
+from .optim.distributed import WHOLE, Split
 from .plots import plot_curves
 from .presets import preset
 from .priors.base import TextPrior
@@ -280,6 +281,7 @@ def run(
     on_step: Callable[[StepRecord], None] = lambda record: None,
     on_phase: Callable[[str], None] = lambda text: None,
     autosave_seconds: float = AUTOSAVE_SECONDS,
+    split: Split = WHOLE,  # the part of the views that this process has, see follow.py
 ) -> dict[str, Any]:
     """Run to the end and write everything to `out`; returns what run.json holds.
 
@@ -294,7 +296,7 @@ def run(
     if resume is not None:  # said before anything is written
         check_resume(resume, config)
     with locked(out):
-        return _run(config, out, resume, on_step, on_phase, autosave_seconds)
+        return _run(config, out, resume, on_step, on_phase, autosave_seconds, split)
 
 
 def check_resume(folder: Path, config: RunConfig) -> dict[str, str]:
@@ -320,6 +322,7 @@ def _run(
     on_step: Callable[[StepRecord], None],
     on_phase: Callable[[str], None],
     autosave_seconds: float,
+    split: Split,
 ) -> dict[str, Any]:
     total = time.perf_counter()
     prior = read_prior(config)
@@ -327,6 +330,7 @@ def _run(
     guidance = build_guidance(config.guidance_name, config.guidance)
     scene = (SCENES[config.scene_name][0](config.scene) if resume else make_scene(config)).to(config.device)
     state = OptimState.create(scene, config.optim, create_adapter(prior, guidance, config.optim.seed))
+    state.split = split
     curves, goes_on = Curves(), False
     if resume is not None:
         changed = [f"{name} {text}" for name, text in check_resume(resume, config).items()]

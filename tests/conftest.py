@@ -160,6 +160,12 @@ def server(comfyui: ComfyUI, tmp_path_factory: pytest.TempPathFactory):
         yield running
 
 
+@pytest.fixture(scope="session")
+def start_server():
+    """`started`, for tests that stop a server of their own."""
+    return started
+
+
 @contextmanager
 def started(comfyui: ComfyUI, base: Path) -> Iterator[Server]:
     """A server with this pack and nothing else, whose own folders are below the empty folder `base`."""

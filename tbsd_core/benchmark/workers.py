@@ -76,16 +76,13 @@ def run_groups(
 
 
 def _work(groups: list[list[Cell]], out: Path, tasks: Any, messages: Any) -> None:
-    """A worker's life; the terminal's Ctrl-C is for the parent, which ends it by a signal that cleans up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: _stop())
-    torch.set_num_threads(1)
-    require("transformers").utils.logging.disable_progress_bar()
+    """A worker's life."""
+    become_worker()
     parent = multiprocessing.parent_process()
 
     def on_steps(n: int) -> None:
         if parent is not None and not parent.is_alive():  # killed: nobody would read the rest
-            _stop()
+            stop()
         messages.put(("steps", n))
 
     try:
@@ -95,7 +92,16 @@ def _work(groups: list[list[Cell]], out: Path, tasks: Any, messages: Any) -> Non
         messages.cancel_join_thread()  # do not wait for a parent that has stopped reading
 
 
-def _stop() -> None:
+def become_worker() -> None:
+    """One thread; the terminal's Ctrl-C is for the parent, which ends a worker by a signal that cleans up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: stop())
+    torch.set_num_threads(1)
+    require("transformers").utils.logging.disable_progress_bar()
+
+
+def stop() -> None:
+    """End this worker where it is, with everything cleaned up."""
     raise KeyboardInterrupt
 
 

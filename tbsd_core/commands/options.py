@@ -28,13 +28,14 @@ def add_run_arguments(
         parser.add_argument("--method", default=method, help="guidance method (default %(default)s)")
 
 
-def add_common_arguments(parser: argparse.ArgumentParser, scene: str = "image") -> None:
+def add_common_arguments(parser: argparse.ArgumentParser, scene: str = "image", one_seed: bool = True) -> None:
     parser.add_argument("--scene", default=scene, help=SCENE_HELP)
     parser.add_argument("--prior", default="learned", help="learned, exact, or diffusers:PATH (default %(default)s)")
     parser.add_argument("--device", help="for diffusers: cuda, cpu ... (default: cuda where there is one)")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
     parser.add_argument("--steps", type=int, help="optimiser steps of each run (default: the preset's)")
-    parser.add_argument("--seed", type=int, default=0)
+    if one_seed:
+        parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, help="pixels of a view (default: the preset's)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the picture and its numbers")
     parser.add_argument(

@@ -41,24 +41,36 @@ def row(result: CellResult) -> dict[str, Any]:
 
 def summarize(results: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
     """Per method: cells, failures, costs, and of each metric mean, sd (sample) and n over the cells that have it."""
+    return summarize_rows([row(r) for r in results])
+
+
+def metrics_of(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Every metric that a row has, in the order in which they appear."""
+    fixed = {*HEAD, *COSTS, "error"}
+    return list(dict.fromkeys(name for row in rows for name in row if name not in fixed))
+
+
+def summarize_rows(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """As `summarize`, of rows that `row` or another command made."""
     summary: dict[str, dict[str, Any]] = {}
-    for label in dict.fromkeys(result.cell.label for result in results):
-        rows = [row(r) for r in results if r.cell.label == label]
-        done = [r for r in rows if r["status"] == "finished"]
+    names = (*COSTS, *metrics_of(rows))
+    for label in dict.fromkeys(row["method"] for row in rows):
+        own = [r for r in rows if r["method"] == label]
+        done = [r for r in own if r["status"] == "finished"]
         numbers: dict[str, Any] = {}
-        for name in (*COSTS, *metric_names(results)):
+        for name in names:
             values = [r[name] for r in done if r.get(name) is not None]
             if values:
                 sd = stdev(values) if len(values) > 1 else None
                 numbers[name] = {"mean": fmean(values), "sd": sd, "n": len(values)}
-        summary[label] = {"cells": len(rows), "failed": len(rows) - len(done), "numbers": numbers}
+        summary[label] = {"cells": len(own), "failed": len(own) - len(done), "numbers": numbers}
     return summary
 
 
-def markdown(results: Sequence[CellResult]) -> str:
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The summary as a table, and the reasons of the cells that failed."""
-    summary = summarize(results)
-    names = [*COSTS, *metric_names(results)]
+    summary = summarize_rows(rows)
+    names = [*COSTS, *metrics_of(rows)]
     lines = [f"| method | cells | {' | '.join(n.replace('_', ' ') for n in names)} |", "|---" * (len(names) + 2) + "|"]
     for label, entry in summary.items():
         cells = f"{entry['cells'] - entry['failed']}/{entry['cells']}"
@@ -66,10 +78,10 @@ def markdown(results: Sequence[CellResult]) -> str:
         lines.append(f"| {label} | {cells} | {values} |")
     if any(entry["cells"] > 1 for entry in summary.values()):
         lines += ["", "Mean and standard deviation over the finished cells of a method (prompts and seeds)."]
-    failures = [r for r in results if r.error]
+    failures = [r for r in rows if r["error"]]
     if failures:
         lines += ["", "Failed:"]
-        lines += [f"- {r.cell.label} on {r.cell.prompt!r}, seed {r.cell.seeds[0]}: {r.error}" for r in failures]
+        lines += [f"- {r['method']} on {r['prompt']!r}, seed {r['seed']}: {r['error']}" for r in failures]
     return "\n".join(lines) + "\n"
 
 
@@ -83,15 +95,19 @@ def formatted(number: dict[str, Any] | None) -> str:
 
 def write_tables(results: Sequence[CellResult], out: Path, settings: dict[str, Any]) -> list[str]:
     """Write table.csv, table.json (with `settings`) and table.md; returns their names."""
-    rows = [row(r) for r in results]
-    columns = [*HEAD, *COSTS, *metric_names(results), "error"]
+    return write_rows([row(r) for r in results], out, settings)
+
+
+def write_rows(rows: Sequence[dict[str, Any]], out: Path, settings: dict[str, Any]) -> list[str]:
+    """As `write_tables`, of rows that `row` or another command made."""
+    columns = [*HEAD, *COSTS, *metrics_of(rows), "error"]
     with atomic_path(out / "table.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
     with atomic_path(out / "table.json") as path:
-        stored = {"settings": settings, "summary": summarize(results), "cells": rows}
+        stored = {"settings": settings, "summary": summarize_rows(rows), "cells": list(rows)}
         path.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
     with atomic_path(out / "table.md") as path:
-        path.write_text(markdown(results), encoding="utf-8")
+        path.write_text(markdown(rows), encoding="utf-8")
     return ["table.csv", "table.json", "table.md"]

@@ -20,7 +20,8 @@ def montage(images: Tensor) -> Tensor:
 
 
 def read_views(path: Path) -> Tensor:
-    """Images [V, 3, H, W] of a strip of square views, as cells keep them."""
+    """Images [V, 3, H, W] of a strip of square views, as cells keep them; any other picture is one."""
     strip = torch.from_numpy(np.asarray(require("PIL.Image", "pillow").open(path).convert("RGB")).copy())
     height = strip.shape[0]
-    return torch.stack(list(strip.permute(2, 0, 1).float().div(255).split(height, -1)))
+    views = strip.permute(2, 0, 1).float().div(255)
+    return torch.stack(list(views.split(height, -1))) if strip.shape[1] % height == 0 else views[None]

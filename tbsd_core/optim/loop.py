@@ -32,6 +32,7 @@ from ..rng import named_generator
 from ..scenes.base import AdaptiveScene, RenderOutput, Scene, ShrinkingScene
 from .adapter import AdapterState, camera_poses
 from .config import OptimConfig
+from .distributed import WHOLE, Split, check_split
 from .predictor import Predictor
 from .resolution import LinearLatents, render_size
 from .shared_adam import SharedAdam
@@ -54,6 +55,7 @@ class OptimState:
     bad_steps: int = 0  # consecutive steps skipped because of a non-finite gradient
     adapter: AdapterState | None = None  # of methods that train one
     reused: dict[str, Tensor] = field(default_factory=dict)  # predictions by condition name, see reuse_steps
+    split: Split = WHOLE  # the part of the views that this process has
 
     @classmethod
     def create(cls, scene: Scene, config: OptimConfig, adapter: AdapterState | None = None) -> OptimState:
@@ -141,6 +143,7 @@ def optimize(
         raise ValueError(
             f"{name} must be a multiple of the prior's spatial factor {prior.spatial_factor}, got {encoded}."
         )
+    check_split(state.split, config, scene, guidance)
     linear = None
     if config.latent_until > 0:
         if not scene.uses_cameras:
@@ -254,7 +257,8 @@ def _step(
         try:
             found = _gradient(prior, prompts, guidance, scene, camera_config, config, state, step, seeds, linear)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or not isinstance(scene, ShrinkingScene):
+            alone = state.split.size == 1  # what one process did again, the others would wait for
+            if not is_out_of_memory(error) or not isinstance(scene, ShrinkingScene) or not alone:
                 raise
             if not scene.shrink():
                 raise RuntimeError(
@@ -315,9 +319,10 @@ def _gradient(
     device = next(scene.parameters()).device
     n_views = config.views_per_step if scene.uses_cameras else scene.n_images
     cameras = sample_cameras(camera_config, n_views, named_generator(config.seed, "camera", step))
+    cameras = state.split.own(cameras)
     with torch.enable_grad():
         start = time.perf_counter()
-        jitter = named_generator(config.seed, "jitter", step)
+        jitter = state.split.generator(config.seed, "jitter", step)
         encoded = config.encode_size or config.size
         images = None
         if linear is not None and progress < config.latent_until:
@@ -342,8 +347,9 @@ def _gradient(
         else:
             angles, views = None, [""] * batch
         first = step - step % config.reuse_steps  # the step in which this one's noise was new
-        t, noise = draw(config, prior.schedule.n_timesteps, latents.shape, first, seeds)
-        t, noise = t.to(device), noise.to(device)
+        shape = (batch * state.split.size, *latents.shape[1:])
+        t, noise = draw(config, prior.schedule.n_timesteps, shape, first, seeds)
+        t, noise = state.split.own(t).to(device), state.split.own(noise).to(device)
         poses = camera_poses(cameras).to(device) if state.adapter and scene.uses_cameras else None
         on_the_way = named_generator(config.seed, "trajectory", step)
         with torch.no_grad():
@@ -363,7 +369,7 @@ def _gradient(
                 on_the_way,
                 angles,
             )
-            rms = out.grad.pow(2).mean().sqrt()
+            rms = state.split.mean(out.grad.pow(2).mean()).sqrt()
             divisor: Tensor | float = 1.0
             if config.normalize_grad:
                 own = rms if scene.uses_cameras else out.grad.pow(2).mean((1, 2, 3), keepdim=True).sqrt()
@@ -381,6 +387,7 @@ def _gradient(
             loss = loss + value
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        state.split.average_gradients(scene.parameters())
     seconds = {"render": rendered - start, "prior": guided - rendered, "backward": time.perf_counter() - guided}
     losses = {name: value.detach() for name, value in losses.items()}
     return _Gradient(_detached(render), latents.detach(), t, views, poses, rms, out, losses, seconds)

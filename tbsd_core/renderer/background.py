@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..rng import rand_rows
+
 BACKGROUND = (0.84, 0.86, 0.89)  # a soft studio grey; equal to the small world's, so that its prior knows it
 BACKGROUNDS = ("solid", "random", "learned")
 RANDOM_SHARE = 0.5  # of the training views that get a random colour, as random_aug_prob of threestudio
@@ -28,7 +30,7 @@ def random_colors(n: int, color: tuple[float, float, float], generator: torch.Ge
 
     An object cannot hide in a background that changes, nor paint its own colour onto it.
     """
-    draws = torch.rand(n, 4, generator=generator)
+    draws = rand_rows(n, 4, generator=generator)
     return torch.where(draws[:, :1] < RANDOM_SHARE, draws[:, 1:], torch.tensor(color))
 
 

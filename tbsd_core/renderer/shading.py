@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..rng import rand_rows
+
 AMBIENT, DIFFUSE = 0.1, 0.9  # of threestudio's point light, whose light has intensity 1
 CONE = 60.0  # degrees between the light and the camera at most: what is seen is mostly lit
 
@@ -17,7 +19,7 @@ def random_lights(eyes: Tensor, generator: torch.Generator) -> Tensor:
 
     DreamFusion (arXiv:2209.14988, Appendix A.2) places a point light around the camera; ours is at infinity.
     """
-    draws = torch.rand(len(eyes), 2, generator=generator).to(eyes)
+    draws = rand_rows(len(eyes), 2, generator=generator).to(eyes)
     to_camera = F.normalize(eyes, dim=-1)
     # uniform on the cap around the camera's direction
     cos = 1 - draws[:, 0] * (1 - math.cos(math.radians(CONE)))

@@ -17,7 +17,7 @@ from ..renderer.regularizers import opacity_entropy, orientation, sparsity, z_va
 from ..renderer.sampling import sample_intervals, sphere_interval
 from ..renderer.shading import lambertian, random_lights
 from ..renderer.volume import MIN_OPACITY, composite
-from ..rng import named_generator
+from ..rng import named_generator, rand_rows
 from .base import RenderOutput
 from .encodings import ENCODINGS, check_encoding
 from .normals import NORMALS, analytic_normals, density_normals
@@ -147,7 +147,7 @@ class NeRFScene(nn.Module):
         near, far = sphere_interval(rays_o, rays_d, c.bound)
         u = None
         if generator is not None:  # for all rays at once, so that chunks do not change what is drawn
-            u = torch.rand(n_rays, c.n_samples, generator=generator, dtype=near.dtype).to(device)
+            u = rand_rows(n_rays, c.n_samples, generator=generator, dtype=near.dtype).to(device)
         lights, colorless = self._draw_light(cameras, generator)
         lit = None if lights is None else lights.repeat_interleave(height * width, 0)
         coarse = None

@@ -297,7 +297,7 @@ def test_presets_are_listed_with_their_sources(capsys):
     assert call("presets", "--family", "sd9") == 2
 
 
-@pytest.mark.parametrize("command", ["run", "presets", "compare", "sweep"])
+@pytest.mark.parametrize("command", ["run", "presets", "compare", "vary"])
 def test_the_help_names_every_scene(command, capsys):
     assert call(command, "--help") == 0
     words = capsys.readouterr().out.replace(",", " ").split()

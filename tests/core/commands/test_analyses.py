@@ -66,28 +66,28 @@ def test_seeds_have_a_row_per_prompt(tmp_path):
     assert [c["label"] for c in numbers["cases"]] == ["a brick house"] * 2 + ["a marble cone"] * 2
 
 
-def test_sweep_measures_against_the_truth(tmp_path, capsys):
-    assert call("sweep", *HOUSE, *SMALL, "--values", 0, 1, "--out", tmp_path) == 0
-    first, second = written(tmp_path, "sweep")["cases"]
+def test_vary_measures_against_the_truth(tmp_path, capsys):
+    assert call("vary", *HOUSE, *SMALL, "--values", 0, 1, "--out", tmp_path) == 0
+    first, second = written(tmp_path, "vary")["cases"]
     assert first["guidance"]["balancer"] == second["guidance"]["balancer"] == "fixed"
     assert [c["guidance"]["balance"]["shape_share"] for c in (first, second)] == [0.0, 1.0]
     assert "identity_shape" in first["metrics"] and first["metrics"] != second["metrics"]
     assert "right object" in capsys.readouterr().out
 
 
-def test_sweep_takes_any_setting_and_says_where_it_does_nothing(tmp_path, capsys):
+def test_vary_takes_any_setting_and_says_where_it_does_nothing(tmp_path, capsys):
     key = ["--key", "guidance.balance.shape_share", "--method", "tbsd"]
-    assert call("sweep", *HOUSE, *SMALL, "--key", "optim.lr", "--values", 0.01, 0.02, "--out", tmp_path / "a") == 0
-    assert not written(tmp_path / "a", "sweep")["identical"]
-    assert call("sweep", *HOUSE, *SMALL, *key, "--values", 0.5, 0.5, "--out", tmp_path / "b") == 0
-    assert written(tmp_path / "b", "sweep")["identical"] == [["0.5", "0.5"]]
+    assert call("vary", *HOUSE, *SMALL, "--key", "optim.lr", "--values", 0.01, 0.02, "--out", tmp_path / "a") == 0
+    assert not written(tmp_path / "a", "vary")["identical"]
+    assert call("vary", *HOUSE, *SMALL, *key, "--values", 0.5, 0.5, "--out", tmp_path / "b") == 0
+    assert written(tmp_path / "b", "vary")["identical"] == [["0.5", "0.5"]]
     assert "no effect" in capsys.readouterr().out
 
 
-def test_sweep_reaches_the_words_of_the_prompts(tmp_path):
+def test_vary_reaches_the_words_of_the_prompts(tmp_path):
     key = ["--key", "prompt.negative_descriptors", "--set", "guidance.balancer=fixed"]
-    assert call("sweep", *HOUSE, *SMALL, *key, "--values", "blurry", "dark", "--out", tmp_path) == 0
-    assert not written(tmp_path, "sweep")["identical"]
+    assert call("vary", *HOUSE, *SMALL, *key, "--values", "blurry", "dark", "--out", tmp_path) == 0
+    assert not written(tmp_path, "vary")["identical"]
 
 
 def test_path_measures_each_method_from_the_same_start(tmp_path):
@@ -110,10 +110,10 @@ def test_path_measures_each_method_from_the_same_start(tmp_path):
         (["overtime", "--methods", "sds,switch=1"], "no setting 'switch'"),
         (["overtime", "--at", 1.5], "moments must be numbers in [0, 1]"),
         (["seeds", "--n", 0], "--n must be at least 1"),
-        (["sweep", "--key", "guidance.shape"], "no setting 'shape'"),
-        (["sweep", "--key", "prior"], "--key must name a setting inside a group"),
-        (["sweep", "--values", 2], "shape_share must be in [0, 1]"),
-        (["sweep", "--set", "optim.lr"], "KEY=VALUE, got 'optim.lr'"),
+        (["vary", "--key", "guidance.shape"], "no setting 'shape'"),
+        (["vary", "--key", "prior"], "--key must name a setting inside a group"),
+        (["vary", "--values", 2], "shape_share must be in [0, 1]"),
+        (["vary", "--set", "optim.lr"], "KEY=VALUE, got 'optim.lr'"),
         (["path", "--every", 0], "every must be at least 1"),
         (["path", "--prompt", "a brick dragon"], "'dragon'"),
     ],

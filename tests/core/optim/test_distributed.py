@@ -1,0 +1,83 @@
+"""Two processes that share the views of each step, against one: the command, with gloo on this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tbsd_pack.tbsd_core.balancing import RULES, BalanceConfig
+from tbsd_pack.tbsd_core.balancing.base import mix
+from tbsd_pack.tbsd_core.optim.distributed import Split
+from tbsd_pack.tbsd_core.rng import PartGenerator, named_generator, rand_rows
+
+ROOT = Path(__file__).resolve().parents[3]
+# what draws per view, and no part whose gradient jumps where rounding decides (total variation has a sign in it, and
+# Adam with a small eps makes rounding of empty cells into steps)
+DRAWING = ["scene.background_mode=random", "optim.latent_until=0.4", "optim.views_per_step=4"]
+DRAWING += ["scene.tv_weight=0", "optim.eps=1e-2"]
+TINY = ["--prior", "exact", "--size", "32", "--steps", "4", "--prompt", "brick", "--scene", "nerf", "--method", "tbsd"]
+SMALL = ["scene.resolutions=[8,16]", "scene.n_samples=16", "prompt.view_dependent=false"]
+
+
+def run(n: int, out: Path, *arguments: str, settings: list[str] = DRAWING + SMALL) -> subprocess.CompletedProcess:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = str(s.getsockname()[1])
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(n), "--master-port", port] if n > 1 else []
+    given = [*TINY, *(part for text in settings for part in ("--set", text)), *arguments, "--out", str(out)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, *launch, "-m", "tbsd_core", "run", *given]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
+
+
+def scene(out: Path) -> dict[str, torch.Tensor]:
+    stored = load_file(out / "checkpoint.safetensors")
+    return {name: value for name, value in stored.items() if name.startswith("scene.")}
+
+
+def test_two_processes_make_the_scene_of_one(tmp_path):
+    done = [run(n, tmp_path / str(n)) for n in (1, 2)]
+    assert [d.returncode for d in done] == [0, 0], done[1].stderr[-3000:]
+    one, two = scene(tmp_path / "1"), scene(tmp_path / "2")
+    assert one and one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-6)
+    assert done[1].stdout.count("wrote to") == 1, "rank 0 alone writes"
+    assert {p.name for p in (tmp_path / "1").iterdir()} == {p.name for p in (tmp_path / "2").iterdir()}
+
+
+@pytest.mark.parametrize(
+    "arguments, settings, message",
+    [
+        ([], ["optim.views_per_step=3"], "views_per_step must be a multiple of the 2 processes, got 3"),
+        (["--scene", "image"], [], "Only the views of a 3D scene can be split"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_split_is_said(tmp_path, arguments, settings, message):
+    done = run(2, tmp_path, *arguments, settings=settings)
+    assert done.returncode != 0 and message in done.stderr
+
+
+def test_parts_of_a_generator_are_the_rows_of_the_whole():
+    whole = rand_rows(6, 2, generator=named_generator(3, "x"))
+    parts = [rand_rows(2, 2, generator=PartGenerator.of(named_generator(3, "x"), i, 3)) for i in range(3)]
+    torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=0)
+    own = [Split(i, 3).own(whole) for i in range(3)]
+    torch.testing.assert_close(torch.cat(own), whole, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_balancers_weigh_each_sample_by_itself(name):
+    """Or processes with some of the samples would weigh them in another way than one with all."""
+    shape, texture = torch.randn(2, 4, 3, 8, 8, generator=named_generator(0, "balance"))
+    balancer = RULES[name](BalanceConfig())
+    whole = mix(balancer, shape, texture, 0.5).grad
+    halves = [mix(balancer, shape[i : i + 2], texture[i : i + 2], 0.5).grad for i in (0, 2)]
+    torch.testing.assert_close(torch.cat(halves), whole, rtol=1e-5, atol=1e-6)
