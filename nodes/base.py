@@ -61,8 +61,6 @@ def problem(node: type[io.ComfyNode], build: Callable[..., Any], **values: Any) 
         build: called with the values; what it raises as ValueError or FileNotFoundError is the answer.
         values: of widgets by name; None where another node gives it, which is checked when that has run.
     """
-    if any(value is None for value in values.values()):
-        return True
     try:
         for entry in node.define_schema().inputs:  # the host leaves out what `validate_inputs` names
             low, high = getattr(entry, "min", None), getattr(entry, "max", None)
@@ -71,7 +69,8 @@ def problem(node: type[io.ComfyNode], build: Callable[..., Any], **values: Any) 
                 not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high)
             ):
                 return f"{entry.id} must lie in [{low}, {high}], got {value}."
-        build(**values)
+        if all(value is not None for value in values.values()):
+            build(**values)
     except (ValueError, FileNotFoundError) as error:
         return str(error)
     return True

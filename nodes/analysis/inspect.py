@@ -9,7 +9,7 @@ from ...tbsd_core.cameras.sampling import CameraConfig
 from ...tbsd_core.guidance import Bridge, BridgeConfig
 from ...tbsd_core.optim import OptimConfig
 from .. import sockets
-from ..base import Node
+from ..base import Node, problem
 from ..bridge.analysis import run_directions, title_of
 from ..sockets import GuidedModel, default
 from .inputs import numbers, outputs, result, text_input
@@ -76,6 +76,13 @@ class InspectDirections(Node):
             outputs=outputs(),
             hidden=[io.Hidden.unique_id],
         )
+
+    @classmethod
+    def validate_inputs(cls, noise_levels=None, progress=None) -> bool | str:
+        def build(noise_levels: str, progress: str) -> DirectionsConfig:
+            return DirectionsConfig(t=numbers(noise_levels, "noise_levels"), progress=numbers(progress, "progress"))
+
+        return problem(cls, build, noise_levels=noise_levels, progress=progress)
 
     @classmethod
     def execute(

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ...tbsd_core.analysis.overtime import MOMENTS, over_time_sheet
 from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
-from ..base import Node
+from ..base import Node, problem
 from ..bridge.analysis import make_cases, run_sheet, title_of
 from .inputs import guidance_inputs, numbers, optim_config, optional_inputs, outputs, result, run_inputs, text_input
 
@@ -31,6 +31,10 @@ class OverTime(Node):
             outputs=outputs(),
             hidden=[io.Hidden.unique_id],
         )
+
+    @classmethod
+    def validate_inputs(cls, moments=None) -> bool | str:
+        return problem(cls, lambda moments: numbers(moments, "moments"), moments=moments)
 
     @classmethod
     def execute(

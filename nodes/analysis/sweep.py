@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ...tbsd_core.analysis.sweep import SHAPE_COEFFICIENT, VALUES, sweep_sheet, with_value
 from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
-from ..base import Node
+from ..base import Node, problem
 from ..bridge.analysis import make_cases, run_sheet, title_of
 from .inputs import optim_config, optional_inputs, outputs, result, run_inputs, text_input, words
 
@@ -41,6 +41,10 @@ class SweepShape(Node):
             outputs=outputs(),
             hidden=[io.Hidden.unique_id],
         )
+
+    @classmethod
+    def validate_inputs(cls, values=None) -> bool | str:
+        return problem(cls, lambda values: words(values, "values"), values=values)
 
     @classmethod
     def execute(

@@ -1,4 +1,4 @@
-"""Subgraph blueprints: whole graphs in one node, which hosts from 0.12 on list among the nodes."""
+"""Subgraph blueprints: whole graphs in one node, which newer hosts list among the nodes."""
 
 from __future__ import annotations
 

@@ -38,7 +38,19 @@ def encoded(prompt: str) -> dict:
     return ended(made | {"models": {"class_type": "TBSD_DemoModels", "inputs": {}}})
 
 
+def analysis(kind: str, **inputs) -> dict:
+    """An analysis whose other inputs need not be there: its texts are read first."""
+    return {"asked": {"class_type": kind, "inputs": inputs}}
+
+
 REFUSED = {
+    "no values": (analysis("TBSD_SweepShape", values=" , "), "values is empty"),
+    "moments that are no numbers": (analysis("TBSD_OverTime", moments="soon"), "moments must be numbers"),
+    "a noise level beyond all noise": (analysis("TBSD_InspectDirections", noise_levels="0.5, 7", progress="0.5"), "t"),
+    "a number out of range beside one that a node gives": (
+        times(t_min=["number", 0], t_max=5.0) | {"number": {"class_type": "PrimitiveFloat", "inputs": {"value": 0.1}}},
+        "t_max must lie in",
+    ),
     "cameras that end before they begin": (cameras(azimuth_min=90, azimuth_max=-90), "azimuth"),
     "elevations the wrong way round": (cameras(elevation_min=40, elevation_max=10), "elevation"),
     "an elevation out of range": (cameras(elevation_max=95), "elevation_max must lie in"),

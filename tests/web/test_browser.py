@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
 OPTIMIZERS = {"TBSD_OptimizeImage", "TBSD_Optimizer3D"}
@@ -170,26 +168,26 @@ def test_nodes_2(open_tab, server):
         assert tab.page.locator("[data-node-id] img").count() > 0
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_every_template_opens_runs_and_shows_its_results(open_tab, name):
-    """Short runs of all of them; the screenshot shows the whole graph with its pictures."""
+def test_every_template_opens_runs_and_shows_its_results(open_tab):
+    """Short runs of all of them in one tab; the screenshots show the whole graphs with their pictures."""
     tab = open_tab()
-    nodes = tab.load(name, **FAST, seed=21)
-    assert tab.missing_nodes() == []
-    tab.page.wait_for_timeout(200)  # in which nodes grow to hold their widgets
-    assert tab.overlaps() == []
-    tab.queue()
-    outputs = tab.outputs()
-    shows = {node for kind, node in nodes.items() if kind in SHOWING}
-    assert {node for node in shows if not (outputs.get(node) or {}).get("images")} == set()
-    for kind in OPTIMIZERS & nodes.keys():
-        tab.look_at(nodes[kind])
-        tab.wait("done")
-        tab.wait_for("() => document.querySelector('.tbsd-stage img').naturalWidth > 30")
-        assert tab.curve_pixels() > 100
-    tab.show_all()
-    tab.page.wait_for_timeout(1000)  # in which pictures are loaded and drawn
-    tab.shoot(f"template_{name}")
+    for name in TEMPLATES:
+        nodes = tab.load(name, **FAST, seed=21)
+        assert tab.missing_nodes() == [], name
+        tab.page.wait_for_timeout(200)  # in which nodes grow to hold their widgets
+        assert tab.overlaps() == [], name
+        tab.queue()
+        outputs = tab.outputs()
+        shows = {node for kind, node in nodes.items() if kind in SHOWING}
+        assert {node for node in shows if not (outputs.get(node) or {}).get("images")} == set(), name
+        for kind in OPTIMIZERS & nodes.keys():
+            tab.look_at(nodes[kind])
+            tab.wait("done")
+            tab.wait_for("() => document.querySelector('.tbsd-stage img').naturalWidth > 30")
+            assert tab.curve_pixels() > 100, name
+        tab.show_all()
+        tab.page.wait_for_timeout(400)  # in which pictures are loaded and drawn
+        tab.shoot(f"template {name}")
 
 
 def test_the_blueprint_makes_an_object(open_tab, server):
