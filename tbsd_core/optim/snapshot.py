@@ -86,9 +86,12 @@ def go_on(snapshot: Snapshot, state: OptimState, config: OptimConfig) -> list[st
 
 
 def check_moments(state: OptimState) -> None:
-    """Raise ValueError for moments of another shape than their parameters."""
+    """Raise ValueError for moments of other shapes than their parameters'; shared ones have 1 where they are shared."""
     for group in state.optimizer.param_groups:
         for parameter in group["params"]:
             for name, value in state.optimizer.state.get(parameter, {}).items():
-                if value.ndim and value.shape != parameter.shape:
+                fits = value.ndim == parameter.ndim and all(
+                    n in (1, m) for n, m in zip(value.shape, parameter.shape, strict=True)
+                )
+                if value.ndim and not fits:
                     raise ValueError(f"{name} is {list(value.shape)}, its parameter {list(parameter.shape)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 import urllib.error
@@ -236,3 +237,41 @@ def listen(server, messages: list[tuple[float, bytes]]) -> None:
             payload = stream.read(length)
             if kind & 15 == 1:
                 messages.append((time.monotonic(), payload))
+
+
+def resumed(name: str, steps: int, run: str = "again") -> dict:
+    """The graph with the scene of a file, whose run goes on."""
+    prompt = graph(steps, 77, run)
+    prompt["file"] = node("TBSD_LoadScene", scene_file=name)
+    prompt[run]["inputs"] |= {"scene": ["file", 0], "resume": True}
+    return prompt
+
+
+def test_a_cancelled_run_goes_on_where_it_was(server):
+    prompt_id = server.queue(graph(20_000, 901, "cancelled"))
+    running(server, "cancelled")
+    server.request("/interrupt", {})
+    server.wait(prompt_id)
+    state = last_run(server, "cancelled")
+    (name,) = state["saved"]
+    server.run(resumed(name, state["step"] + 5))
+    again = last_run(server, "again")
+    (warning,) = again["warnings"]
+    found = re.fullmatch(r"Going on after step (\d+) with other settings: n_steps was 20000, is \d+; seed .*", warning)
+    done = int(found[1])
+    assert done in (state["step"], state["step"] + 1)  # cancelled within a step, which may be done
+    assert (again["status"], again["step"], again["curves"]["steps"][0]) == ("done", state["step"] + 5, done + 1)
+    assert "steps to more" in server.error(resumed(name, 2))
+
+
+def test_a_saved_result_takes_more_steps(server):
+    prompt = graph(6, 77, "short", keep=node("TBSD_SaveScene", scene=["short", 1], filename_prefix="tbsd/short"))
+    name = server.run(prompt)["keep"]["text"][0]
+    server.run(resumed(name, 9, "longer"))
+    assert last_run(server, "longer")["step"] == 9
+
+
+def test_resume_needs_a_run(server):
+    prompt = graph(5, 78, "none")
+    prompt["none"]["inputs"]["resume"] = True
+    assert "the scene comes from no run: connect Load Scene" in server.error(prompt)
