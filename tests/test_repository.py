@@ -148,6 +148,14 @@ def test_no_pickle_and_no_evaluated_text(path):
             assert not any(k.arg == "allow_pickle" for k in node.keywords), node.lineno
 
 
+def test_the_network_is_reached_from_the_files_that_are_meant_to():
+    """Servers that a user names for a sweep, and the host's own server; libraries fetch only with --allow-download."""
+    network = {"socket", "urllib", "http", "requests", "aiohttp", "httpx", "websockets", "ftplib", "smtplib", "ssl"}
+    meant = {"tbsd_core/sweep/comfyui.py", "nodes/bridge/routes.py"}
+    found = {p.relative_to(ROOT).as_posix() for p in python_files(CORE, NODES) if top(imports(p)) & network}
+    assert found == meant
+
+
 def toml_lists(name: str) -> list[str]:
     """A list of strings from pyproject.toml, whose parser Python 3.10 lacks."""
     body = re.search(rf"^{name} = \[(.*?)^\]", pyproject(), re.DOTALL | re.MULTILINE)
