@@ -6,6 +6,8 @@ OUT ?= output/demo
 TORCH ?= $(if $(filter Linux,$(shell uname -s)),torch==2.13.0+cpu,torch>=2.4)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 COMFYUI_PATH ?= $(HOME)/comfy/ComfyUI
+# processes that share the tests, each with a ComfyUI server of its own and one thread for torch; 0 = none beside make
+JOBS ?= 2
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
@@ -21,7 +23,7 @@ test: $(VENV)/.dev
 	  echo "ComfyUI found at $(COMFYUI_PATH): installing the pack's requirements there, as ComfyUI-Manager would"; \
 	  "$(COMFY_PY)" -m pip install --quiet --disable-pip-version-check -r requirements.txt; \
 	else echo "No ComfyUI at $(COMFYUI_PATH) (set COMFYUI_PATH, or run make comfyui): its tests will be skipped"; fi
-	COMFYUI_PATH="$(COMFYUI_PATH)" COMFYUI_PYTHON="$(COMFY_PY)" $(PY) -m pytest $(ARGS)
+	COMFYUI_PATH="$(COMFYUI_PATH)" COMFYUI_PYTHON="$(COMFY_PY)" OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
