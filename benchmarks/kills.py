@@ -64,6 +64,7 @@ def kill_runs(config: RunConfig, kills: int, folder: Path, seed: int = 0) -> Cou
             reach *= 1.25 if done == before else 0.95 if done - before > config.optim.n_steps / 8 else 1.0
         done = 0
         counts.different += not _equal(read_checkpoint(out), whole)
+        print(f"{counts.runs} runs, {counts}", flush=True)
     return counts
 
 
