@@ -61,7 +61,7 @@ def kill_runs(config: RunConfig, kills: int, folder: Path, seed: int = 0) -> Cou
             _forked(config, out, draw.uniform(0, reach) if counts.kills < kills else None, counts)
             before, done = done, _step(out)
             # a busy machine needs longer to begin: kills before the first step of each go would try nothing
-            reach *= 1.25 if done == before else 0.95 if done - before > config.optim.n_steps / 8 else 1.0
+            reach *= 1.25 if done == before else 0.8 if done - before > config.optim.n_steps / 6 else 1.0
         done = 0
         counts.different += not _equal(read_checkpoint(out), whole)
         print(f"{counts.runs} runs, {counts}", flush=True)
