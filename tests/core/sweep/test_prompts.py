@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from tbsd_pack.tbsd_core.sweep import PromptLine, read_prompts
 from tbsd_pack.tbsd_core.sweep.prompts import MAX_LINE_BYTES, MAX_TEXT
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def written(folder: Path, text: str | bytes) -> Path:
@@ -56,3 +59,9 @@ def test_an_empty_file_and_none_are_refused(tmp_path):
         read_prompts(written(tmp_path, "\n\n"))
     with pytest.raises(FileNotFoundError):
         read_prompts(tmp_path / "none.jsonl")
+
+
+def test_the_workflow_that_a_sweep_queues_is_the_template():
+    """It ships inside the core, which an installation without the templates has, too."""
+    template = json.loads((ROOT / "tests" / "workflows" / "Text to image.json").read_text(encoding="utf-8"))
+    assert json.loads((ROOT / "tbsd_core" / "sweep" / "text_to_image.json").read_text(encoding="utf-8")) == template
