@@ -27,8 +27,9 @@ UP_AXES = ("y", "z")
 class PlacementConfig:
     """How a mesh from elsewhere stands in the scene, whose front faces +z and whose up is +y."""
 
-    # of the sphere around it, world units; the scene is the unit ball. None: it stands and is sized as it should be
-    radius: float | None = 0.8
+    # of the sphere around it, world units: 0.9 just fills the pictures of the default cameras, as models expect of a
+    # photographed object; the scene is the unit ball. None: it stands and is sized as it should be
+    radius: float | None = 0.9
     up: str = "y"  # the mesh's own upward axis: y (glTF, Blender's export) or z (CAD, scans)
     turn: float = 0.0  # degrees, counter-clockwise from above, by which it is turned so that its front shows
 

@@ -45,7 +45,7 @@ def test_a_mesh_is_placed_in_the_ball_and_comes_back_to_its_own_coordinates(up):
     box.apply_translation((100, -7, 3))
     mesh = mesh_of(box)
     scene = texture_scene(mesh, SMALL, PlacementConfig(up=up, turn=30.0))
-    assert scene.vertices.norm(dim=-1).max().item() == pytest.approx(0.8, abs=1e-5)
+    assert scene.vertices.norm(dim=-1).max().item() == pytest.approx(PlacementConfig.radius, abs=1e-5)
     assert np.abs(own_coordinates(scene) - mesh.vertices).max() < 1e-4
     longest = (scene.vertices.amax(0) - scene.vertices.amin(0)).argmax().item()
     assert (longest == 1) == (up == "y")
