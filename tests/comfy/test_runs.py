@@ -275,3 +275,18 @@ def test_resume_needs_a_run(server):
     prompt = graph(5, 78, "none")
     prompt["none"]["inputs"]["resume"] = True
     assert "the scene comes from no run: connect Load Scene" in server.error(prompt)
+
+
+def test_a_storm_of_interrupts_leaves_a_server_that_works(server):
+    """Runs, cancels and questions at once: each run ends one way or the other, and the next one is fine."""
+    queued = [server.queue(graph(120, 910 + k, f"storm{k}")) for k in range(4)]
+    for k in range(60):
+        server.request("/interrupt", {})
+        server.request("/tbsd/runs")
+        time.sleep(0.02 * (k % 4))
+    for prompt_id in queued:
+        status = server.wait(prompt_id, seconds=60)["status"]
+        assert "execution_error" not in dict(status["messages"]), status
+    states = [server.request(f"/tbsd/runs/{run['run']}") for run in server.request("/tbsd/runs")["runs"]]
+    assert not [s for s in states if s["node"].startswith("storm") and s["status"] not in ("interrupted", "done")]
+    assert server.run(graph(3, 920, "calm"))["calm"]["images"]
