@@ -48,7 +48,9 @@ def test_a_run_goes_on_from_a_scene_file_bit_for_bit(name, tmp_path):
     case.advance(part, state, 3)
     snapshot = take_snapshot(state, case.optim)
     save_scene(part, tmp_path / "a.safetensors", Attachment(snapshot.about(), snapshot.tensors))
-    case.advance(part, state, 4)  # what was saved does not change any more
+    taken = {key: value.clone() for key, value in snapshot.tensors.items()}
+    case.advance(part, state, 4)
+    assert all(torch.equal(taken[key], value) for key, value in snapshot.tensors.items()), "a copy, not a view"
 
     scene, attachment = load_with_attachment(tmp_path / "a.safetensors")
     state = case.state(scene)
