@@ -15,6 +15,7 @@ import comfy.sd
 import comfy.supported_models
 import comfy.supported_models_base
 import torch
+from comfy.ldm.flux.model import FluxParams
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.model_base import ModelType
 
@@ -122,6 +123,7 @@ def sd3():
 
 
 def flux():
+    since_flux2 = "txt_ids_dims" in FluxParams.__annotations__  # the host's own detection sets it from then on
     config = comfy.supported_models.Flux(
         dict(
             image_model="flux",
@@ -140,6 +142,7 @@ def flux():
             qkv_bias=True,
             guidance_embed=True,
             dtype=torch.float32,
+            **({"txt_ids_dims": []} if since_flux2 else {}),
         )
     )
     return patcher(comfy.model_base.Flux(config, device="cpu"))
