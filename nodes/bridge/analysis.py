@@ -13,13 +13,14 @@ from ...tbsd_core.analysis.directions import DirectionsConfig, directions_sheet,
 from ...tbsd_core.analysis.path import ObjectivePath, PathConfig, objective_paths, path_sheet
 from ...tbsd_core.analysis.sheet import Sheet
 from ...tbsd_core.cameras.sampling import CameraConfig, view_name
+from ...tbsd_core.guidance.base import TrainingGuidance
 from ...tbsd_core.optim import OptimConfig
 from ...tbsd_core.optional import require
 from ...tbsd_core.scenes import Scene
 from ...tbsd_core.scenes.files import copy_scene
 from .autograd import cloned
 from .prior import ComfyPrior, prior_device, with_prior
-from .progress import RunProgress
+from .progress import SHOWN, RunProgress
 from .run import pictures_of
 
 if TYPE_CHECKING:
@@ -138,11 +139,12 @@ def _with_models(guided: Sequence[GuidedModel], optim: OptimConfig, body: Callab
         )
     conditions = [condition for g in guided for condition in g.prompts.conditions()]
     encoded = optim.encode_size or optim.size
-    return with_prior(first.model, first.vae, conditions, (optim.views_per_step, encoded, encoded), body)
+    trains = any(isinstance(g.guidance, TrainingGuidance) for g in guided)
+    return with_prior(first.model, first.vae, conditions, (optim.views_per_step, encoded, encoded), body, trains)
 
 
 def _show(steps, prior: ComfyPrior, node_id: str | None) -> None:
     progress = None
     for step in steps:
         progress = progress or RunProgress(step.total, node_id)
-        progress(step.done, step.record.scalars, pictures_of(step.record.render, prior))
+        progress(step.done, step.record.scalars, pictures_of(step.record.render, prior, SHOWN))

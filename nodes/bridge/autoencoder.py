@@ -5,65 +5,116 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
-import comfy.model_management
-import comfy.ops
 import comfy.taesd.taesd
 import torch
 from comfy.ldm.modules.diffusionmodules.model import AttnBlock, ResnetBlock
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .autograd import own_weights
+from ...tbsd_core.priors.derivative import derivative_error, tolerance
+from .compat import available_memory, training
+from .resident import resident_module
 
 BLOCKS = (ResnetBlock, AttnBlock, comfy.taesd.taesd.Block)  # what is worth running twice
 # What a gradient needs over comfy's estimate for encoding alone. The KL VAE of Stable Diffusion at 256 x 256
 # in float32: estimate 0.44 GB, held until backward 0.76 GB, peak 0.95 GB; with blocks computed again 0.61 GB.
 GRADIENT_MEMORY = 2.5
+CHECKED_PIXELS = 64
 
 
-def encode(
-    vae,
-    images: Tensor,  # [B, 3, H, W] in [0, 1]
-) -> Tensor:
-    """Latents [B, C, h, w] float32 as the VAE makes them (before the model's scaling); differentiable.
+class Autoencoder:
+    """A VAE for the time of a run: a copy of its network whose weights stay where they are.
 
-    Runs in the VAE's own dtype, except that float16 weights are cast to float32 layer by layer: the
-    encoder of SDXL overflows in float16. The VAE itself stays as it is for other nodes. Where the free
-    memory does not hold what backward needs, the blocks are computed again there: the same gradient
-    for about a third more time.
-
-    Raises:
-        ValueError: the sides are not multiples of the VAE's factor.
+    It runs in the VAE's own dtype, except that float16 weights are copied as float32: the encoder of SDXL
+    overflows in float16. The VAE itself stays as it is for other nodes.
     """
-    factor = vae.spacial_compression_encode()
-    if images.shape[-1] % factor or images.shape[-2] % factor:
-        raise ValueError(f"Image sides must be multiples of {factor} for this VAE, got {tuple(images.shape[-2:])}.")
-    module, dtype = vae.first_stage_model, working_dtype(vae)
-    own_weights(module)
-    pixels = vae.process_input(images).to(vae.device, dtype)
-    needed = encoding_memory(vae, (len(images), *images.shape[-2:]))
-    is_tight = needed > comfy.model_management.get_free_memory(vae.device)
-    with weights_cast(module, dtype), recomputed(module, dtype) if is_tight else nullcontext():
-        latents = module.encode(pixels)
-    return latents.float().to(images.device)
 
+    def __init__(self, vae) -> None:
+        self.vae, self.dtype = vae, working_dtype(vae)
+        self.module = resident_module(vae.patcher, vae.device, self.dtype)
+        self.spatial_factor: int = vae.spacial_compression_encode()
+        self.has_frames = vae.latent_dim == 3
+        self._is_checked = False
 
-@torch.no_grad()
-def decode(
-    vae,
-    latents: Tensor,  # [B, C, h, w] as the VAE makes them
-) -> Tensor:
-    """Images [B, 3, H, W] in [0, 1]; float16 weights are cast as in `encode`."""
-    module, dtype = vae.first_stage_model, working_dtype(vae)
-    with weights_cast(module, dtype):
-        images = module.decode(latents.to(vae.device, dtype))
-    return vae.process_output(images.float()).to(latents.device)
+    def encode(
+        self,
+        images: Tensor,  # [B, 3, H, W] in [0, 1]
+    ) -> Tensor:
+        """Latents [B, C, h, w] float32 as the VAE makes them (before the model's scaling); differentiable.
+
+        Where the free memory does not hold what backward needs, the blocks are computed again there: the
+        same gradient for about a third more time. The first gradient of a run is checked.
+
+        Raises:
+            ValueError: the sides are not multiples of the VAE's factor.
+            RuntimeError: the gradient is not that of the encoder.
+        """
+        if images.shape[-1] % self.spatial_factor or images.shape[-2] % self.spatial_factor:
+            raise ValueError(
+                f"Image sides must be multiples of {self.spatial_factor} for this VAE, got {tuple(images.shape[-2:])}."
+            )
+        if images.requires_grad and torch.is_grad_enabled() and not self._is_checked:
+            self._is_checked = True
+            self.check_gradient()
+        needed = encoding_memory(self.vae, (len(images), *images.shape[-2:]))
+        is_tight = needed > available_memory(self.vae.patcher, self.vae.device)
+        with recomputed(self.module) if is_tight else nullcontext():
+            return self._encode(images)
+
+    def _encode(self, images: Tensor) -> Tensor:
+        pixels = self.vae.process_input(images).to(self.vae.device, self.dtype)
+        with training() if torch.is_grad_enabled() else nullcontext():
+            latents = self.module.encode(pixels[:, :, None] if self.has_frames else pixels)
+        latents = latents[:, :, 0] if self.has_frames else latents
+        return latents.float().to(images.device)
+
+    @torch.no_grad()
+    def decode(
+        self,
+        latents: Tensor,  # [B, C, h, w] as the VAE makes them
+    ) -> Tensor:
+        """Images [B, 3, H, W] in [0, 1], as many at a time as the free memory holds."""
+        cells = (1, *latents.shape[1:2], *([1] if self.has_frames else []), *latents.shape[2:])
+        free = available_memory(self.vae.patcher, self.vae.device)
+        at_once = max(1, int(free / self.vae.memory_used_decode(cells, self.dtype)))
+        return torch.cat([self._decode(part) for part in latents.split(at_once)])
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        z = latents.to(self.vae.device, self.dtype)
+        images = self.module.decode(z[:, :, None] if self.has_frames else z)
+        images = images[:, :, 0] if self.has_frames else images
+        return self.vae.process_output(images.float()).to(latents.device)
+
+    def check_gradient(self) -> None:
+        """Compare one derivative of the encoder with finite differences, some milliseconds on a GPU.
+
+        Raises:
+            RuntimeError: they differ by more than the dtype's rounding explains.
+        """
+        side = -(-CHECKED_PIXELS // self.spatial_factor) * self.spatial_factor
+        noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+        at = noise.to(self.vae.device) * 0.5 + 0.25
+        error = derivative_error(lambda x: self._encode(x[0]), [at])
+        if not error <= tolerance(self.dtype):
+            raise RuntimeError(
+                f"The gradient of this VAE is not true: its derivative by autograd and by finite differences differ by "
+                f"{100 * error:.0f} % in {str(self.dtype).removeprefix('torch.')}, at most "
+                f"{100 * tolerance(self.dtype):.0f} % is rounding. Nothing was optimised. Something moves or replaces "
+                "the VAE's weights while it runs (a memory manager, a patch, another custom node). Try ComfyUI with "
+                "--disable-dynamic-vram, another VAE file, or without the node that patches the VAE; please report it."
+            )
 
 
 def encoding_memory(vae, shape: tuple[int, int, int]) -> float:
     """Bytes that encoding `shape` (batch size, height, width) takes with what backward needs of it."""
     batch, height, width = shape
-    return GRADIENT_MEMORY * batch * vae.memory_used_encode((1, 3, height, width), working_dtype(vae))
+    frames = (1,) if vae.latent_dim == 3 else ()
+    return GRADIENT_MEMORY * batch * vae.memory_used_encode((1, 3, *frames, height, width), working_dtype(vae))
+
+
+def weights_memory(vae) -> float:
+    """Bytes of the copy of the VAE's weights."""
+    return sum(p.numel() for p in vae.first_stage_model.parameters()) * working_dtype(vae).itemsize
 
 
 def working_dtype(vae) -> torch.dtype:
@@ -72,36 +123,12 @@ def working_dtype(vae) -> torch.dtype:
 
 
 @contextmanager
-def weights_cast(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
-    """Inside, comfy's layers cast their weights to the dtype of their input, if that is another one."""
-    layers = [
-        part
-        for part in module.modules()
-        if isinstance(part, comfy.ops.CastWeightBiasOp)
-        and not part.comfy_cast_weights
-        and any(w is not None and w.dtype != dtype for w in part._parameters.values())
-    ]
-    for layer in layers:
-        layer.comfy_cast_weights = True
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.comfy_cast_weights = False
-
-
-@contextmanager
-def recomputed(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+def recomputed(module: nn.Module) -> Iterator[None]:
     """Inside, the blocks of an encoder keep their input alone; backward computes the rest again."""
 
     def twice(block: nn.Module) -> Callable[..., Tensor]:
         forward = block.forward
-
-        def run(*inputs):
-            with weights_cast(block, dtype):  # backward comes after the outer contexts
-                return forward(*inputs)
-
-        return lambda *inputs: checkpoint(run, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return lambda *inputs: checkpoint(forward, *inputs, use_reentrant=False, preserve_rng_state=False)
 
     blocks = [part for part in module.modules() if isinstance(part, BLOCKS) and "forward" not in vars(part)]
     for block in blocks:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
-from torch import nn
 
 T = TypeVar("T")
 
@@ -33,25 +32,16 @@ def cloned(value: T) -> T:
     return value
 
 
-def own_weights(module: nn.Module) -> None:
-    """Replace the inference tensors among a module's weights by normal ones, in place, and freeze all of them.
-
-    Gradients that flow through a module save its weights. Loading on behalf of another node can
-    turn weights back into inference tensors, so call this again after each load.
-    """
-    for part in module.modules():
-        for name, weight in list(part._parameters.items()):
-            if weight is not None and weight.is_inference():
-                part._parameters[name] = nn.Parameter(weight.detach().clone(), requires_grad=False)
-            elif weight is not None:
-                weight.requires_grad_(False)
-        for name, buffer in list(part._buffers.items()):
-            if buffer is not None and buffer.is_inference():
-                part._buffers[name] = buffer.clone()
+def normal(tensor: torch.Tensor) -> torch.Tensor:
+    """A detached tensor on the same memory that autograd accepts, for tensors that nobody writes to any more."""
+    if not tensor.is_inference():
+        return tensor.detach()
+    empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+    return empty.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride())
 
 
 def own_tensors(holder: object) -> None:
-    """The same for the tensors that a plain object keeps as attributes, such as a latent format's mean."""
+    """Replace the inference tensors that a plain object keeps as attributes, such as a latent format's mean."""
     for name, value in list(vars(holder).items()):
         if isinstance(value, torch.Tensor) and value.is_inference():
             setattr(holder, name, value.clone())

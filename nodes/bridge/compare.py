@@ -14,6 +14,7 @@ from torch import Tensor
 from ...tbsd_core.cameras.sampling import CameraConfig
 from ...tbsd_core.comparison import count_evaluations, matched_steps, montage
 from ...tbsd_core.grid import labelled_grid
+from ...tbsd_core.guidance.base import TrainingGuidance
 from ...tbsd_core.media import write_png, write_strip
 from ...tbsd_core.metrics import image_statistics
 from ...tbsd_core.optim import OptimConfig, OptimState, create_adapter, optimize
@@ -21,7 +22,7 @@ from ...tbsd_core.scenes import Scene
 from ...tbsd_core.scenes.files import copy_scene
 from .files import new_output, to_image
 from .prior import ComfyPrior, prior_device, with_prior
-from .progress import RunProgress
+from .progress import SHOWN, RunProgress
 from .prompts import Prompts, check_conditions
 from .run import final_pictures, pictures_of
 
@@ -124,12 +125,13 @@ def run_cell(job: Job, scene: Scene, cameras: CameraConfig, on_step: Callable) -
         trained = copy_scene(scene, prior_device(guided.model))
         state = OptimState.create(trained, config, create_adapter(prior, guided.guidance, config.seed))
         for record in optimize(prior, guided.prompts.set, guided.guidance, trained, cameras, config, state):
-            on_step(record.step + 1, record.scalars, pictures_of(record.render, prior))
+            on_step(record.step + 1, record.scalars, pictures_of(record.render, prior, SHOWN))
         return final_pictures(trained.cpu(), prior, cameras, config).float().cpu()
 
     encoded = config.encode_size or config.size
     shape = (config.views_per_step, encoded, encoded)
-    return with_prior(guided.model, guided.vae, guided.prompts.conditions(), shape, body)
+    trains = isinstance(guided.guidance, TrainingGuidance)
+    return with_prior(guided.model, guided.vae, guided.prompts.conditions(), shape, body, trains)
 
 
 def header(rows: Sequence[dict]) -> list[str]:

@@ -5,11 +5,15 @@ Written for 0.3.64, whose schema API is comfy_api.latest as of v0.0.2, and read 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import comfy.model_base
+import comfy.model_management
 import comfy_api.latest as host
+import torch
 from comfy_api.latest import io
 from server import PromptServer
 
@@ -49,3 +53,29 @@ def is_model(model: Any, class_name: str) -> bool:
     """Whether comfy's model is of exactly the class of this name; versions before a family came lack its class."""
     kind = getattr(comfy.model_base, class_name, None)
     return kind is not None and type(model) is kind
+
+
+def is_dynamic(patcher: Any) -> bool:
+    """Whether the host pages this model's weights in and out (dynamic VRAM)."""
+    return hasattr(patcher, "is_dynamic") and patcher.is_dynamic()
+
+
+def available_memory(patcher: Any, device: torch.device) -> float:
+    """Bytes that an allocation can get on `device`, with the pages that weights would give up for it."""
+    if hasattr(patcher, "get_free_memory"):
+        return patcher.get_free_memory(device)
+    return comfy.model_management.get_free_memory(device)
+
+
+@contextmanager
+def training() -> Iterator[None]:
+    """Inside, the host's networks take the operations that have gradients; older hosts have no others."""
+    management = comfy.model_management
+    before = getattr(management, "in_training", None)
+    if before is not None:
+        management.in_training = True
+    try:
+        yield
+    finally:
+        if before is not None:
+            management.in_training = before

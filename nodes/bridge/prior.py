@@ -17,9 +17,11 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TypeVar
 
 import comfy.model_base
+import comfy.model_management
 import comfy.model_sampling
 import comfy.patcher_extension
 import comfy.samplers
@@ -27,39 +29,83 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.priors.base import LoRAConfig
+from ...tbsd_core.priors.derivative import derivative_error, tolerance
 from ...tbsd_core.priors.lora import LoRAAdapter
 from ...tbsd_core.priors.schedule import NoiseSchedule
-from .autoencoder import decode, encode, encoding_memory
-from .autograd import optimization_mode, own_tensors, own_weights
+from .autoencoder import Autoencoder, encoding_memory, weights_memory
+from .autograd import optimization_mode, own_tensors
+from .compat import is_dynamic, training
 from .conditioning import ConditioningCondition, batches, cloned_conditions, merge_samples, spread_controls
+from .resident import load_whole, static_patcher
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
+CHECKED_CELLS = 16  # sides of the latents on which a network's gradient is checked
 EVALUATIONS = 4  # conditions per view that the memory is reserved for; more of them run in several forwards
 
 
 class ComfyPrior:
     """The prior while its models are loaded; made by `with_prior` only."""
 
-    def __init__(self, inner, vae, conds: dict[str, list[dict]], names: dict[int, str], model_options: dict) -> None:
-        self._inner, self._vae, self._conds, self._names, self._options = inner, vae, conds, names, model_options
+    def __init__(
+        self,
+        inner,
+        vae,
+        conds: dict[str, list[dict]],
+        names: dict[int, str],
+        model_options: dict,
+        trains_network: bool,
+    ) -> None:
+        self._trains_network = trains_network
+        self._inner, self._conds, self._names, self._options = inner, conds, names, model_options
         self.schedule, self._sigmas, self._scales = noise_levels(inner.model_sampling)
-        self.spatial_factor: int = vae.spacial_compression_encode()
-        self.latent_channels: int = inner.latent_format.latent_channels
         own_tensors(inner.latent_format)
+        self._autoencoder = Autoencoder(vae)
+        self.spatial_factor: int = self._autoencoder.spatial_factor
+        self.latent_channels: int = inner.latent_format.latent_channels
+        self._has_frames = inner.latent_format.latent_dimensions == 3
 
     def make_adapter(self, config: LoRAConfig, seed: int) -> LoRAAdapter:
-        """A LoRA on the attention projections of the network, below whatever patches the MODEL carries."""
-        own_weights(self._inner.diffusion_model)
+        """A LoRA on the attention projections of the network, below whatever patches the MODEL carries.
+
+        Raises:
+            RuntimeError: the network's gradient is not true.
+        """
+        if not self._trains_network:
+            raise RuntimeError("This run was not set up to train a LoRA: call with_prior with trains_network=True.")
         self._conds = cloned_conditions(self._conds)
-        return LoRAAdapter(
-            self._inner.diffusion_model,
-            lambda x_t, t, row: self._predict(x_t, t, [row])[0],
-            self._network_error,
-            config,
-            seed,
-        )
+
+        def predict(x_t: Tensor, t: Tensor, row: Sequence[ConditioningCondition]) -> Tensor:
+            with training() if torch.is_grad_enabled() else nullcontext():
+                return self._predict(x_t, t, [row])[0]
+
+        adapter = LoRAAdapter(self._inner.diffusion_model, predict, self._network_error, config, seed)
+        self._check_adapter(adapter)
+        return adapter
+
+    def _check_adapter(self, adapter: LoRAAdapter) -> None:
+        """Compare one derivative of the network by a new LoRA with finite differences."""
+        generator = torch.Generator().manual_seed(0)
+        device = next(adapter.parameters()).device
+        x_t = torch.randn(1, self.latent_channels, CHECKED_CELLS, CHECKED_CELLS, generator=generator).to(device)
+        t = torch.tensor([self.schedule.n_timesteps // 2], device=device)
+        row = [next(iter(self._conds.values()))]
+
+        def predict(up: Sequence[Tensor]) -> Tensor:
+            with adapter.with_up(up), training():
+                return self._predict_entries(x_t, t, [row])[0]
+
+        dtype = self._inner.manual_cast_dtype or self._inner.get_dtype()
+        error = derivative_error(predict, list(adapter.up))
+        if not error <= tolerance(dtype):
+            raise RuntimeError(
+                f"The gradient of {type(self._inner.diffusion_model).__name__} by a LoRA is not true: autograd and "
+                f"finite differences differ by {100 * error:.0f} %, at most {100 * tolerance(dtype):.0f} % is rounding "
+                f"in {str(dtype).removeprefix('torch.')}. Nothing was optimised. Its weights are replaced while it "
+                "runs, or its operations have no gradient (some quantised formats). Use the model in another format, "
+                "or a method that trains nothing, such as TBSD or SDS; please report it."
+            )
 
     def _network_error(self, t: Tensor) -> Tensor:
         """Weight [B] that makes the squared error of the noise that of what the network was trained on."""
@@ -84,28 +130,40 @@ class ComfyPrior:
         return self._predict(x_t, t, conditions)
 
     def _predict(self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[ConditioningCondition]]) -> list[Tensor]:
+        return self._predict_entries(x_t, t, [[self._conds[self._names[id(c)]] for c in row] for row in conditions])
+
+    def _predict_entries(self, x_t: Tensor, t: Tensor, rows: Sequence[Sequence[list[dict]]]) -> list[Tensor]:
+        """The same for conditions as comfy has prepared them."""
         alpha_t, sigma_t = self.schedule.alpha_sigma(t)
         sigma = self._sigmas.to(x_t.device)[t]
         x = x_t.float() * self._scales.to(x_t.device)[t].view(-1, 1, 1, 1)
-        rows = [[self._conds[self._names[id(c)]] for c in row] for row in conditions]
         parts: list[list[Tensor]] = [[] for _ in rows]
         order = batches(list(zip(*rows, strict=True)), sigma.tolist())
         for batch in order:
             merged = [merge_samples([row[i] for i in batch]) for row in rows]
-            denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x[batch], sigma[batch], self._options)
+            x_model = self._to_model(x[batch])
+            denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x_model, sigma[batch], self._options)
             for eps, x_0 in zip(parts, denoised, strict=True):
-                eps.append((x_t[batch] - alpha_t[batch] * x_0.float()) / sigma_t[batch])
+                eps.append((x_t[batch] - alpha_t[batch] * self._of_model(x_0).float()) / sigma_t[batch])
         back = torch.tensor([i for batch in order for i in batch]).argsort().to(x.device)
         return [torch.cat(eps)[back] for eps in parts]
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents [B, C, h, w] of images [B, 3, H, W] in [0, 1] in the model's own scale; differentiable."""
-        return self._inner.process_latent_in(encode(self._vae, images))
+        return self._of_model(self._inner.process_latent_in(self._to_model(self._autoencoder.encode(images))))
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [0, 1] of latents in the model's own scale."""
-        return decode(self._vae, self._inner.process_latent_out(latents))
+        scaled = self._inner.process_latent_out(self._to_model(latents))
+        return self._autoencoder.decode(self._of_model(scaled))
+
+    def _to_model(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, h, w] as the model takes them: [B, C, 1, h, w] where it knows frames."""
+        return latents[:, :, None] if self._has_frames else latents
+
+    def _of_model(self, latents: Tensor) -> Tensor:
+        return latents[:, :, 0] if self._has_frames else latents
 
 
 def noise_levels(model_sampling) -> tuple[NoiseSchedule, Tensor, Tensor]:
@@ -147,8 +205,10 @@ def mixture(model_sampling, sigmas: Tensor) -> tuple[Tensor, Tensor]:
 class LoopSampler(comfy.samplers.Sampler):
     """Runs a function with the loaded prior where ComfyUI expects a sampling loop."""
 
-    def __init__(self, vae, names: dict[int, str], body: Callable[[ComfyPrior], Result]) -> None:
-        self.vae, self.names, self.body = vae, names, body
+    def __init__(
+        self, vae, names: dict[int, str], body: Callable[[ComfyPrior], Result], trains_network: bool
+    ) -> None:
+        self.vae, self.names, self.body, self.trains_network = vae, names, body, trains_network
         self.result: Result | None = None
 
     def sample(
@@ -160,7 +220,12 @@ class LoopSampler(comfy.samplers.Sampler):
                 "video), and the views of a scene have none. Connect the text-to-image version of the model."
             )
         prior = ComfyPrior(
-            model_wrap.inner_model, self.vae, model_wrap.conds, self.names, extra_args["model_options"]
+            model_wrap.inner_model,
+            self.vae,
+            model_wrap.conds,
+            self.names,
+            extra_args["model_options"],
+            self.trains_network,
         )
         self.result = self.body(prior)
         return torch.zeros_like(latent_image)
@@ -172,8 +237,11 @@ def with_prior(
     conditions: Sequence[ConditioningCondition],
     shape: tuple[int, int, int],  # batch size, image height, image width
     body: Callable[[ComfyPrior], Result],
+    trains_network: bool = False,  # for methods that train a LoRA through the network
 ) -> Result:
     """Load MODEL and VAE together and run `body(prior)` with autograd on.
+
+    What is differentiated through has weights of its own for that time: the VAE always, the network if asked.
 
     Args:
         conditions: every condition that the body will ask for; ComfyUI prepares them once.
@@ -181,13 +249,14 @@ def with_prior(
 
     Raises:
         ValueError: the models are of a kind that cannot be distilled, with the reason.
+        RuntimeError: weights do not fit that must, or a gradient is not true.
     """
     check_models(model, vae)
-    patcher = model.clone()
-    patcher.set_additional_models("tbsd_vae", [vae.patcher])
     wrappers = comfy.patcher_extension.WrappersMP
+    with optimization_mode():
+        patcher = static_patcher(model) if trains_network else model.clone()
     patcher.add_wrapper_with_key(wrappers.APPLY_MODEL, "tbsd", positive_or_negative)
-    patcher.add_wrapper_with_key(wrappers.PREPARE_SAMPLING, "tbsd", reserve_memory(vae, shape))
+    patcher.add_wrapper_with_key(wrappers.PREPARE_SAMPLING, "tbsd", reserve_memory(vae, shape, trains_network))
     unique = list({id(c): c for c in conditions}.values())
     names = {id(c): f"tbsd_{i}" for i, c in enumerate(unique)}
     batch, height, width = shape
@@ -196,8 +265,9 @@ def with_prior(
     with optimization_mode():
         guider = comfy.samplers.CFGGuider(patcher)
         guider.inner_set_conds({names[id(c)]: e for c, e in zip(unique, spread_controls(unique), strict=True)})
-        sampler = LoopSampler(vae, names, body)
-        empty = torch.zeros(batch, channels, height // factor, width // factor)
+        sampler = LoopSampler(vae, names, body, trains_network)
+        frames = [1] if model.get_model_object("latent_format").latent_dimensions == 3 else []
+        empty = torch.zeros(batch, channels, *frames, height // factor, width // factor)
         guider.sample(empty, empty, sampler, torch.tensor([1.0, 0.0]), disable_pbar=True, seed=0)
     return sampler.result
 
@@ -254,14 +324,24 @@ def positive_or_negative(executor, x, t, c_concat, c_crossattn, control, transfo
     return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
 
 
-def reserve_memory(vae, shape: tuple[int, int, int]) -> Callable:
-    """Around comfy's loading: ask for the memory of a step, where comfy thinks of a sampler with two conditions."""
+def reserve_memory(vae, shape: tuple[int, int, int], whole: bool) -> Callable:
+    """Around comfy's loading: ask for the memory of a step, where comfy thinks of a sampler with two conditions.
+
+    Args:
+        whole: the model's weights must all be on its device.
+    """
 
     def prepare(executor, model, noise_shape, *args, **kwargs):
         # comfy reserves memory_required of twice this batch, and the estimate is linear in the batch
         for_one = model.model.memory_required([2, *noise_shape[1:]])
-        batch = noise_shape[0] * EVALUATIONS / 2 + encoding_memory(vae, shape) / for_one
-        return executor(model, [math.ceil(batch), *noise_shape[1:]], *args, **kwargs)
+        ours = encoding_memory(vae, shape) + weights_memory(vae)
+        if is_dynamic(model):  # comfy reserves nothing then: pages of other models go as they are needed, ours cannot
+            comfy.model_management.free_memory(ours + for_one * noise_shape[0] * EVALUATIONS / 2, model.load_device)
+        batch = noise_shape[0] * EVALUATIONS / 2 + ours / for_one
+        loaded = executor(model, [math.ceil(batch), *noise_shape[1:]], *args, **kwargs)
+        if whole:
+            load_whole(model)
+        return loaded
 
     return prepare
 

@@ -16,6 +16,7 @@ from .runs import Run
 PREVIEW_SECONDS = 0.25
 EVENT_SECONDS = 0.1
 PREVIEW_PIXELS = 512
+SHOWN = 4  # pictures of a step that a preview has room for
 MIN_PREVIEW_PIXELS = 192  # tiny renders are enlarged, a 64-pixel stamp is hard to judge
 
 
@@ -54,7 +55,7 @@ class RunProgress:
 
 def to_pil(images: Tensor) -> Image.Image:
     """Images [B, 3, H, W] in [0, 1] side by side as one picture."""
-    strip = torch.cat(list(images[:4].detach().float().cpu()), dim=-1)
+    strip = torch.cat(list(images[:SHOWN].detach().float().cpu()), dim=-1)
     array = (strip.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
     picture = Image.fromarray(array)
     if picture.height < MIN_PREVIEW_PIXELS:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig, orbit
+from ...tbsd_core.guidance.base import TrainingGuidance
 from ...tbsd_core.optim import (
     Curves,
     OptimConfig,
@@ -31,7 +32,7 @@ from ...tbsd_core.scenes.files import copy_scene
 from .events import send_step
 from .files import to_image
 from .prior import ComfyPrior, prior_device, with_prior
-from .progress import RunProgress, to_pil
+from .progress import SHOWN, RunProgress, to_pil
 from .runs import Run, open_run
 from .scenes import remember_run, run_of
 
@@ -89,7 +90,7 @@ def run(
             for record in optimize(prior, guided.prompts.set, guided.guidance, trained, cameras, config, state):
                 curves.add(record)
                 is_last = shown.stop_wanted
-                progress(record.step + 1, record.scalars, pictures_of(record.render, prior), is_last)
+                progress(record.step + 1, record.scalars, pictures_of(record.render, prior, SHOWN), is_last)
                 advice = watchdog(record)
                 if advice:
                     shown.warn(advice)
@@ -108,7 +109,8 @@ def run(
 
     encoded = config.encode_size or config.size
     shape = (config.views_per_step, encoded, encoded)
-    return with_prior(guided.model, guided.vae, guided.prompts.conditions(), shape, body)
+    trains = isinstance(guided.guidance, TrainingGuidance)
+    return with_prior(guided.model, guided.vae, guided.prompts.conditions(), shape, body, trains)
 
 
 @contextmanager
@@ -160,9 +162,10 @@ def check_finite(scene: Scene) -> None:
         raise RuntimeError(broken)
 
 
-def pictures_of(render: RenderOutput, prior: ComfyPrior) -> Callable[[], Tensor]:
-    """A function that returns the pictures [B, 3, H, W] of a render; latents are decoded only when it is called."""
-    return lambda: render.rgb if render.latents is None else prior.decode(render.latents)
+def pictures_of(render: RenderOutput, prior: ComfyPrior, most: int | None = None) -> Callable[[], Tensor]:
+    """A function that returns the pictures [B, 3, H, W] of a render, at `most` so many; latents are decoded only when
+    it is called."""
+    return lambda: render.rgb[:most] if render.latents is None else prior.decode(render.latents[:most])
 
 
 @torch.no_grad()

@@ -94,7 +94,13 @@ class LoRAAdapter(nn.Module):
         return (error.flatten(1).mean(1) * self._loss_weight(t).to(error.device)).mean()
 
     @contextmanager
-    def _active(self, poses: Tensor | None) -> Iterator[None]:
+    def with_up(self, up: Sequence[Tensor]) -> Iterator[None]:
+        """Inside, predictions of the network have the LoRA with these matrices in the place of its own `up`."""
+        with self._active(None, up):
+            yield
+
+    @contextmanager
+    def _active(self, poses: Tensor | None, ups: Sequence[Tensor] | None = None) -> Iterator[None]:
         def low_rank(down: Tensor, up: Tensor):
             def hook(module, inputs, output):
                 x = inputs[0].to(down.dtype, copy=True)  # a copy: networks reuse their activations in place
@@ -111,7 +117,7 @@ class LoRAAdapter(nn.Module):
 
         handles = [
             layer.register_forward_hook(low_rank(down, up))
-            for layer, down, up in zip(self._layers, self.down, self.up, strict=True)
+            for layer, down, up in zip(self._layers, self.down, self.up if ups is None else ups, strict=True)
         ]
         if torch.is_grad_enabled():
             handles += [norm.register_forward_pre_hook(keep_input) for norm in self._norms]

@@ -18,13 +18,17 @@ def test_float16_weights_are_run_in_float32(report):
     half = report["half"]
     assert half["overflows"], "the case is worth testing"
     assert half["latents"] < 1e-2 and half["gradient"] < 1e-2 and half["decoded"]
-    assert half["dtypes"] == ["torch.float16"] and half["after"] == "torch.float16" and half["casting"] == []
+    assert half["dtypes"] == ["torch.float16"] and half["after"] == "torch.float16"
 
 
 def test_recomputing_keeps_less_and_changes_nothing(report):
     again = report["recomputation"]
     assert again["latents"] == 0 and again["gradient"] < 1e-6
     assert again["kept"] < 0.5 and again["patched"] == []
+
+
+def test_pictures_that_do_not_fit_are_decoded_one_by_one(report):
+    assert report["recomputation"]["decoded"] < 1e-5
 
 
 def test_taesd_encodes_into_the_models_scale(report):
@@ -45,4 +49,5 @@ def test_memory_does_not_grow_with_the_steps(report):
 
 
 def test_a_latent_picture_needs_no_encoder(report):
-    assert report["long_run"]["encoded"] == 220 and report["long_run"]["encoded_latent"] == 0
+    assert report["long_run"]["encoded"] == 220 + 3, "three of them check the gradient"
+    assert report["long_run"]["encoded_latent"] == 0

@@ -61,7 +61,7 @@ def measure(model) -> dict[str, float]:
         }
 
     with torch.inference_mode():
-        first = bridge.with_prior(model, tiny.vae(channels), [condition], (2, 64, 64), body)
+        first = bridge.with_prior(model, tiny.vae(channels), [condition], (2, 64, 64), body, True)
 
         def again(prior):
             x_t = torch.randn(2, channels, 8, 8, generator=torch.Generator().manual_seed(2))
