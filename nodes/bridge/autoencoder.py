@@ -11,7 +11,7 @@ from comfy.ldm.modules.diffusionmodules.model import AttnBlock, ResnetBlock
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...tbsd_core.priors.derivative import derivative_error, tolerance
+from ...tbsd_core.priors.derivative import accuracy, derivative_error
 from .compat import available_memory, training
 from .resident import resident_module
 
@@ -94,12 +94,13 @@ class Autoencoder:
         side = -(-CHECKED_PIXELS // self.spatial_factor) * self.spatial_factor
         noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
         at = noise.to(self.vae.device) * 0.5 + 0.25
-        error = derivative_error(lambda x: self._encode(x[0]), [at])
-        if not error <= tolerance(self.dtype):
+        asked = accuracy(self.dtype)
+        error = derivative_error(lambda x: self._encode(x[0]), [at], asked.span)
+        if not error <= asked.tolerance:
             raise RuntimeError(
                 f"The gradient of this VAE is not true: its derivative by autograd and by finite differences differ by "
                 f"{100 * error:.0f} % in {str(self.dtype).removeprefix('torch.')}, at most "
-                f"{100 * tolerance(self.dtype):.0f} % is rounding. Nothing was optimised. Something moves or replaces "
+                f"{100 * asked.tolerance:.0f} % is rounding. Nothing was optimised. Something moves or replaces "
                 "the VAE's weights while it runs (a memory manager, a patch, another custom node). Try ComfyUI with "
                 "--disable-dynamic-vram, another VAE file, or without the node that patches the VAE; please report it."
             )

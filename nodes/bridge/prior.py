@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.priors.base import LoRAConfig
-from ...tbsd_core.priors.derivative import derivative_error, tolerance
+from ...tbsd_core.priors.derivative import accuracy, derivative_error
 from ...tbsd_core.priors.lora import LoRAAdapter
 from ...tbsd_core.priors.schedule import NoiseSchedule
 from .autoencoder import Autoencoder, encoding_memory, weights_memory
@@ -97,11 +97,12 @@ class ComfyPrior:
                 return self._predict_entries(x_t, t, [row])[0]
 
         dtype = self._inner.manual_cast_dtype or self._inner.get_dtype()
-        error = derivative_error(predict, list(adapter.up))
-        if not error <= tolerance(dtype):
+        asked = accuracy(dtype)
+        error = derivative_error(predict, list(adapter.up), asked.span)
+        if not error <= asked.tolerance:
             raise RuntimeError(
                 f"The gradient of {type(self._inner.diffusion_model).__name__} by a LoRA is not true: autograd and "
-                f"finite differences differ by {100 * error:.0f} %, at most {100 * tolerance(dtype):.0f} % is rounding "
+                f"finite differences differ by {100 * error:.0f} %, at most {100 * asked.tolerance:.0f} % is rounding "
                 f"in {str(dtype).removeprefix('torch.')}. Nothing was optimised. Its weights are replaced while it "
                 "runs, or its operations have no gradient (some quantised formats). Use the model in another format, "
                 "or a method that trains nothing, such as TBSD or SDS; please report it."

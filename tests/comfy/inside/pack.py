@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 
-def load_pack():
+def load_pack(cpu: bool = True):
     """Returns a function that imports a submodule of the pack, such as "nodes.bridge.demo"."""
     comfyui, root = sys.argv[1], Path(sys.argv[2])
     sys.path.insert(0, comfyui)
     from comfy.cli_args import args
 
-    args.cpu = True
+    args.cpu = cpu
     importlib.import_module("utils.extra_config")  # as main.py does; later a module of another package shadows utils
     name = "tbsd_inside"
     spec = importlib.util.spec_from_file_location(name, root / "__init__.py", submodule_search_locations=[str(root)])

@@ -68,14 +68,62 @@ def randomize(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
     return module.eval()
 
 
-def patcher(model) -> comfy.model_patcher.ModelPatcher:
+def patcher(model, device=None, randomized=True) -> comfy.model_patcher.ModelPatcher:
+    """A MODEL of the kind that ComfyUI's loaders make: dynamic where dynamic VRAM is on."""
     mm = comfy.model_management
-    randomize(model.diffusion_model)
-    return comfy.model_patcher.ModelPatcher(model, mm.get_torch_device(), mm.unet_offload_device())
+    if randomized:
+        randomize(model.diffusion_model)
+    kind = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    return kind(model, device or mm.get_torch_device(), mm.unet_offload_device())
 
 
-def unet(kind=ModelType.EPS, latent=comfy.latent_formats.SD15, sampling=None, model=None, **changes):
-    """A UNet of SD's shape as a MODEL; `changes` replace its arguments."""
+class Packed(torch.Tensor):
+    """Weights as a quantising custom node keeps them: bytes with a scale, unpacked by a layer of its own."""
+
+    @staticmethod
+    def pack(weight: torch.Tensor):
+        scale = float(weight.abs().max()) / 127
+        packed = (weight / scale).round().to(torch.int8).as_subclass(Packed)
+        packed.scale = scale
+        return packed
+
+    def unpack(self, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        return self.as_subclass(torch.Tensor).to(device, dtype) * self.scale
+
+    def to(self, *args, **kwargs):
+        moved = super().to(*args, **{k: v for k, v in kwargs.items() if k != "dtype"}).as_subclass(Packed)
+        moved.scale = self.scale
+        return moved
+
+    def detach(self):
+        return self
+
+
+class PackedLinear(torch.nn.Module):
+    comfy_cast_weights = True
+
+    def __init__(self, layer: torch.nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features, self.bias = layer.in_features, layer.out_features, layer.bias
+        self.weight_function, self.bias_function = [], []
+        self.register_parameter("weight", torch.nn.Parameter(Packed.pack(layer.weight.data), requires_grad=False))
+
+    def forward(self, x):
+        bias = None if self.bias is None else self.bias.to(x.device, x.dtype)
+        return torch.nn.functional.linear(x, self.weight.unpack(x.dtype, x.device), bias)
+
+
+def packed(model):
+    """The MODEL with the projections of its attention packed."""
+    for part in list(model.model.diffusion_model.modules()):
+        for name, layer in list(part.named_children()):
+            if name in ("to_q", "to_k", "to_v"):
+                setattr(part, name, PackedLinear(layer))
+    return model
+
+
+def unet(kind=ModelType.EPS, latent=comfy.latent_formats.SD15, sampling=None, model=None, compute=None, **changes):
+    """A UNet of SD's shape as a MODEL; `changes` replace its arguments, and it computes in `compute`."""
     model = model or comfy.model_base.BaseModel
 
     class Config(comfy.supported_models_base.BASE):
@@ -85,6 +133,7 @@ def unet(kind=ModelType.EPS, latent=comfy.latent_formats.SD15, sampling=None, mo
         memory_usage_factor = 1.0
 
     config = Config({**UNET, **changes})
+    config.manual_cast_dtype = compute
     built = model(config, model_type=kind, device="cpu")
     if config.inpaint_model():
         built.set_inpaint()

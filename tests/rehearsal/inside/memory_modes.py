@@ -1,0 +1,319 @@
+"""Gradients of tiny models in every memory mode of ComfyUI on the pretend device, against plain torch on the CPU."""
+
+from __future__ import annotations
+
+import json
+
+import host
+
+load = host.boot()
+import comfy.model_management as mm  # noqa: E402
+import comfy.model_patcher as patchers  # noqa: E402
+import device  # noqa: E402
+import tiny  # noqa: E402
+import torch  # noqa: E402
+from comfy.ldm.models.autoencoder import AutoencoderKL  # noqa: E402
+
+import nodes as core_nodes  # noqa: E402
+
+DYNAMIC = host.has_dynamic_memory()
+if DYNAMIC:
+    import aimdo
+bridge, conditioning = load("nodes.bridge.prior"), load("nodes.bridge.conditioning")
+autoencoder, autograd = load("nodes.bridge.autoencoder"), load("nodes.bridge.autograd")
+adapter, guidance = load("tbsd_core.optim.adapter"), load("tbsd_core.guidance")
+
+IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+WEIGHTS = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+SCALE = 0.18215  # of SD 1.5's latents
+CPU = torch.device("cpu")
+
+
+def gap(a, b):
+    """Largest relative difference of lists of tensors, by their norms."""
+    pairs = [(x.cpu().float(), y.cpu().float()) for x, y in zip(a, b, strict=True)]
+    return max(float((x - y).norm() / (y.norm() + 1e-12)) for x, y in pairs)
+
+
+def vae(dtype=torch.float32, dynamic=False, channels=4):
+    if DYNAMIC:
+        host.set_dynamic(dynamic)
+    with torch.inference_mode():  # as a loader node makes it
+        return tiny.vae(channels, dtype)
+
+
+def network(dynamic=False, device=None, make=tiny.unet):
+    if DYNAMIC:
+        host.set_dynamic(False)
+    with torch.inference_mode():  # as a loader node makes it
+        weights = make().model.state_dict()
+        if DYNAMIC:
+            host.set_dynamic(dynamic)
+        made = make().model  # under dynamic VRAM layers have no weights before they are loaded
+        made.load_state_dict(weights, assign=True, strict=False)
+        return tiny.patcher(made, device, randomized=False)
+
+
+def encoded(the_vae, between=lambda: None, dynamic_model=False):
+    """Latents and the gradient on the images as a run has them."""
+
+    def body(prior):
+        leaf = IMAGES.to(mm.get_torch_device()).requires_grad_()
+        latents = prior.encode(leaf)
+        prior.predict_noise(latents.detach(), torch.tensor([500, 100], device=leaf.device), [[condition] * 2])
+        between()
+        (latents * WEIGHTS.to(latents.device)).sum().backward()
+        return latents.detach(), leaf.grad
+
+    condition = conditioning.to_condition(tiny.conditioning(0))
+    with torch.inference_mode():
+        return bridge.with_prior(network(dynamic_model), the_vae, [condition], (2, 64, 64), body)
+
+
+def oracle(dtype=torch.float32):
+    """The same by torch alone."""
+    network = tiny.randomize(AutoencoderKL(ddconfig={**tiny.DD}, embed_dim=4)).to(dtype).requires_grad_(False)
+    leaf = IMAGES.clone().requires_grad_()
+    latents = network.encode((leaf * 2 - 1).to(dtype)).float() * SCALE
+    (latents * WEIGHTS).sum().backward()
+    return latents.detach(), leaf.grad
+
+
+def trained(model, the_vae):
+    """The gradient of a LoRA, and what it and the network predict."""
+    options = {"pooled_output": torch.ones(1, tiny.POOLED)}
+    condition = conditioning.to_condition(tiny.conditioning(0, **options))
+
+    def body(prior):
+        where = model.load_device
+        latents = torch.randn(2, prior.latent_channels, 8, 8, generator=torch.Generator().manual_seed(3)).to(where)
+        t = torch.tensor([prior.schedule.n_timesteps // 2, prior.schedule.n_timesteps // 5], device=where)
+        state = adapter.create_adapter(prior, guidance.VSD(guidance.VSDConfig()), 0)
+        generator = torch.Generator().manual_seed(5)
+        for p in state.adapter.up:  # a new one is zero there, and its gradient in `down` too
+            p.data.copy_(0.1 * torch.randn(p.shape, generator=generator))
+        rows, poses = [condition] * 2, torch.randn(2, 16, generator=torch.Generator().manual_seed(4)).to(where)
+        state.adapter.training_loss(latents, t, rows, poses, torch.zeros_like(latents)).backward()
+        gradients = [p.grad.cpu() for p in state.adapter.parameters()]
+        with torch.no_grad():
+            predicted = state.predict("lora", latents, t, rows, poses)
+            frozen = prior.predict_noise(latents, t, [rows])[0]
+        return gradients, [predicted.cpu(), frozen.cpu()]
+
+    with torch.inference_mode():
+        return bridge.with_prior(model, the_vae, [condition], (2, 64, 64), body, True)
+
+
+def cpu_vae(channels=4):
+    if DYNAMIC:
+        host.set_dynamic(False)
+    built = tiny.vae(channels)
+    built.device, built.patcher = CPU, patchers.ModelPatcher(built.first_stage_model, CPU, CPU)
+    return built
+
+
+def sampled(model):
+    """The model used by a KSampler, in inference mode."""
+    with torch.inference_mode():
+        latent = {"samples": torch.zeros(1, 4, 8, 8)}
+        core_nodes.common_ksampler(
+            model, 0, 2, 2.0, "euler", "normal", tiny.conditioning(0), tiny.conditioning(1), latent
+        )
+
+
+def encoded_by_host(the_vae):
+    with torch.inference_mode():
+        return the_vae.encode(IMAGES.movedim(1, -1))
+
+
+def outcome(case):
+    """What a case measures, or the sentence with which it was refused."""
+    try:
+        return case()
+    except (RuntimeError, ValueError) as error:
+        return {"refused": f"{type(error).__name__}: {error}"}
+    finally:
+        if DYNAMIC:
+            aimdo.limit = float("inf")
+        mm.vram_state = NORMAL
+        mm.unload_all_models()
+
+
+NORMAL = mm.vram_state
+EXACT = {dtype: oracle(dtype) for dtype in (torch.float32, torch.bfloat16)}
+
+
+def autoencoders() -> dict:
+    """The error of latents and gradient in each mode."""
+
+    def measured(the_vae, dtype=torch.float32, **options):
+        got = encoded(the_vae, **options)
+        return {"latents": gap(got[:1], EXACT[dtype][:1]), "gradient": gap(got[1:], EXACT[dtype][1:])}
+
+    def used_before(dynamic):
+        shared = vae(dynamic=dynamic)
+        before = encoded_by_host(shared)
+        found = measured(shared, dynamic_model=dynamic)
+        return {**found, "afterwards": gap([encoded_by_host(shared)], [before])}
+
+    def partly_offloaded():
+        shared = vae()
+        with torch.inference_mode():
+            mm.load_models_gpu([shared.patcher])
+            shared.patcher.unpatch_model(CPU)
+            shared.patcher.load(mm.get_torch_device(), lowvram_model_memory=400_000)
+        assert len({p.device.type for p in shared.first_stage_model.parameters()}) == 2, "the case is worth testing"
+        found = measured(shared)
+        return {**found, "afterwards": gap([encoded_by_host(shared)], [encoded_by_host(vae())])}
+
+    def in_state(state):
+        mm.vram_state = state
+        return used_before(False)
+
+    cases = {
+        "static": lambda: measured(vae()),
+        "static, used before": lambda: used_before(False),
+        "static, partly offloaded": partly_offloaded,
+        "lowvram": lambda: in_state(mm.VRAMState.LOW_VRAM),
+        "novram": lambda: in_state(mm.VRAMState.NO_VRAM),
+        "highvram": lambda: in_state(mm.VRAMState.HIGH_VRAM),
+        "bfloat16": lambda: measured(vae(torch.bfloat16), torch.bfloat16),
+    }
+    if DYNAMIC:
+
+        def streamed():
+            aimdo.limit = 0
+            found = measured(vae(dynamic=True), dynamic_model=True)
+            return {**found, "streamed": aimdo.counts["streamed"]}
+
+        def evicted():
+            gone = aimdo.counts["evicted"]
+            shared = vae(dynamic=True)
+            encoded_by_host(shared)
+            found = measured(shared, between=aimdo.evict_all, dynamic_model=True)
+            return {**found, "evicted": aimdo.counts["evicted"] - gone}
+
+        cases |= {
+            "dynamic": lambda: measured(vae(dynamic=True), dynamic_model=True),
+            "dynamic, streamed": streamed,
+            "dynamic, evicted": evicted,
+            "dynamic, used before": lambda: used_before(True),
+            "dynamic, float32 file in bfloat16": lambda: measured(
+                vae(torch.bfloat16, dynamic=True), torch.bfloat16, dynamic_model=True
+            ),
+        }
+    return {name: outcome(case) for name, case in cases.items()}
+
+
+def networks() -> dict:
+    """The error of a LoRA's gradient and of the predictions in each mode."""
+
+    def measured(make=tiny.unet, dynamic=False, before=lambda model: None, state=NORMAL, channels=4):
+        exact = trained(network(device=CPU, make=make), cpu_vae(channels))
+        mm.vram_state = state
+        model = network(dynamic, make=make)
+        before(model)
+        got = trained(model, vae(channels=channels))
+        return {"gradient": gap(got[0], exact[0]), "predictions": gap(got[1], exact[1])}
+
+    def partly_offloaded(model):
+        with torch.inference_mode():
+            mm.load_models_gpu([model])
+            model.unpatch_model(CPU)
+            model.load(mm.get_torch_device(), lowvram_model_memory=1_000_000)
+        assert len({p.device.type for p in model.model.parameters()}) == 2, "the case is worth testing"
+
+    def cfg_split(model):
+        other = model.clone()
+        other.is_multigpu_base_clone = True
+        model.set_additional_models("multigpu", [other])
+
+    def packed():
+        """On the CPU: the pretend device knows no tensors of other classes."""
+        plain, ours = tiny.unet().model, tiny.packed(tiny.unet()).model
+        for a, b in zip(plain.modules(), ours.modules(), strict=True):
+            if isinstance(b, tiny.PackedLinear):
+                a.weight.data = b.weight.unpack(torch.float32, CPU)
+        exact, got = (trained(tiny.patcher(m, CPU, randomized=False), cpu_vae()) for m in (plain, ours))
+        return {"gradient": gap(got[0], exact[0]), "predictions": gap(got[1], exact[1])}
+
+    def in_dtype(dtype):
+        compute = torch.float32 if dtype.itemsize == 1 else None
+        return lambda: tiny.unet(dtype=dtype, compute=compute)
+
+    cases = {
+        "static": measured,
+        "static, sampled before": lambda: measured(before=sampled),
+        "static, partly offloaded": lambda: measured(before=partly_offloaded),
+        "lowvram": lambda: measured(before=sampled, state=mm.VRAMState.LOW_VRAM),
+        "novram": lambda: measured(before=sampled, state=mm.VRAMState.NO_VRAM),
+        "highvram": lambda: measured(before=sampled, state=mm.VRAMState.HIGH_VRAM),
+        "bfloat16": lambda: measured(in_dtype(torch.bfloat16)),
+        "float8": lambda: measured(in_dtype(torch.float8_e4m3fn)),
+        "packed": packed,
+        "flux": lambda: measured(tiny.flux, channels=16),
+    }
+    if DYNAMIC:
+
+        def tight(model):
+            sampled(model)
+            aimdo.limit = 0
+
+        cases |= {
+            "dynamic": lambda: measured(dynamic=True),
+            "dynamic, sampled before": lambda: measured(dynamic=True, before=sampled),
+            "dynamic, streamed": lambda: measured(dynamic=True, before=tight),
+            "dynamic, float8": lambda: measured(in_dtype(torch.float8_e4m3fn), True),
+            "dynamic, flux": lambda: measured(tiny.flux, True, channels=16),
+            "MultiGPU CFG Split": lambda: measured(dynamic=True, before=cfg_split),
+        }
+    return {name: outcome(case) for name, case in cases.items()}
+
+
+def checks() -> dict:
+    """What the checks at the start of a run say where the gradient is false: with the host's own weights, streamed."""
+
+    def encoder():
+        aimdo.limit = 0
+        shared = vae(dynamic=True)
+        with autograd.optimization_mode():
+            mm.load_models_gpu([shared.patcher])
+            ours = autoencoder.Autoencoder(shared)
+            ours.module = shared.first_stage_model
+            ours.encode(IMAGES.to(mm.get_torch_device()).requires_grad_())
+
+    def network_of_host():
+        bridge.static_patcher, bridge.load_whole = lambda model: model.clone(), lambda model: None
+        aimdo.limit = 0
+        trained(network(True), vae())
+
+    found = {"encoder": outcome(encoder), "network": outcome(network_of_host)} if DYNAMIC else {}
+    return {name: case["refused"] for name, case in found.items()}
+
+
+def room() -> dict:
+    """Bytes of another model's pages that stay resident while a run goes on, with ample memory and with too little."""
+
+    def left(memory):
+        other, shared = network(True), vae(dynamic=True)
+        sampled(other)
+        pages, limit = other._vbar_get(), device._Held.limit
+        full = pages.loaded_size()
+        device._Held.limit = device._Held.now + aimdo.resident() + memory
+        condition = conditioning.to_condition(tiny.conditioning(0))
+        try:
+            with torch.inference_mode():
+                stay = bridge.with_prior(
+                    network(True), shared, [condition], (2, 64, 64), lambda prior: pages.loaded_size()
+                )
+        finally:
+            device._Held.limit = limit
+        return stay / full
+
+    needed = autoencoder.encoding_memory(vae(), (2, 64, 64))  # less than a run reserves
+    return {"ample": left(8 * host.GIB), "short": left(int(needed))} if DYNAMIC else {}
+
+
+print(
+    json.dumps({"autoencoders": autoencoders(), "networks": networks(), "checks": checks(), "room": outcome(room)})
+)

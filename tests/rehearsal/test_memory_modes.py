@@ -1,0 +1,84 @@
+"""Gradients through the host's models are true in every way in which ComfyUI keeps weights in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+INSIDE = Path(__file__).parent / "inside"
+ANY_HOST = ("static", "static, used before", "static, partly offloaded", "lowvram", "novram", "highvram", "bfloat16")
+DYNAMIC = (
+    "dynamic",
+    "dynamic, streamed",
+    "dynamic, evicted",
+    "dynamic, used before",
+    "dynamic, float32 file in bfloat16",
+)
+NETWORKS = ("static", "static, sampled before", "static, partly offloaded", "lowvram", "novram", "highvram")
+FORMATS = ("bfloat16", "float8", "packed", "flux")
+DYNAMIC_NETWORKS = (
+    "dynamic",
+    "dynamic, sampled before",
+    "dynamic, streamed",
+    "dynamic, float8",
+    "dynamic, flux",
+    "MultiGPU CFG Split",
+)
+
+
+@pytest.fixture(scope="module")
+def report(comfyui) -> dict:
+    return comfyui.run_script(INSIDE / "memory_modes.py")
+
+
+@pytest.fixture
+def dynamic_report(report) -> dict:
+    if not report["checks"]:
+        pytest.skip("this ComfyUI has no dynamic VRAM")
+    return report
+
+
+def assert_true_encoder(found: dict, mode: str) -> None:
+    rounding = 0.03 if "bfloat16" in mode else 2e-6
+    assert found["latents"] < rounding and found["gradient"] < rounding
+    assert found.get("afterwards", 0) == 0, "the VAE is to other nodes what it was"
+
+
+@pytest.mark.parametrize("mode", ANY_HOST)
+def test_the_encoders_gradient_is_that_of_torch_alone(report, mode):
+    assert_true_encoder(report["autoencoders"][mode], mode)
+
+
+@pytest.mark.parametrize("mode", DYNAMIC)
+def test_the_encoders_gradient_is_true_under_dynamic_vram(dynamic_report, mode):
+    assert_true_encoder(dynamic_report["autoencoders"][mode], mode)
+
+
+def test_the_rehearsal_streams_and_evicts(dynamic_report):
+    found = dynamic_report["autoencoders"]
+    assert found["dynamic, streamed"]["streamed"] > 0 and found["dynamic, evicted"]["evicted"] > 0
+
+
+@pytest.mark.parametrize("mode", [*NETWORKS, *FORMATS])
+def test_a_loras_gradient_is_that_on_a_cpu(report, mode):
+    rounding = 0.1 if mode == "bfloat16" else 1e-5
+    found = report["networks"][mode]
+    assert found["gradient"] < rounding and found["predictions"] < rounding
+
+
+@pytest.mark.parametrize("mode", DYNAMIC_NETWORKS)
+def test_a_loras_gradient_is_true_under_dynamic_vram(dynamic_report, mode):
+    found = dynamic_report["networks"][mode]
+    assert found["gradient"] < 1e-5 and found["predictions"] < 1e-5
+
+
+@pytest.mark.parametrize("what", ["encoder", "network"])
+def test_a_false_gradient_ends_the_run_with_a_sentence(dynamic_report, what):
+    """The host's own weights, streamed: as it would be without copies of ours."""
+    said = dynamic_report["checks"][what]
+    assert "is not true" in said and "Nothing was optimised" in said
+
+
+def test_pages_of_other_models_make_room_for_a_run_that_needs_it(dynamic_report):
+    assert dynamic_report["room"] == {"ample": 1.0, "short": 0.0}
