@@ -27,6 +27,10 @@ FAMILY_NAMES: dict[str, str] = {
     "sdxl": "Stable Diffusion XL",
     "sd3": "Stable Diffusion 3 (flow)",
     "flux": "Flux (flow)",
+    "qwen_image": "Qwen-Image (flow)",
+    "z_image": "Z-Image (flow)",
+    "krea2": "Krea 2 (flow)",
+    "anima": "Anima (flow)",
     "embedded": "the demo model of this pack",
 }
 
@@ -196,6 +200,8 @@ METHOD_SCENES: dict[tuple[str, str], Settings] = {
     ("hifa", "nerf"): {"optim.n_steps": Setting(25_000, HIFA_3D)},
 }
 
+TEMPLATE = "the size of ComfyUI's template for it"
+
 FAMILIES: dict[str, Settings] = {
     "sd15": {"optim.size": Setting(512, "the size it was trained at (model card)")},
     "sd21_base": {"optim.size": Setting(512, "the size it was trained at (model card)")},
@@ -203,11 +209,16 @@ FAMILIES: dict[str, Settings] = {
     "sdxl": {"optim.size": Setting(1024, "the size it was trained at, arXiv:2307.01952")},
     "sd3": {"optim.size": Setting(1024, "the size it was trained at, arXiv:2403.03206")},
     "flux": {"optim.size": Setting(1024, "ours: the size of its makers' examples")},
+    "qwen_image": {"optim.size": Setting(1328, TEMPLATE)},
+    "z_image": {"optim.size": Setting(1024, TEMPLATE)},
+    "krea2": {"optim.size": Setting(1024, TEMPLATE)},
+    "anima": {"optim.size": Setting(1024, TEMPLATE)},
     "embedded": {"optim.size": Setting(64, "the size it was trained at")},
 }
 
 ENLARGED = "threestudio enlarges the views to the size the model was trained at"
 FLOW_SCALE = "{}; no value for flow models is known to us"
+FLOW_FAMILIES = ("sd3", "flux", "qwen_image", "z_image", "krea2", "anima")
 
 EMBEDDED_OPTIM: dict[str, Settings] = {
     "image": {
@@ -303,7 +314,7 @@ def preset(
     found = {"optim.size": size, **SCENES[scene], **METHODS.get(method, {}), **METHOD_SCENES.get((method, scene), {})}
     if scene in ("nerf", "gaussian", "mesh_texture"):
         found["optim.encode_size"] = Setting(size.value, f"{ENLARGED}: {size.source}")
-    if family in ("sd3", "flux") and "guidance.guidance_scale" in found:
+    if family in FLOW_FAMILIES and "guidance.guidance_scale" in found:
         scale = found["guidance.guidance_scale"]
         found["guidance.guidance_scale"] = Setting(scale.value, FLOW_SCALE.format(scale.source))
     return found

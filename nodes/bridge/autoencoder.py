@@ -27,13 +27,16 @@ class Autoencoder:
 
     It runs in the VAE's own dtype, except that float16 weights are copied as float32: the encoder of SDXL
     overflows in float16. The VAE itself stays as it is for other nodes.
+
+    Args:
+        has_frames: whether the latents of the model have an axis of frames; it is one frame long inside and not
+            there outside.
     """
 
-    def __init__(self, vae) -> None:
-        self.vae, self.dtype = vae, working_dtype(vae)
+    def __init__(self, vae, has_frames: bool = False) -> None:
+        self.vae, self.dtype, self.has_frames = vae, working_dtype(vae), has_frames
         self.module = resident_module(vae.patcher, vae.device, self.dtype)
         self.spatial_factor: int = vae.spacial_compression_encode()
-        self.has_frames = vae.latent_dim == 3
         self._is_checked = False
 
     def encode(
@@ -64,9 +67,8 @@ class Autoencoder:
     def _encode(self, images: Tensor) -> Tensor:
         pixels = self.vae.process_input(images).to(self.vae.device, self.dtype)
         with training() if torch.is_grad_enabled() else nullcontext():
-            latents = self.module.encode(pixels[:, :, None] if self.has_frames else pixels)
-        latents = latents[:, :, 0] if self.has_frames else latents
-        return latents.float().to(images.device)
+            latents = self.module.encode(pixels[:, :, None] if self.vae.latent_dim == 3 else pixels)
+        return without_frames(latents).float().to(images.device)
 
     @torch.no_grad()
     def decode(
@@ -81,8 +83,7 @@ class Autoencoder:
 
     def _decode(self, latents: Tensor) -> Tensor:
         z = latents.to(self.vae.device, self.dtype)
-        images = self.module.decode(z[:, :, None] if self.has_frames else z)
-        images = images[:, :, 0] if self.has_frames else images
+        images = without_frames(self.module.decode(z[:, :, None] if self.has_frames else z))
         return self.vae.process_output(images.float()).to(latents.device)
 
     def check_gradient(self) -> None:
@@ -95,7 +96,7 @@ class Autoencoder:
         noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
         at = noise.to(self.vae.device) * 0.5 + 0.25
         asked = accuracy(self.dtype)
-        error = derivative_error(lambda x: self._encode(x[0]), [at], asked.span)
+        error = derivative_error(lambda x: self._encode(x[0]), [at], asked)
         if not error <= asked.tolerance:
             raise RuntimeError(
                 f"The gradient of this VAE is not true: its derivative by autograd and by finite differences differ by "
@@ -104,6 +105,11 @@ class Autoencoder:
                 "the VAE's weights while it runs (a memory manager, a patch, another custom node). Try ComfyUI with "
                 "--disable-dynamic-vram, another VAE file, or without the node that patches the VAE; please report it."
             )
+
+
+def without_frames(pictures: Tensor) -> Tensor:
+    """[B, C, H, W] of pictures that may have an axis of frames of length one."""
+    return pictures[:, :, 0] if pictures.ndim == 5 else pictures
 
 
 def encoding_memory(vae, shape: tuple[int, int, int]) -> float:

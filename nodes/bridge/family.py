@@ -6,7 +6,12 @@ import comfy.model_sampling
 
 from .compat import is_model
 
-CLASSES = (("SDXL", "sdxl"), ("SD3", "sd3"), ("Flux", "flux"))  # comfy's model classes
+# comfy's model classes; hosts that are older than a family lack its class
+CLASSES = (
+    *(("SDXL", "sdxl"), ("SD3", "sd3"), ("Flux", "flux")),
+    *(("QwenImage", "qwen_image"), ("Krea2", "krea2"), ("Anima", "anima")),
+)
+CONFIGS = {"ZImage": "z_image"}  # by comfy's class of the description, where the model's is that of another family
 CONTEXTS = {768: "sd15", 1024: "sd21_base"}  # width of the text embedding where there is no class of its own
 
 
@@ -17,6 +22,8 @@ def model_family(model) -> tuple[str, str]:
     for class_name, family in CLASSES:
         if is_model(inner, class_name):
             return family, ""
+    if type(inner.model_config).__name__ in CONFIGS:
+        return CONFIGS[type(inner.model_config).__name__], ""
     if type(inner.latent_format).__name__ == "SmallWorldLatent":
         return "embedded", ""
     is_flow = isinstance(inner.model_sampling, comfy.model_sampling.CONST)

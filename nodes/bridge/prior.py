@@ -28,11 +28,12 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
+from ...tbsd_core.memory import is_out_of_memory
 from ...tbsd_core.priors.base import LoRAConfig
 from ...tbsd_core.priors.derivative import accuracy, derivative_error
 from ...tbsd_core.priors.lora import LoRAAdapter
 from ...tbsd_core.priors.schedule import NoiseSchedule
-from .autoencoder import Autoencoder, encoding_memory, weights_memory
+from .autoencoder import Autoencoder, encoding_memory, weights_memory, without_frames
 from .autograd import optimization_mode, own_tensors
 from .compat import is_dynamic, training
 from .conditioning import ConditioningCondition, batches, cloned_conditions, merge_samples, spread_controls
@@ -61,10 +62,10 @@ class ComfyPrior:
         self._inner, self._conds, self._names, self._options = inner, conds, names, model_options
         self.schedule, self._sigmas, self._scales = noise_levels(inner.model_sampling)
         own_tensors(inner.latent_format)
-        self._autoencoder = Autoencoder(vae)
+        self._has_frames = inner.latent_format.latent_dimensions == 3
+        self._autoencoder = Autoencoder(vae, self._has_frames)
         self.spatial_factor: int = self._autoencoder.spatial_factor
         self.latent_channels: int = inner.latent_format.latent_channels
-        self._has_frames = inner.latent_format.latent_dimensions == 3
 
     def make_adapter(self, config: LoRAConfig, seed: int) -> LoRAAdapter:
         """A LoRA on the attention projections of the network, below whatever patches the MODEL carries.
@@ -97,15 +98,23 @@ class ComfyPrior:
                 return self._predict_entries(x_t, t, [row])[0]
 
         dtype = self._inner.manual_cast_dtype or self._inner.get_dtype()
-        asked = accuracy(dtype)
-        error = derivative_error(predict, list(adapter.up), asked.span)
+        asked, network = accuracy(dtype), type(self._inner.diffusion_model).__name__
+        instead = "Use the model in another format, or a method that trains nothing, such as TBSD or SDS."
+        try:
+            error = derivative_error(predict, list(adapter.up), asked)
+        except RuntimeError as reason:
+            if is_out_of_memory(reason):
+                raise
+            raise RuntimeError(
+                f"No LoRA can be trained through {network} with this ComfyUI: one of its operations has no gradient. "
+                f"{instead} {reason}"
+            ) from reason
         if not error <= asked.tolerance:
             raise RuntimeError(
-                f"The gradient of {type(self._inner.diffusion_model).__name__} by a LoRA is not true: autograd and "
-                f"finite differences differ by {100 * error:.0f} %, at most {100 * asked.tolerance:.0f} % is rounding "
-                f"in {str(dtype).removeprefix('torch.')}. Nothing was optimised. Its weights are replaced while it "
-                "runs, or its operations have no gradient (some quantised formats). Use the model in another format, "
-                "or a method that trains nothing, such as TBSD or SDS; please report it."
+                f"The gradient of {network} by a LoRA is not true: autograd and finite differences differ by "
+                f"{100 * error:.0f} %, at most {100 * asked.tolerance:.0f} % is rounding in "
+                f"{str(dtype).removeprefix('torch.')}. Nothing was optimised. Something moves or replaces its weights "
+                f"while it runs. {instead} Please report it."
             )
 
     def _network_error(self, t: Tensor) -> Tensor:
@@ -145,26 +154,24 @@ class ComfyPrior:
             x_model = self._to_model(x[batch])
             denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x_model, sigma[batch], self._options)
             for eps, x_0 in zip(parts, denoised, strict=True):
-                eps.append((x_t[batch] - alpha_t[batch] * self._of_model(x_0).float()) / sigma_t[batch])
+                eps.append((x_t[batch] - alpha_t[batch] * without_frames(x_0).float()) / sigma_t[batch])
         back = torch.tensor([i for batch in order for i in batch]).argsort().to(x.device)
         return [torch.cat(eps)[back] for eps in parts]
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents [B, C, h, w] of images [B, 3, H, W] in [0, 1] in the model's own scale; differentiable."""
-        return self._of_model(self._inner.process_latent_in(self._to_model(self._autoencoder.encode(images))))
+        latents = self._to_model(self._autoencoder.encode(images))
+        return without_frames(self._inner.process_latent_in(latents))
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [0, 1] of latents in the model's own scale."""
         scaled = self._inner.process_latent_out(self._to_model(latents))
-        return self._autoencoder.decode(self._of_model(scaled))
+        return self._autoencoder.decode(without_frames(scaled))
 
     def _to_model(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] as the model takes them: [B, C, 1, h, w] where it knows frames."""
         return latents[:, :, None] if self._has_frames else latents
-
-    def _of_model(self, latents: Tensor) -> Tensor:
-        return latents[:, :, 0] if self._has_frames else latents
 
 
 def noise_levels(model_sampling) -> tuple[NoiseSchedule, Tensor, Tensor]:
@@ -220,15 +227,16 @@ class LoopSampler(comfy.samplers.Sampler):
                 "This model looks at a second picture beside the noisy one (inpainting, editing, upscaling, image to "
                 "video), and the views of a scene have none. Connect the text-to-image version of the model."
             )
-        prior = ComfyPrior(
-            model_wrap.inner_model,
-            self.vae,
-            model_wrap.conds,
-            self.names,
-            extra_args["model_options"],
-            self.trains_network,
-        )
-        self.result = self.body(prior)
+        with optimization_mode():
+            prior = ComfyPrior(
+                model_wrap.inner_model,
+                self.vae,
+                model_wrap.conds,
+                self.names,
+                extra_args["model_options"],
+                self.trains_network,
+            )
+            self.result = self.body(prior)
         return torch.zeros_like(latent_image)
 
 
@@ -263,7 +271,7 @@ def with_prior(
     batch, height, width = shape
     factor = vae.spacial_compression_encode()
     channels = model.get_model_object("latent_format").latent_channels
-    with optimization_mode():
+    with torch.inference_mode():  # some models prepare their conditions otherwise outside, as for their own training
         guider = comfy.samplers.CFGGuider(patcher)
         guider.inner_set_conds({names[id(c)]: e for c, e in zip(unique, spread_controls(unique), strict=True)})
         sampler = LoopSampler(vae, names, body, trains_network)
@@ -271,6 +279,10 @@ def with_prior(
         empty = torch.zeros(batch, channels, *frames, height // factor, width // factor)
         guider.sample(empty, empty, sampler, torch.tensor([1.0, 0.0]), disable_pbar=True, seed=0)
     return sampler.result
+
+
+# comfy's classes of models for pictures whose latents are those of a video with one frame
+PICTURES_WITH_FRAMES = ("QwenImage", "Anima", "Krea2", "CosmosPredict2")
 
 
 def check_models(model, vae) -> None:
@@ -281,10 +293,18 @@ def check_models(model, vae) -> None:
         raise ValueError("No VAE: the checkpoint that was loaded has none. Connect the model's VAE with Load VAE.")
     latent_format, sampling = model.get_model_object("latent_format"), model.get_model_object("model_sampling")
     kind = type(model.model).__name__
-    if latent_format.latent_dimensions != 2:
-        raise ValueError(f"{kind} makes video, audio or shapes, not single pictures. Connect an image model.")
-    if vae.latent_dim != 2 or vae.output_channels != 3:
-        raise ValueError("This VAE is made for video or audio. Connect the VAE of an image model.")
+    dimensions = latent_format.latent_dimensions
+    if dimensions == 3 and kind not in PICTURES_WITH_FRAMES:
+        raise ValueError(
+            f"{kind} makes videos: its latents have an axis of frames, and it is not among the models that are known "
+            f"to make single pictures with one ({', '.join(PICTURES_WITH_FRAMES)}). Connect an image model."
+        )
+    if dimensions not in (2, 3):
+        raise ValueError(f"{kind} makes audio or shapes, not pictures. Connect an image model.")
+    if vae.latent_dim not in (2, 3) or vae.output_channels != 3:
+        raise ValueError("This VAE is made for audio, or for pictures that are not RGB. Connect the VAE of the model.")
+    if vae.latent_dim < dimensions:
+        raise ValueError(f"The VAE makes latents without the axis of frames of {kind}. Connect the VAE of the model.")
     if latent_format.latent_channels != vae.latent_channels:
         raise ValueError(
             f"The VAE makes latents of {vae.latent_channels} channels, and {kind} works on "
@@ -339,9 +359,10 @@ def reserve_memory(vae, shape: tuple[int, int, int], whole: bool) -> Callable:
         if is_dynamic(model):  # comfy reserves nothing then: pages of other models go as they are needed, ours cannot
             comfy.model_management.free_memory(ours + for_one * noise_shape[0] * EVALUATIONS / 2, model.load_device)
         batch = noise_shape[0] * EVALUATIONS / 2 + ours / for_one
-        loaded = executor(model, [math.ceil(batch), *noise_shape[1:]], *args, **kwargs)
-        if whole:
-            load_whole(model)
+        with optimization_mode():
+            loaded = executor(model, [math.ceil(batch), *noise_shape[1:]], *args, **kwargs)
+            if whole:
+                load_whole(model)
         return loaded
 
     return prepare

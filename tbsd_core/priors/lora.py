@@ -20,9 +20,18 @@ from torch import Tensor, nn
 from .base import Condition, LoRAConfig
 
 # attention projections by the end of their names: diffusers and Stable Diffusion UNets, then diffusion transformers
-PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0", "attn.qkv", "attn.proj")
-# the layer whose output is the timestep's embedding: diffusers, ComfyUI's UNets, SD3, Flux
-TIME_EMBEDDINGS = ("time_embedding", "time_embed", "time_text_embed.timestep_embedder", "t_embedder", "time_in")
+PROJECTIONS = (
+    *("to_q", "to_k", "to_v", "to_out.0", "attn.qkv", "attn.proj"),
+    *("attention.qkv", "attention.out"),  # Lumina 2 and Z-Image
+    *("attn.wq", "attn.wk", "attn.wv", "attn.wo"),  # Krea 2
+    *("q_proj", "k_proj", "v_proj", "output_proj"),  # Cosmos and Anima
+)
+# the layer whose output [B, (1,) width] is the timestep's embedding, the first that there is: diffusers, ComfyUI's
+# UNets, Qwen-Image, Cosmos and Anima (whose t_embedder has two outputs), SD3 and Lumina 2, Flux, Krea 2
+TIME_EMBEDDINGS = (
+    *("time_embedding", "time_embed", "time_text_embed.timestep_embedder"),
+    *("t_embedding_norm", "t_embedder", "time_in", "tmlp"),
+)
 POSE_SIZE, POSE_WIDTH = 16, 64
 
 
@@ -50,7 +59,8 @@ class LoRAAdapter(nn.Module):
     ) -> None:
         super().__init__()
         layers = [m for name, m in network.named_modules() if name.endswith(PROJECTIONS) and hasattr(m, "in_features")]
-        times = [m for name, m in network.named_modules() if name in TIME_EMBEDDINGS]
+        named = dict(network.named_modules())
+        times = [named[name] for name in TIME_EMBEDDINGS if name in named]
         if not layers or not times:
             what, known = ("timestep embedding", TIME_EMBEDDINGS) if layers else ("attention projection", PROJECTIONS)
             raise ValueError(
@@ -68,7 +78,7 @@ class LoRAAdapter(nn.Module):
             torch.randn(rank, m.in_features, generator=generator) / m.in_features**0.5 for m in layers
         )
         self.up = nn.ParameterList(torch.zeros(m.out_features, rank) for m in layers)
-        width = [m for m in times[0].modules() if hasattr(m, "out_features")][-1].out_features
+        width = list(times[0].parameters())[-1].shape[0]
         self.pose_in = nn.Parameter(torch.randn(POSE_WIDTH, POSE_SIZE, generator=generator) / POSE_SIZE**0.5)
         self.pose_out = nn.Parameter(torch.zeros(width, POSE_WIDTH))
         self.to(device)
@@ -109,7 +119,8 @@ class LoRAAdapter(nn.Module):
             return hook
 
         def with_pose(module, inputs, output):
-            return output + (torch.tanh(poses @ self.pose_in.T) @ self.pose_out.T).to(output.dtype)
+            embedded = torch.tanh(poses @ self.pose_in.T) @ self.pose_out.T
+            return output + embedded.view(len(poses), *[1] * (output.ndim - 2), -1).to(output.dtype)
 
         def keep_input(module, inputs):
             # Flux adds to its activations in place after a norm has saved them for its backward pass

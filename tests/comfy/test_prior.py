@@ -37,7 +37,7 @@ REFUSALS = {
     "keyframes": "strength changes with the timestep",
     "inpainting": "second picture",
     "channels": "16 channels",
-    "video": "not single pictures",
+    "video": "makes videos",
     "img_to_img": "gives no score",
     "no_sigmas": "no table of noise levels",
     "no_vae": "No VAE",

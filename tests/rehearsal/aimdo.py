@@ -1,7 +1,7 @@
-"""ComfyUI's dynamic VRAM (comfy-aimdo) without a GPU: only its native calls are replaced, the host's code is as it is.
+"""ComfyUI's dynamic VRAM (comfy-aimdo) without a GPU: its native calls are replaced, the host's code is as it is.
 
-Weights live in pages of CPU memory that the pretend device shows. `limit` bytes of them may be resident: a fault pins an
-allocation and evicts unpinned ones of other models, oldest first. What is evicted is filled with NaN, where the real
+Weights live in pages of CPU memory that the pretend device shows. `limit` bytes of them may be resident: a fault pins
+an allocation and evicts unpinned ones of other models, oldest first. What is evicted is filled with NaN, where the real
 one unmaps it. Where nothing can be evicted the weight is streamed: ComfyUI casts it into a buffer that the layer after
 next uses again, as it does with the two offload streams that it has on NVIDIA.
 """

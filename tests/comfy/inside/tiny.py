@@ -5,6 +5,8 @@ Import it after `load_pack`.
 
 from __future__ import annotations
 
+import inspect
+
 import comfy.cldm.cldm
 import comfy.controlnet
 import comfy.latent_formats
@@ -223,3 +225,54 @@ def conditioning(seed: int, tokens: int = 7, **options) -> list:
     generator = torch.Generator().manual_seed(100 + seed)
     pooled = torch.randn(1, POOLED, generator=generator)
     return [[torch.randn(1, tokens, WIDTH, generator=generator), {"pooled_output": pooled, **options}]]
+
+
+def has_model(name: str) -> bool:
+    """Whether this ComfyUI knows a model class; families come with its versions."""
+    return hasattr(comfy.supported_models, name)
+
+
+def qwen_image():
+    config = comfy.supported_models.QwenImage(
+        dict(image_model="qwen_image", in_channels=64, num_layers=1, attention_head_dim=16, num_attention_heads=2)
+        | dict(joint_attention_dim=WIDTH, pooled_projection_dim=POOLED, axes_dims_rope=(4, 6, 6), dtype=torch.float32)
+    )
+    return patcher(comfy.model_base.QwenImage(config, device="cpu"))
+
+
+def anima():
+    config = comfy.supported_models.Anima(
+        dict(image_model="anima", max_img_h=240, max_img_w=240, max_frames=128, in_channels=16, out_channels=16)
+        | dict(patch_spatial=2, patch_temporal=1, model_channels=64, num_blocks=1, num_heads=2)
+        | dict(crossattn_emb_channels=1024, pos_emb_cls="rope3d", pos_emb_learnable=True, use_adaln_lora=True)
+        | dict(adaln_lora_dim=16, extra_per_block_abs_pos_emb=False, dtype=torch.float32)
+    )
+    return patcher(comfy.model_base.Anima(config, device="cpu"))
+
+
+def krea2():
+    config = comfy.supported_models.Krea2(
+        dict(image_model="krea2", features=64, tdim=32, txtdim=16, heads=2, kvheads=1, layers=1, txtlayers=2)
+        | dict(txtheads=2, txtkvheads=2, dtype=torch.float32)
+    )
+    return patcher(comfy.model_base.Krea2(config, device="cpu"))
+
+
+def z_image():
+    config = comfy.supported_models.ZImage(
+        dict(image_model="lumina2", patch_size=2, in_channels=16, dim=256, n_layers=1, n_refiner_layers=1, n_heads=8)
+        | dict(n_kv_heads=8, cap_feat_dim=WIDTH, qk_norm=True, axes_dims=[8, 12, 12], axes_lens=[300, 512, 512])
+        | dict(rope_theta=256.0, ffn_dim_multiplier=8 / 3, z_image_modulation=True, time_scale=1000.0)
+        | dict(pad_tokens_multiple=32, dtype=torch.float32)
+    )
+    return patcher(comfy.model_base.Lumina2(config, device="cpu"))
+
+
+def wan_vae():
+    """The autoencoder of Wan 2.1, Qwen-Image, Anima and Krea 2, on frames."""
+    from comfy.ldm.wan.vae import WanVAE
+
+    dims = dict(z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=2, attn_scales=[], dropout=0.0)
+    is_any_width = "image_channels" in inspect.signature(WanVAE.__init__).parameters  # 0.3.64 expects the full one
+    network = WanVAE(dim=16 if is_any_width else 96, temperal_downsample=[False, True, True], **dims)
+    return comfy.sd.VAE(sd=randomize(network).state_dict(), dtype=torch.float32)
