@@ -6,8 +6,9 @@ Which conditions may share a forward, and how their tensors are stacked, is left
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import comfy.samplers
 import torch
@@ -90,18 +91,21 @@ def cloned_conditions(conds: dict[str, list[dict]]) -> dict[str, list[dict]]:
     }
 
 
-def batches(samples: Sequence[tuple[list[dict], ...]], sigmas: Sequence[float]) -> list[list[int]]:
+def batches(samples: Sequence[tuple[list[dict], ...]], sigmas: torch.Tensor) -> list[list[int]]:
     """Indices of samples in groups that one forward can evaluate together; nearly always a single group.
 
     Args:
         samples: for each of B samples its K conditions, as comfy's `process_conds` returns them.
-        sigmas: B noise levels. comfy asks the first sample of a batch whether a ControlNet with a
-            range of timesteps is active, so samples on both sides of the range are kept apart.
+        sigmas: [B] noise levels. comfy asks the first sample of a batch whether a ControlNet with a
+            range of timesteps is active, so samples on both sides of the range are kept apart. They are read
+            from their device for such a ControlNet only.
     """
     groups: list[list[int]] = []
-    for i, (sample, sigma) in enumerate(zip(samples, sigmas, strict=True)):
+    is_ranged = any(has_range(entries) for sample in samples for entries in sample)
+    sigmas_or_zeros = sigmas.tolist() if is_ranged else [0.0] * len(samples)
+    for i, (sample, sigma) in enumerate(zip(samples, sigmas_or_zeros, strict=True)):
         for group in groups:
-            other, other_sigma = samples[group[0]], sigmas[group[0]]
+            other, other_sigma = samples[group[0]], sigmas_or_zeros[group[0]]
             if all(
                 can_merge(a, b) and active_controls(a, sigma) == active_controls(b, other_sigma)
                 for a, b in zip(sample, other, strict=True)
@@ -125,16 +129,24 @@ def can_merge(a: list[dict], b: list[dict]) -> bool:
     )
 
 
-def active_controls(entries: list[dict], sigma: float) -> list[bool]:
-    """For each ControlNet of a condition, whether `sigma` lies in its range of timesteps."""
-    active = []
+def controls(entries: list[dict]) -> Iterator[Any]:
+    """The ControlNets of a condition, with those that they are chained to."""
     for entry in entries:
         control = entry.get("control")
         while control is not None:
-            start, end = control.timestep_range or (sigma, sigma)
-            active.append(bool(start >= sigma >= end))
+            yield control
             control = control.previous_controlnet
-    return active
+
+
+def has_range(entries: list[dict]) -> bool:
+    """Whether a ControlNet of a condition acts in a range of timesteps only."""
+    return any(control.timestep_range for control in controls(entries))
+
+
+def active_controls(entries: list[dict], sigma: float) -> list[bool]:
+    """For each ControlNet of a condition, whether `sigma` lies in its range of timesteps."""
+    ranges = [control.timestep_range or (sigma, sigma) for control in controls(entries)]
+    return [bool(start >= sigma >= end) for start, end in ranges]
 
 
 def merge_samples(per_sample: Sequence[list[dict]]) -> list[dict]:

@@ -57,10 +57,12 @@ class ComfyPrior:
         names: dict[int, str],
         model_options: dict,
         trains_network: bool,
+        device: torch.device,
     ) -> None:
         self._trains_network = trains_network
         self._inner, self._conds, self._names, self._options = inner, conds, names, model_options
-        self.schedule, self._sigmas, self._scales = noise_levels(inner.model_sampling)
+        self.schedule, sigmas, scales = noise_levels(inner.model_sampling)
+        self._levels = torch.stack([sigmas, scales]).to(device)  # [2, T]
         own_tensors(inner.latent_format)
         self._has_frames = inner.latent_format.latent_dimensions == 3
         self._autoencoder = Autoencoder(vae, self._has_frames)
@@ -145,16 +147,19 @@ class ComfyPrior:
     def _predict_entries(self, x_t: Tensor, t: Tensor, rows: Sequence[Sequence[list[dict]]]) -> list[Tensor]:
         """The same for conditions as comfy has prepared them."""
         alpha_t, sigma_t = self.schedule.alpha_sigma(t)
-        sigma = self._sigmas.to(x_t.device)[t]
-        x = x_t.float() * self._scales.to(x_t.device)[t].view(-1, 1, 1, 1)
+        sigma, scale = self._levels.to(x_t.device)[:, t]
+        x = x_t.float() * scale.view(-1, 1, 1, 1)
         parts: list[list[Tensor]] = [[] for _ in rows]
-        order = batches(list(zip(*rows, strict=True)), sigma.tolist())
+        order = batches(list(zip(*rows, strict=True)), sigma)
         for batch in order:
             merged = [merge_samples([row[i] for i in batch]) for row in rows]
-            x_model = self._to_model(x[batch])
-            denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x_model, sigma[batch], self._options)
+            some = slice(None) if len(order) == 1 else torch.tensor(batch, device=x.device)
+            x_model = self._to_model(x[some])
+            denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x_model, sigma[some], self._options)
             for eps, x_0 in zip(parts, denoised, strict=True):
-                eps.append((x_t[batch] - alpha_t[batch] * without_frames(x_0).float()) / sigma_t[batch])
+                eps.append((x_t[some] - alpha_t[some] * without_frames(x_0).float()) / sigma_t[some])
+        if len(order) == 1:
+            return [eps for (eps,) in parts]
         back = torch.tensor([i for batch in order for i in batch]).argsort().to(x.device)
         return [torch.cat(eps)[back] for eps in parts]
 
@@ -235,6 +240,7 @@ class LoopSampler(comfy.samplers.Sampler):
                 self.names,
                 extra_args["model_options"],
                 self.trains_network,
+                sigmas.device,
             )
             self.result = self.body(prior)
         return torch.zeros_like(latent_image)
