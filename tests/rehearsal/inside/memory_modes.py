@@ -70,9 +70,10 @@ def encoded(the_vae, between=lambda: None, dynamic_model=False):
         return bridge.with_prior(network(dynamic_model), the_vae, [condition], (2, 64, 64), body)
 
 
-def oracle(dtype=torch.float32):
+def oracle(dtype=torch.float32, network=None):
     """The same by torch alone."""
-    network = tiny.randomize(AutoencoderKL(ddconfig={**tiny.DD}, embed_dim=4)).to(dtype).requires_grad_(False)
+    network = network or tiny.randomize(AutoencoderKL(ddconfig={**tiny.DD}, embed_dim=4))
+    network = network.to(dtype).requires_grad_(False)
     leaf = IMAGES.clone().requires_grad_()
     latents = network.encode((leaf * 2 - 1).to(dtype)).float() * SCALE
     (latents * WEIGHTS).sum().backward()
@@ -110,6 +111,16 @@ def cpu_vae(channels=4):
     built = tiny.vae(channels)
     built.device, built.patcher = CPU, patchers.ModelPatcher(built.first_stage_model, CPU, CPU)
     return built
+
+
+def patched(patcher):
+    """With a change of two of its weights, as LoRA loaders make it; one is small, one is paged under dynamic VRAM."""
+    generator = torch.Generator().manual_seed(6)
+    weights = patcher.model.state_dict()
+    large = max((k for k in weights if k.endswith("weight")), key=lambda k: weights[k].numel())
+    small = min((k for k in weights if k.endswith("weight")), key=lambda k: weights[k].numel())
+    changes = {k: ("diff", (0.3 * torch.randn(weights[k].shape, generator=generator),)) for k in (large, small)}
+    assert set(patcher.add_patches(changes)) == {large, small}
 
 
 def sampled(model):
@@ -156,6 +167,20 @@ def autoencoders() -> dict:
         found = measured(shared, dynamic_model=dynamic)
         return {**found, "afterwards": gap([encoded_by_host(shared)], [before])}
 
+    def with_patches(dynamic):
+        shared, reference = vae(dynamic=dynamic), vae()
+        plain = encoded(vae())
+        for one in (shared, reference):
+            patched(one.patcher)
+        encoded_by_host(shared)
+        # by torch alone: the patched weights written into its network
+        network = tiny.randomize(AutoencoderKL(ddconfig={**tiny.DD}, embed_dim=4)).requires_grad_(False)
+        for key, changes in reference.patcher.patches.items():
+            network.get_parameter(key).data += changes[0][1][1][0]
+        exact = oracle(network=network)
+        got = encoded(shared, dynamic_model=dynamic)
+        return {"latents": gap(got[:1], exact[:1]), "gradient": gap(got[1:], exact[1:]), "effect": gap(got, plain)}
+
     def partly_offloaded():
         shared = vae()
         with torch.inference_mode():
@@ -178,6 +203,7 @@ def autoencoders() -> dict:
         "novram": lambda: in_state(mm.VRAMState.NO_VRAM),
         "highvram": lambda: in_state(mm.VRAMState.HIGH_VRAM),
         "bfloat16": lambda: measured(vae(torch.bfloat16), torch.bfloat16),
+        "patched": lambda: with_patches(False),
     }
     if DYNAMIC:
 
@@ -198,6 +224,7 @@ def autoencoders() -> dict:
             "dynamic, streamed": streamed,
             "dynamic, evicted": evicted,
             "dynamic, used before": lambda: used_before(True),
+            "dynamic, patched": lambda: with_patches(True),
             "dynamic, float32 file in bfloat16": lambda: measured(
                 vae(torch.bfloat16, dynamic=True), torch.bfloat16, dynamic_model=True
             ),
@@ -208,10 +235,15 @@ def autoencoders() -> dict:
 def networks() -> dict:
     """The error of a LoRA's gradient and of the predictions in each mode."""
 
-    def measured(make=tiny.unet, dynamic=False, before=lambda model: None, state=NORMAL, channels=4):
-        exact = trained(network(device=CPU, make=make), cpu_vae(channels))
+    def nothing(model): ...
+
+    def measured(make=tiny.unet, dynamic=False, before=nothing, state=NORMAL, channels=4, changed=nothing):
+        reference = network(device=CPU, make=make)
+        changed(reference)
+        exact = trained(reference, cpu_vae(channels))
         mm.vram_state = state
         model = network(dynamic, make=make)
+        changed(model)
         before(model)
         got = trained(model, vae(channels=channels))
         return {"gradient": gap(got[0], exact[0]), "predictions": gap(got[1], exact[1])}
@@ -248,6 +280,8 @@ def networks() -> dict:
         "lowvram": lambda: measured(before=sampled, state=mm.VRAMState.LOW_VRAM),
         "novram": lambda: measured(before=sampled, state=mm.VRAMState.NO_VRAM),
         "highvram": lambda: measured(before=sampled, state=mm.VRAMState.HIGH_VRAM),
+        "with a LoRA": lambda: measured(changed=patched),
+        "with a LoRA, sampled before": lambda: measured(changed=patched, before=sampled),
         "bfloat16": lambda: measured(in_dtype(torch.bfloat16)),
         "float8": lambda: measured(in_dtype(torch.float8_e4m3fn)),
         "packed": packed,
@@ -263,6 +297,7 @@ def networks() -> dict:
             "dynamic": lambda: measured(dynamic=True),
             "dynamic, sampled before": lambda: measured(dynamic=True, before=sampled),
             "dynamic, streamed": lambda: measured(dynamic=True, before=tight),
+            "dynamic, with a LoRA": lambda: measured(dynamic=True, changed=patched, before=sampled),
             "dynamic, float8": lambda: measured(in_dtype(torch.float8_e4m3fn), True),
             "dynamic, flux": lambda: measured(tiny.flux, True, channels=16),
             "MultiGPU CFG Split": lambda: measured(dynamic=True, before=cfg_split),
