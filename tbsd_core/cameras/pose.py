@@ -41,12 +41,30 @@ class Cameras:
         return Cameras(self.azimuth[index], self.elevation[index], self.distance[index], self.fov_y[index])
 
     def to(self, device: torch.device | str) -> Cameras:
-        """The same cameras with their tensors on `device`."""
-        return Cameras(*(x.to(device) for x in (self.azimuth, self.elevation, self.distance, self.fov_y)))
+        """The same cameras with their tensors on `device`.
+
+        From the CPU to another device everything travels in one copy that the host does not wait for. Matrices and
+        tangents go along: worked out there, these few numbers would cost some twenty kernels a render.
+        """
+        fields = (self.azimuth, self.elevation, self.distance, self.fov_y)
+        if self.azimuth.device.type != "cpu" or torch.device(device).type == "cpu":
+            moved = tuple(x.to(device) for x in fields)
+            return self if all(a is b for a, b in zip(moved, fields, strict=True)) else Cameras(*moved)
+        table = torch.cat([torch.stack((*fields, self.tan_half_fov()), 1), self.c2w().flatten(1)], 1)
+        table = table.to(device, non_blocking=True)
+        cameras = Cameras(*table[:, :4].unbind(1))
+        cameras.__dict__.update(_tan_half_fov=table[:, 4], _c2w=table[:, 5:].unflatten(1, (4, 4)))
+        return cameras
 
     def c2w(self) -> Tensor:
-        """Camera-to-world matrices [B, 4, 4] (columns: right, up, backward, position)."""
-        return look_at_origin(self.azimuth, self.elevation, self.distance)
+        """Camera-to-world matrices [B, 4, 4] (columns: right, up, backward, position); not to be written to."""
+        known = self.__dict__.get("_c2w")
+        return look_at_origin(self.azimuth, self.elevation, self.distance) if known is None else known
+
+    def tan_half_fov(self) -> Tensor:
+        """Tangents [B] of half the vertical field of view: half the image's height at distance 1."""
+        known = self.__dict__.get("_tan_half_fov")
+        return torch.tan(torch.deg2rad(self.fov_y) / 2) if known is None else known
 
 
 def look_at_origin(
@@ -65,5 +83,5 @@ def look_at_origin(
     right = torch.stack([a.cos(), zero, -a.sin()], -1)
     up = torch.linalg.cross(backward, right)
     top = torch.stack([right, up, backward, backward * distance[:, None]], -1)  # [B, 3, 4]
-    bottom = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=top.dtype, device=top.device).expand(len(a), 1, 4)
+    bottom = torch.stack([zero, zero, zero, torch.ones_like(a)], -1)[:, None]
     return torch.cat([top, bottom], 1)

@@ -19,19 +19,13 @@ def camera_rays(cameras: Cameras, height: int, width: int) -> tuple[Tensor, Tens
         rays_o [B, H, W, 3] and unit rays_d [B, H, W, 3], in world space.
     """
     c2w = cameras.c2w()
-    device, dtype = c2w.device, c2w.dtype
-    half = torch.tan(torch.deg2rad(cameras.fov_y) / 2)  # [B]
-    y = 1 - (torch.arange(height, device=device, dtype=dtype) + 0.5) / height * 2
-    x = ((torch.arange(width, device=device, dtype=dtype) + 0.5) / width * 2 - 1) * (width / height)
-    grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
-    local = torch.stack(
-        [
-            grid_x * half[:, None, None],
-            grid_y * half[:, None, None],
-            -torch.ones(len(cameras), height, width, device=device, dtype=dtype),
-        ],
-        -1,
-    )
-    rays_d = torch.nn.functional.normalize(torch.einsum("bij,bhwj->bhwi", c2w[:, :3, :3], local), dim=-1)
-    rays_o = c2w[:, None, None, :3, 3].expand_as(rays_d)
-    return rays_o, rays_d
+    _, _, backward, eye = c2w[:, :3].unbind(-1)  # [B, 3]
+    right, up = (c2w[:, :3, :2] * cameras.tan_half_fov()[:, None, None]).unbind(-1)
+    # pixel centres lie at odd multiples of half a pixel from the edges, which are at -1 and 1
+    edge_x, edge_y = (1 - 1 / width) * width / height, 1 - 1 / height
+    x = torch.linspace(-edge_x, edge_x, width, device=c2w.device, dtype=c2w.dtype)
+    y = torch.linspace(edge_y, -edge_y, height, device=c2w.device, dtype=c2w.dtype)
+    along_x = x[:, None] * right[:, None]  # [B, W, 3]
+    along_y = y[:, None] * up[:, None] - backward[:, None]  # [B, H, 3]
+    rays_d = torch.nn.functional.normalize(along_y[:, :, None] + along_x[:, None], dim=-1)
+    return eye[:, None, None].expand_as(rays_d), rays_d

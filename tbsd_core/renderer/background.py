@@ -21,8 +21,8 @@ def over_background(
 ) -> Tensor:
     """Put premultiplied colours over a background: rgb + (1 - opacity) color."""
     if not isinstance(color, Tensor):
-        color = torch.tensor(color, dtype=rgb.dtype, device=rgb.device)
-    return rgb + (1 - opacity) * color
+        color = torch.tensor(color, dtype=rgb.dtype).to(rgb.device, non_blocking=True)
+    return torch.addcmul(rgb, 1 - opacity, color)
 
 
 def random_colors(n: int, color: tuple[float, float, float], generator: torch.Generator) -> Tensor:

@@ -32,18 +32,24 @@ class CoarseDensity:
     resolution: int
 
 
+def grid_points(
+    bound: float,
+    resolution: int,  # points along each axis
+) -> Tensor:
+    """The points [resolution^3, 3] of a grid over [-bound, bound]^3, indexed x, y, z."""
+    axis = torch.linspace(-bound, bound, resolution)
+    return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+
+
 @torch.no_grad()
 def coarse_density(
     density: Callable[[Tensor], Tensor],  # [N, 3] -> [N]
     bound: float,
-    resolution: int,  # points along each axis
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
+    points: Tensor,  # [resolution^3, 3] of `grid_points`
 ) -> CoarseDensity:
     """Read the density on the grid."""
-    axis = torch.linspace(-bound, bound, resolution, dtype=dtype, device=device)
-    grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
-    volume = density(grid).view(1, 1, resolution, resolution, resolution)
+    resolution = round(len(points) ** (1 / 3))
+    volume = density(points).view(1, 1, resolution, resolution, resolution)
     high = F.max_pool3d(volume, 3, stride=1, padding=1).flatten()
     low = -F.max_pool3d(-volume, 3, stride=1, padding=1).flatten()
     return CoarseDensity(high, low, bound, resolution)
@@ -55,8 +61,7 @@ def visible_samples(
     rays_o: Tensor,  # [R, 3]
     rays_d: Tensor,  # [R, 3]
     t: Tensor,  # [R, S]
-    t_starts: Tensor,  # [R, S]
-    t_ends: Tensor,  # [R, S]
+    delta: Tensor,  # [R, S] lengths of the intervals
 ) -> Tensor:
     """Indices [K] into the flattened [R, S] samples that can contribute to the image.
 
@@ -64,17 +69,14 @@ def visible_samples(
     already block the ray; both err on the side of keeping. Without a grid every sample of an interval
     that is not empty is kept.
     """
-    delta = t_ends - t_starts
     if coarse is None:
         return (delta > 0).flatten().nonzero()[:, 0]
     resolution = coarse.resolution
     scale = (resolution - 1) / (2 * coarse.bound)
-    o, d = (rays_o + coarse.bound) * scale + 0.5, rays_d * scale
-    cell = torch.zeros(t.shape, dtype=torch.int32, device=t.device)
-    for k in range(3):
-        cell = cell * resolution + (o[:, k, None] + d[:, k, None] * t).int().clamp(0, resolution - 1)
-    cell = cell.flatten()
-    blocked = (coarse.low.index_select(0, cell).view_as(t) * delta).cumsum(-1)
-    before = F.pad(blocked[:, :-1], (1, 0))
+    o, d = (rays_o + (coarse.bound + 0.5 / scale)) * scale, rays_d * scale
+    axes = torch.addcmul(o.T[..., None], d.T[..., None], t).int().clamp_(0, resolution - 1)  # [3, R, S]
+    cell = axes[2].add_(axes[1].add_(axes[0], alpha=resolution), alpha=resolution).flatten()
+    thickness = coarse.low.index_select(0, cell).view_as(t) * delta
+    before = thickness.cumsum(-1) - thickness
     occupied = coarse.high.index_select(0, cell).view_as(t) * delta > MIN_ALPHA
     return (occupied & (before < -math.log(MIN_TRANSMITTANCE))).flatten().nonzero()[:, 0]

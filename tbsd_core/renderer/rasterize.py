@@ -40,7 +40,7 @@ def project(cameras: Cameras, vertices: Tensor, height: int, width: int) -> Tens
     c2w = cameras.c2w()
     local = torch.einsum("bji,bnj->bni", c2w[:, :3, :3], vertices[None] - c2w[:, None, :3, 3])  # R^T (p - o)
     depth = -local[..., 2]
-    half = torch.tan(torch.deg2rad(cameras.fov_y) / 2)[:, None]
+    half = cameras.tan_half_fov()[:, None]
     safe = torch.where(depth.abs() < NEAR, torch.full_like(depth, NEAR), depth)
     scale = height / (2 * half * safe)
     return torch.stack([width / 2 + local[..., 0] * scale, height / 2 - local[..., 1] * scale, depth], -1)

@@ -7,14 +7,16 @@ data term by the number of latent cells and the gradient by its RMS, so weights 
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor
 
 
 def opacity_entropy(opacity: Tensor) -> Tensor:
     """Mean binary entropy of opacities [...] in [0, 1], in nats: a ray should hit or miss (Latent-NeRF's sparsity
     loss, arXiv:2211.07600, Section 3.2)."""
-    a = opacity.clamp(1e-4, 1 - 1e-4)
-    return -(a * a.log() + (1 - a) * (1 - a).log()).mean()
+    a = F.hardtanh(opacity, 1e-4, 1 - 1e-4)  # a clamp whose gradient is one kernel
+    # the cross entropy of a with itself; its gradient in the first argument is 0 there
+    return F.binary_cross_entropy(a.detach(), a)
 
 
 def sparsity(opacity: Tensor) -> Tensor:

@@ -16,10 +16,10 @@ def sphere_interval(
     A ray that starts inside enters at 0.
     """
     b = (rays_o * rays_d).sum(-1)
-    disc = b * b - (rays_o * rays_o).sum(-1) + radius * radius
-    root = disc.clamp(min=0).sqrt()
-    near = (-b - root).clamp(min=0)
-    return near, torch.maximum(-b + root, near)
+    beyond = radius * radius - rays_o.square().sum(-1)
+    root = torch.addcmul(beyond, b, b).clamp(min=0).sqrt()
+    near = (b + root).clamp(max=0).neg()
+    return near, torch.maximum(root - b, near)
 
 
 def sample_intervals(
@@ -28,7 +28,7 @@ def sample_intervals(
     n_samples: int,
     radius: float,
     u: Tensor | None = None,  # [R, n_samples] in [0, 1)
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Cut rays into intervals of one length, 2 radius / n_samples, and pick one point in each.
 
     One length for all rays (instead of n_samples on each) leaves the intervals beyond a short chord
@@ -38,12 +38,9 @@ def sample_intervals(
         u: where the points lie in their intervals; None takes the midpoints.
 
     Returns:
-        t_starts, t_ends, t [R, S]; an interval with t_starts == t_ends holds nothing.
+        t [R, S], where the points lie, and delta [R, S], the lengths of the intervals; one of length 0 holds nothing.
     """
-    step = 2 * radius / n_samples
-    index = torch.arange(n_samples, dtype=near.dtype, device=near.device)
-    t_starts = torch.minimum(near[:, None] + index * step, far[:, None])
-    t_ends = torch.minimum(t_starts + step, far[:, None])
-    if u is None:
-        return t_starts, t_ends, (t_starts + t_ends) / 2
-    return t_starts, t_ends, torch.lerp(t_starts, t_ends, u)
+    offsets = torch.linspace(0, 2 * radius, n_samples + 1, dtype=near.dtype, device=near.device)
+    edges = torch.minimum(near[:, None] + offsets, far[:, None])
+    t_starts, t_ends = edges[:, :-1], edges[:, 1:]
+    return torch.lerp(t_starts, t_ends, 0.5 if u is None else u), t_ends - t_starts

@@ -19,13 +19,13 @@ def random_lights(eyes: Tensor, generator: torch.Generator) -> Tensor:
 
     DreamFusion (arXiv:2209.14988, Appendix A.2) places a point light around the camera; ours is at infinity.
     """
-    draws = rand_rows(len(eyes), 2, generator=generator).to(eyes)
+    draws = rand_rows(len(eyes), 2, generator=generator).to(eyes, non_blocking=True)
     to_camera = F.normalize(eyes, dim=-1)
     # uniform on the cap around the camera's direction
     cos = 1 - draws[:, 0] * (1 - math.cos(math.radians(CONE)))
     sin, phi = (1 - cos.square()).clamp(min=0).sqrt(), draws[:, 1] * 2 * math.pi
-    helper = torch.zeros_like(to_camera)
-    helper[torch.arange(len(eyes)), to_camera.abs().argmin(-1)] = 1.0
+    axis = to_camera.abs().argmin(-1, keepdim=True)
+    helper = (axis == torch.arange(3, device=eyes.device)).to(eyes.dtype)
     u = F.normalize(torch.linalg.cross(to_camera, helper), dim=-1)
     v = torch.linalg.cross(to_camera, u)
     return cos[:, None] * to_camera + sin[:, None] * (phi.cos()[:, None] * u + phi.sin()[:, None] * v)

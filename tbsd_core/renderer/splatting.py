@@ -62,7 +62,7 @@ def view_matrices(cameras: Cameras) -> Tensor:
 
 def intrinsics(cameras: Cameras, height: int, width: int) -> Tensor:
     """Pinhole matrices [B, 3, 3] in pixels; pixel (row i, column j) has its centre at (j + 0.5, i + 0.5)."""
-    focal = height / 2 / torch.tan(torch.deg2rad(cameras.fov_y) / 2)
+    focal = height / 2 / cameras.tan_half_fov()
     k = torch.zeros(len(cameras), 3, 3, dtype=focal.dtype, device=focal.device)
     k[:, 0, 0] = k[:, 1, 1] = focal
     k[:, 0, 2], k[:, 1, 2], k[:, 2, 2] = width / 2, height / 2, 1.0

@@ -1,14 +1,20 @@
 """Emission-absorption compositing along rays (NeRF, arXiv:2003.08934, Eq. 3) through nerfacc.
 
-Only nerfacc functions that are plain PyTorch inside are called: weights on batched [R, S] tensors and
-accumulation by ray index. They run on every device and never start nerfacc's CUDA compiler.
+Only what is plain PyTorch inside nerfacc is called, accumulation by ray index: it runs on every device and never
+starts nerfacc's CUDA compiler. Its weights are twice as many kernels as `render_weights`, which equal them.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from typing import Any
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ..optional import require
 
@@ -26,9 +32,8 @@ class Composite:
 
 
 def composite(
-    t_starts: Tensor,  # [R, S]
-    t_ends: Tensor,  # [R, S]
     t: Tensor,  # [R, S] where the samples sit in their intervals
+    delta: Tensor,  # [R, S] lengths of the intervals
     densities: Tensor,  # [K] of the K samples that were evaluated; all others are empty
     colors: Tensor,  # [K, 3]
     index: Tensor,  # [K] their positions in the flattened [R, S] samples
@@ -37,12 +42,49 @@ def composite(
 
     Depth is 0 on rays whose opacity is below MIN_OPACITY.
     """
-    nerfacc = require("nerfacc")
-    n_rays, n_samples = t_starts.shape
-    dense = densities.new_zeros(n_rays * n_samples).index_copy(0, index, densities).view(n_rays, n_samples)
-    weights, _, _ = nerfacc.render_weight_from_density(t_starts, t_ends, dense)
-    rays = index // n_samples
-    rgb = nerfacc.accumulate_along_rays(weights.flatten()[index], colors, ray_indices=rays, n_rays=n_rays)
-    opacity = nerfacc.accumulate_along_rays(weights)
-    depth = (weights * t).sum(-1, keepdim=True) / opacity.clamp(min=MIN_OPACITY)
-    return Composite(rgb, opacity, depth * (opacity >= MIN_OPACITY), weights)
+    dense = densities.new_zeros(t.numel()).index_copy(0, index, densities).view_as(t)
+    weights = render_weights(dense, delta)
+    opacity = weights.sum(-1, keepdim=True)
+    depth = (weights * t).sum(-1, keepdim=True) / F.threshold(opacity, MIN_OPACITY, math.inf)
+    return Composite(accumulate(weights, colors, index), opacity, depth, weights)
+
+
+def render_weights(
+    densities: Tensor,  # [R, S]
+    delta: Tensor,  # [R, S] lengths of the intervals
+) -> Tensor:
+    """Weights [R, S] of samples along rays: what the light loses in each interval, T_i - T_{i+1}.
+
+    Differentiable once, and in the densities only.
+    """
+    return _Weights.apply(densities, delta)
+
+
+class _Weights(torch.autograd.Function):
+    """With its gradient written out, which is half of autograd's kernels: d w_i / d(sigma_j delta_j) is T_{j+1} for
+    i = j and -w_i for i > j."""
+
+    @staticmethod
+    def forward(ctx: Any, densities: Tensor, delta: Tensor) -> Tensor:
+        left = (densities * delta).cumsum(-1).neg_().exp_()  # T_{i+1}
+        weights = F.pad(left[:, :-1], (1, 0), value=1.0).sub_(left)
+        ctx.save_for_backward(left, weights, delta)
+        return weights
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        left, weights, delta = ctx.saved_tensors
+        until = (grad * weights).cumsum(-1)
+        return torch.addcmul(until - until[:, -1:], grad, left).mul_(delta), None
+
+
+def accumulate(
+    weights: Tensor,  # [R, S]
+    values: Tensor,  # [K, C] of the K samples that were evaluated
+    index: Tensor,  # [K] their positions in the flattened [R, S] samples
+) -> Tensor:
+    """Sums [R, C] of weighted values over each ray."""
+    n_rays, n_samples = weights.shape
+    seen = weights.flatten().index_select(0, index)
+    return require("nerfacc").accumulate_along_rays(seen, values, ray_indices=index // n_samples, n_rays=n_rays)

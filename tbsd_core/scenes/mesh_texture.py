@@ -185,7 +185,7 @@ class MeshTextureScene(nn.Module):
     @staticmethod
     def _along_ray(depth: Tensor, cameras: Cameras, height: int, width: int) -> Tensor:
         """Distances along pixel rays [B, H, W] of distances along the viewing direction."""
-        half = torch.tan(torch.deg2rad(cameras.fov_y) / 2)[:, None, None]
+        half = cameras.tan_half_fov()[:, None, None]
         y = (1 - (torch.arange(height, device=depth.device) + 0.5) / height * 2)[:, None]
         x = ((torch.arange(width, device=depth.device) + 0.5) / width * 2 - 1)[None] * (width / height)
         return depth * (1 + (half * y).square() + (half * x).square()).sqrt()

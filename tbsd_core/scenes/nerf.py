@@ -12,11 +12,11 @@ from ..cameras.pose import Cameras
 from ..cameras.rays import camera_rays
 from ..renderer.background import BACKGROUND, BACKGROUNDS, Environment, over_background, random_colors
 from ..renderer.chunks import MIN_CHUNK, in_chunks
-from ..renderer.occupancy import coarse_density, visible_samples
+from ..renderer.occupancy import coarse_density, grid_points, visible_samples
 from ..renderer.regularizers import opacity_entropy, orientation, sparsity, z_variance
 from ..renderer.sampling import sample_intervals, sphere_interval
 from ..renderer.shading import lambertian, random_lights
-from ..renderer.volume import MIN_OPACITY, composite
+from ..renderer.volume import MIN_OPACITY, accumulate, composite
 from ..rng import named_generator, rand_rows
 from .base import RenderOutput
 from .encodings import ENCODINGS, check_encoding
@@ -102,6 +102,10 @@ class NeRFScene(nn.Module):
         self.encoding = ENCODINGS[self.config.encoding](self.config.resolutions, generator)
         learned = self.config.background_mode == "learned"
         self.environment = Environment(self.config.background, generator) if learned else None
+        # constants that would be uploaded or made again at every render
+        points = grid_points(self.bound, self.config.occupancy_resolution)
+        self.register_buffer("coarse_points", points, persistent=False)
+        self.register_buffer("backdrop", torch.tensor(self.config.background), persistent=False)
         self.chunk_rays = self.config.chunk_rays
         self._n_rays = 0  # of the last render
 
@@ -111,20 +115,27 @@ class NeRFScene(nn.Module):
         The density logit gets the radial bump of DreamFusion (arXiv:2209.14988, Section 3.2), so that
         training starts from a ball and the cameras never from within something solid.
         """
+        local = points / self.bound
+        density, color = self.encoding(local).split([1, 3], -1)
+        return self._density(density.squeeze(-1), local), torch.sigmoid(color * self.config.color_gain)
+
+    def _density(self, raw: Tensor, local: Tensor) -> Tensor:
         c = self.config
-        raw = self.encoding(points / c.bound)
-        radius = points.norm(dim=-1) / c.bound
-        logit = raw[:, 0] * c.density_gain + c.blob_strength * (1 - radius / c.blob_radius) + c.empty_logit
-        density = F.softplus(logit) * c.density_scale * (radius < 1)
-        return density, torch.sigmoid(raw[:, 1:] * c.color_gain)
+        radius = local.norm(dim=-1)
+        # scale softplus(logit) with the scale inside, where it costs nothing
+        scale = c.density_scale
+        bump = torch.rsub(radius, scale * (c.blob_strength + c.empty_logit), alpha=scale * c.blob_strength / c.blob_radius)
+        logit = torch.add(bump, raw, alpha=scale * c.density_gain)
+        return F.softplus(logit, beta=1 / scale) * (radius < 1)
 
     def density(self, points: Tensor) -> Tensor:
         """Densities [N] >= 0 at points [N, 3]."""
-        return self.query(points)[0]
+        local = points / self.bound
+        return self._density(self.encoding(local)[:, 0], local)
 
     def albedo(self, points: Tensor) -> Tensor:
         """Colours [N, 3] in [0, 1] at points [N, 3]."""
-        return self.query(points)[1]
+        return torch.sigmoid(self.encoding(points / self.bound)[:, 1:] * self.config.color_gain)
 
     def render(
         self,
@@ -147,58 +158,55 @@ class NeRFScene(nn.Module):
         near, far = sphere_interval(rays_o, rays_d, c.bound)
         u = None
         if generator is not None:  # for all rays at once, so that chunks do not change what is drawn
-            u = rand_rows(n_rays, c.n_samples, generator=generator, dtype=near.dtype).to(device)
+            u = rand_rows(n_rays, c.n_samples, generator=generator, dtype=near.dtype).to(device, non_blocking=True)
         lights, colorless = self._draw_light(cameras, generator)
-        lit = None if lights is None else lights.repeat_interleave(height * width, 0)
+        lit = None if lights is None else lights[:, None].expand(-1, height * width, -1).reshape(-1, 3)
         coarse = None
         if c.occupancy_resolution:
-            coarse = coarse_density(self.density, c.bound, c.occupancy_resolution, device, near.dtype)
-        need_normals = with_normal or lit is not None or c.orientation_weight > 0
+            coarse = coarse_density(self.density, c.bound, self.coarse_points)
+        faces_away = c.orientation_weight > 0
+        need_normals = with_normal or lit is not None or faces_away
 
-        def march(rays: Tensor) -> tuple[Tensor, ...]:
+        def march(rays: slice) -> dict[str, Tensor]:
             o, d = rays_o[rays], rays_d[rays]
-            t_starts, t_ends, t = sample_intervals(
-                near[rays], far[rays], c.n_samples, c.bound, None if u is None else u[rays]
-            )
-            index = visible_samples(coarse, o, d, t, t_starts, t_ends)
+            drawn = None if u is None else u[rays]
+            t, delta = sample_intervals(near[rays], far[rays], c.n_samples, c.bound, drawn)
+            index = visible_samples(coarse, o, d, t, delta)
             of_ray = index // c.n_samples
             points = torch.addcmul(o[of_ray], d[of_ray], t.flatten()[index, None])
             density, color = self.query(points)
-            out = composite(t_starts, t_ends, t, density, color, index)
-            normal, turned = torch.zeros_like(out.rgb), torch.zeros_like(out.opacity)
+            out = composite(t, delta, density, color, index)
+            seen = {"rgb": out.rgb, "opacity": out.opacity, "depth": out.depth}
             if need_normals:
                 weights = out.weights.flatten()[index]
                 keep = (weights > MIN_NORMAL_WEIGHT).nonzero()[:, 0]
-                n, seen_by = self._normals(points[keep]), of_ray[keep]
-                normal = normal.index_add(0, seen_by, n * weights[keep, None])
-                normal = F.normalize(normal, dim=-1) * (out.opacity >= MIN_OPACITY)
-                turned = turned.index_add(0, seen_by, orientation(weights[keep], n, d[seen_by])[:, None])
+                n, seen_by, shown_by = self._normals(points[keep]), of_ray[keep], weights[keep]
+                if with_normal:
+                    normal = torch.zeros_like(out.rgb).index_add(0, seen_by, n * shown_by[:, None])
+                    seen["normal"] = F.normalize(normal, dim=-1) * (out.opacity >= MIN_OPACITY)
+                if faces_away:
+                    turned = orientation(shown_by, n, d[seen_by])[:, None]
+                    seen["orientation"] = torch.zeros_like(out.opacity).index_add(0, seen_by, turned)
                 if lit is not None:
                     shine = torch.ones_like(weights)[:, None].index_copy(0, keep, lambertian(n, lit[rays][seen_by]))
                     shown = shine.expand(-1, 3) if colorless else shine * color
-                    out = composite(t_starts, t_ends, t, density, shown, index)
-            spread = torch.zeros_like(out.opacity)
+                    seen["rgb"] = accumulate(out.weights, shown, index)
             if c.z_variance_weight > 0:
-                spread = z_variance(out.weights, t, out.opacity)
-            return out.rgb, out.opacity, out.depth, normal, turned, spread
+                seen["z_variance"] = z_variance(out.weights, t, out.opacity)
+            return seen
 
-        rgb, opacity, depth, normal, turned, spread = in_chunks(march, n_rays, self.chunk_rays, device)
+        seen = in_chunks(march, n_rays, self.chunk_rays)
 
         def image(x: Tensor) -> Tensor:
             return x.view(n_views, height, width, -1).permute(0, 3, 1, 2)
 
-        backdrop = self._backdrop(rays_d, n_views, generator)
-        penalties = {}
-        if c.orientation_weight > 0:
-            penalties["orientation"] = turned.mean()
-        if c.z_variance_weight > 0:
-            penalties["z_variance"] = spread.mean()
+        backdrop = self._behind(rays_d, n_views, generator)
         return RenderOutput(
-            rgb=image(over_background(rgb, opacity, backdrop)),
-            opacity=image(opacity),
-            depth=image(depth),
-            normal=image(normal) if with_normal else None,
-            penalties=penalties,
+            rgb=image(over_background(seen["rgb"], seen["opacity"], backdrop)),
+            opacity=image(seen["opacity"]),
+            depth=image(seen["depth"]),
+            normal=image(seen["normal"]) if with_normal else None,
+            penalties={name: seen[name].mean() for name in ("orientation", "z_variance") if name in seen},
         )
 
     def _normals(self, points: Tensor) -> Tensor:
@@ -216,18 +224,18 @@ class NeRFScene(nn.Module):
         lights = random_lights(cameras.c2w()[:, :3, 3], generator)
         return (lights, plain < c.textureless) if lit < c.shaded else (None, False)
 
-    def _backdrop(
+    def _behind(
         self,
         rays_d: Tensor,  # [R, 3]
         n_views: int,
         generator: torch.Generator | None,
-    ) -> tuple[float, float, float] | Tensor:
+    ) -> Tensor:
         if self.environment is not None:
             return self.environment(rays_d)
         if self.config.background_mode == "random" and generator is not None:
-            colors = random_colors(n_views, self.config.background, generator).to(rays_d)
-            return colors.repeat_interleave(len(rays_d) // n_views, 0)
-        return self.config.background
+            colors = random_colors(n_views, self.config.background, generator).to(rays_d, non_blocking=True)
+            return colors[:, None].expand(-1, len(rays_d) // n_views, -1).reshape(-1, 3)
+        return self.backdrop
 
     def shrink(self) -> bool:
         """Halve the rays that are rendered at once; False at MIN_CHUNK."""

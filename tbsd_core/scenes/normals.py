@@ -21,8 +21,8 @@ def density_normals(
     Differentiable in the field's parameters, at six queries for each point.
     """
     offsets = torch.eye(3, dtype=points.dtype, device=points.device) * step
-    stencil = torch.cat([points + e for e in offsets] + [points - e for e in offsets])
-    ahead, behind = density(stencil).view(2, 3, -1)
+    stencil = points + torch.stack([offsets, -offsets])[:, :, None]  # [2, 3, N, 3]
+    ahead, behind = density(stencil.view(-1, 3)).view(2, 3, -1)
     return F.normalize(behind - ahead, dim=0).T
 
 

@@ -52,9 +52,9 @@ class Field:
 
     def render(self, cameras, height, width, generator=None, with_normal=False):
         rays_o, rays_d = (r.reshape(-1, 3) for r in camera_rays(cameras, height, width))
-        t_starts, t_ends, t = sample_intervals(*sphere_interval(rays_o, rays_d, 1.0), 96, 1.0)
+        t, delta = sample_intervals(*sphere_interval(rays_o, rays_d, 1.0), 96, 1.0)
         points = (rays_o[:, None] + t[..., None] * rays_d[:, None]).reshape(-1, 3)
-        out = composite(t_starts, t_ends, t, self.density(points), self.albedo(points), torch.arange(len(points)))
+        out = composite(t, delta, self.density(points), self.albedo(points), torch.arange(len(points)))
 
         def image(x):
             return x.view(len(cameras), height, width, -1).permute(0, 3, 1, 2)

@@ -8,15 +8,15 @@ def test_chunks_give_the_same_values_and_gradients_in_less_memory_at_once():
     weight = torch.linspace(-1, 1, 5, requires_grad=True)
     sizes = []
 
-    def march(rays: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        sizes.append(len(rays))
-        x = rays[:, None].float() * weight
-        return x.sin(), x.square().sum(-1, keepdim=True)
+    def march(rays: slice) -> dict[str, torch.Tensor]:
+        x = torch.arange(10.0)[rays, None] * weight
+        sizes.append(len(x))
+        return {"wave": x.sin(), "size": x.square().sum(-1, keepdim=True)}
 
     grads, values = [], []
     for chunk in (0, 4):
         weight.grad = None
-        a, b = in_chunks(march, 10, chunk, torch.device("cpu"))
+        a, b = in_chunks(march, 10, chunk).values()
         (a.sum() + b.mean()).backward()
         values.append((a.detach(), b.detach()))
         grads.append(weight.grad.clone())
@@ -25,5 +25,5 @@ def test_chunks_give_the_same_values_and_gradients_in_less_memory_at_once():
     assert torch.allclose(*grads, rtol=1e-5)
     sizes.clear()
     with torch.no_grad():
-        in_chunks(march, 10, 4, torch.device("cpu"))
+        in_chunks(march, 10, 4)
     assert sizes == [4, 4, 2]

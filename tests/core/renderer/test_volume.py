@@ -6,7 +6,7 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.priors.small_world import world
 from tbsd_pack.tbsd_core.renderer.background import BACKGROUND, over_background
-from tbsd_pack.tbsd_core.renderer.occupancy import coarse_density, visible_samples
+from tbsd_pack.tbsd_core.renderer.occupancy import coarse_density, grid_points, visible_samples
 from tbsd_pack.tbsd_core.renderer.sampling import sample_intervals, sphere_interval
 from tbsd_pack.tbsd_core.renderer.volume import composite
 
@@ -39,10 +39,12 @@ def test_samples_stay_in_their_intervals_and_in_the_sphere(jitter):
     rays_o, rays_d = random_rays(32)
     near, far = sphere_interval(rays_o, rays_d, 1.0)
     u = torch.rand(32, 10, generator=torch.Generator().manual_seed(0)) if jitter else None
-    starts, ends, t = sample_intervals(near, far, 10, 1.0, u)
-    assert (starts <= t).all() and (t <= ends).all()
-    assert torch.allclose((ends - starts).sum(-1), far - near, atol=1e-5)
-    inside = ends > starts
+    t, delta = sample_intervals(near, far, 10, 1.0, u)
+    ends = near[:, None] + delta.cumsum(-1)
+    starts = ends - delta
+    assert (starts <= t + 1e-5).all() and (t <= ends + 1e-5).all()
+    assert torch.allclose(delta.sum(-1), far - near, atol=1e-5)
+    inside = delta > 0
     points = rays_o[:, None] + t[..., None] * rays_d[:, None]
     assert points[inside].norm(dim=-1).max() <= 1 + 1e-5
 
@@ -67,7 +69,7 @@ def test_composite_equals_the_written_out_sum_with_gradients():
     t = (starts + ends) / 2
     densities = (torch.rand(5, 7, generator=generator) * 3).requires_grad_()
     colors = torch.rand(5, 7, 3, generator=generator, requires_grad=True)
-    out = composite(starts, ends, t, densities.flatten(), colors.view(-1, 3), torch.arange(35))
+    out = composite(t, ends - starts, densities.flatten(), colors.view(-1, 3), torch.arange(35))
     rgb, opacity, depth = reference(starts, ends, t, densities, colors)
     assert torch.allclose(out.rgb, rgb, atol=1e-5)
     assert torch.allclose(out.opacity[:, 0], opacity, atol=1e-5)
@@ -81,14 +83,14 @@ def test_composite_equals_the_written_out_sum_with_gradients():
 def test_homogeneous_medium_follows_beer_lambert():
     starts = torch.arange(50)[None] / 50
     n = torch.full((50,), 2.0)
-    out = composite(starts, starts + 0.02, starts + 0.01, n, torch.ones(50, 3), torch.arange(50))
+    out = composite(starts + 0.01, torch.full((1, 50), 0.02), n, torch.ones(50, 3), torch.arange(50))
     assert out.opacity.item() == pytest.approx(1 - math.exp(-2), abs=1e-5)
 
 
 def test_empty_rays_show_the_background():
     starts = torch.zeros(3, 4)
     none = torch.zeros(0, dtype=torch.long)
-    out = composite(starts, starts + 1, starts, torch.zeros(0), torch.zeros(0, 3), none)
+    out = composite(starts, starts + 1, torch.zeros(0), torch.zeros(0, 3), none)
     assert out.opacity.abs().max() == 0 and out.depth.abs().max() == 0
     assert torch.allclose(over_background(out.rgb, out.opacity)[0], torch.tensor(BACKGROUND))
 
@@ -105,13 +107,13 @@ def test_skipped_samples_do_not_change_the_image():
 
     rays_o, rays_d = random_rays(200, seed=2)
     near, far = sphere_interval(rays_o, rays_d, 1.0)
-    starts, ends, t = sample_intervals(near, far, 48, 1.0)
+    t, delta = sample_intervals(near, far, 48, 1.0)
     rendered, counts = [], []
     for resolution in (0, 32):
-        coarse = coarse_density(density, 1.0, resolution, starts.device) if resolution else None
-        index = visible_samples(coarse, rays_o, rays_d, t, starts, ends)
+        coarse = coarse_density(density, 1.0, grid_points(1.0, resolution)) if resolution else None
+        index = visible_samples(coarse, rays_o, rays_d, t, delta)
         points = (rays_o[:, None] + t[..., None] * rays_d[:, None]).view(-1, 3)[index]
-        out = composite(starts, ends, t, density(points), points * 0.5 + 0.5, index)
+        out = composite(t, delta, density(points), points * 0.5 + 0.5, index)
         rendered.append(out.rgb)
         counts.append(len(index))
     assert counts[1] < 0.6 * counts[0]
