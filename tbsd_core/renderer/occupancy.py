@@ -23,11 +23,10 @@ class CoarseDensity:
     """A field's density around each point of a grid over [-bound, bound]^3, indexed x, y, z.
 
     Args:
-        high, low: [resolution^3], the largest and the smallest of the 27 values around the point.
+        extremes: [2, resolution^3], the largest of the 27 values around the point, and minus the smallest.
     """
 
-    high: Tensor
-    low: Tensor
+    extremes: Tensor
     bound: float
     resolution: int
 
@@ -49,10 +48,9 @@ def coarse_density(
 ) -> CoarseDensity:
     """Read the density on the grid."""
     resolution = round(len(points) ** (1 / 3))
-    volume = density(points).view(1, 1, resolution, resolution, resolution)
-    high = F.max_pool3d(volume, 3, stride=1, padding=1).flatten()
-    low = -F.max_pool3d(-volume, 3, stride=1, padding=1).flatten()
-    return CoarseDensity(high, low, bound, resolution)
+    values = density(points)
+    volume = torch.stack([values, -values]).view(2, resolution, resolution, resolution)
+    return CoarseDensity(F.max_pool3d(volume, 3, stride=1, padding=1).flatten(1), bound, resolution)
 
 
 @torch.no_grad()
@@ -74,9 +72,9 @@ def visible_samples(
     resolution = coarse.resolution
     scale = (resolution - 1) / (2 * coarse.bound)
     o, d = (rays_o + (coarse.bound + 0.5 / scale)) * scale, rays_d * scale
-    axes = torch.addcmul(o.T[..., None], d.T[..., None], t).int().clamp_(0, resolution - 1)  # [3, R, S]
-    cell = axes[2].add_(axes[1].add_(axes[0], alpha=resolution), alpha=resolution).flatten()
-    thickness = coarse.low.index_select(0, cell).view_as(t) * delta
-    before = thickness.cumsum(-1) - thickness
-    occupied = coarse.high.index_select(0, cell).view_as(t) * delta > MIN_ALPHA
-    return (occupied & (before < -math.log(MIN_TRANSMITTANCE))).flatten().nonzero()[:, 0]
+    place = torch.addcmul(o.T[..., None], d.T[..., None], t, out=t.new_empty(3, *t.shape))
+    x, y, z = place.int().clamp_(0, resolution - 1)
+    cell = z.add_(y.add_(x, alpha=resolution), alpha=resolution).flatten()
+    most, blocked = coarse.extremes.index_select(1, cell).view(2, *t.shape) * delta
+    seen = blocked.cumsum(-1) - blocked > math.log(MIN_TRANSMITTANCE)
+    return ((most > MIN_ALPHA) & seen).flatten().nonzero()[:, 0]

@@ -115,9 +115,12 @@ class NeRFScene(nn.Module):
         The density logit gets the radial bump of DreamFusion (arXiv:2209.14988, Section 3.2), so that
         training starts from a ball and the cameras never from within something solid.
         """
-        local = points / self.bound
+        local = self._local(points)
         density, color = self.encoding(local).split([1, 3], -1)
         return self._density(density.squeeze(-1), local), torch.sigmoid(color * self.config.color_gain)
+
+    def _local(self, points: Tensor) -> Tensor:
+        return points if self.bound == 1 else points / self.bound
 
     def _density(self, raw: Tensor, local: Tensor) -> Tensor:
         c = self.config
@@ -130,12 +133,12 @@ class NeRFScene(nn.Module):
 
     def density(self, points: Tensor) -> Tensor:
         """Densities [N] >= 0 at points [N, 3]."""
-        local = points / self.bound
+        local = self._local(points)
         return self._density(self.encoding(local)[:, 0], local)
 
     def albedo(self, points: Tensor) -> Tensor:
         """Colours [N, 3] in [0, 1] at points [N, 3]."""
-        return torch.sigmoid(self.encoding(points / self.bound)[:, 1:] * self.config.color_gain)
+        return torch.sigmoid(self.encoding(self._local(points))[:, 1:] * self.config.color_gain)
 
     def render(
         self,
