@@ -7,12 +7,15 @@ Gaussian meets the pixels of its own bounding box, which suits a CPU and some th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ..cameras.pose import Cameras
 from ..optional import require
@@ -54,8 +57,8 @@ class Splats:
 def view_matrices(cameras: Cameras) -> Tensor:
     """World-to-camera matrices [B, 4, 4] with OpenCV axes (x right, y down, looking along +z), as gsplat wants."""
     c2w = cameras.c2w()
-    axes = c2w[:, :3, :3] * torch.tensor([1.0, -1.0, -1.0], dtype=c2w.dtype, device=c2w.device)
-    rotation = axes.transpose(1, 2)
+    right, up, backward, _ = c2w[:, :3].unbind(-1)
+    rotation = torch.stack([right, -up, -backward], 1)
     top = torch.cat([rotation, -rotation @ c2w[:, :3, 3:]], -1)
     return torch.cat([top, c2w[:, 3:]], 1)
 
@@ -113,47 +116,83 @@ def splat_reference(
     ks: Tensor,  # [B, 3, 3]
     height: int,
     width: int,
+    rows_at_once: int = 0,  # pixel rows of all views; 0: all of them, on a CPU those of one view
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Premultiplied colours [B, H, W, 3], opacities [B, H, W, 1] and accumulated axial depths [B, H, W, 1].
 
-    Differentiable with respect to all parameters; the order of the Gaussians and their bounding boxes are not.
-    Views are drawn one after another, so that only the memory that autograd keeps grows with their number.
+    Differentiable once with respect to all parameters; the order of the Gaussians and their bounding boxes are not.
+    The views are drawn at once, as B * H rows of pixels one below the other. Fewer rows at once need less memory,
+    and stay in the cache of a CPU.
     """
     centers, covariances, depths = project_splats(splats, viewmats, ks, height, width)
     xx, xy, yy = covariances.unbind(-1)
     determinant = xx * yy - xy * xy
     conics = torch.stack([yy, -xy, xx], -1) / determinant[..., None]
-    shared = torch.cat([splats.opacities[:, None], splats.colors], -1)
-    views = []
-    for b in range(len(viewmats)):
-        features = torch.cat([centers[b], conics[b], depths[b][:, None], shared], -1)
-        views.append(_composite(features, covariances[b], height, width))
-    color, depth, opacity = torch.stack(views).view(len(viewmats), height, width, 5).split([3, 1, 1], -1)
-    return color, opacity, depth
+    shared = torch.cat([splats.opacities[:, None], splats.colors], -1).expand(len(viewmats), -1, -1)
+    features = torch.cat([centers, conics, shared, depths[..., None]], -1).flatten(0, 1)
+    variances = covariances.detach()[..., ::2].flatten(0, 1)
+    n_rows = len(viewmats) * height
+    step = rows_at_once or (height if features.device.type == "cpu" else n_rows)
+    bands = [slice(first, min(first + step, n_rows)) for first in range(0, n_rows, step)]
+    drawn = [_Composite.apply(features, variances, len(splats.means), height, width, band) for band in bands]
+    out = torch.cat(drawn).view(len(viewmats), height, width, 5)
+    return out[..., :3], out[..., 4:], out[..., 3:4]
 
 
-def _composite(
-    features: Tensor,  # [N, 10]: centre, conic, depth, opacity, colour
-    covariance: Tensor,  # [N, 3]
-    height: int,
-    width: int,
-) -> Tensor:  # [H * W, 5]: premultiplied colour, accumulated depth, opacity
-    splat, column, row = _pairs(features.detach(), covariance.detach(), height, width)
-    pixel = row * width + column
-    # taken apart at once: the gradient of each slice alone would be a whole [M, 10] of zeros
-    x, y, a, b, c, depth, opacity, *color = features.index_select(0, splat).unbind(-1)
-    alpha = _alpha(x, y, a, b, c, opacity, column, row)
-    # the transmittance before each pair: a running sum of logarithms, less its value at the pixel's first pair
-    log_keep = torch.log1p(-alpha.double())
-    total = log_keep.cumsum(0)
-    before = total - log_keep
-    count = torch.bincount(pixel, minlength=height * width)
-    first = (count.cumsum(0) - count).index_select(0, pixel)
-    start = before.index_select(0, first)
-    drawn = (total - start).detach().exp() > MIN_TRANSMITTANCE
-    weight = ((before - start).exp() * drawn).to(alpha.dtype) * alpha
-    values = torch.stack([*(channel * weight for channel in (*color, depth)), weight], -1)
-    return features.new_zeros(height * width, 5).index_add(0, pixel, values)
+class _Composite(torch.autograd.Function):
+    """From features [B * N, 10] (centre, conic, opacity, colour, depth) and variances [B * N, 2] on the screen to
+    the pixels [P, 5] of a band of rows: premultiplied colour, accumulated depth, opacity.
+
+    The gradient is written out: autograd would keep some two hundred bytes for each pair of a Gaussian and a pixel,
+    and there are millions; this keeps twenty-four. With w_i = T_i alpha_i and g_i the pixel's gradient times what i
+    shows, d / d alpha_i is T_i g_i - sum_{j > i} w_j g_j / (1 - alpha_i).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, variances: Tensor, n_splats: int, height: int, width: int, band: slice
+    ) -> Tensor:
+        splat, pixel, alpha = _pairs(features, variances, n_splats, height, width, band)
+        n_pixels = (band.stop - band.start) * width
+        # the transmittance before each pair: a running sum of logarithms, less its value at the pixel's first pair
+        log_keep = torch.log1p(-alpha.double())
+        total = log_keep.cumsum(0)
+        before = total - log_keep
+        edges = torch.searchsorted(pixel, torch.arange(n_pixels + 1, dtype=pixel.dtype, device=pixel.device))
+        start = before.index_select(0, edges.index_select(0, pixel))
+        drawn = total - start > math.log(MIN_TRANSMITTANCE)
+        weight = ((before - start).exp() * drawn).to(alpha.dtype) * alpha
+        values = _shown(features).index_select(0, splat) * weight[:, None]
+        ctx.save_for_backward(features, splat, pixel, alpha, weight, edges)
+        ctx.first_row, ctx.height, ctx.width = band.start, height, width
+        return features.new_zeros(n_pixels, 5).index_add_(0, pixel, values)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        features, splat, pixel, alpha, weight, edges = ctx.saved_tensors
+        pixel_grad = grad.index_select(0, pixel)
+        shown_grad = features.new_zeros(len(features), 5).index_add_(0, splat, pixel_grad * weight[:, None])
+        wanted = (pixel_grad * _shown(features).index_select(0, splat)).sum(-1)
+        so_far = F.pad((weight * wanted).double().cumsum(0), (1, 0))
+        behind = so_far[edges[1:]].index_select(0, pixel) - so_far[1:]
+        # alpha d / d alpha, which is minus the gradient of the exponent, but where alpha is cut off
+        g = (weight * wanted - behind.to(alpha.dtype) * (alpha / (1 - alpha))) * (alpha < MAX_ALPHA)
+        x, y = features[:, :2].T.contiguous()
+        column, row = pixel % ctx.width, (pixel // ctx.width + ctx.first_row) % ctx.height
+        dx, dy = column + 0.5 - x.index_select(0, splat), row + 0.5 - y.index_select(0, splat)
+        gx, gy = g * dx, g * dy
+        moments = torch.stack([gx, gy, gx * dx, gx * dy, gy * dy, g], -1)
+        sums = features.new_zeros(len(features), 6).index_add_(0, splat, moments)
+        sx, sy, sxx, sxy, syy, s = sums.unbind(-1)
+        a, b, c, opacity = features[:, 2:6].unbind(-1)
+        own = torch.stack([a * sx + b * sy, b * sx + c * sy, -0.5 * sxx, -sxy, -0.5 * syy, s / opacity], -1)
+        return torch.cat([own, shown_grad[:, :4]], -1), None, None, None, None, None
+
+
+def _shown(features: Tensor) -> Tensor:
+    """What a Gaussian adds to a pixel, [B * N, 5]: colour, depth, and 1 to the opacity."""
+    return F.pad(features[:, 6:], (0, 1), value=1.0)
 
 
 def _alpha(
@@ -172,34 +211,51 @@ def _alpha(
     return (opacity * torch.exp(-power)).clamp(max=MAX_ALPHA)
 
 
-@torch.no_grad()
-def _pairs(features: Tensor, covariance: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(Gaussian, column, row) of the pairs [M] with an alpha of at least MIN_ALPHA, by pixel, in it near to far."""
-    opacity, depth = features[:, 6], features[:, 5]
+def _pairs(
+    features: Tensor,  # [B * N, 10]
+    variances: Tensor,  # [B * N, 2]
+    n_splats: int,
+    height: int,
+    width: int,
+    band: slice,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(Gaussian, pixel of the band, alpha) of the pairs [M] with an alpha of at least MIN_ALPHA, by pixel, in it near
+    to far. The host waits twice, for the number of candidates and for that of the pairs."""
+    opacity, depth = features[:, 5], features[:, 9]
+    device = features.device
     # alpha falls to MIN_ALPHA at this many standard deviations: a tight box that leaves nothing out
     extent = torch.sqrt(2 * torch.log((opacity / MIN_ALPHA).clamp(min=1)))
-    limit = features.new_tensor([width, height])
-    radius = extent[:, None] * covariance[:, [0, 2]].sqrt()
-    low = (features[:, :2] - radius - 0.5).ceil().clamp(min=0).minimum(limit).long()
-    high = ((features[:, :2] + radius - 0.5).floor() + 1).clamp(min=0).minimum(limit).long()
-    size = (high - low).clamp(min=0)
-    size = size * ((depth > NEAR) & (opacity >= MIN_ALPHA))[:, None]
-    near_to_far = torch.argsort(depth, stable=True)
+    radius = extent[:, None] * variances.sqrt()
+    low = (features[:, :2] - radius - 0.5).ceil().clamp_(min=0)
+    high = (features[:, :2] + radius + 0.5).floor().clamp_(min=0)
+    (x0, y0), (x1, y1) = low.T, high.T
+    # rows count from the top of the band, views lie one below the other
+    top = torch.arange(len(features), device=device) // n_splats * height - band.start
+    x0, x1 = x0.clamp(max=width).long(), x1.clamp(max=width).long()
+    y0, y1 = ((y.clamp(max=height).long() + top).clamp_(0, band.stop - band.start) for y in (y0, y1))
+    columns = (x1 - x0).clamp_(min=0)
+    rows = (y1 - y0).clamp_(min=0) * ((depth > NEAR) & (opacity >= MIN_ALPHA) & (columns > 0))
     # a run of columns in each row of a box, then the columns: numbers of runs are divided, not those of pixels
-    runs = size[:, 1] * (size[:, 0] > 0)
-    runs = runs[near_to_far]
-    owner = torch.repeat_interleave(near_to_far, runs)
-    row = torch.arange(len(owner), device=owner.device) - torch.repeat_interleave(runs.cumsum(0) - runs, runs)
-    row += low[:, 1].index_select(0, owner)
-    length = size[:, 0].index_select(0, owner)
-    splat, row = torch.repeat_interleave(owner, length), torch.repeat_interleave(row, length)
-    begin = low[:, 0].index_select(0, owner) - (length.cumsum(0) - length)
-    column = torch.arange(len(splat), device=splat.device) + torch.repeat_interleave(begin, length)
-    x, y, a, b, c, _, o = (v.index_select(0, splat) for v in features[:, :7].T.contiguous())
-    seen = (_alpha(x, y, a, b, c, o, column, row) >= MIN_ALPHA).nonzero()[:, 0]
-    order = torch.sort((row * width + column).index_select(0, seen), stable=True).indices
+    near_to_far = torch.argsort(depth, stable=True)
+    runs = rows.index_select(0, near_to_far)
+    n_runs, n_candidates = torch.stack([rows.sum(), (rows * columns).sum()]).tolist()
+    place = torch.repeat_interleave(runs, output_size=n_runs)
+    owner = near_to_far.index_select(0, place)
+    begin = y0.index_select(0, near_to_far) - (runs.cumsum(0) - runs)
+    row = torch.arange(n_runs, device=device) + begin.index_select(0, place)
+    length = columns.index_select(0, owner)
+    run = torch.repeat_interleave(length, output_size=n_candidates)
+    begin = x0.index_select(0, owner) - (length.cumsum(0) - length)
+    column = torch.arange(n_candidates, device=device) + begin.index_select(0, run)
+    splat = owner.index_select(0, run)
+    x, y, a, b, c, o = (v.index_select(0, splat) for v in features[:, :6].T.contiguous())
+    own_row = row - top.index_select(0, owner)
+    alpha = _alpha(x, y, a, b, c, o, column, own_row.index_select(0, run))
+    seen = (alpha >= MIN_ALPHA).nonzero()[:, 0]
+    pixel = (row * width).index_select(0, run).add_(column).index_select(0, seen).int()
+    pixel, order = torch.sort(pixel, stable=True)
     seen = seen.index_select(0, order)
-    return splat.index_select(0, seen), column.index_select(0, seen), row.index_select(0, seen)
+    return splat.index_select(0, seen), pixel.long(), alpha.index_select(0, seen)
 
 
 def splat_gsplat(
@@ -208,6 +264,7 @@ def splat_gsplat(
     ks: Tensor,  # [B, 3, 3]
     height: int,
     width: int,
+    rows_at_once: int = 0,  # without a meaning here: its memory is small
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What `splat_reference` returns, from gsplat's CUDA kernels.
 
@@ -236,7 +293,7 @@ def splat_gsplat(
     return out[..., :3], opacity, out[..., 3:]
 
 
-Rasterizer = Callable[[Splats, Tensor, Tensor, int, int], tuple[Tensor, Tensor, Tensor]]
+Rasterizer = Callable[[Splats, Tensor, Tensor, int, int, int], tuple[Tensor, Tensor, Tensor]]
 BACKENDS: dict[str, Rasterizer] = {"reference": splat_reference, "gsplat": splat_gsplat}
 
 

@@ -12,7 +12,7 @@ from ..cameras.pose import Cameras
 from ..cameras.rays import camera_rays
 from ..renderer.background import BACKGROUND, over_background
 from ..renderer.regularizers import opacity_entropy
-from ..renderer.splatting import BACKENDS, Splats, choose_backend, intrinsics, view_matrices
+from ..renderer.splatting import BACKENDS, Splats, choose_backend, intrinsics, splat_reference, view_matrices
 from ..renderer.volume import MIN_OPACITY
 from ..rng import named_generator
 from .base import RenderOutput
@@ -20,6 +20,8 @@ from .relocation import clear_moments, draw_targets, shared_opacity_and_scale
 
 # learning rates relative to that of the colours: DreamGaussian, arXiv:2309.16653, its configs/text.yaml
 POSITION_RATE, OPACITY_RATE, SCALE_RATE, ROTATION_RATE = 0.1, 5.0, 0.5, 0.5
+
+MIN_ROWS = 8  # of pixels; drawing fewer at once costs more time than it saves memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,9 @@ class GaussianScene(nn.Module):
         self.quats = nn.Parameter(quats)
         self.opacity_logits = nn.Parameter(torch.full((n,), math.log(c.init_opacity / (1 - c.init_opacity))))
         self.color_logits = nn.Parameter(torch.randn(n, 3, generator=generator) * 0.05)
+        self.register_buffer("backdrop", torch.tensor(c.background), persistent=False)
+        self.rows_at_once = 0  # of pixels; 0: as many as suit the device
+        self._n_rows = 0  # of the last render
 
     def splats(self) -> Splats:
         """The Gaussians, activated."""
@@ -124,7 +129,8 @@ class GaussianScene(nn.Module):
         rasterize = choose_backend(c.backend, device)
         dtype = self.means.dtype
         viewmats, ks = view_matrices(cameras).to(dtype), intrinsics(cameras, height, width).to(dtype)
-        rgb, opacity, axial = rasterize(self.splats(), viewmats, ks, height, width)
+        self._n_rows = len(cameras) * height
+        rgb, opacity, axial = rasterize(self.splats(), viewmats, ks, height, width, self.rows_at_once)
         rays_o, rays_d = camera_rays(cameras, height, width)
         forward = -cameras.c2w()[:, None, None, :3, 2]
         along = (rays_d * forward).sum(-1, keepdim=True)  # axial depth / distance along the ray
@@ -136,7 +142,15 @@ class GaussianScene(nn.Module):
         normal = None
         if with_normal:
             normal = image(_depth_normals(rays_o + rays_d * depth.detach(), rays_d, depth.detach() > 0))
-        return RenderOutput(image(over_background(rgb, opacity, c.background)), image(opacity), image(depth), normal)
+        return RenderOutput(image(over_background(rgb, opacity, self.backdrop)), image(opacity), image(depth), normal)
+
+    def shrink(self) -> bool:
+        """Halve the rows that are drawn at once; False at MIN_ROWS, and with gsplat, which has no such pieces."""
+        rows = min(self.rows_at_once or self._n_rows, self._n_rows) // 2
+        if rows < MIN_ROWS or choose_backend(self.config.backend, self.means.device) is not splat_reference:
+            return False
+        self.rows_at_once = rows
+        return True
 
     def parameter_groups(self, lr: float) -> list[dict]:
         """Adam's groups; lr is that of the colours, the others are in DreamGaussian's ratio to it."""
