@@ -25,11 +25,13 @@ class Fragments:
         face: [B, H, W] int64, index of the nearest triangle, -1 where there is none.
         barycentric: [B, H, W, 3] weights of its corners (perspective-correct, sum 1), 0 where there is none.
         depth: [B, H, W] distance along the viewing direction, 0 where there is none.
+        at: [K] the pixels that see one, as indices into the flattened [B, H, W], ascending.
     """
 
     face: Tensor
     barycentric: Tensor
     depth: Tensor
+    at: Tensor
 
 
 def project(cameras: Cameras, vertices: Tensor, height: int, width: int) -> Tensor:
@@ -74,41 +76,54 @@ def rasterize(
     if cull_back:
         drawn &= area < 0  # y points down on the screen, so counter-clockwise triangles have a negative area
     count = torch.where(drawn, columns * rows, torch.zeros_like(columns)).long().flatten()  # [B * M]
-    nearest = torch.full((n_images * height * width,), torch.iinfo(torch.int64).max, device=device)
-    order = count.nonzero()[:, 0]
-    total = count[order].cumsum(0)
-    start = 0
-    while start < len(order):
-        before = int(total[start - 1]) if start else 0
-        end = max(start + 1, int(torch.searchsorted(total, before + CANDIDATES, right=True)))
-        group = order[start:end]
-        start = end
-        triangle = group.repeat_interleave(count[group])  # [K] into B * M
-        first = (count[group].cumsum(0) - count[group]).repeat_interleave(count[group])
-        k = torch.arange(len(triangle), device=device) - first
-        n_columns = columns.flatten()[triangle].long()
-        px = x0.flatten()[triangle].long() + k % n_columns
-        py = y0.flatten()[triangle].long() + k // n_columns
-        image = triangle // len(faces)
-        weights = _screen_weights(corner.flatten(0, 1)[triangle], px + 0.5, py + 0.5)
-        inside = (weights >= 0).all(-1)
-        depth = 1 / (weights / corner.flatten(0, 1)[triangle][..., 2]).sum(-1)  # 1/z is linear on the screen
+    corner, columns = corner.flatten(0, 1), columns.flatten().long()
+    left, upper = x0.flatten().long(), y0.flatten().long()
+    none = torch.iinfo(torch.int64).max
+    nearest = torch.full((n_images * height * width,), none, device=device)
+    until = count.cumsum(0)
+    for group, before, size in _groups(until):
+        triangle = torch.repeat_interleave(count[group], output_size=size) + group.start  # [K] into B * M
+        k = torch.arange(before, before + size, device=device) - (until - count).index_select(0, triangle)
+        n_columns = columns.index_select(0, triangle)
+        px = left.index_select(0, triangle) + k % n_columns
+        py = upper.index_select(0, triangle) + k // n_columns
+        own = corner.index_select(0, triangle)
+        weights = _screen_weights(own, px + 0.5, py + 0.5)
+        depth = 1 / (weights / own[..., 2]).sum(-1)  # 1/z is linear on the screen
         # positive floats order like their bits, so one integer minimum decides by depth, then by face
-        key = (depth[inside].float().contiguous().view(torch.int32).long() << 32) | (triangle % len(faces))[inside]
-        pixel = ((image * height + py) * width + px)[inside]
-        nearest.scatter_reduce_(0, pixel, key, "amin")
-    hit = nearest != torch.iinfo(torch.int64).max
-    face = torch.where(hit, nearest & 0xFFFFFFFF, torch.full_like(nearest, -1))
-    barycentric = points.new_zeros(len(face), 3)
-    depth = points.new_zeros(len(face))
-    at = hit.nonzero()[:, 0]
-    seen = corner.flatten(0, 1)[at // (height * width) * len(faces) + face[at]]
-    px, py = at % width, at // width % height
-    over_z = _screen_weights(seen, px + 0.5, py + 0.5) / seen[..., 2]
-    depth[at] = 1 / over_z.sum(-1)
-    barycentric[at] = over_z * depth[at, None]
+        key = (depth.float().view(torch.int32).long() << 32) | (triangle % len(faces))
+        key = torch.where((weights >= 0).all(-1), key, none)
+        nearest.scatter_reduce_(0, (triangle // len(faces) * height + py) * width + px, key, "amin")
+    at = (nearest != none).nonzero()[:, 0]
+    found = nearest.index_select(0, at) & 0xFFFFFFFF
+    own = corner.index_select(0, at // (height * width) * len(faces) + found)
+    over_z = _screen_weights(own, at % width + 0.5, at // width % height + 0.5) / own[..., 2]
+    depth = 1 / over_z.sum(-1)
     shape = (n_images, height, width)
-    return Fragments(face.view(shape), barycentric.view(*shape, 3), depth.view(shape))
+    return Fragments(
+        torch.full_like(nearest, -1).index_copy_(0, at, found).view(shape),
+        points.new_zeros(len(nearest), 3).index_copy_(0, at, over_z * depth[:, None]).view(*shape, 3),
+        points.new_zeros(len(nearest)).index_copy_(0, at, depth).view(shape),
+        at,
+    )
+
+
+def _groups(
+    until: Tensor,  # [T] for each triangle the number of pairs of those up to it
+) -> list[tuple[slice, int, int]]:
+    """Groups of triangles of about CANDIDATES pairs: the triangles, the pairs before them and their own.
+
+    The host waits once for the number of pairs, and again where there are several groups.
+    """
+    n_pairs = int(until[-1]) if len(until) else 0
+    if n_pairs <= CANDIDATES:
+        return [(slice(0, len(until)), 0, n_pairs)] if n_pairs else []
+    targets = torch.arange(CANDIDATES, n_pairs, CANDIDATES, device=until.device)
+    last = torch.searchsorted(until, targets)  # the triangle that reaches each multiple of CANDIDATES
+    starts, befores = torch.stack([last + 1, until[last]]).tolist()
+    starts, befores = [0, *starts, len(until)], [0, *befores, n_pairs]
+    edges = zip(starts, starts[1:], befores, befores[1:], strict=False)
+    return [(slice(a, b), before, after - before) for a, b, before, after in edges if after > before]
 
 
 def _screen_weights(

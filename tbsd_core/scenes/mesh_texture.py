@@ -72,7 +72,7 @@ class MeshTextureConfig:
 
 def soft_light(normals: Tensor) -> Tensor:
     """Brightness [..., 1] of unit normals [..., 3]: mostly ambient, brighter towards LIGHT, at most 1.05."""
-    light = F.normalize(torch.tensor(LIGHT, dtype=normals.dtype, device=normals.device), dim=0)
+    light = F.normalize(torch.tensor(LIGHT, dtype=normals.dtype), dim=0).to(normals.device, non_blocking=True)
     return AMBIENT + DIFFUSE * (normals * light).sum(-1, keepdim=True).clamp(min=0)
 
 
@@ -95,6 +95,7 @@ class MeshTextureScene(nn.Module):
         self.register_buffer("corner_normals", torch.zeros(c.n_faces, 3, 3))
         self.register_buffer("place", torch.eye(4))
         self.register_buffer("uvs", torch.zeros(c.n_uvs, 2))
+        self.register_buffer("backdrop", torch.tensor(c.background), persistent=False)
 
     @torch.no_grad()
     def set_geometry(
@@ -152,25 +153,25 @@ class MeshTextureScene(nn.Module):
         c, s = self.config, self.config.supersample
         cameras = cameras.to(self.vertices.device)
         seen = rasterize(project(cameras, self.vertices, height * s, width * s), self.faces, height * s, width * s)
-        hit = seen.face >= 0
-        face, weights = seen.face[hit], seen.barycentric[hit]
-        points = (self.vertices[self.faces[face]] * weights[..., None]).sum(-2)
-        normals = F.normalize((self.corner_normals[face] * weights[..., None]).sum(-2), dim=-1)
+        face = seen.face.flatten().index_select(0, seen.at)
+        weights = seen.barycentric.flatten(0, 2).index_select(0, seen.at)[..., None]
+        points = (self.vertices[self.faces[face]] * weights).sum(-2)
+        normals = F.normalize((self.corner_normals[face] * weights).sum(-2), dim=-1)
         # both sides are painted: a surface seen from behind is lit as if it faced the camera
-        eye = cameras.c2w()[:, :3, 3][hit.nonzero()[:, 0]]
+        eye = cameras.c2w()[:, :3, 3].index_select(0, seen.at // seen.face[0].numel())
         normals = torch.where(((eye - points) * normals).sum(-1, keepdim=True) < 0, -normals, normals)
         color = self.albedo(points)
         if c.shading == "soft":
             color = color * soft_light(normals)
 
         def image(values: Tensor) -> Tensor:
-            flat = values.new_zeros(*hit.shape, values.shape[-1]).index_put((hit,), values)
-            return F.avg_pool2d(flat.movedim(-1, 1), s)
+            flat = values.new_zeros(seen.face.numel(), values.shape[-1]).index_copy(0, seen.at, values)
+            return F.avg_pool2d(flat.view(*seen.face.shape, -1).movedim(-1, 1), s)
 
-        opacity = image(torch.ones_like(points[:, :1]))
+        opacity = F.avg_pool2d((seen.face >= 0).to(points.dtype)[:, None], s)
         depth = F.avg_pool2d(self._along_ray(seen.depth, cameras, height * s, width * s)[:, None], s)
         rgb = image(color).movedim(1, -1)
-        rgb = over_background(rgb, opacity.movedim(1, -1), c.background).movedim(-1, 1)
+        rgb = over_background(rgb, opacity.movedim(1, -1), self.backdrop).movedim(-1, 1)
         normal = F.normalize(image(normals), dim=1) if with_normal else None
         return RenderOutput(rgb.clamp(max=1), opacity, depth / opacity.clamp(min=1e-6), normal)
 
@@ -186,6 +187,7 @@ class MeshTextureScene(nn.Module):
     def _along_ray(depth: Tensor, cameras: Cameras, height: int, width: int) -> Tensor:
         """Distances along pixel rays [B, H, W] of distances along the viewing direction."""
         half = cameras.tan_half_fov()[:, None, None]
-        y = (1 - (torch.arange(height, device=depth.device) + 0.5) / height * 2)[:, None]
-        x = ((torch.arange(width, device=depth.device) + 0.5) / width * 2 - 1)[None] * (width / height)
+        edge_x, edge_y = (1 - 1 / width) * width / height, 1 - 1 / height
+        y = torch.linspace(-edge_y, edge_y, height, dtype=depth.dtype, device=depth.device)[:, None]
+        x = torch.linspace(-edge_x, edge_x, width, dtype=depth.dtype, device=depth.device)
         return depth * (1 + (half * y).square() + (half * x).square()).sqrt()
