@@ -125,11 +125,10 @@ class NeRFScene(nn.Module):
     def _density(self, raw: Tensor, local: Tensor) -> Tensor:
         c = self.config
         radius = local.norm(dim=-1)
-        # scale softplus(logit) with the scale inside, where it costs nothing
-        scale = c.density_scale
-        bump = torch.rsub(radius, scale * (c.blob_strength + c.empty_logit), alpha=scale * c.blob_strength / c.blob_radius)
-        logit = torch.add(bump, raw, alpha=scale * c.density_gain)
-        return F.softplus(logit, beta=1 / scale) * (radius < 1)
+        s = c.density_scale  # s softplus(logit) is the softplus of s logit with beta = 1 / s, which saves a kernel
+        bump = torch.rsub(radius, s * (c.blob_strength + c.empty_logit), alpha=s * c.blob_strength / c.blob_radius)
+        logit = torch.add(bump, raw, alpha=s * c.density_gain)
+        return F.softplus(logit, beta=1 / s) * (radius < 1)
 
     def density(self, points: Tensor) -> Tensor:
         """Densities [N] >= 0 at points [N, 3]."""

@@ -131,3 +131,20 @@ def test_presets_keep_the_object_in_the_picture_and_their_words(name):
 def test_an_unknown_preset_lists_the_known():
     with pytest.raises(ValueError, match="'below'.*eye level"):
         camera_preset("below")
+
+
+def test_moved_cameras_keep_what_is_known_of_them():
+    """On a device without values, which shows the shapes and that nothing is worked out again."""
+    cameras = orbit(3, 20.0)
+    assert cameras.to("cpu") is cameras
+    moved = cameras.to("meta")
+    assert moved.to("meta") is moved and moved.c2w() is moved.c2w()
+    assert moved.c2w().shape == (3, 4, 4) and moved.tan_half_fov().shape == moved.azimuth.shape == (3,)
+    assert moved[1:].c2w().shape == (2, 4, 4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_matrices_are_the_same_on_cuda():
+    cameras = orbit(3, 20.0)
+    assert torch.equal(cameras.to("cuda").c2w().cpu(), cameras.c2w())
+    assert torch.equal(cameras.to("cuda").fov_y.cpu(), cameras.fov_y)

@@ -93,3 +93,11 @@ def test_what_lies_behind_the_camera_or_is_not_finite_is_not_drawn():
     assert (rasterize(project(camera, behind, 16, 16), torch.tensor([[0, 1, 2]]), 16, 16).face < 0).all()
     broken = torch.tensor([[-1.0, -1, 0], [1, -1, 0], [0, float("nan"), 0]])
     assert (rasterize(project(camera, broken, 16, 16), torch.tensor([[0, 1, 2]]), 16, 16).face < 0).all()
+
+
+def test_the_pixels_that_see_a_face_are_listed(torus):
+    vertices, faces = tensors(torus)
+    found = rasterize(project(orbit(2, 40.0), vertices, 24, 20), faces, 24, 20)
+    assert torch.equal(found.at, (found.face >= 0).flatten().nonzero()[:, 0]) and len(found.at) > 50
+    empty = rasterize(torch.full((1, 3, 3), -5.0), torch.tensor([[0, 1, 2]]), 8, 8)
+    assert len(empty.at) == 0 and (empty.face == -1).all() and empty.depth.abs().max() == 0

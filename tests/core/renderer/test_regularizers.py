@@ -37,3 +37,11 @@ def test_z_variance_is_the_variance_of_the_distance():
     draws = torch.cat([torch.full((int(w * 1000),), float(x)) for w, x in zip(weights[0], t[0], strict=True)])
     assert value[0].item() == pytest.approx(draws.var(unbiased=False).item(), rel=1e-3)
     assert value[1].item() == pytest.approx(0, abs=1e-6) and value[2] == 0  # the last ray has no surface
+
+
+def test_the_gradient_of_the_entropy_is_that_of_its_formula():
+    opacity = torch.tensor([0.02, 0.3, 0.5, 0.9, 0.99999], dtype=torch.float64, requires_grad=True)
+    opacity_entropy(opacity).backward()
+    a = opacity.detach()
+    expected = torch.log((1 - a) / a) / 5 * (a < 1 - 1e-4)
+    assert torch.allclose(opacity.grad, expected)

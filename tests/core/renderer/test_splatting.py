@@ -197,3 +197,17 @@ def test_equal_to_gsplat():
         error = (ours - theirs).abs()
         # a pixel at a cut-off may take one Gaussian more on either side
         assert error.median() < 1e-5 and (error > 1e-4).float().mean() < 2e-3
+
+
+@pytest.mark.parametrize("rows", [1, 5, 12, 17])
+def test_a_few_rows_at_once_give_the_same_values_and_gradients(rows):
+    splats, views, h, w = some(40), cameras(3), 12, 14
+    target = torch.randn(3, h, w, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    outs, grads = [], []
+    for at_once in (3 * h, rows):
+        tensors = [getattr(splats, name).clone().requires_grad_() for name in FIELDS]
+        found = splat_reference(Splats(*tensors), view_matrices(views), intrinsics(views, h, w), h, w, at_once)
+        outs.append(torch.cat(found, -1))
+        grads.append(torch.autograd.grad((outs[-1] * target).sum(), tensors))
+    assert torch.allclose(*outs, atol=1e-12)
+    assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(*grads, strict=True))

@@ -8,7 +8,7 @@ from tbsd_pack.tbsd_core.priors.small_world import world
 from tbsd_pack.tbsd_core.renderer.background import BACKGROUND, over_background
 from tbsd_pack.tbsd_core.renderer.occupancy import coarse_density, grid_points, visible_samples
 from tbsd_pack.tbsd_core.renderer.sampling import sample_intervals, sphere_interval
-from tbsd_pack.tbsd_core.renderer.volume import composite
+from tbsd_pack.tbsd_core.renderer.volume import composite, render_weights
 
 
 def random_rays(n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -118,3 +118,41 @@ def test_skipped_samples_do_not_change_the_image():
         counts.append(len(index))
     assert counts[1] < 0.6 * counts[0]
     assert (rendered[0] - rendered[1]).abs().max() < 0.003
+
+
+@pytest.mark.parametrize("strength", [0.1, 5.0, 200.0])
+def test_weights_and_their_gradient_are_nerfaccs(strength):
+    nerfacc = pytest.importorskip("nerfacc")
+    generator = torch.Generator().manual_seed(3)
+    edges = torch.rand(20, 13, generator=generator, dtype=torch.float64).cumsum(-1)
+    densities = torch.rand(20, 12, generator=generator, dtype=torch.float64).mul(strength).requires_grad_()
+    found = render_weights(densities, edges.diff())
+    expected = nerfacc.render_weight_from_density(edges[:, :-1], edges[:, 1:], densities)[0]
+    assert torch.allclose(found, expected, atol=1e-14)
+    target = torch.randn(20, 12, generator=generator, dtype=torch.float64)
+    grads = [torch.autograd.grad((w * target).sum(), densities)[0] for w in (found, expected)]
+    assert torch.allclose(*grads, rtol=1e-9, atol=1e-14)
+
+
+def test_kept_are_the_samples_in_front_of_what_blocks_the_ray_and_not_in_the_void():
+    """Oracle: one ray after the other, one sample after the other."""
+    generator = torch.Generator().manual_seed(5)
+    resolution, bound = 9, 0.8
+    value, chance = torch.rand(2, resolution**3, generator=generator)
+    values = value**4 * 40 * (chance < 0.03)
+    coarse = coarse_density(lambda p: values, bound, grid_points(bound, resolution))
+    field = values.view(resolution, resolution, resolution)
+    rays_o, rays_d = random_rays(30, seed=4)
+    t, delta = sample_intervals(*sphere_interval(rays_o, rays_d, bound), 16, bound)
+    expected = []
+    for ray in range(30):
+        blocked = 0.0
+        for i in range(16):
+            place = (rays_o[ray] + t[ray, i] * rays_d[ray] + bound) / (2 * bound) * (resolution - 1)
+            x, y, z = (min(max(round(v), 0), resolution - 1) for v in place.tolist())
+            around = field[max(x - 1, 0) : x + 2, max(y - 1, 0) : y + 2, max(z - 1, 0) : z + 2]
+            if float(around.max() * delta[ray, i]) > 1e-3 and blocked < -math.log(1e-3):
+                expected.append(ray * 16 + i)
+            blocked += float(around.min() * delta[ray, i])
+    assert visible_samples(coarse, rays_o, rays_d, t, delta).tolist() == expected
+    assert 20 < len(expected) < 400

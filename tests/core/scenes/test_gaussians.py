@@ -9,6 +9,7 @@ from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig, orbit, sample_cam
 from tbsd_pack.tbsd_core.priors.small_world import world
 from tbsd_pack.tbsd_core.rng import named_generator
 from tbsd_pack.tbsd_core.scenes import AdaptiveScene, GaussianConfig, GaussianScene, NeRFConfig, NeRFScene, Scene3D
+from tbsd_pack.tbsd_core.scenes.base import ShrinkingScene
 from tbsd_pack.tbsd_core.scenes.files import load_scene, save_scene
 from tbsd_pack.tbsd_core.scenes.relocation import draw_targets, shared_opacity_and_scale
 from tbsd_pack.tbsd_core.scenes.splat_ply import NAMES, SH_C0, write_splats
@@ -130,3 +131,20 @@ def test_the_ply_holds_the_splats(tmp_path):
 def test_wrong_configs_are_refused(wrong):
     with pytest.raises(ValueError, match="GaussianConfig"):
         dataclasses.replace(TINY, **wrong)
+
+
+def test_shrinking_draws_fewer_rows_at_once_and_ends():
+    scene = GaussianScene(TINY)
+    assert isinstance(scene, ShrinkingScene)
+    before = scene.render(orbit(2), 16, 16).rgb
+    rows = []
+    while scene.shrink():
+        rows.append(scene.rows_at_once)
+        assert torch.allclose(scene.render(orbit(2), 16, 16).rgb, before, atol=1e-6)
+    assert rows == [16, 8]
+
+
+def test_constants_are_not_saved():
+    assert GaussianScene(TINY).state_dict().keys() == {"means", "log_scales", "quats", "opacity_logits", "color_logits"}
+    nerf = NeRFScene(NeRFConfig(resolutions=(5, 9), n_samples=4))
+    assert nerf.state_dict().keys() == {"encoding.levels.0", "encoding.levels.1"}
