@@ -130,7 +130,7 @@ class KPlanes(nn.Module):
         features = []
         for plane in self.planes:
             # multiplied out: the gradient of torch.prod asks on the host whether there are zeros
-            a, b, c = F.grid_sample(plane, uv, align_corners=True, padding_mode="border")[..., 0].unbind(0)
+            a, b, c = F.grid_sample(plane, uv, align_corners=True, padding_mode="border").squeeze(-1).unbind(0)
             features.append(a * b * c)  # [C, N]
         return self.decoder(torch.cat(features).T)
 
