@@ -139,8 +139,9 @@ def test_kept_are_the_samples_in_front_of_what_blocks_the_ray_and_not_in_the_voi
     generator = torch.Generator().manual_seed(5)
     resolution, bound = 9, 0.8
     value, chance = torch.rand(2, resolution**3, generator=generator)
-    values = value**4 * 40 * (chance < 0.03)
-    coarse = coarse_density(lambda p: values, bound, grid_points(bound, resolution))
+    points = grid_points(bound, resolution)
+    values = value**4 * 40 * (chance < 0.03) + 25 * (points[:, 0] < 0.1)  # specks, and a solid half
+    coarse = coarse_density(lambda p: values, bound, points)
     field = values.view(resolution, resolution, resolution)
     rays_o, rays_d = random_rays(30, seed=4)
     t, delta = sample_intervals(*sphere_interval(rays_o, rays_d, bound), 16, bound)
