@@ -11,3 +11,9 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def free_cached(device: torch.device) -> None:
+    """Give back what torch keeps of a device's memory for later."""
+    if device.type != "cpu":
+        getattr(torch, device.type).empty_cache()

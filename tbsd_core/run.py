@@ -358,6 +358,9 @@ def _run(
             if advice:
                 on_phase(advice)
             save()
+        advice = watchdog.rest()
+        if advice:
+            on_phase(advice)
     except (KeyboardInterrupt, RuntimeError, MemoryError):
         save.attempt()
         raise

@@ -114,7 +114,7 @@ def inspect_directions(
                 GNP: start - eps["negative"],
                 TNP: start - eps["target_negative"],
             }
-            a_bar = prior.schedule.alphas_cumprod.to(t.device)[t]
+            a_bar = prior.schedule.at(t)
             for progress in config.progress:
                 at = f"@{progress:g}" if len(config.progress) > 1 else ""
                 inputs = GuidanceInputs(eps, noise, a_bar, t, progress)

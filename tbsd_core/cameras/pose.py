@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..transfer import to_device
+
 
 @dataclass(frozen=True)
 class Cameras:
@@ -51,7 +53,7 @@ class Cameras:
             moved = tuple(x.to(device) for x in fields)
             return self if all(a is b for a, b in zip(moved, fields, strict=True)) else Cameras(*moved)
         table = torch.cat([torch.stack((*fields, self.tan_half_fov()), 1), self.c2w().flatten(1)], 1)
-        table = table.to(device, non_blocking=True)
+        table = to_device(table, device)
         cameras = Cameras(*table[:, :4].unbind(1))
         cameras.__dict__.update(_tan_half_fov=table[:, 4], _c2w=table[:, 5:].unflatten(1, (4, 4)))
         return cameras

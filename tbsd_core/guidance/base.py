@@ -85,7 +85,7 @@ class Predict(Protocol):
         names: Sequence[str],  # of the conditions
         x_t: Tensor,  # [n, C, h, w]
         t: Tensor,  # [n] long
-        samples: Tensor | None = None,  # [n] long, which samples of the batch these are; None for all in order
+        samples: Tensor | None = None,  # [n] long on the host, which of the batch these are; None for all in order
     ) -> dict[str, Tensor]:
         """Predictions [n, C, h, w] by condition name."""
         ...
@@ -125,7 +125,7 @@ class TrajectoryGuidance(Protocol):
         self,
         latents: Tensor,  # [B, C, h, w], clean
         noise: Tensor,  # [B, C, h, w], drawn
-        t: Tensor,  # [B] long, where to end
+        t: Tensor,  # [B] long, where to end; on the host, so that a way can depend on it
         progress: float,
         schedule: NoiseSchedule,
         predict: Predict,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..priors.schedule import NoiseSchedule
+from ..transfer import all_to_device
 
 
 def ddim_step(
@@ -36,8 +37,8 @@ def ddim_sigma(
 
 def walk_up(
     x: Tensor,  # [B, C, h, w] at the timesteps `start`
-    start: Tensor,  # [B] long
-    end: Tensor,  # [B] long, >= start
+    start: Tensor,  # [B] long, on the host: it decides what is evaluated
+    end: Tensor,  # [B] long, >= start, on the host
     stride: int,  # timesteps per step, >= 1; the last step of a sample may be shorter
     schedule: NoiseSchedule,
     predict: Callable[[Tensor, Tensor, Tensor], Tensor],  # (x [n, C, h, w], t [n], samples [n]) to eps [n, C, h, w]
@@ -46,19 +47,28 @@ def walk_up(
     """x at the timesteps `end`, [B, C, h, w], by DDIM steps towards more noise.
 
     Samples walk beside each other, each from its own start to its own end; one that has arrived is not
-    evaluated any more. So a sample costs ceil((end - start) / stride) predictions.
+    evaluated any more. So a sample costs ceil((end - start) / stride) predictions. The samples that
+    `predict` is given are on the host.
     """
-    a_bar = schedule.alphas_cumprod.to(x.device)
-    x, now, step = x.clone(), start.clone(), 0
+    ways = []
+    now = start
     while bool((now < end).any()):
         samples = (now < end).nonzero().flatten()
-        t = now[samples]
-        then = torch.minimum(t + stride, end[samples])
-        eps = predict(x[samples], t, samples)
-        moved = ddim_step(x[samples], eps, a_bar[t], a_bar[then])
+        then = torch.minimum(now[samples] + stride, end[samples])
+        ways.append((samples, now[samples], then))
+        now = now.index_put((samples,), then)
+    if not ways:
+        return x.clone()
+    uploaded = iter(all_to_device([part for way in ways for part in way], x.device))
+    for step, (samples, *_) in enumerate(ways):
+        rows, t, then = next(uploaded), next(uploaded), next(uploaded)
+        whole = len(samples) == len(x)
+        part = x if whole else x[rows]
+        a_bar, a_bar_next = schedule.at(t), schedule.at(then)
+        moved = ddim_step(part, predict(part, t, samples), a_bar, a_bar_next)
         if drawn is not None:
-            moved = moved + ddim_sigma(a_bar[t], a_bar[then]) * drawn[step][samples]
-        x[samples], now[samples], step = moved, then, step + 1
+            moved = moved + ddim_sigma(a_bar, a_bar_next) * (drawn[step] if whole else drawn[step][rows])
+        x = moved if whole else x.index_put((rows,), moved)
     return x
 
 

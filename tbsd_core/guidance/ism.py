@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..priors.schedule import NoiseSchedule
+from ..transfer import all_to_device
 from . import directions
 from .base import GuidanceInputs, GuidanceOutput, Predict, Trajectory
 from .ddim import ddim_step, n_steps_up, walk_up
@@ -89,16 +90,16 @@ class ISM:
     ) -> Trajectory:
         """x_t, and the prediction at x_s in the place of the noise."""
         n = schedule.n_timesteps
-        first, s = torch.zeros_like(t), (t - self.interval(progress, n)).clamp_min(0)
+        levels = torch.zeros_like(t), (t - self.interval(progress, n)).clamp_min(0), t
+        first, s, last = all_to_device(levels, latents.device)
 
         def unprompted(x: Tensor, at: Tensor, samples: Tensor | None) -> Tensor:
             return predict(("uncond",), x, at, samples)["uncond"]
 
         x_0 = schedule.add_noise(latents, noise, first)
-        x_s = walk_up(x_0, first, s, self.stride(n), schedule, unprompted)
+        x_s = walk_up(x_0, *levels[:2], self.stride(n), schedule, unprompted)
         eps_s = unprompted(x_s, s, None)
-        a_bar = schedule.alphas_cumprod.to(t.device)
-        return Trajectory(ddim_step(x_s, eps_s, a_bar[s], a_bar[t]), eps_s)
+        return Trajectory(ddim_step(x_s, eps_s, schedule.at(s), schedule.at(last)), eps_s)
 
     def __call__(self, inputs: GuidanceInputs) -> GuidanceOutput:
         config, eps = self.config, inputs.eps

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..priors.schedule import NoiseSchedule
+from ..transfer import all_to_device, to_device
 from . import directions
 from .base import GuidanceInputs, GuidanceOutput, Predict, Trajectory
 from .ddim import ddim_step, walk_up
@@ -79,24 +80,25 @@ class SDI:
         that beyond t; kappa is what the noisy latents there are made of beside the render.
         """
         n, names = schedule.n_timesteps, self.visited(progress)
-        stride, a_bar = self._stride(n), schedule.alphas_cumprod.to(t.device)
+        stride = self._stride(n)
         beyond = torch.rand(len(t), generator=generator) * self.config.overshoot * stride
-        end = (t + beyond.to(t.device).floor().long()).clamp(1, n - 1)
-        first, last = torch.zeros_like(t), _last_level(t, stride)
+        start, way, end = torch.zeros_like(t), _last_level(t, stride), (t + beyond.floor().long()).clamp(1, n - 1)
         # as many as the longest way takes, so that what a sample gets does not depend on the others' timesteps
-        drawn = self.config.eta * torch.randn(n // stride + 2, *latents.shape, generator=generator).to(latents.device)
+        drawn = self.config.eta * torch.randn(n // stride + 2, *latents.shape, generator=generator)
+        drawn = to_device(drawn, latents.device)
+        first, at_t, at_end = all_to_device((start, t, end), latents.device)
 
         def guided(x: Tensor, at: Tensor, samples: Tensor | None) -> Tensor:
             eps = predict(names, x, at, samples)
             return cfg_direction(eps, torch.zeros_like(x), self.config.inversion_scale)[0]
 
-        ones = a_bar.new_ones(len(t))  # the render itself has no noise at all
-        x = ddim_step(latents, guided(latents, first, None), ones, a_bar[first])
-        x = walk_up(x, first, last, stride, schedule, guided, drawn)
-        x = walk_up(x, last, end, n, schedule, guided, drawn[-1:])
-        alpha, sigma = schedule.alpha_sigma(end)
+        a_bar = schedule.at(first)  # and the render itself has no noise at all
+        x = ddim_step(latents, guided(latents, first, None), torch.ones_like(a_bar), a_bar)
+        x = walk_up(x, start, way, stride, schedule, guided, drawn)
+        x = walk_up(x, way, end, n, schedule, guided, drawn[-1:])
+        alpha, sigma = schedule.alpha_sigma(at_end)
         kappa = (x - alpha * latents) / sigma
-        return Trajectory(schedule.add_noise(latents, kappa, t), kappa)
+        return Trajectory(schedule.add_noise(latents, kappa, at_t), kappa)
 
     def __call__(self, inputs: GuidanceInputs) -> GuidanceOutput:
         direction, terms = cfg_direction(inputs.eps, inputs.noise, self.config.guidance_scale)

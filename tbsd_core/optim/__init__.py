@@ -7,8 +7,8 @@ from .adapter import AdapterState, create_adapter
 from .autosave import AUTOSAVE_SECONDS, Autosave
 from .checkpoint import load_checkpoint, read_checkpoint, read_config, save_checkpoint
 from .config import OptimConfig
-from .loop import OptimState, StepRecord, optimize, predict_and_guide
-from .records import Curves
+from .loop import OptimState, optimize, predict_and_guide
+from .records import Curves, StepRecord
 from .snapshot import Snapshot, go_on, read_snapshot, take_snapshot
 from .watchdog import Watchdog, not_finite
 

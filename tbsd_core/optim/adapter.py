@@ -1,4 +1,4 @@
-"""The LoRA that some methods train beside the scene: its optimiser, and one step of it."""
+"""The LoRA that some methods train beside the scene: its optimiser, and the gradient of a step."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from ..priors.base import AdaptablePrior, Condition, Prior
 from ..priors.lora import LoRAAdapter
 from ..priors.schedule import NoiseSchedule
 from ..rng import named_generator
+from ..transfer import to_device
+from .skipping import make_optimizer
 
 ADAPTER_NAMES = ("lora", "lora_no_camera")  # what a method's `required` may ask of it
 
@@ -31,7 +33,7 @@ class AdapterState:
         """Noise [B, C, h, w] for one of ADAPTER_NAMES."""
         return self.adapter.predict_noise(x_t, t, conditions, poses if name == "lora" else None)
 
-    def train_step(
+    def gradient(
         self,
         latents: Tensor,  # [B, C, h, w], the present renders, detached
         conditions: Sequence[Condition],  # B, the target in the words of each view
@@ -39,22 +41,23 @@ class AdapterState:
         schedule: NoiseSchedule,
         seed: int,
         step: int,
-    ) -> float:
-        """One step of denoising score matching on the renders, over all timesteps; returns the loss.
+    ) -> Tensor:
+        """Denoising score matching on the renders, over all timesteps: the loss []. Its gradient is left in the
+        adapter's parameters, and nothing else changes.
 
         The whole batch loses its cameras together, with probability `camera_dropout`, so that the LoRA also
         knows the score of all views.
         """
         drawn = named_generator(seed, "lora", step)
-        t = torch.randint(0, schedule.n_timesteps, (len(latents),), generator=drawn).to(latents.device)
-        noise = torch.randn(latents.shape, generator=drawn).to(latents.device)
+        t = torch.randint(0, schedule.n_timesteps, (len(latents),), generator=drawn)
+        noise = torch.randn(latents.shape, generator=drawn)
         dropped = float(torch.rand((), generator=drawn)) < self.adapter.config.camera_dropout
+        t, noise = to_device(t, latents.device), to_device(noise, latents.device)
         x_t = schedule.add_noise(latents, noise, t)
         loss = self.adapter.training_loss(x_t, t, conditions, None if dropped else poses, noise)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.optimizer.step()
-        return float(loss.detach())
+        return loss.detach()
 
 
 def create_adapter(prior: Prior, guidance: Guidance, seed: int) -> AdapterState | None:
@@ -71,7 +74,8 @@ def create_adapter(prior: Prior, guidance: Guidance, seed: int) -> AdapterState 
             "Use the learned prior or a checkpoint, or a method that trains nothing, such as sds or tbsd."
         )
     adapter = prior.make_adapter(guidance.lora, seed)
-    return AdapterState(adapter, torch.optim.AdamW(adapter.parameters(), lr=guidance.lora.lr))
+    groups = [{"params": list(adapter.parameters())}]
+    return AdapterState(adapter, make_optimizer(torch.optim.AdamW, groups, lr=guidance.lora.lr))
 
 
 def camera_poses(cameras: Cameras) -> Tensor:

@@ -163,8 +163,8 @@ def _read(path: Path) -> Checkpoint:
     about = json.loads(text)
     if about.get("format") != FORMAT or not about.keys() >= KEYS:
         raise ValueError(f"{path} is not a checkpoint of this version (format {FORMAT}).")
-    curves = Curves.from_tensors(without("curves", tensors))
-    curves.seconds, curves.skipped = about["curves"]["seconds"], about["curves"]["skipped_steps"]
+    told = about["curves"]
+    curves = Curves.from_tensors(without("curves", tensors), told["seconds"], told["skipped_steps"])
     return Checkpoint(about["config"], about["step"], about["bad_steps"], tensors, curves)
 
 

@@ -7,8 +7,7 @@ clean stop, since the state is only ever seen between steps.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -25,17 +24,22 @@ from ..guidance.base import (
     TrajectoryGuidance,
 )
 from ..guidance.timesteps import sample_timesteps
-from ..memory import is_out_of_memory
+from ..memory import free_cached, is_out_of_memory
 from ..priors.base import Prior
 from ..prompts.sets import PromptSet
 from ..rng import named_generator
 from ..scenes.base import AdaptiveScene, RenderOutput, Scene, ShrinkingScene
+from ..transfer import Late, is_asynchronous, to_device
 from .adapter import AdapterState, camera_poses
 from .config import OptimConfig
 from .distributed import WHOLE, Split, check_split
+from .phases import Stopwatch
 from .predictor import Predictor
+from .records import LateScalars, StepRecord
 from .resolution import LinearLatents, render_size
 from .shared_adam import SharedAdam
+from .skipping import BadSteps, make_optimizer, not_finite, step_unless
+from .undo import Undo
 
 REUSABLE = ("uncond", "negative", "target_negative")  # they change slowly while noise and timestep stay
 LATENT_SUPERSAMPLING = 2  # rays along each side of a latent cell, in the phase without the encoder
@@ -52,10 +56,19 @@ class OptimState:
     step: int
     optimizer: torch.optim.Optimizer
     base_lrs: list[float]  # learning rates of its groups before any schedule
-    bad_steps: int = 0  # consecutive steps skipped because of a non-finite gradient
     adapter: AdapterState | None = None  # of methods that train one
     reused: dict[str, Tensor] = field(default_factory=dict)  # predictions by condition name, see reuse_steps
     split: Split = WHOLE  # the part of the views that this process has
+    bad: BadSteps = field(default_factory=BadSteps)
+
+    @property
+    def bad_steps(self) -> int:
+        """Consecutive steps skipped because of a gradient that is not finite; waits for the newest step."""
+        return self.bad.n
+
+    @bad_steps.setter
+    def bad_steps(self, n: int) -> None:
+        self.bad = BadSteps(n)
 
     @classmethod
     def create(cls, scene: Scene, config: OptimConfig, adapter: AdapterState | None = None) -> OptimState:
@@ -71,32 +84,8 @@ class OptimState:
             raise ValueError(f"optimizer must be auto, {' or '.join(OPTIMIZERS)}, got {name!r}.")
         groups = scene.parameter_groups(config.lr)
         betas = (config.beta1, config.beta2)
-        optimizer = OPTIMIZERS[name](groups, lr=config.lr, betas=betas, eps=config.eps)
+        optimizer = make_optimizer(OPTIMIZERS[name], groups, lr=config.lr, betas=betas, eps=config.eps)
         return cls(0, optimizer, [group["lr"] for group in optimizer.param_groups], adapter=adapter)
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """What happened in one step.
-
-    Args:
-        step: index of the step just done; progress = step / n_steps.
-        render: the views it rendered, detached.
-        t: [B], the timesteps it drew.
-        scalars: means over the batch of what the guidance and the regularisers report, to plot; with "t" as a part
-            of the prior's range and "lr" as the step used it.
-        seconds: wall time of "render", "prior" and "backward", and of "lora" where one is trained.
-        skipped: True when the gradient was not finite and the step changed nothing.
-    """
-
-    step: int
-    n_steps: int
-    progress: float
-    render: RenderOutput
-    t: Tensor
-    scalars: dict[str, float]
-    seconds: dict[str, float]
-    skipped: bool
 
 
 def optimize(
@@ -119,9 +108,13 @@ def optimize(
     of one picture would give, up to the rounding of batched arithmetic. (A method that trains a LoRA
     trains one for all of them, and a gradient that is not finite skips the step for all of them.)
 
+    An exception, wherever in a step it comes from, leaves scene and state as they were before the step. On a device
+    that computes while the host goes on nothing here waits for it: see StepRecord for what does.
+
     Raises:
         ValueError: the image size does not fit the prior, or the prompts lack a needed condition.
-        RuntimeError: `max_bad_steps` consecutive gradients were not finite.
+        RuntimeError: `max_bad_steps` consecutive gradients were not finite; a device that is not waited for may be one
+            step further by then.
     """
     name, encoded = ("size", config.size) if config.encode_size is None else ("encode_size", config.encode_size)
     if config.reuse_steps > 1 and scene.uses_cameras:
@@ -168,7 +161,7 @@ def predict_and_guide(
     guidance: Guidance,
     latents: Tensor,  # [B, C, h, w]
     views: list[str],  # B view names, "" for none
-    t: Tensor,  # [B] timestep indices
+    t: Tensor,  # [B] timestep indices; on the host a trajectory need not wait for them
     noise: Tensor,  # [B, C, h, w]
     progress: float,
     state: OptimState | None = None,  # for methods that train a LoRA, and predictions that may be taken again
@@ -190,16 +183,16 @@ def predict_and_guide(
     predict = Predictor(prior, prompts, views, state.adapter if state is not None else None, poses, angles)
     if isinstance(guidance, TrajectoryGuidance):
         generator = named_generator(0, "trajectory") if generator is None else generator
-        end = guidance.trajectory(latents, noise, t, progress, prior.schedule, predict, generator)
-        x_t, noise = end.x_t, end.noise
+        end = guidance.trajectory(latents, noise, t.cpu(), progress, prior.schedule, predict, generator)
+        x_t, noise, t = end.x_t, end.noise, to_device(t, latents.device)
     else:
+        t = to_device(t, latents.device)
         x_t = prior.schedule.add_noise(latents, noise, t)
     missing = [name for name in names if name not in known]
     new = predict(missing, x_t, t)
     known |= {name: e for name, e in new.items() if name in REUSABLE}
     eps = {name: new[name] if name in new else known[name] for name in names}
-    a_bar = prior.schedule.alphas_cumprod.to(t.device)[t]
-    inputs = GuidanceInputs(eps, noise, a_bar, t, progress, prior.schedule.n_timesteps)
+    inputs = GuidanceInputs(eps, noise, prior.schedule.at(t), t, progress, prior.schedule.n_timesteps)
     out = guidance(inputs)
     if isinstance(guidance, PixelGuidance) and guidance.decodes(progress):
         if images is None:
@@ -222,17 +215,14 @@ def enlarged(images: Tensor, size: int | None) -> Tensor:
 
 @dataclass(frozen=True)
 class _Gradient:
-    """What a step has found out before it changes anything; the parameters hold their gradients."""
+    """What a step has found out before it changes anything; the parameters hold their gradients, also a LoRA's."""
 
     render: RenderOutput
-    latents: Tensor
-    t: Tensor
-    views: list[str]
-    poses: Tensor | None
-    rms: Tensor
+    t: Tensor  # on the host
     out: GuidanceOutput
-    losses: dict[str, Tensor]
-    seconds: dict[str, float]
+    scalars: dict[str, Tensor]  # [] each
+    reused: dict[str, Tensor]
+    watch: Stopwatch
 
 
 def _step(
@@ -250,12 +240,66 @@ def _step(
     factor = lr_factor(config, step / config.n_steps)
     for group, lr in zip(state.optimizer.param_groups, state.base_lrs, strict=True):
         group["lr"] = lr * factor
+    device = next(scene.parameters()).device
+
+    def gradient() -> _Gradient:
+        return _gradient(prior, prompts, guidance, scene, camera_config, config, state, step, seeds, linear)
+
     if isinstance(scene, AdaptiveScene):
-        scene.adapt(state.optimizer, step, config.n_steps)
-    found = None
-    while found is None:
+        undo = Undo(scene, state.optimizer)
         try:
-            found = _gradient(prior, prompts, guidance, scene, camera_config, config, state, step, seeds, linear)
+            scene.adapt(state.optimizer, step, config.n_steps)
+            found = _in_memory(gradient, scene, config, state, step)
+        except BaseException:
+            undo()
+            raise
+    else:
+        found = _in_memory(gradient, scene, config, state, step)
+
+    bad = not_finite((p.grad for p in scene.parameters()), device)
+    optimizers = [state.optimizer]
+    if state.adapter is not None:
+        bad = torch.maximum(bad, not_finite((p.grad for p in state.adapter.adapter.parameters()), device))
+        optimizers.append(state.adapter.optimizer)
+    step_unless(bad, optimizers)
+    state.reused = {} if (step + 1) % config.reuse_steps == 0 else found.reused
+    state.step = step + 1
+    found.watch.mark("backward")
+
+    names, numbers = _numbers(found, bad)
+    late = Late(numbers)
+    state.bad.add(late)
+    n_bad = state.bad.settle(n_open=1)
+    if n_bad >= config.max_bad_steps:
+        raise RuntimeError(
+            f"{n_bad} consecutive steps had a gradient that is not finite (now at step {step}). "
+            "Lower lr or guidance_scale, or run the VAE in float32."
+        )
+    known = {"t": float(found.t.float().mean()) / prior.schedule.n_timesteps, "lr": config.lr * factor}
+    scalars = LateScalars(names, late, known)
+    progress = step / config.n_steps
+    return StepRecord(step, config.n_steps, progress, found.render, found.t, scalars, found.watch.seconds, late)
+
+
+def _numbers(found: _Gradient, bad: Tensor) -> tuple[list[str], Tensor]:
+    """What a step reports and the names of it; last of all, without a name, whether it was skipped."""
+    means = {}
+    if found.out.scalars:
+        per_sample = torch.stack([v.float() for v in found.out.scalars.values()])
+        means = dict(zip(found.out.scalars, per_sample.mean(1), strict=True))
+    first = {name: found.scalars[name] for name in ("grad_rms", "opacity")}
+    scalars = first | means | found.scalars
+    device = bad.device
+    return list(scalars), torch.stack([*(v.to(device, torch.float32) for v in scalars.values()), bad])
+
+
+def _in_memory(
+    gradient: Callable[[], _Gradient], scene: Scene, config: OptimConfig, state: OptimState, step: int
+) -> _Gradient:
+    """The gradient of a step; a scene that can do with less memory is asked to where there is not enough."""
+    while True:
+        try:
+            return gradient()
         except (RuntimeError, MemoryError) as error:
             alone = state.split.size == 1  # what one process did again, the others would wait for
             if not is_out_of_memory(error) or not isinstance(scene, ShrinkingScene) or not alone:
@@ -265,40 +309,9 @@ def _step(
                     f"Out of memory in step {step}, although the views are rendered in the smallest pieces. Use a "
                     f"smaller size (now {config.size}) or fewer views_per_step (now {config.views_per_step}). {error}"
                 ) from error
-        if found is None:  # what the failed attempt held is only free out here
-            state.optimizer.zero_grad(set_to_none=True)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-    start = time.perf_counter()
-    skipped = not _finite_gradients(scene)
-    if skipped:
-        state.bad_steps += 1
-        if state.bad_steps >= config.max_bad_steps:
-            raise RuntimeError(
-                f"{state.bad_steps} consecutive steps had a gradient that is not finite (now at step {step}). "
-                "Lower lr or guidance_scale, or run the VAE in float32."
-            )
-    else:
-        state.bad_steps = 0
-        state.optimizer.step()
-    done = time.perf_counter()
-    seconds = {**found.seconds, "backward": found.seconds["backward"] + done - start}
-    adapter_scalars = {}
-    if state.adapter and not skipped:
-        loss = state.adapter.train_step(
-            found.latents, prompts.select("target", found.views), found.poses, prior.schedule, config.seed, step
-        )
-        adapter_scalars["loss_lora"] = loss
-        seconds["lora"] = time.perf_counter() - done
-    state.step = step + 1
-    if state.step % config.reuse_steps == 0:
-        state.reused.clear()
-    scalars = {"grad_rms": float(found.rms), "opacity": float(found.render.opacity.mean())}
-    scalars |= {k: float(v.float().mean()) for k, v in found.out.scalars.items()}
-    scalars |= {f"loss_{k}": float(v) for k, v in found.losses.items()}
-    scalars |= adapter_scalars
-    scalars |= {"t": float(found.t.float().mean()) / prior.schedule.n_timesteps, "lr": config.lr * factor}
-    return StepRecord(step, config.n_steps, step / config.n_steps, found.render, found.t, scalars, seconds, skipped)
+        # what the failed attempt held is only free out here
+        state.optimizer.zero_grad(set_to_none=True)
+        free_cached(next(scene.parameters()).device)
 
 
 def _gradient(
@@ -313,15 +326,16 @@ def _gradient(
     seeds: Sequence[tuple[int, int]] | None,
     linear: LinearLatents | None,
 ) -> _Gradient:
-    """Render, ask the prior, and leave the gradient in the scene's parameters. Nothing else changes but predictions
-    that are kept for reuse, so that it can be done again."""
+    """Render, ask the prior, and leave the gradient in the parameters of the scene and of a LoRA. Nothing else
+    changes, so that it can be done again."""
     progress = step / config.n_steps
     device = next(scene.parameters()).device
     n_views = config.views_per_step if scene.uses_cameras else scene.n_images
     cameras = sample_cameras(camera_config, n_views, named_generator(config.seed, "camera", step))
     cameras = state.split.own(cameras)
+    trial = replace(state, reused=dict(state.reused))
     with torch.enable_grad():
-        start = time.perf_counter()
+        watch = Stopwatch(device)
         jitter = state.split.generator(config.seed, "jitter", step)
         encoded = config.encode_size or config.size
         images = None
@@ -339,7 +353,7 @@ def _gradient(
                 latents = prior.encode(images)
             else:
                 latents = render.latents
-        rendered = time.perf_counter()
+        watch.mark("render")
         batch = len(latents)
         if scene.uses_cameras:
             angles = list(zip(cameras.azimuth.tolist(), cameras.elevation.tolist(), strict=True))
@@ -348,9 +362,8 @@ def _gradient(
             angles, views = None, [""] * batch
         first = step - step % config.reuse_steps  # the step in which this one's noise was new
         shape = (batch * state.split.size, *latents.shape[1:])
-        t, noise = draw(config, prior.schedule.n_timesteps, shape, first, seeds)
-        t, noise = state.split.own(t).to(device), state.split.own(noise).to(device)
-        poses = camera_poses(cameras).to(device) if state.adapter and scene.uses_cameras else None
+        t, noise = (state.split.own(x) for x in draw(config, prior.schedule.n_timesteps, shape, first, seeds))
+        poses = to_device(camera_poses(cameras), device) if state.adapter and scene.uses_cameras else None
         on_the_way = named_generator(config.seed, "trajectory", step)
         with torch.no_grad():
             seen = None if images is None else images.detach()
@@ -361,9 +374,9 @@ def _gradient(
                 latents.detach(),
                 views,
                 t,
-                noise,
+                to_device(noise, device),
                 progress,
-                state,
+                trial,
                 poses,
                 seen,
                 on_the_way,
@@ -374,7 +387,7 @@ def _gradient(
             if config.normalize_grad:
                 own = rms if scene.uses_cameras else out.grad.pow(2).mean((1, 2, 3), keepdim=True).sqrt()
                 divisor = own + 1e-8
-        guided = time.perf_counter()
+        watch.mark("prior")
         losses = scene.regularization(render, progress)
         # the surrogate whose gradient on the latents is grad: summed over a sample, averaged over the
         # views of an object (pictures have nothing in common to average), and divided by the number of latent
@@ -388,9 +401,16 @@ def _gradient(
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         state.split.average_gradients(scene.parameters())
-    seconds = {"render": rendered - start, "prior": guided - rendered, "backward": time.perf_counter() - guided}
-    losses = {name: value.detach() for name, value in losses.items()}
-    return _Gradient(_detached(render), latents.detach(), t, views, poses, rms, out, losses, seconds)
+    watch.mark("backward")
+    scalars = {"grad_rms": rms, "opacity": render.opacity.detach().mean()}
+    scalars |= {f"loss_{name}": value.detach() for name, value in losses.items()}
+    if state.adapter is not None:
+        conditions = prompts.select("target", views)
+        scalars["loss_lora"] = state.adapter.gradient(
+            latents.detach(), conditions, poses, prior.schedule, config.seed, step
+        )
+        watch.mark("lora")
+    return _Gradient(_detached(render), t, out, scalars, trial.reused, watch)
 
 
 def lr_factor(config: OptimConfig, progress: float) -> float:
@@ -414,11 +434,6 @@ def draw(
     drawn = named_generator(timestep_seed, "timestep", step)
     t = sample_timesteps(config.timesteps, n_timesteps, shape[0], step / config.n_steps, drawn)
     return t, torch.randn(tuple(shape), generator=named_generator(seed, "noise", step))
-
-
-def _finite_gradients(scene: Scene) -> bool:
-    grads = [p.grad for p in scene.parameters() if p.grad is not None]
-    return all(bool(torch.isfinite(g).all()) for g in grads)
 
 
 def _detached(render: RenderOutput) -> RenderOutput:

@@ -18,6 +18,7 @@ from ..guidance.perp_neg import perp_neg
 from ..priors.base import Prior
 from ..prompts.perp_neg import view_mixture
 from ..prompts.sets import PromptSet
+from ..transfer import to_device
 from .adapter import ADAPTER_NAMES, AdapterState
 
 
@@ -44,7 +45,7 @@ class Predictor:
         names: Sequence[str],  # of the conditions to evaluate
         x_t: Tensor,  # [n, C, h, w]
         t: Tensor,  # [n] timestep indices
-        samples: Tensor | None = None,  # [n] long, which of the B samples these are; None for all
+        samples: Tensor | None = None,  # [n] long on the host, which of the B samples these are; None for all
     ) -> dict[str, Tensor]:
         """Predictions [n, C, h, w] by condition name."""
         chosen = range(len(self.views)) if samples is None else samples.tolist()
@@ -57,7 +58,9 @@ class Predictor:
             eps = dict(zip(asked, predictions, strict=True))
         else:
             eps = {}
-        poses = self.poses if samples is None or self.poses is None else self.poses[samples]
+        poses = self.poses
+        if poses is not None and samples is not None:
+            poses = poses[to_device(samples, poses.device)]
         for name in names:
             if name in ADAPTER_NAMES:
                 eps[name] = self.adapter.predict(name, x_t, t, self.prompts.select("target", views), poses)
@@ -81,7 +84,7 @@ class Predictor:
         known = [{m.views[0]: e[None]} for m, e in zip(mixtures, nearest, strict=True)]
         more = [(i, view) for i, m in enumerate(mixtures) for view in m.views[1:]]
         if more:
-            rows = torch.tensor([i for i, _ in more], device=x_t.device)
+            rows = to_device(torch.tensor([i for i, _ in more]), x_t.device)
             conditions = self.prompts.select("target", [view for _, view in more])
             (found,) = self.prior.predict_noise(x_t[rows], t[rows], [conditions])
             for (i, view), e in zip(more, found, strict=True):

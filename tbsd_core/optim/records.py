@@ -1,34 +1,159 @@
-"""The curves of a run: what the steps reported, kept for plots and for run.json."""
+"""What the steps of a run report, and their curves, kept for plots and for run.json."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .loop import StepRecord
+from ..scenes.base import RenderOutput
+from ..transfer import Late
 
 
-@dataclass
+@dataclass(frozen=True)
+class StepRecord:
+    """What happened in one step.
+
+    On a device that computes while the host goes on, `scalars`, `seconds` and `skipped` are on their way when the
+    record is made. Whoever reads them waits for the step: read those of the step before, or now and then.
+
+    Args:
+        step: index of the step just done; progress = step / n_steps.
+        render: the views it rendered, detached.
+        t: [B], the timesteps it drew, on the host.
+        scalars: means over the batch of what the guidance and the regularisers report, to plot; with "t" as a part
+            of the prior's range and "lr" as the step used it.
+        seconds: wall time of "render", "prior" and "backward", and of "lora" where one is trained.
+        bad: its last number is 1.0 where the gradient was not finite, so that the step changed nothing.
+    """
+
+    step: int
+    n_steps: int
+    progress: float
+    render: RenderOutput
+    t: Tensor
+    scalars: Mapping[str, float]
+    seconds: Mapping[str, float]
+    bad: Late
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the gradient was not finite, so that the step changed nothing."""
+        return bool(self.bad.read()[-1])
+
+
+class LateScalars(Mapping[str, float]):
+    """Numbers by name: those that are on their way from the device, then those that are known."""
+
+    def __init__(self, names: Sequence[str], late: Late, known: Mapping[str, float]) -> None:
+        self._index = {name: i for i, name in enumerate(names)}
+        self._late, self._known = late, known
+
+    def __getitem__(self, name: str) -> float:
+        return self._known[name] if name in self._known else self._late.read()[self._index[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._index
+        yield from self._known
+
+    def __len__(self) -> int:
+        return len(self._index) + len(self._known)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is read of a StepRecord: without its pictures, so that it can be kept until its numbers are here."""
+
+    step: int
+    scalars: Mapping[str, float]
+    seconds: Mapping[str, float]
+    bad: Late
+
+    @property
+    def skipped(self) -> bool:
+        return bool(self.bad.read()[-1])
+
+
+class Backlog:
+    """Reports of steps that nobody has waited for yet."""
+
+    def __init__(self) -> None:
+        self._reports: deque[Report] = deque()
+
+    def add(self, record: StepRecord) -> Iterator[Report]:
+        """Keep a record; gives those that can be read: all but it, and it where its numbers are here.
+
+        So the device has the work of a step while the host waits for the numbers of the one before.
+        """
+        self._reports.append(Report(record.step, record.scalars, record.seconds, record.bad))
+        while len(self._reports) > 1 or (self._reports and self._reports[0].bad.is_here):
+            yield self._reports.popleft()
+
+    def rest(self) -> Iterator[Report]:
+        """Those that are left; reading them waits for the newest step."""
+        while self._reports:
+            yield self._reports.popleft()
+
+
 class Curves:
-    """Scalars of every step by name, with the step index; total seconds by phase."""
+    """Scalars of every step by name, with the step index; total seconds by phase.
 
-    steps: list[int] = field(default_factory=list)
-    series: dict[str, list[float]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    skipped: int = 0
+    Reading any of them waits for the newest step.
+    """
+
+    def __init__(
+        self,
+        steps: list[int] | None = None,
+        series: dict[str, list[float]] | None = None,
+        seconds: dict[str, float] | None = None,
+        skipped: int = 0,
+    ) -> None:
+        self._steps, self._series = steps or [], series or {}
+        self._seconds, self._skipped = seconds or {}, skipped
+        self._backlog = Backlog()
+
+    def __eq__(self, other: object) -> bool:
+        mine = self.steps, self.series, self.seconds, self.skipped
+        return isinstance(other, Curves) and mine == (other.steps, other.series, other.seconds, other.skipped)
 
     def add(self, record: StepRecord) -> None:
-        self.steps.append(record.step)
-        for name, value in record.scalars.items():
+        for report in self._backlog.add(record):
+            self._read(report)
+
+    @property
+    def steps(self) -> list[int]:
+        return self._whole()._steps
+
+    @property
+    def series(self) -> dict[str, list[float]]:
+        return self._whole()._series
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        return self._whole()._seconds
+
+    @property
+    def skipped(self) -> int:
+        return self._whole()._skipped
+
+    def _whole(self) -> Curves:
+        for report in self._backlog.rest():
+            self._read(report)
+        return self
+
+    def _read(self, report: Report) -> None:
+        self._steps.append(report.step)
+        for name, value in report.scalars.items():
             # a term may appear late (a stage switch): pad so that all series stay aligned with `steps`
-            series = self.series.setdefault(name, [float("nan")] * (len(self.steps) - 1))
-            series += [float("nan")] * (len(self.steps) - 1 - len(series))
+            series = self._series.setdefault(name, [float("nan")] * (len(self._steps) - 1))
+            series += [float("nan")] * (len(self._steps) - 1 - len(series))
             series.append(value)
-        for name, value in record.seconds.items():
-            self.seconds[name] = self.seconds.get(name, 0.0) + value
-        self.skipped += record.skipped
+        for name, value in report.seconds.items():
+            self._seconds[name] = self._seconds.get(name, 0.0) + value
+        self._skipped += report.skipped
 
     def to_dict(self) -> dict:
         """Plain data; values that are not finite become None, which JSON can hold."""
@@ -48,6 +173,6 @@ class Curves:
         return {"steps": torch.tensor(self.steps, dtype=torch.int64)} | series
 
     @classmethod
-    def from_tensors(cls, stored: dict[str, Tensor]) -> Curves:
+    def from_tensors(cls, stored: dict[str, Tensor], seconds: dict[str, float], skipped: int) -> Curves:
         series = {k.removeprefix("series."): v.tolist() for k, v in stored.items() if k.startswith("series.")}
-        return cls(stored["steps"].tolist(), series)
+        return cls(stored["steps"].tolist(), series, seconds, skipped)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .loop import StepRecord
+from .records import Backlog, Report, StepRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,9 @@ ADVICE = {
 class Watchdog:
     """Call it with each record; returns advice when something has just gone wrong, else "".
 
+    It waits for no step that was just begun, so on a device its advice may come a step late; `rest` is what it says of
+    the steps that it has not read yet.
+
     Args:
         has_opacity: whether the opacity says something; pictures are always full.
     """
@@ -57,12 +60,20 @@ class Watchdog:
         self.warnings: dict[str, str] = {}  # by kind, a key of ADVICE
         self.in_a_row = {"empty": 0, "full": 0, "exploding": 0}
         self.gradients: deque[float] = deque(maxlen=self.config.window)
+        self._backlog = Backlog()
 
     def __call__(self, record: StepRecord) -> str:
-        config, step = self.config, record.step
-        if record.skipped:
+        return " ".join(text for report in self._backlog.add(record) if (text := self._judge(report)))
+
+    def rest(self) -> str:
+        """Advice on the newest steps; waits for them."""
+        return " ".join(text for report in self._backlog.rest() if (text := self._judge(report)))
+
+    def _judge(self, report: Report) -> str:
+        config, step = self.config, report.step
+        if report.skipped:
             return self._tell("not finite", step, 0.0)
-        opacity, rms = record.scalars["opacity"], record.scalars["grad_rms"]
+        opacity, rms = report.scalars["opacity"], report.scalars["grad_rms"]
         said = []
         if self.has_opacity:
             said.append(self._count("empty", opacity < config.empty_below, config.collapse_steps, step, opacity))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..transfer import to_device
 from .schedule import NoiseSchedule, scaled_linear
 
 
@@ -69,8 +70,9 @@ class GaussianPrior:
         alpha_t, sigma_t = self.schedule.alpha_sigma(t)
         predictions = []
         for condition in conditions:
-            mean = torch.stack([torch.as_tensor(c.mean, device=x_t.device).expand(x_t.shape[1:]) for c in condition])
-            variance = torch.tensor([c.variance for c in condition], device=x_t.device).view(-1, 1, 1, 1)
+            means = [to_device(torch.as_tensor(c.mean), x_t.device) for c in condition]
+            mean = torch.stack([m.expand(x_t.shape[1:]) for m in means])
+            variance = to_device(torch.tensor([c.variance for c in condition]), x_t.device).view(-1, 1, 1, 1)
             eps = sigma_t * (x_t - alpha_t * mean) / (alpha_t**2 * variance + sigma_t**2)
             predictions.append(eps.float())
         return predictions

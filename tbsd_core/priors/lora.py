@@ -44,6 +44,8 @@ class LoRAAdapter(nn.Module):
         loss_weight: t [B] to the weight [B] of the squared error of the noise, which makes it the error of what
             the network predicts: 1 for eps, 1 / alpha_t^2 for v, 1 / (1 - s)^2 for a flow.
         seed: of the initial LoRA.
+        device: where the network computes; None for where its first parameter is. A network that is moved in and
+            out of that device's memory may be elsewhere when this is called.
 
     Raises:
         ValueError: the network has no attention projection or no timestep embedding that is known.
@@ -56,6 +58,7 @@ class LoRAAdapter(nn.Module):
         loss_weight: Callable[[Tensor], Tensor],
         config: LoRAConfig,
         seed: int,
+        device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
         layers = [m for name, m in network.named_modules() if name.endswith(PROJECTIONS) and hasattr(m, "in_features")]
@@ -71,7 +74,6 @@ class LoRAAdapter(nn.Module):
         self._layers, self._time_embedding = tuple(layers), (times[0],)
         self._norms = tuple(m for m in network.modules() if isinstance(m, nn.LayerNorm))
         self._predict, self._loss_weight, self.config = predict, loss_weight, config
-        device = next(network.parameters()).device
         generator = torch.Generator().manual_seed(seed)
         rank = config.rank
         self.down = nn.ParameterList(
@@ -81,7 +83,7 @@ class LoRAAdapter(nn.Module):
         width = list(times[0].parameters())[-1].shape[0]
         self.pose_in = nn.Parameter(torch.randn(POSE_WIDTH, POSE_SIZE, generator=generator) / POSE_SIZE**0.5)
         self.pose_out = nn.Parameter(torch.zeros(width, POSE_WIDTH))
-        self.to(device)
+        self.to(next(network.parameters()).device if device is None else device)
 
     @torch.no_grad()
     def predict_noise(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from ..transfer import Table
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class NoiseSchedule:
     """
 
     alphas_cumprod: Tensor
+    _table: Table = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         a = self.alphas_cumprod
@@ -25,14 +28,19 @@ class NoiseSchedule:
                 "alphas_cumprod must be a strictly decreasing vector in (0, 1), got shape "
                 f"{tuple(a.shape)} with range [{float(a.min()):.4g}, {float(a.max()):.4g}]."
             )
+        object.__setattr__(self, "_table", Table(a))
 
     @property
     def n_timesteps(self) -> int:
         return len(self.alphas_cumprod)
 
+    def at(self, t: Tensor) -> Tensor:
+        """alphas_cumprod [B] of timesteps [B], on their device."""
+        return self._table.on(t.device)[t]
+
     def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """alpha_t and sigma_t of timesteps [B] as [B, 1, 1, 1], ready to multiply latents."""
-        a_bar = self.alphas_cumprod.to(t.device)[t].view(-1, 1, 1, 1)
+        a_bar = self.at(t).view(-1, 1, 1, 1)
         return a_bar.sqrt(), (1 - a_bar).sqrt()
 
     def add_noise(self, x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:

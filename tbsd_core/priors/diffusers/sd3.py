@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...transfer import Table
 from ..base import LoRAConfig
 from ..lora import LoRAAdapter
 from ..schedule import of_flow
@@ -52,7 +53,7 @@ class SD3Prior:
         self.schedule = of_flow(sigmas)
         self.latent_channels: int = transformer.config.in_channels
         self.spatial_factor = autoencoder.spatial_factor(vae)
-        self._sigmas = sigmas
+        self._sigmas = Table(sigmas)
 
     @torch.no_grad()
     def encode_prompt(self, text: str) -> PooledText:
@@ -71,11 +72,13 @@ class SD3Prior:
 
     def make_adapter(self, config: LoRAConfig, seed: int) -> LoRAAdapter:
         # at one x, (1 - sigma) (v_pred - v) = eps_pred - eps
-        return LoRAAdapter(self.transformer, self._predict, lambda t: (1 - self._sigmas[t.cpu()]) ** -2, config, seed)
+        return LoRAAdapter(
+            self.transformer, self._predict, lambda t: (1 - self._sigmas.on(t.device)[t]) ** -2, config, seed
+        )
 
     def _predict(self, x_t: Tensor, t: Tensor, rows: Sequence[PooledText]) -> Tensor:
         dtype = next(self.transformer.parameters()).dtype
-        sigma = self._sigmas.to(x_t.device)[t]
+        sigma = self._sigmas.on(t.device)[t]
         s = sigma.view(-1, 1, 1, 1)
         x = x_t * ((1 - s) ** 2 + s**2).sqrt()
         velocity = self.transformer(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...transfer import to_device
 from ..base import LoRAConfig
 from ..lora import LoRAAdapter
 from ..schedule import NoiseSchedule
@@ -94,7 +95,7 @@ class SDXLPrior:
     def _picture_size(self, x: Tensor) -> Tensor:
         """Time ids [B, 6]: size before cropping, crop at (0, 0), size: of a picture as large as the latents."""
         height, width = (self.spatial_factor * n for n in x.shape[-2:])
-        return torch.tensor([height, width, 0, 0, height, width], device=x.device).expand(len(x), 6)
+        return to_device(torch.tensor([height, width, 0, 0, height, width]), x.device).expand(len(x), 6)
 
     def encode(self, images: Tensor) -> Tensor:
         return autoencoder.encode_images(self.vae, images)

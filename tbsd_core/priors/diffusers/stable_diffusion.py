@@ -96,7 +96,7 @@ def network_error(schedule: NoiseSchedule, prediction_type: str) -> Callable[[Te
     """
     if prediction_type == "epsilon":
         return lambda t: torch.ones(len(t), device=t.device)
-    return lambda t: 1 / schedule.alphas_cumprod.to(t.device)[t]
+    return lambda t: 1 / schedule.at(t)
 
 
 def check_network(unet, vae, prediction_type: str) -> None:

@@ -49,7 +49,8 @@ def measure(model) -> dict[str, float]:
         start = gap(state.predict("lora", x_t, t, rows, poses), before)
         weights = [p.detach().clone() for p in state.adapter.parameters()]
         for step in range(3):
-            state.train_step(latents, rows, poses, prior.schedule, 0, step)
+            state.gradient(latents, rows, poses, prior.schedule, 0, step)
+            state.optimizer.step()
         moved = sum(gap(p, w) > 0 for p, w in zip(state.adapter.parameters(), weights, strict=True)) / len(weights)
         now = state.predict("lora", x_t, t, rows, poses)
         return {

@@ -5,13 +5,14 @@ import torch
 from tbsd_pack.tbsd_core.optim import StepRecord, Watchdog, not_finite
 from tbsd_pack.tbsd_core.optim.watchdog import WatchdogConfig
 from tbsd_pack.tbsd_core.scenes import ImageConfig, ImageScene, RenderOutput
+from tbsd_pack.tbsd_core.transfer import Late
 
 RENDER = RenderOutput(torch.zeros(1, 3, 2, 2), torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
 
 
 def record(step: int, opacity: float = 0.4, rms: float = 1.0, skipped: bool = False) -> StepRecord:
     scalars = {"opacity": opacity, "grad_rms": rms}
-    return StepRecord(step, 999, step / 999, RENDER, torch.zeros(1), scalars, {}, skipped)
+    return StepRecord(step, 999, step / 999, RENDER, torch.zeros(1), scalars, {}, Late(torch.tensor([float(skipped)])))
 
 
 def watch(records, has_opacity: bool = True) -> list[str]:

@@ -109,7 +109,8 @@ def test_training_learns_the_score_of_one_picture(prior):
 
     before = error()
     for step in range(40):
-        state.train_step(latents, conditions, None, prior.schedule, 0, step)
+        state.gradient(latents, conditions, None, prior.schedule, 0, step)
+        state.optimizer.step()
     assert error() < 0.7 * before
 
 
