@@ -7,7 +7,7 @@ clean stop, since the state is only ever seen between steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -29,7 +29,7 @@ from ..priors.base import Prior
 from ..prompts.sets import PromptSet
 from ..rng import named_generator
 from ..scenes.base import AdaptiveScene, RenderOutput, Scene, ShrinkingScene
-from ..transfer import Late, is_asynchronous, to_device
+from ..transfer import Late, to_device
 from .adapter import AdapterState, camera_poses
 from .config import OptimConfig
 from .distributed import WHOLE, Split, check_split

@@ -60,7 +60,8 @@ class LatentImageScene(nn.Module):
     ) -> RenderOutput:
         """The latents as they are, and their first channels squashed into a picture of the size asked for."""
         check_view_count(len(cameras), self.n_images, "LatentImageScene")
-        first = self.latents[:, [0, min(1, self.config.channels - 1), min(2, self.config.channels - 1)]]
+        last = self.config.channels - 1
+        first = torch.stack([self.latents[:, min(i, last)] for i in range(3)], 1)
         rgb = F.interpolate(torch.sigmoid(first), size=(height, width), mode="nearest")
         ones = torch.ones(len(rgb), 1, height, width, dtype=rgb.dtype, device=rgb.device)
         return RenderOutput(rgb=rgb, opacity=ones, depth=torch.zeros_like(ones), latents=self.latents)

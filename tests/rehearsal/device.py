@@ -30,7 +30,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -38,7 +38,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map
 
 NAME = "pretend"
 HERE = os.path.abspath(__file__)
@@ -63,8 +62,33 @@ def is_on_device(x: Any) -> bool:
     return isinstance(x, PretendTensor)
 
 
+def _leaves(args: tuple, kwargs: dict) -> list:
+    """What an op is given; a list is all that its arguments can be nested in."""
+    found = []
+    for x in (*args, *kwargs.values()):
+        if isinstance(x, (list, tuple)):
+            found += x
+        else:
+            found.append(x)
+    return found
+
+
+def _each_of(change, x: Any) -> Any:
+    """`change` of a value, or of each in a list or tuple of them."""
+    return type(x)(map(change, x)) if type(x) in (list, tuple) else change(x)
+
+
 def _name(func) -> str:
     return func.overloadpacket.__name__
+
+
+@cache
+def _writes(func) -> tuple[tuple[int, str], ...]:
+    """Place and name of the arguments that an op writes to; -1 for what has a name only."""
+    arguments = enumerate(func._schema.arguments)
+    return tuple(
+        (-1 if a.kwarg_only else i, a.name) for i, a in arguments if a.alias_info is not None and a.alias_info.is_write
+    )
 
 
 @cache
@@ -78,7 +102,7 @@ def _is_mask(index: Any) -> bool:
 
 def mismatch(func, args: tuple, kwargs: dict) -> str | None:
     """What CUDA would say against these arguments; None where it would run."""
-    name, flat = _name(func), tree_flatten((args, kwargs))[0]
+    name, flat = _name(func), _leaves(args, kwargs)
     generator = next((x for x in flat if isinstance(x, torch.Generator)), None)
     if generator is not None and generator.device.type != NAME:
         return f"Expected a '{NAME}' device type for generator but found '{generator.device.type}'"
@@ -104,10 +128,9 @@ def mismatch(func, args: tuple, kwargs: dict) -> str | None:
 
 def _written(func, args: tuple, kwargs: dict) -> list[Tensor]:
     found = []
-    for i, argument in enumerate(func._schema.arguments):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            value = args[i] if i < len(args) and not argument.kwarg_only else kwargs.get(argument.name)
-            found += [x for x in tree_flatten(value)[0] if isinstance(x, Tensor)]
+    for i, name in _writes(func):
+        value = args[i] if 0 <= i < len(args) else kwargs.get(name)
+        found += [x for x in _leaves((value,), {}) if isinstance(x, Tensor)]
     return found
 
 
@@ -259,7 +282,8 @@ def _run(func, args: tuple, kwargs: dict) -> Any:
     """An op with a tensor of the device among its arguments."""
     _check(func, args, kwargs)
     target = kwargs.get("device")
-    inner_args, inner_kwargs = tree_map(_inside, (args, kwargs))
+    inner_args = [_each_of(_inside, x) for x in args]
+    inner_kwargs = {name: _each_of(_inside, x) for name, x in kwargs.items()}
     written = _written(func, args, kwargs)
     out = func(*inner_args, **inner_kwargs)
     for x in written:
@@ -267,7 +291,7 @@ def _run(func, args: tuple, kwargs: dict) -> Any:
             raise NotImplementedError(f"{func} changes the shape of a tensor in place, which the rehearsal cannot do.")
     if target is None or torch.device(target).type == NAME:
         own = {id(_inside(x)): x for x in written}
-        out = tree_map(lambda x: own.get(id(x)) if id(x) in own else _wrapped(x), out)
+        out = _each_of(lambda x: own.get(id(x)) if id(x) in own else _wrapped(x), out)
     _tell(func, args, kwargs, out)
     return out
 
@@ -330,6 +354,8 @@ class Module:
 
     def current_device(self) -> int:
         return 0
+
+    def current_stream(self, device=None) -> None: ...
 
     def get_device_name(self, device=None) -> str:
         return "a pretend device"
@@ -504,6 +530,7 @@ class Watch(TorchDispatchMode):
         super().__init__()
         self.roots, self.on_mismatch = tuple(roots), on_mismatch
         self._laps, self._now = Lap(), Lap()
+        self._known: dict[str, int] = {}  # see _root_of
 
     @property
     def total(self) -> Lap:
@@ -528,8 +555,7 @@ class Watch(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        flat = tree_flatten((args, kwargs))[0]
-        if not any(is_on_device(x) or (isinstance(x, torch.device) and x.type == NAME) for x in flat):
+        if not any(is_on_device(x) or (isinstance(x, torch.device) and x.type == NAME) for x in _leaves(args, kwargs)):
             self._now.host_ops += 1
         return func(*args, **kwargs)
 
@@ -561,19 +587,21 @@ class Watch(TorchDispatchMode):
         self._now.mismatches[self._place(), text] += 1
 
     def _place(self) -> str:
-        last = None
-        for frame, line in _frames():
+        frame, last = sys._getframe(1), None
+        while frame is not None:
             path = frame.f_code.co_filename
+            root = self._root_of(path)
+            if root >= 0:
+                return f"{path[root:]}:{frame.f_lineno}"
             if last is None and path != HERE and "/torch/" not in path:
-                last = f"{path}:{line}"
-            if path != HERE and any(root in path for root in self.roots):
-                at = max(path.rfind(root) for root in self.roots)
-                return f"{path[at:]}:{line}"
-        return last or "(backward)"
+                last = frame
+                if not self.roots:
+                    break
+            frame = frame.f_back
+        return "(backward)" if last is None else f"{last.f_code.co_filename}:{last.f_lineno}"
 
-
-def _frames() -> Iterator[tuple[Any, int]]:
-    frame = sys._getframe(1)
-    while frame is not None:
-        yield frame, frame.f_lineno
-        frame = frame.f_back
+    def _root_of(self, path: str) -> int:
+        """Where in a path the last of the roots begins, -1 for none."""
+        if path not in self._known:
+            self._known[path] = -1 if path == HERE else max((path.rfind(root) for root in self.roots), default=-1)
+        return self._known[path]
