@@ -40,6 +40,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 NAME = "pretend"
+CPU = torch.device("cpu")
 HERE = os.path.abspath(__file__)
 aten = torch.ops.aten
 
@@ -192,18 +193,25 @@ class PretendTensor(torch.Tensor):
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> PretendTensor:
-        with torch.inference_mode(inner.is_inference()):  # a view of a normal tensor is one in inference mode, too
-            self = torch.Tensor._make_wrapper_subclass(
-                cls,
-                inner.shape,
-                strides=inner.stride(),
-                storage_offset=inner.storage_offset(),
-                dtype=inner.dtype,
-                layout=inner.layout,
-                device=torch.device(NAME, 0),
-            )
+        if inner.is_inference() == torch.is_inference_mode_enabled():
+            self = cls._around(inner)
+        else:
+            with torch.inference_mode(inner.is_inference()):  # a view of a normal tensor is one in inference mode, too
+                self = cls._around(inner)
         self.inner, self._held = inner, _Held(inner)
         return self
+
+    @classmethod
+    def _around(cls, inner: Tensor) -> PretendTensor:
+        return torch.Tensor._make_wrapper_subclass(
+            cls,
+            inner.shape,
+            strides=inner.stride(),
+            storage_offset=inner.storage_offset(),
+            dtype=inner.dtype,
+            layout=inner.layout,
+            device=torch.device(NAME, 0),
+        )
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
@@ -265,9 +273,9 @@ def _set_data(self: Tensor, value: Tensor) -> None:
 
 
 def _inside(x: Any) -> Any:
-    if isinstance(x, torch.device):
-        return torch.device("cpu")
-    return x.inner if is_on_device(x) else x
+    if is_on_device(x):
+        return x.inner
+    return CPU if type(x) is torch.device else x
 
 
 def _check(func, args: tuple, kwargs: dict) -> None:
@@ -441,7 +449,7 @@ def _makes_tensors(func) -> bool:
 def _factory(func):
     def make(*args, **kwargs):
         _check(func, args, kwargs)
-        kwargs = {**kwargs, "device": torch.device("cpu"), "pin_memory": False}
+        kwargs = {**kwargs, "device": CPU, "pin_memory": False}
         known = {a.name for a in func._schema.arguments}
         out = PretendTensor(func(*args, **{k: v for k, v in kwargs.items() if k in known}))
         _tell(func, args, {}, out)

@@ -1,0 +1,41 @@
+"""A step of every scene with every method on the pretend device: no device error, few waits, no more kernels than before.
+
+The steps themselves fail where CUDA would refuse what they do.
+"""
+
+from __future__ import annotations
+
+import pytest
+import rehearsal_counts as counts
+from tbsd_pack.tbsd_core.guidance import METHODS
+from tbsd_pack.tbsd_core.scenes import ENCODINGS, SCENES
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, dict[str, int]]:
+    return counts.measure()
+
+
+def test_every_scene_and_method_is_there(found):
+    scenes = {*SCENES, *(f"nerf {name}" for name in ENCODINGS)} - {"nerf"}
+    assert set(counts.WAITS) == scenes
+    assert set(found) == {f"{scene} {method}" for scene in scenes for method in METHODS}
+
+
+@pytest.mark.parametrize("scene", counts.WAITS)
+def test_a_step_seldom_waits_for_the_device(found, scene):
+    waits = {f"{scene} {method}": found[f"{scene} {method}"]["waits"] for method in METHODS}
+    assert not {key: n for key, n in waits.items() if n > counts.WAITS[scene]}
+    late = {f"{scene} {method}": found[f"{scene} {method}"]["late_waits"] for method in METHODS}
+    assert not {key: n for key, n in late.items() if n > counts.LATE_WAITS}
+
+
+def test_no_count_rises(found):
+    versions, table = counts.read()
+    if versions != counts.versions():
+        pytest.skip(f"the table is of {versions}, and these are {counts.versions()}")
+    risen = counts.risen(found, table)
+    assert not risen, (
+        "\n".join(risen) + "\nLook where with `python tests/rehearsal/inside/steps.py --places SCENE,METHOD`. "
+        "If it has to be: `python -m tests.rehearsal.counts --write --raise`."
+    )
