@@ -55,7 +55,7 @@ def _parser() -> _Parser:
         help="learned, exact, or diffusers:PATH with a pipeline folder or a .safetensors checkpoint "
         "(default %(default)s)",
     )
-    run.add_argument("--device", help="for diffusers: cuda, cpu ... (default: cuda where there is one)")
+    run.add_argument("--device", help="cuda, cpu ... (default: the cpu; for diffusers cuda where there is one)")
     run.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
     run.add_argument("--allow-download", action="store_true", help="let diffusers:OWNER/NAME be fetched from the hub")
     run.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")

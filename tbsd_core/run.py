@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .atomic import atomic_path
+from .cameras.pose import Cameras
 from .cameras.sampling import CameraConfig, orbit
 from .configuration import differences, from_plain, replaced, to_plain
 from .guidance import CONFIGS, METHODS, build_guidance
@@ -88,7 +89,7 @@ class RunConfig:
     optim: OptimConfig
     mesh: MeshInput = field(default_factory=MeshInput)  # for the scene mesh_texture
     prior: str = "learned"  # learned, exact, or diffusers: and the path of a pipeline
-    device: str = "cpu"  # of the networks and the scene; the embedded priors run on the CPU
+    device: str = "cpu"  # of the prior and the scene
     dtype: str = "float32"  # of the networks of a pipeline, a name in DTYPES
 
 
@@ -110,7 +111,8 @@ def default_config(
     Args:
         prior: learned, exact, or "diffusers:" and a pipeline folder, .safetensors checkpoint or hub id.
         mesh: what to paint, for the scene mesh_texture.
-        device, dtype: None for a GPU in float16 where there is one (pipelines), else the CPU in float32.
+        device, dtype: None for a GPU in float16 where there is one (pipelines), else the CPU in float32. The embedded
+            priors run on any device, in float32.
 
     Raises:
         ValueError: an unknown scene, method or prior, or a number out of range.
@@ -236,16 +238,14 @@ def check_config(config: RunConfig) -> None:
                 check_words(text)
         if config.optim.size % 4:
             raise ValueError(f"size must be a multiple of 4, got {config.optim.size}.")
-        if (config.device, config.dtype) != ("cpu", "float32"):
-            raise ValueError(
-                f"The embedded priors run on the cpu in float32, got {config.device} in {config.dtype}. "
-                "Leave out --device and --dtype."
-            )
-        return
+        if config.dtype != "float32":
+            raise ValueError(f"The embedded priors compute in float32, got {config.dtype}. Leave out --dtype.")
     try:
         torch.zeros(1, device=config.device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"The device {config.device!r} cannot be used: {str(error).splitlines()[0]}") from error
+    if is_embedded(config):
+        return
     factor = check_pipeline(find(config.prior.removeprefix(DIFFUSERS))).spatial_factor
     encoded = config.optim.encode_size or config.optim.size
     if encoded % factor:
@@ -255,7 +255,7 @@ def check_config(config: RunConfig) -> None:
 def read_prior(config: RunConfig) -> TextPrior:
     """The prior of a run. Nothing is downloaded here: `default_config` has already found the pipeline."""
     if is_embedded(config):
-        return load_prior(config.prior)
+        return load_prior(config.prior, config.device)
     return load_diffusers_prior(config.prior.removeprefix(DIFFUSERS), config.device, DTYPES[config.dtype])
 
 
@@ -368,7 +368,6 @@ def _run(
     save.finish()
     with atomic_path(out / "curves.json") as path:
         path.write_text(json.dumps(curves.to_dict()) + "\n", encoding="utf-8")
-    scene.cpu()  # what follows is drawn there
     broken = not_finite(scene)
     if broken:
         on_phase(broken)
@@ -413,7 +412,7 @@ def evaluate(config: RunConfig, scene: Scene, prior: TextPrior) -> tuple[dict[st
     size = config.optim.size
     if scene.uses_cameras:
         cameras = orbit(EVALUATION_VIEWS, EVALUATION_ELEVATION, config.cameras.distance, config.cameras.fov_y)
-        images = torch.cat([scene.render(cameras[i : i + 4], size, size).rgb for i in range(0, len(cameras), 4)])
+        images = rendered(scene, cameras, size, views_at_once=4)
     else:
         cameras = None
         images = pictures(scene.render(orbit(scene.n_images), size, size), prior)
@@ -431,8 +430,15 @@ def evaluate(config: RunConfig, scene: Scene, prior: TextPrior) -> tuple[dict[st
 
 
 def pictures(render: RenderOutput, prior: TextPrior) -> Tensor:
-    """The pictures [B, 3, H, W] of a render; latents are decoded."""
-    return render.rgb if render.latents is None else prior.decode(render.latents).cpu()
+    """The pictures [B, 3, H, W] of a render, on the CPU; latents are decoded."""
+    return (render.rgb if render.latents is None else prior.decode(render.latents)).cpu()
+
+
+def rendered(scene: Scene, cameras: Cameras, size: int, views_at_once: int = 1) -> Tensor:
+    """Views [B, 3, size, size] of an object, drawn where it is and brought to the CPU."""
+    device = next(scene.parameters()).device
+    parts = range(0, len(cameras), views_at_once)
+    return torch.cat([scene.render(cameras[i : i + views_at_once].to(device), size, size).rgb.cpu() for i in parts])
 
 
 @torch.no_grad()
@@ -448,9 +454,7 @@ def _write_results(
     if scene.uses_cameras:
         c = config.cameras
         cameras = orbit(TURNTABLE_FRAMES, EVALUATION_ELEVATION, c.distance, c.fov_y)
-        frames = torch.cat(
-            [scene.render(cameras[i : i + 1], TURNTABLE_SIZE, TURNTABLE_SIZE).rgb for i in range(len(cameras))]
-        )
+        frames = rendered(scene, cameras, TURNTABLE_SIZE)
         write_mp4(frames, out / "turntable.mp4", TURNTABLE_FPS)
         write_strip(frames[:: TURNTABLE_FRAMES // 8], out / "turntable.png")
         files += ["turntable.mp4", "turntable.png"]

@@ -33,7 +33,7 @@ def register(commands: Any) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
     parser.add_argument("--scene", default="image", help=SCENE_HELP)
     parser.add_argument("--prior", default="learned", help="as for run (default %(default)s)")
-    parser.add_argument("--device", help="for diffusers: cuda, cpu ...")
+    parser.add_argument("--device", help="cuda, cpu ...")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16")
     parser.add_argument("--allow-download", action="store_true", help="let diffusers:OWNER/NAME be fetched")
     parser.add_argument("--steps", type=int, help="optimiser steps (default: the preset of the first method)")

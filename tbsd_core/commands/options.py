@@ -31,7 +31,7 @@ def add_run_arguments(
 def add_common_arguments(parser: argparse.ArgumentParser, scene: str = "image", one_seed: bool = True) -> None:
     parser.add_argument("--scene", default=scene, help=SCENE_HELP)
     parser.add_argument("--prior", default="learned", help="learned, exact, or diffusers:PATH (default %(default)s)")
-    parser.add_argument("--device", help="for diffusers: cuda, cpu ... (default: cuda where there is one)")
+    parser.add_argument("--device", help="cuda, cpu ... (default: the cpu; for diffusers cuda where there is one)")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
     parser.add_argument("--steps", type=int, help="optimiser steps of each run (default: the preset's)")
     if one_seed:

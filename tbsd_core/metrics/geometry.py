@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..mesh.isosurface import scene_device
 from ..scenes.base import Scene3D
 
 
@@ -26,7 +27,8 @@ def occupancy_iou(
 
     axis = torch.linspace(-scene.bound, scene.bound, resolution)
     points = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).view(-1, 3)
-    density = torch.cat([scene.density(p) for p in points.split(65536)]).view(resolution, resolution, resolution)
-    solid = torch.from_numpy(binary_fill_holes((density > threshold).cpu().numpy()))
+    device = scene_device(scene)
+    density = torch.cat([scene.density(p.to(device)).cpu() for p in points.split(65536)])
+    solid = torch.from_numpy(binary_fill_holes((density > threshold).view((resolution,) * 3).numpy()))
     truth = inside(points).view_as(solid)
     return float((solid & truth).sum() / (solid | truth).sum().clamp(min=1))

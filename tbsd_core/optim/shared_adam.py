@@ -46,7 +46,7 @@ class SharedAdam(torch.optim.Optimizer):
             state["exp_avg"] = torch.zeros_like(p)
             state["exp_avg_sq"] = torch.zeros_like(square)
         state["step"] += keep
-        n = float(state["step"]) if p.device.type == "cpu" else state["step"].clamp_min(1)
+        n = max(1.0, float(state["step"])) if p.device.type == "cpu" else state["step"].clamp_min(1)
         state["exp_avg"].lerp_(grad, (1 - beta1) * keep)
         state["exp_avg_sq"].lerp_(square, (1 - beta2) * keep)
         scale = (state["exp_avg_sq"] / (1 - beta2**n)).sqrt() + group["eps"]

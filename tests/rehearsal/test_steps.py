@@ -1,4 +1,4 @@
-"""A step of every scene with every method on the pretend device: no device error, few waits, no more kernels than before.
+"""A step of every scene with every method on the pretend device: no device error, few waits, no more kernels.
 
 The steps themselves fail where CUDA would refuse what they do.
 """

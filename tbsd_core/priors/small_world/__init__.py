@@ -7,29 +7,29 @@ from collections.abc import Callable
 from ..base import TextPrior
 
 
-def _learned() -> TextPrior:
+def _learned(device: str) -> TextPrior:
     from .learned import load_learned_prior
 
-    return load_learned_prior()
+    return load_learned_prior(device=device)
 
 
-def _exact() -> TextPrior:
+def _exact(device: str) -> TextPrior:
     from .exact import ExactPrior
 
-    return ExactPrior()
+    return ExactPrior(device=device)
 
 
-PRIORS: dict[str, Callable[[], TextPrior]] = {
+PRIORS: dict[str, Callable[[str], TextPrior]] = {
     "learned": _learned,  # a miniature Stable Diffusion, trained on the world
     "exact": _exact,  # the closed-form score of its images
 }
 
 
-def load_prior(name: str) -> TextPrior:
+def load_prior(name: str, device: str = "cpu") -> TextPrior:
     """Build an embedded prior. Raises ValueError for an unknown name."""
     if name not in PRIORS:
         raise ValueError(f"Unknown prior {name!r}; choose one of {', '.join(PRIORS)}.")
-    return PRIORS[name]()
+    return PRIORS[name](device)
 
 
 __all__ = ["PRIORS", "load_prior"]

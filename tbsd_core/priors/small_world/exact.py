@@ -54,12 +54,13 @@ CAPTION_MODEL = {"shape": (0.95, 0.01), "material": (0.95, 0.02), "view": (0.70,
 class ExactPrior:
     """Closed-form noise predictions of the small world's images; conditions are log weights [N]."""
 
-    def __init__(self, config: ExactConfig | None = None) -> None:
+    def __init__(self, config: ExactConfig | None = None, device: str = "cpu") -> None:
         self.config = config or ExactConfig()
         self.schedule = scaled_linear()
         self.spatial_factor = 1
         self.latent_channels = 3
         images, self.labels = _render(self.config)
+        images = images.to(device)
         self._mean = images.mean((0, 2, 3)).view(1, 3, 1, 1)
         self._x = ((images - self._mean) * 2).flatten(1)  # [N, D]
         self._square = (self._x**2).sum(-1)
@@ -87,14 +88,14 @@ class ExactPrior:
             log_w = log_w + torch.where(clean, 0.0, math.log(leak))
         elif text.strip():
             log_w = log_w + torch.where(clean, 0.0, math.log(1 - said))  # a fault is often mentioned
-        return log_w - log_w.logsumexp(0)
+        return (log_w - log_w.logsumexp(0)).to(self._x.device)
 
     @torch.no_grad()
     def predict_noise(self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[Condition]]) -> list[Tensor]:
         if x_t.shape[1:] != (3, self.config.size, self.config.size):
             size = self.config.size
             raise ValueError(f"The exact prior works on latents [B, 3, {size}, {size}], got {tuple(x_t.shape)}.")
-        a_bar = self.schedule.alphas_cumprod[t][:, None]
+        a_bar = self.schedule.at(t)[:, None]
         alpha_t, sigma_t = a_bar.sqrt(), (1 - a_bar).sqrt()
         var = a_bar * self.config.tau**2 + sigma_t**2
         x = x_t.flatten(1)
@@ -110,11 +111,11 @@ class ExactPrior:
     def encode(self, images: Tensor) -> Tensor:
         if images.shape[-2:] != (self.config.size, self.config.size):
             images = F.interpolate(images, (self.config.size,) * 2, mode="area")
-        return (images - self._mean) * 2
+        return (images.to(self._mean.device) - self._mean) * 2
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        return (latents / 2 + self._mean).clamp(0, 1)
+        return (latents.to(self._mean.device) / 2 + self._mean).clamp(0, 1)
 
     def posterior(self, images: Tensor, sigma: float = 0.25) -> Tensor:
         """p(image i | x) [B, N] for images [B, 3, H, W] seen through noise of std `sigma` (latent units).
@@ -123,7 +124,7 @@ class ExactPrior:
         """
         z = self.encode(images).flatten(1)
         log_p = (z @ self._x.T - self._square / 2) / (sigma**2)
-        return torch.softmax(log_p + self._log_prior(), -1)
+        return torch.softmax(log_p + self._log_prior().to(log_p.device), -1)
 
     def _log_prior(self) -> Tensor:
         clean = torch.tensor([not label.degradations for label in self.labels])
