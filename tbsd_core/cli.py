@@ -262,12 +262,15 @@ def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0
     title = f"{config.guidance_name} on {config.scene_name}"
     print(f"{config.prompt.prompt!r}: {title}, {config.prior} prior, seed {config.optim.seed}", flush=True)
     with tqdm(total=config.optim.n_steps, desc=title, unit="step", disable=None) as bar:
+        before = None
 
         def on_step(record) -> None:
+            nonlocal before
             bar.n = record.step + 1
             bar.refresh() if bar.n == record.n_steps else bar.update(0)
-            if record.step % 10 == 0:
-                bar.set_postfix(opacity=f"{record.scalars['opacity']:.2f}", grad=f"{record.scalars['grad_rms']:.3g}")
+            if before is not None and record.step % 10 == 1:  # a GPU is not waited for: it has this step to do
+                bar.set_postfix(opacity=f"{before['opacity']:.2f}", grad=f"{before['grad_rms']:.3g}")
+            before = record.scalars
 
         try:
             on_phase = lambda text: bar.write(text, file=sys.stderr)  # noqa: E731

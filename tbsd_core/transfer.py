@@ -7,6 +7,7 @@ copies that do not block, constants go once, and what comes back is waited for b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,10 +30,10 @@ def record_event(device: torch.device, timing: bool = False):
 
 def to_device(x: Tensor, device: torch.device | str) -> Tensor:
     """`x` on a device; the host does not wait. What is on the host must not be changed afterwards."""
-    device = torch.device(device)
-    if x.device.type != "cpu" or not is_asynchronous(device):
-        return x.to(device)
-    return (x.pin_memory() if device.type == "cuda" else x).to(device, non_blocking=True)
+    target = torch.device(device)
+    if x.device.type != "cpu" or not is_asynchronous(target):
+        return x.to(target)
+    return (x.pin_memory() if target.type == "cuda" else x).to(target, non_blocking=True)
 
 
 def all_to_device(tensors: Sequence[Tensor], device: torch.device | str) -> list[Tensor]:
@@ -68,7 +69,8 @@ class Late:
     """
 
     def __init__(self, numbers: Tensor) -> None:
-        self._numbers, self._done = numbers, None
+        self._numbers = numbers
+        self._done: Any = None  # an event
         if is_asynchronous(numbers.device):
             host = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=numbers.device.type == "cuda")
             self._numbers = host.copy_(numbers, non_blocking=True)
@@ -81,8 +83,9 @@ class Late:
         return self._read is not None or (self._done is None and self._numbers.device.type == "cpu")
 
     def read(self) -> list[float]:
-        if self._read is None:
+        found = self._read
+        if found is None:
             if self._done is not None:
                 self._done.synchronize()
-            self._read = self._numbers.tolist()
-        return self._read
+            found = self._read = self._numbers.tolist()
+        return found

@@ -6,6 +6,7 @@ probability ratio it names. Notation of SDS-Bridge (arXiv:2406.09417) and TBSD (
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ..balancing.mgda import per_sample_dot
@@ -33,7 +34,7 @@ def residual(eps_uncond: Tensor, noise: Tensor) -> Tensor:
 
 def norm(direction: Tensor) -> Tensor:
     """Euclidean length [B] of each sample's direction."""
-    return per_sample_dot(direction, direction).sqrt()
+    return torch.linalg.vector_norm(direction.float().flatten(1), dim=1)
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ from .resolution import LinearLatents, render_size
 from .shared_adam import SharedAdam
 from .skipping import BadSteps, make_optimizer, not_finite, step_unless
 from .undo import Undo
+from .uninterrupted import uninterrupted
 
 REUSABLE = ("uncond", "negative", "target_negative")  # they change slowly while noise and timestep stay
 LATENT_SUPERSAMPLING = 2  # rays along each side of a latent cell, in the phase without the encoder
@@ -108,8 +109,9 @@ def optimize(
     of one picture would give, up to the rounding of batched arithmetic. (A method that trains a LoRA
     trains one for all of them, and a gradient that is not finite skips the step for all of them.)
 
-    An exception, wherever in a step it comes from, leaves scene and state as they were before the step. On a device
-    that computes while the host goes on nothing here waits for it: see StepRecord for what does.
+    An exception, wherever in a step it comes from, leaves scene and state as they were before the step or as they are
+    after it. On a device that computes while the host goes on nothing here waits for it, but for the step before:
+    see StepRecord for what does.
 
     Raises:
         ValueError: the image size does not fit the prior, or the prompts lack a needed condition.
@@ -261,9 +263,10 @@ def _step(
     if state.adapter is not None:
         bad = torch.maximum(bad, not_finite((p.grad for p in state.adapter.adapter.parameters()), device))
         optimizers.append(state.adapter.optimizer)
-    step_unless(bad, optimizers)
-    state.reused = {} if (step + 1) % config.reuse_steps == 0 else found.reused
-    state.step = step + 1
+    with uninterrupted():
+        step_unless(bad, optimizers)
+        state.reused = {} if (step + 1) % config.reuse_steps == 0 else found.reused
+        state.step = step + 1
     found.watch.mark("backward")
 
     names, numbers = _numbers(found, bad)

@@ -9,16 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..transfer import Late
+from ..transfer import Late, is_asynchronous
 
 
 def make_optimizer(kind: type[torch.optim.Optimizer], groups: Sequence[dict[str, Any]], **settings: Any) -> Any:
     """An optimiser, in its fused form where the parameters are on a device for which torch has one.
 
-    That takes one kernel, needs no memory of its own, and can leave a step out by what a tensor says.
+    That takes one kernel, needs no memory of its own, and can leave a step out by what a tensor says (Apple's does
+    not look at it, nor does the host have to wait for the CPU).
     """
     first = next(iter(groups[0]["params"]))
-    if first.device.type != "cpu" and issubclass(kind, (torch.optim.Adam, torch.optim.AdamW)):
+    if is_asynchronous(first.device) and issubclass(kind, (torch.optim.Adam, torch.optim.AdamW)):
         try:
             return kind([dict(group) for group in groups], fused=True, **settings)
         except RuntimeError:  # which devices have it depends on the version of torch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
@@ -108,3 +110,18 @@ def test_an_interrupt_in_any_layer_leaves_the_state_before_the_step(name, prior,
     calls.raise_at = -1
     run.go(4)
     assert same(run.seen(), whole.seen()), "and the run goes on as if nothing had happened"
+
+
+def test_ctrl_c_between_the_optimisers_waits_for_both(prior, prompts, calls):
+    calls.raise_at = -1
+    whole, run = (Run(prior, prompts, ImageScene(ImageConfig(size=SIZE)), "vsd") for _ in range(2))
+    whole.go(2)
+    run.go(1)
+    handle = run.state.optimizer.register_step_post_hook(lambda *_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        run.go(2)
+    handle.remove()
+    assert run.state.step == 2 and same(run.seen(), whole.seen())
+    whole.go(4)
+    run.go(4)
+    assert same(run.seen(), whole.seen())
