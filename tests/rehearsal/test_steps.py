@@ -39,3 +39,11 @@ def test_no_count_rises(found):
         "\n".join(risen) + "\nLook where with `python tests/rehearsal/inside/steps.py --places SCENE,METHOD`. "
         "If it has to be: `python -m tests.rehearsal.counts --write --raise`."
     )
+
+
+def test_a_higher_count_is_told_and_a_lower_one_is_not():
+    row = {"kernels": 10, "waits": 1, "uploads": 2}
+    assert counts.risen({"image sds": row}, {"image sds": row}) == []
+    assert counts.risen({"image sds": {**row, "kernels": 9}}, {"image sds": row}) == []
+    assert counts.risen({"image sds": {**row, "waits": 2}}, {"image sds": row}) == ["image sds: waits 1 -> 2"]
+    assert counts.risen({"image sds": row}, {}) == ["image sds is not in the table"]
