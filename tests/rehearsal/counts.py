@@ -27,10 +27,10 @@ WAITS = {
     "image": 2,
     "latent": 2,
     "nerf dense": 3,
-    "nerf kplanes": 9,
-    "nerf hash": 259,
-    "gaussian": 32,
-    "mesh_texture": 18,
+    "nerf kplanes": 3,
+    "nerf hash": 3,
+    "gaussian": 6,
+    "mesh_texture": 4,
 }
 LATE_WAITS = 2  # of a host that reads what the step before has reported, while the device has this one
 
