@@ -205,7 +205,7 @@ def test_the_blueprint_makes_an_object(open_tab, server):
             models.connect(name, node, node.inputs.findIndex((input) => input.type === name));
         node.connect(node.outputs.findIndex((output) => output.name === 'views'), preview, 0);
         for (const widget of node.widgets) if (widget.name in values) widget.value = values[widget.name];
-        return {node: node.id, preview: preview.id};
+        return {node: String(node.id), preview: String(preview.id)};
     }"""
     graph = json.loads(path.read_text(encoding="utf-8"))
     values = {"steps": 8, "size": 32, "detail": 17, "seed": 31, "prompt": "a photo of a wooden torus"}
