@@ -21,7 +21,7 @@ demo: $(VENV)/.headless
 
 test: $(VENV)/.dev
 	@$(PY) -m tests.conftest
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACK_NAME = "tbsd-score-distillation"
 BOOT_SECONDS = 180
 RUN_SECONDS = 300
+LONG = ("test_browser", "test_sweep")  # begun first, so that no process is left alone with one of them at the end
 PLACES = ("~/comfy/ComfyUI", "~/comfy33/ComfyUI")  # the maintained host, the reference host
 
 if "tbsd_pack" not in sys.modules:
@@ -211,16 +212,39 @@ def pytest_terminal_summary(terminalreporter) -> None:
         terminalreporter.write_line(f"{host}: " + (", ".join(f"{n} {k}" for k, n in counts.items() if n) or "no test"))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]):
-    """Host by host and file by file, so that each process boots a host's server once."""
+@pytest.hookimpl(trylast=True)  # after pytest has put the tests of one fixture together
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Host by host, so that each process boots a host's server once; what needs no host last, as it is short."""
     for item in items:
         host = host_of(item)
         if host is not None:
             item.user_properties.append(("host", host.name))
-        item.add_marker(pytest.mark.xdist_group(f"{host.name if host else 'no host'} {item.path.stem}"))
-    yield  # in which xdist reads the groups, and pytest puts the tests of one fixture together
-    items.sort(key=lambda item: HOSTS.index(host) if (host := host_of(item)) else len(HOSTS))
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        host = host_of(item)
+        return len(HOSTS) if host is None else HOSTS.index(host), item.path.stem not in LONG
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """With `--dist loadfile` one process has the tests of a file on one host, in the order above.
+
+    xdist's own groups, which a mark names, are lost with pytest 9.2.
+    """
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class HostAndFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            named = [host.name for host in HOSTS if re.search(rf"[\[-]{re.escape(host.name)}[]-]", test)]
+            return " ".join([file, *named])
+
+    config.option.loadscopereorder = False
+    return HostAndFile(config, log)
 
 
 def host_of(item: pytest.Item) -> ComfyUI | None:

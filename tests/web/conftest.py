@@ -190,6 +190,14 @@ class Tab:
         }"""
         return self.page.evaluate(script)
 
+    def draws_curves(self, pixels: int) -> bool:
+        """Whether the first panel comes to draw more than so many pixels of curves; a busy machine is slow to."""
+        for _ in range(50):
+            if self.curve_pixels() > pixels:
+                return True
+            self.page.wait_for_timeout(200)
+        return False
+
     def picture(self) -> dict:
         """Address and width of the picture in the first panel."""
         script = """() => {
