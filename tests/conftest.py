@@ -183,8 +183,8 @@ def find_python(path: Path) -> str:
     own = [path / folder / "bin" / "python" for folder in (".venv", "venv")]
     own += [path / folder / "Scripts" / "python.exe" for folder in (".venv", "venv")]
     found = [str(p) for p in own if p.is_file()]
-    named = None if os.environ.get("COMFYUI_PATHS") else os.environ.get("COMFYUI_PYTHON")
-    return named or (found[0] if found else sys.executable)
+    is_one = os.environ.get("COMFYUI_PATH") and not os.environ.get("COMFYUI_PATHS")
+    return (os.environ.get("COMFYUI_PYTHON") if is_one else None) or (found[0] if found else sys.executable)
 
 
 HOSTS = find_comfyuis()
@@ -249,7 +249,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
 def host_of(item: pytest.Item) -> ComfyUI | None:
     """The host that a test runs on; None if it needs none."""
-    return item.callspec.params.get("comfyui") if hasattr(item, "callspec") else None
+    call = getattr(item, "callspec", None)
+    return None if call is None else call.params.get("comfyui")
 
 
 @pytest.fixture(scope="session", params=HOSTS or [None], ids=lambda host: host.name if host else "no host")
@@ -329,6 +330,8 @@ def wait_until_up(server: Server, process: subprocess.Popen) -> None:
 
 def install_requirements() -> None:
     """Into the Python of every host, as ComfyUI-Manager does when it installs the pack."""
+    if not HOSTS:
+        print(*describe_hosts(), "The tests that need one will be skipped.", sep="\n")
     for host in HOSTS:
         print(f"Installing the pack's requirements for {host}")
         command = [host.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]
