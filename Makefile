@@ -5,6 +5,7 @@ OUT ?= output/demo
 # Where there is no ComfyUI, the CPU build of torch is enough; TORCH=torch takes the platform's default build.
 TORCH ?= $(if $(filter Linux,$(shell uname -s)),torch==2.13.0+cpu,torch>=2.4)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# for all but the tests, which run on every checkout that tests/conftest.py finds
 COMFYUI_PATH ?= $(HOME)/comfy/ComfyUI
 # processes that share the tests, each with a ComfyUI server of its own and one thread for torch; 0 = none beside make
 JOBS ?= 2
@@ -19,11 +20,8 @@ demo: $(VENV)/.headless
 	$(PY) -m tbsd_core demo --out $(OUT)
 
 test: $(VENV)/.dev
-	@if [ -f "$(COMFYUI_PATH)/main.py" ]; then \
-	  echo "ComfyUI found at $(COMFYUI_PATH): installing the pack's requirements there, as ComfyUI-Manager would"; \
-	  "$(COMFY_PY)" -m pip install --quiet --disable-pip-version-check -r requirements.txt; \
-	else echo "No ComfyUI at $(COMFYUI_PATH) (set COMFYUI_PATH, or run make comfyui): its tests will be skipped"; fi
-	COMFYUI_PATH="$(COMFYUI_PATH)" COMFYUI_PYTHON="$(COMFY_PY)" OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(PY) -m tests.conftest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

@@ -9,6 +9,7 @@ from .analysis.overtime import OverTime
 from .analysis.path import ObjectivePathNode
 from .analysis.seeds import SeedsGrid
 from .analysis.sweep import SweepShape
+from .bridge.compat import require_host
 from .bridge.routes import register_routes
 from .cameras import CameraPresetNode, CamerasNode
 from .compare import Compare
@@ -83,5 +84,6 @@ NODES: list[type[io.ComfyNode]] = [
 
 class TBSDExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        require_host()
         register_routes()
         return NODES

@@ -15,6 +15,7 @@ GuidanceSocket = io.Custom("TBSD_GUIDANCE")  # GuidedModel
 SceneSocket = io.Custom("TBSD_SCENE")  # a core scene; nodes copy it before they change it
 CamerasSocket = io.Custom("TBSD_CAMERAS")  # tbsd_core.cameras.sampling.CameraConfig
 TimestepsSocket = io.Custom("TBSD_TIMESTEPS")  # tbsd_core.guidance.TimestepConfig
+File3DSocket = io.Custom("FILE_3D")  # ComfyUI's own, by its name: the class came later; bridge.compat.file_value
 
 PROMPTS, GUIDANCE, SCENE, OPTIMIZE, OUTPUT, DEMO = (
     f"TBSD/{name}" for name in ("prompts", "guidance", "scene", "optimize", "output", "demo")

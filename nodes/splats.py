@@ -9,7 +9,7 @@ from ..tbsd_core.scenes import GaussianConfig, GaussianScene
 from . import sockets
 from .base import Node, problem
 from .bridge.autograd import optimization_mode
-from .bridge.compat import file_outputs, file_values
+from .bridge.compat import file_value
 from .bridge.files import inside_output, new_output
 from .bridge.splats import save
 from .sockets import default
@@ -76,7 +76,11 @@ class SaveSplats(Node):
             ],
             outputs=[
                 io.String.Output(display_name="splat_file", tooltip="The file inside the output folder."),
-                *file_outputs(),
+                sockets.File3DSocket.Output(
+                    display_name="file_3d",
+                    tooltip="The file itself, for nodes that take 3D files. Before ComfyUI 0.12.1, which has no such "
+                    "type, the file's path.",
+                ),
             ],
         )
 
@@ -88,4 +92,4 @@ class SaveSplats(Node):
     def execute(cls, scene, filename_prefix: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, ".ply")
         save(scene, path)
-        return io.NodeOutput(relative, *file_values(path), ui={"text": [relative]})
+        return io.NodeOutput(relative, file_value(path), ui={"text": [relative]})

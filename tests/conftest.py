@@ -1,7 +1,8 @@
-"""The pack under the name `tbsd_pack`, as ComfyUI loads it (a package that sits nowhere on sys.path), and a real
-ComfyUI server for the tests in comfy/ and web/, run by its own Python as users run it.
+"""The pack under the name `tbsd_pack`, as ComfyUI loads it (a package that sits nowhere on sys.path), and real
+ComfyUI servers for the tests in comfy/ and web/, run by their own Python as users run them.
 
-Found at $COMFYUI_PATH; where that is not set at ~/comfy/ComfyUI, or where the pack is installed under custom_nodes.
+A test that asks for `comfyui` or `server` runs on every checkout: $COMFYUI_PATHS, a list like PATH, or $COMFYUI_PATH, a
+single one. Where neither is set they are looked for in PLACES, and where the pack is installed under custom_nodes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -27,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACK_NAME = "tbsd-score-distillation"
 BOOT_SECONDS = 180
 RUN_SECONDS = 300
+LONG = ("test_browser", "test_sweep")  # begun first, so that no process is left alone with one of them at the end
+PLACES = ("~/comfy/ComfyUI", "~/comfy33/ComfyUI")  # the maintained host, the reference host
 
 if "tbsd_pack" not in sys.modules:
     spec = importlib.util.spec_from_file_location(
@@ -43,6 +47,17 @@ class ComfyUI:
 
     path: Path
     python: str
+    name: str  # its version; numbered where two checkouts are of one version
+
+    def __str__(self) -> str:
+        frontend, torch = map(self.installed, ("comfyui-frontend-package", "torch"))
+        return f"ComfyUI {self.name} (frontend {frontend}, torch {torch}) at {self.path}"
+
+    def installed(self, package: str) -> str:
+        """The version of a package in the host's Python."""
+        code = f"from importlib.metadata import version; print(version({package!r}))"
+        done = subprocess.run([self.python, "-c", code], capture_output=True, text=True, timeout=60)
+        return done.stdout.strip() or "missing"
 
     def environment(self) -> dict[str, str]:
         # one thread: tiny models on several threads are many times slower on a busy machine
@@ -126,32 +141,129 @@ class Server:
         return self.log.read_text(errors="replace")[-4000:]
 
 
-def find_comfyui() -> ComfyUI | None:
+def wanted_places() -> list[Path]:
+    if os.environ.get("COMFYUI_PATHS"):
+        return [Path(place) for place in os.environ["COMFYUI_PATHS"].split(os.pathsep) if place]
     if os.environ.get("COMFYUI_PATH"):
-        places = [Path(os.environ["COMFYUI_PATH"])]
-    else:
-        places = [Path.home() / "comfy" / "ComfyUI"]
-        if ROOT.parent.name == "custom_nodes":
-            places.append(ROOT.parent.parent)
-    for place in places:
-        if (place / "main.py").is_file() and (place / "comfy").is_dir():
-            return ComfyUI(place.resolve(), find_python(place))
-    return None
+        return [Path(os.environ["COMFYUI_PATH"])]
+    found = [Path(place).expanduser() for place in PLACES]
+    if ROOT.parent.name == "custom_nodes":
+        found.append(ROOT.parent.parent)
+    return [place for place in found if is_checkout(place)]
+
+
+def is_checkout(place: Path) -> bool:
+    return (place / "main.py").is_file() and (place / "comfy").is_dir()
+
+
+def find_comfyuis() -> list[ComfyUI]:
+    paths = dict.fromkeys(place.resolve() for place in wanted_places() if is_checkout(place))
+    found: list[ComfyUI] = []
+    for path in paths:
+        version = read_version(path)
+        number = 1 + sum(host.name.split("#")[0] == version for host in found)
+        found.append(ComfyUI(path, find_python(path), version if number == 1 else f"{version}#{number}"))
+    return found
+
+
+def read_version(path: Path) -> str:
+    found = re.search(r'__version__ = "(.+)"', (path / "comfyui_version.py").read_text(encoding="utf-8"))
+    if found is None:
+        raise RuntimeError(f"{path} does not say which version of ComfyUI it is")
+    return found[1]
+
+
+def find_comfyui() -> ComfyUI | None:
+    """The first one, for whom one is enough."""
+    return next(iter(find_comfyuis()), None)
 
 
 def find_python(path: Path) -> str:
+    """$COMFYUI_PYTHON speaks of $COMFYUI_PATH alone."""
     own = [path / folder / "bin" / "python" for folder in (".venv", "venv")]
     own += [path / folder / "Scripts" / "python.exe" for folder in (".venv", "venv")]
     found = [str(p) for p in own if p.is_file()]
-    return os.environ.get("COMFYUI_PYTHON") or (found[0] if found else sys.executable)
+    is_one = os.environ.get("COMFYUI_PATH") and not os.environ.get("COMFYUI_PATHS")
+    return (os.environ.get("COMFYUI_PYTHON") if is_one else None) or (found[0] if found else sys.executable)
+
+
+HOSTS = find_comfyuis()
+
+
+def describe_hosts() -> list[str]:
+    missing = [f"no ComfyUI at {place}" for place in wanted_places() if not is_checkout(place)]
+    return [*map(str, HOSTS), *missing] or ["no ComfyUI found: set COMFYUI_PATH, or install one with `make comfyui`"]
+
+
+def pytest_report_header() -> list[str]:
+    return [f"on {line}" for line in describe_hosts()]
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    terminalreporter.section("ComfyUI")
+    for line in describe_hosts():
+        terminalreporter.write_line(line)
+    for host in (host.name for host in HOSTS):
+        counts = {
+            outcome: sum(("host", host) in getattr(report, "user_properties", []) for report in reports)
+            for outcome, reports in terminalreporter.stats.items()
+            if outcome in ("passed", "failed", "error", "skipped")
+        }
+        terminalreporter.write_line(f"{host}: " + (", ".join(f"{n} {k}" for k, n in counts.items() if n) or "no test"))
+
+
+@pytest.hookimpl(trylast=True)  # after pytest has put the tests of one fixture together
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Host by host, so that each process boots a host's server once; what needs no host last, as it is short."""
+    for item in items:
+        host = host_of(item)
+        if host is not None:
+            item.user_properties.append(("host", host.name))
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        host = host_of(item)
+        return len(HOSTS) if host is None else HOSTS.index(host), item.path.stem not in LONG
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """With `--dist loadfile` one process has the tests of a file on one host, in the order above.
+
+    xdist's own groups, which a mark names, are lost with pytest 9.2.
+    """
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class HostAndFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            named = [host.name for host in HOSTS if re.search(rf"[\[-]{re.escape(host.name)}[]-]", test)]
+            return " ".join([file, *named])
+
+    config.option.loadscopereorder = False
+    return HostAndFile(config, log)
+
+
+def host_of(item: pytest.Item) -> ComfyUI | None:
+    """The host that a test runs on; None if it needs none."""
+    call = getattr(item, "callspec", None)
+    return None if call is None else call.params.get("comfyui")
+
+
+@pytest.fixture(scope="session", params=HOSTS or [None], ids=lambda host: host.name if host else "no host")
+def comfyui(request: pytest.FixtureRequest) -> ComfyUI:
+    if request.param is None:
+        pytest.skip("no ComfyUI: set COMFYUI_PATH to a checkout, or install one with `make comfyui`")
+    return request.param
 
 
 @pytest.fixture(scope="session")
-def comfyui() -> ComfyUI:
-    found = find_comfyui()
-    if found is None:
-        pytest.skip("no ComfyUI: set COMFYUI_PATH to a checkout, or install one with `make comfyui`")
-    return found
+def comfyuis() -> list[ComfyUI]:
+    """All of them, for a test that compares them."""
+    return HOSTS
 
 
 @pytest.fixture(scope="session")
@@ -173,7 +285,8 @@ def started(comfyui: ComfyUI, base: Path) -> Iterator[Server]:
         (base / folder).mkdir(parents=True)
     # a first visit would cover the page with the template browser, and frontend 1.27.10 fails when it sets the mouse
     # before it knows these settings
-    settings = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.27.10"}
+    installed = comfyui.installed("comfyui-frontend-package")
+    settings = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": installed}
     settings |= {"Comfy.Canvas.LeftMouseClickBehavior": "panning", "Comfy.Canvas.MouseWheelScroll": "zoom"}
     (base / "user" / "default" / "comfy.settings.json").write_text(json.dumps(settings), encoding="utf-8")
     (base / "custom_nodes" / PACK_NAME).symlink_to(ROOT, target_is_directory=True)
@@ -213,3 +326,18 @@ def wait_until_up(server: Server, process: subprocess.Popen) -> None:
         except OSError:
             time.sleep(0.2)
     raise RuntimeError(f"ComfyUI did not answer within {BOOT_SECONDS} s:\n{server.log_tail()}")
+
+
+def install_requirements() -> None:
+    """Into the Python of every host, as ComfyUI-Manager does when it installs the pack."""
+    if not HOSTS:
+        print(*describe_hosts(), "The tests that need one will be skipped.", sep="\n")
+    for host in HOSTS:
+        print(f"Installing the pack's requirements for {host}")
+        command = [host.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]
+        if subprocess.run([*command, str(ROOT / "requirements.txt")]).returncode != 0:
+            raise SystemExit(f"The requirements could not be installed for {host}")
+
+
+if __name__ == "__main__":
+    install_requirements()

@@ -1,10 +1,13 @@
-"""What differs between versions of ComfyUI, told by what is there and never by a version number.
+"""What differs between versions of ComfyUI: the versions that the pack is tested on, and what exists since when.
 
-Written for 0.3.64, whose schema API is comfy_api.latest as of v0.0.2, and read against 0.12.1. The one place that asks.
+The one place that asks. A test holds the table against each host; a version between or after the tested ones is taken
+for what the table says of it, so that a newer one is like the newest that was tested.
 """
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,35 +16,76 @@ from typing import Any
 import comfy.model_base
 import comfy.model_management
 import comfy_api.latest as host
+import comfyui_version
 import torch
-from comfy_api.latest import io
 from server import PromptServer
+
+logger = logging.getLogger(__name__)
+
+TESTED = ((0, 3, 64), (0, 33, 0))  # the whole suite ran on these
+SINCE = {  # the first version with it
+    "Types.MESH": (0, 3, 71),  # before, in the file of the Hunyuan3D nodes
+    "Types.File3D": (0, 12, 1),  # what the socket FILE_3D carries
+    "ModelPatcher.is_dynamic": (0, 12, 0),  # dynamic VRAM: whether weights are paged in and out
+    "ModelPatcher.get_free_memory": (0, 12, 0),  # with the pages that weights would give up
+    "model_management.in_training": (0, 14, 0),  # before, networks have no operations without gradients
+    "model_base.SDXL": TESTED[0],
+    "model_base.SD3": TESTED[0],
+    "model_base.Flux": TESTED[0],
+    "model_base.QwenImage": TESTED[0],
+    "model_base.Anima": (0, 11, 0),
+    "model_base.Krea2": (0, 26, 0),
+}
+
+
+def dots(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def read_version(text: str) -> tuple[int, ...]:
+    """(0, 33, 0) of "v0.33.0rc1"; the newest tested version, with a warning, for a text that begins with no number."""
+    found = re.match(r"v?(\d+(?:\.\d+)*)", text)
+    if found is None:
+        logger.warning("ComfyUI's version %r is no number: taken for %s.", text, dots(TESTED[-1]))
+        return TESTED[-1]
+    return tuple(map(int, found[1].split(".")))
+
+
+HOST = read_version(comfyui_version.__version__)  # the running ComfyUI
+
+
+def has(feature: str) -> bool:
+    """Whether the running ComfyUI has what SINCE lists under this name. Raises KeyError for another."""
+    return HOST >= SINCE[feature]
+
+
+def require_host(version: tuple[int, ...] = HOST) -> None:
+    """Raise RuntimeError for a ComfyUI older than the oldest tested one: what to do, before something obscure fails."""
+    if version < TESTED[0]:
+        raise RuntimeError(
+            f"TBSD Score Distillation needs ComfyUI {dots(TESTED[0])} or newer, this is {dots(version)}. "
+            "Update ComfyUI."
+        )
 
 
 def mesh_class() -> type:
-    """ComfyUI's MESH: among the API's types from 0.12 on, before that in the file of the Hunyuan3D nodes."""
-    if hasattr(getattr(host, "Types", None), "MESH"):
+    """What the socket MESH carries."""
+    if has("Types.MESH"):
         return host.Types.MESH
     from comfy_extras.nodes_hunyuan3d import MESH
 
     return MESH
 
 
-def host_has_files() -> bool:
-    """Whether this ComfyUI hands 3D files from node to node (FILE_3D): 0.12 does, 0.3.64 does not."""
-    return hasattr(io, "File3DAny") and hasattr(getattr(host, "Types", None), "File3D")
+def file_value(path: Path) -> Any:
+    """What the socket FILE_3D carries for a file that has been written; its path on a host without that type."""
+    return host.Types.File3D(str(path)) if has("Types.File3D") else str(path)
 
 
-def file_outputs() -> list[io.Output]:
-    """The socket of a 3D file, after all others so that their numbers are the same everywhere; none without a type."""
-    if not host_has_files():
-        return []
-    return [io.File3DAny.Output(display_name="file_3d", tooltip="The file itself, for nodes that take 3D files.")]
-
-
-def file_values(path: Path) -> list:
-    """What goes out of `file_outputs` for a file that has been written."""
-    return [host.Types.File3D(str(path))] if host_has_files() else []
+def is_model(model: Any, class_name: str) -> bool:
+    """Whether comfy's model is of exactly the class of this name; no model is on versions before that class came."""
+    feature = f"model_base.{class_name}"
+    return has(feature) and type(model) is getattr(comfy.model_base, class_name)
 
 
 def running_server() -> Any | None:
@@ -49,20 +93,14 @@ def running_server() -> Any | None:
     return getattr(PromptServer, "instance", None)
 
 
-def is_model(model: Any, class_name: str) -> bool:
-    """Whether comfy's model is of exactly the class of this name; versions before a family came lack its class."""
-    kind = getattr(comfy.model_base, class_name, None)
-    return kind is not None and type(model) is kind
-
-
 def is_dynamic(patcher: Any) -> bool:
     """Whether the host pages this model's weights in and out (dynamic VRAM)."""
-    return hasattr(patcher, "is_dynamic") and patcher.is_dynamic()
+    return has("ModelPatcher.is_dynamic") and patcher.is_dynamic()
 
 
 def available_memory(patcher: Any, device: torch.device) -> float:
     """Bytes that an allocation can get on `device`, with the pages that weights would give up for it."""
-    if hasattr(patcher, "get_free_memory"):
+    if has("ModelPatcher.get_free_memory"):
         return patcher.get_free_memory(device)
     return comfy.model_management.get_free_memory(device)
 
@@ -70,12 +108,13 @@ def available_memory(patcher: Any, device: torch.device) -> float:
 @contextmanager
 def training() -> Iterator[None]:
     """Inside, the host's networks take the operations that have gradients; older hosts have no others."""
+    if not has("model_management.in_training"):
+        yield
+        return
     management = comfy.model_management
-    before = getattr(management, "in_training", None)
-    if before is not None:
-        management.in_training = True
+    before = management.in_training
+    management.in_training = True
     try:
         yield
     finally:
-        if before is not None:
-            management.in_training = before
+        management.in_training = before

@@ -31,9 +31,9 @@ def reports(tmp_path: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in found]
 
 
-def test_two_servers_share_a_sweep_and_one_finishes_it_when_the_other_stops(comfyui, start_server, tmp_path):
-    with ExitStack() as first, ExitStack() as second:
-        a = first.enter_context(start_server(comfyui, tmp_path / "a"))
+def test_two_servers_share_a_sweep_and_one_finishes_it_when_the_other_stops(server, comfyui, start_server, tmp_path):
+    a = server
+    with ExitStack() as second:
         b = second.enter_context(start_server(comfyui, tmp_path / "b"))
         line = [sys.executable, "-m", "tbsd_core", *command(tmp_path, [a.url, b.url], "--seeds", 0, 1, 2, 3, 4)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -89,8 +89,8 @@ def test_a_value_in_place_of_a_connection_is_explained(server):
 
 
 def test_a_choice_that_is_none_is_explained(server):
-    message = server.error(times(anneal="suddenly"))
-    assert "anneal is one of linear" in message and "got 'suddenly'" in message
+    message = server.error(times(anneal="suddenly"))  # by newer hosts before it reaches the node
+    assert all(word in message for word in ("anneal", "linear", "sqrt", "'suddenly'"))
 
 
 def test_a_name_of_another_script_is_fine(server):

@@ -12,7 +12,7 @@ def chinese(name: str) -> dict:
     return json.loads((ROOT / "locales" / "zh" / name).read_text(encoding="utf-8"))
 
 
-def shown(tab, node_id: int) -> dict:
+def shown(tab, node_id: str) -> dict:
     """What the canvas writes on a node."""
     script = """(id) => {
         const node = app.graph.getNodeById(id), label = (slot) => slot.label ?? slot.localized_name ?? slot.name;
@@ -26,7 +26,7 @@ def shown(tab, node_id: int) -> dict:
     return tab.page.evaluate(script, node_id)
 
 
-def tooltip_of_input(tab, node_id: int, name: str) -> str:
+def tooltip_of_input(tab, node_id: str, name: str) -> str:
     """The tooltip that appears when the pointer rests on an input."""
     script = """([id, name]) => {
         const node = app.graph.getNodeById(id);

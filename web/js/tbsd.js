@@ -119,6 +119,7 @@ app.registerExtension({
       panels.set(node, panel);
       node.addDOMWidget("tbsd_panel", "TBSD_PANEL", panel.element, {
         serialize: false,
+        hideOnZoom: false, // pictures and curves are for looking at from afar, too
         getMinHeight: () => PANEL_HEIGHT,
       });
       panel.draw();
@@ -128,6 +129,7 @@ app.registerExtension({
       orbits.set(node, orbit);
       node.addDOMWidget("tbsd_orbit", "TBSD_ORBIT", orbit.element, {
         serialize: false,
+        hideOnZoom: false, // pictures and curves are for looking at from afar, too
         getMinHeight: () => ORBIT_HEIGHT,
       });
     }

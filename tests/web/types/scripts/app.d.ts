@@ -16,7 +16,12 @@ export interface GraphNode {
     name: string,
     type: string,
     element: HTMLElement,
-    options?: { serialize?: boolean; getMinHeight?: () => number; getMaxHeight?: () => number },
+    options?: {
+      serialize?: boolean;
+      hideOnZoom?: boolean;
+      getMinHeight?: () => number;
+      getMaxHeight?: () => number;
+    },
   ): unknown;
 }
 
