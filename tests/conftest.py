@@ -59,6 +59,10 @@ class ComfyUI:
         done = subprocess.run([self.python, "-c", code], capture_output=True, text=True, timeout=60)
         return done.stdout.strip() or "missing"
 
+    @property
+    def version(self) -> tuple[int, ...]:
+        return tuple(map(int, self.name.split("#")[0].split(".")))
+
     def environment(self) -> dict[str, str]:
         # one thread: tiny models on several threads are many times slower on a busy machine
         return {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -212,9 +216,16 @@ def pytest_terminal_summary(terminalreporter) -> None:
         terminalreporter.write_line(f"{host}: " + (", ".join(f"{n} {k}" for k, n in counts.items() if n) or "no test"))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "since(version): only on a ComfyUI of this version or a newer one")
+
+
 @pytest.hookimpl(trylast=True)  # after pytest has put the tests of one fixture together
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Host by host, so that each process boots a host's server once; what needs no host last, as it is short."""
+    too_new = [item for item in items if is_too_new(item)]
+    items[:] = [item for item in items if item not in too_new]
+    config.hook.pytest_deselected(items=too_new)
     for item in items:
         host = host_of(item)
         if host is not None:
@@ -245,6 +256,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
     config.option.loadscopereorder = False
     return HostAndFile(config, log)
+
+
+def is_too_new(item: pytest.Item) -> bool:
+    """Whether a test is about something that its host does not have yet."""
+    mark, host = item.get_closest_marker("since"), host_of(item)
+    return mark is not None and host is not None and host.version < tuple(map(int, mark.args[0].split(".")))
 
 
 def host_of(item: pytest.Item) -> ComfyUI | None:

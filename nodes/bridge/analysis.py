@@ -109,7 +109,7 @@ def run_directions(
         rows = []
         for row in inspect_directions(prior, guided.prompts.set, latents, config, guided.guidance, views):
             rows.append(row)
-            progress(len(rows), {}, lambda row=row: prior.decode(row.denoised))
+            progress(len(rows), lambda row=row: prior.decode(row.denoised))
         return directions_sheet(rows, prior, config, title)
 
     require("matplotlib")
@@ -147,4 +147,4 @@ def _show(steps, prior: ComfyPrior, node_id: str | None) -> None:
     progress = None
     for step in steps:
         progress = progress or RunProgress(step.total, node_id)
-        progress(step.done, step.record.scalars, pictures_of(step.record.render, prior, SHOWN))
+        progress(step.done, pictures_of(step.record.render, prior, SHOWN))

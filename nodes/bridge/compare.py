@@ -93,7 +93,7 @@ def compare(
             zip(COLUMNS, (job.label, job.prompt, job.config.seed, job.config.n_steps, job.evaluations), strict=True)
         )
         try:
-            views = run_cell(job, scene, cameras, lambda n, *rest, at=done: progress(at + n, *rest))
+            views = run_cell(job, scene, cameras, lambda n, preview, at=done: progress(at + n, preview))
         except comfy.model_management.InterruptProcessingException:
             raise
         except Exception as error:  # of this cell; the others must still run
@@ -125,7 +125,7 @@ def run_cell(job: Job, scene: Scene, cameras: CameraConfig, on_step: Callable) -
         trained = copy_scene(scene, prior_device(guided.model))
         state = OptimState.create(trained, config, create_adapter(prior, guided.guidance, config.seed))
         for record in optimize(prior, guided.prompts.set, guided.guidance, trained, cameras, config, state):
-            on_step(record.step + 1, record.scalars, pictures_of(record.render, prior, SHOWN))
+            on_step(record.step + 1, pictures_of(record.render, prior, SHOWN))
         return final_pictures(trained.cpu(), prior, cameras, config).float().cpu()
 
     encoded = config.encode_size or config.size

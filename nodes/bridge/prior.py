@@ -33,6 +33,7 @@ from ...tbsd_core.priors.base import LoRAConfig
 from ...tbsd_core.priors.derivative import accuracy, derivative_error
 from ...tbsd_core.priors.lora import LoRAAdapter
 from ...tbsd_core.priors.schedule import NoiseSchedule
+from ...tbsd_core.transfer import Table
 from .autoencoder import Autoencoder, encoding_memory, weights_memory, without_frames
 from .autograd import optimization_mode, own_tensors
 from .compat import is_dynamic, training
@@ -62,7 +63,8 @@ class ComfyPrior:
         self._trains_network = trains_network
         self._inner, self._conds, self._names, self._options = inner, conds, names, model_options
         self.schedule, sigmas, scales = noise_levels(inner.model_sampling)
-        self._levels = torch.stack([sigmas, scales]).to(device)  # [2, T]
+        self._levels = Table(torch.stack([sigmas, scales]))  # [2, T]
+        self._device = device
         own_tensors(inner.latent_format)
         self._has_frames = inner.latent_format.latent_dimensions == 3
         self._autoencoder = Autoencoder(vae, self._has_frames)
@@ -83,16 +85,17 @@ class ComfyPrior:
             with training() if torch.is_grad_enabled() else nullcontext():
                 return self._predict(x_t, t, [row])[0]
 
-        adapter = LoRAAdapter(self._inner.diffusion_model, predict, self._network_error, config, seed)
+        network = self._inner.diffusion_model
+        adapter = LoRAAdapter(network, predict, self._network_error, config, seed, self._device)
         self._check_adapter(adapter)
         return adapter
 
     def _check_adapter(self, adapter: LoRAAdapter) -> None:
         """Compare one derivative of the network by a new LoRA with finite differences."""
         generator = torch.Generator().manual_seed(0)
-        device = next(adapter.parameters()).device
-        x_t = torch.randn(1, self.latent_channels, CHECKED_CELLS, CHECKED_CELLS, generator=generator).to(device)
-        t = torch.tensor([self.schedule.n_timesteps // 2], device=device)
+        noise = torch.randn(1, self.latent_channels, CHECKED_CELLS, CHECKED_CELLS, generator=generator)
+        x_t = noise.to(self._device)
+        t = torch.tensor([self.schedule.n_timesteps // 2], device=self._device)
         row = [next(iter(self._conds.values()))]
 
         def predict(up: Sequence[Tensor]) -> Tensor:
@@ -121,7 +124,7 @@ class ComfyPrior:
 
     def _network_error(self, t: Tensor) -> Tensor:
         """Weight [B] that makes the squared error of the noise that of what the network was trained on."""
-        sampling, alpha = self._inner.model_sampling, self.schedule.alphas_cumprod[t.cpu()].sqrt()
+        sampling, alpha = self._inner.model_sampling, self.schedule.at(t).sqrt()
         if isinstance(sampling, comfy.model_sampling.CONST):  # velocity of a flow, 1 - s = alpha / (alpha + sigma)
             return ((alpha + (1 - alpha**2).sqrt()) / alpha) ** 2
         return alpha**-2 if isinstance(sampling, comfy.model_sampling.V_PREDICTION) else torch.ones_like(alpha)
@@ -147,7 +150,7 @@ class ComfyPrior:
     def _predict_entries(self, x_t: Tensor, t: Tensor, rows: Sequence[Sequence[list[dict]]]) -> list[Tensor]:
         """The same for conditions as comfy has prepared them."""
         alpha_t, sigma_t = self.schedule.alpha_sigma(t)
-        sigma, scale = self._levels.to(x_t.device)[:, t]
+        sigma, scale = self._levels.on(x_t.device)[:, t]
         x = x_t.float() * scale.view(-1, 1, 1, 1)
         parts: list[list[Tensor]] = [[] for _ in rows]
         order = batches(list(zip(*rows, strict=True)), sigma)

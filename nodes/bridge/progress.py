@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ...tbsd_core.optim import Backlog, StepRecord
 from .events import send_step
 from .runs import Run
 
@@ -31,10 +32,15 @@ class RunProgress:
         self.n_steps, self.node_id, self.run = n_steps, node_id, run
         self.bar = comfy.utils.ProgressBar(n_steps, node_id=node_id)
         self.drawn = self.sent = float("-inf")
+        self.backlog = Backlog()
 
-    def __call__(self, step: int, scalars: dict[str, float], preview, last: bool = False) -> None:
-        """Report `step` done steps; `preview` is a function that renders [B, 3, H, W] and runs a few times a second,
-        and in any case for the `last` report."""
+    def __call__(self, step: int, preview, record: StepRecord | None = None, last: bool = False) -> None:
+        """Report `step` done steps.
+
+        Args:
+            preview: a function that renders [B, 3, H, W]; it runs a few times a second, and for the `last` report.
+            record: what panels draw curves of. It is read a step late where a device still works on it.
+        """
         comfy.model_management.throw_exception_if_processing_interrupted()
         now = time.monotonic()
         last = last or step >= self.n_steps
@@ -44,7 +50,10 @@ class RunProgress:
             with torch.no_grad():
                 image = ("JPEG", to_pil(preview()), PREVIEW_PIXELS)
         if self.run is not None:
-            self.run.add(step, scalars)
+            self.run.advance(step)
+            reports = [] if record is None else [*self.backlog.add(record), *(self.backlog.rest() if last else ())]
+            for report in reports:
+                self.run.add(report.step + 1, report.scalars)
             if image is not None:
                 self.run.show(image[1])
             if now - self.sent >= EVENT_SECONDS:

@@ -90,7 +90,7 @@ def run(
             for record in optimize(prior, guided.prompts.set, guided.guidance, trained, cameras, config, state):
                 curves.add(record)
                 is_last = shown.stop_wanted
-                progress(record.step + 1, record.scalars, pictures_of(record.render, prior, SHOWN), is_last)
+                progress(record.step + 1, pictures_of(record.render, prior, SHOWN), record, is_last)
                 advice = watchdog(record)
                 if advice:
                     shown.warn(advice)
@@ -101,6 +101,9 @@ def run(
                 if time.monotonic() - saved_at >= AUTOSAVE_SECONDS:
                     autosave(shown, trained, snapshot)
                     saved_at = time.monotonic()
+            advice = watchdog.rest()
+            if advice:
+                shown.warn(advice)
             remember_run(trained.cpu(), snapshot())  # on the CPU its pictures are made, and it travels on
             check_finite(trained)
             pictures = final_pictures(trained, prior, cameras, config)

@@ -14,7 +14,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class Run:
         self.id = secrets.token_hex(8)
         self.node, self.workflow, self.n_steps = str(node_id or "")[:MAX_NODE_ID], workflow, n_steps
         self.status, self.step, self.error = "running", 0, ""
-        self.scalars: dict[str, float] = {}
+        self.reported, self.scalars = 0, dict[str, float]()  # of the newest step that has reported
         self.points: Thinned[dict[str, float]] = Thinned(MAX_POINTS)
         self.previews: Thinned[bytes] = Thinned(MAX_PREVIEWS, MAX_PREVIEW_BYTES, len)
         self.latest: tuple[int, bytes] | None = None
@@ -67,14 +67,19 @@ class Run:
         self._started = self._now = time.monotonic()
         self._first = self._started  # when the first step was done; the one before it holds all warming up
 
-    def add(self, step: int, scalars: dict[str, float]) -> None:
+    def advance(self, step: int) -> None:
         """Record `step` done steps."""
-        clean = {k: shortened(v) for k, v in list(scalars.items())[:MAX_SCALARS] if math.isfinite(v)}
         with self._lock:
             self._now = time.monotonic()
             if step == 1:
                 self._first = self._now
-            self.step, self.scalars = step, clean
+            self.step = step
+
+    def add(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Record what a step has reported, which may come after the next one is done."""
+        clean = {k: shortened(v) for k, v in list(scalars.items())[:MAX_SCALARS] if math.isfinite(v)}
+        with self._lock:
+            self.reported, self.scalars = step, clean
             self.points.add(step, clean)
 
     def show(self, picture: Image.Image, final: bool = False) -> None:
@@ -183,8 +188,8 @@ class Run:
         """Everything a panel shows: the event and the curves so far."""
         with self._lock:
             points = self.points.items
-            if self.step and points[-1][0] != self.step:
-                points = [*points, (self.step, self.scalars)]
+            if self.reported and points[-1][0] != self.reported:
+                points = [*points, (self.reported, self.scalars)]
             names = list(dict.fromkeys(name for _, scalars in points for name in scalars))
             series = {name: [scalars.get(name) for _, scalars in points] for name in names}
             return self._event() | {"curves": {"steps": [step for step, _ in points], "series": series}}

@@ -8,7 +8,7 @@ from .autosave import AUTOSAVE_SECONDS, Autosave
 from .checkpoint import load_checkpoint, read_checkpoint, read_config, save_checkpoint
 from .config import OptimConfig
 from .loop import OptimState, optimize, predict_and_guide
-from .records import Curves, StepRecord
+from .records import Backlog, Curves, StepRecord
 from .snapshot import Snapshot, go_on, read_snapshot, take_snapshot
 from .watchdog import Watchdog, not_finite
 
@@ -16,6 +16,7 @@ __all__ = [
     "AUTOSAVE_SECONDS",
     "AdapterState",
     "Autosave",
+    "Backlog",
     "Curves",
     "OptimConfig",
     "OptimState",

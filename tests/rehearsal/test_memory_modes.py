@@ -35,11 +35,7 @@ def report(comfyui) -> dict:
     return comfyui.run_script(INSIDE / "memory_modes.py")
 
 
-@pytest.fixture
-def dynamic_report(report) -> dict:
-    if not report["checks"]:
-        pytest.skip("this ComfyUI has no dynamic VRAM")
-    return report
+dynamic_vram = pytest.mark.since("0.16.0")  # when it became the default on NVIDIA
 
 
 def rounding_of(mode: str) -> float:
@@ -61,13 +57,15 @@ def test_the_encoders_gradient_is_that_of_torch_alone(report, mode):
     assert_true_encoder(report["autoencoders"][mode], mode)
 
 
+@dynamic_vram
 @pytest.mark.parametrize("mode", DYNAMIC)
-def test_the_encoders_gradient_is_true_under_dynamic_vram(dynamic_report, mode):
-    assert_true_encoder(dynamic_report["autoencoders"][mode], mode)
+def test_the_encoders_gradient_is_true_under_dynamic_vram(report, mode):
+    assert_true_encoder(report["autoencoders"][mode], mode)
 
 
-def test_the_rehearsal_streams_and_evicts(dynamic_report):
-    found = dynamic_report["autoencoders"]
+@dynamic_vram
+def test_the_rehearsal_streams_and_evicts(report):
+    found = report["autoencoders"]
     assert found["dynamic, streamed"]["streamed"] > 0 and found["dynamic, evicted"]["evicted"] > 0
 
 
@@ -77,18 +75,21 @@ def test_a_loras_gradient_is_that_on_a_cpu(report, mode):
     assert found["gradient"] < rounding_of(mode) and found["predictions"] < rounding_of(mode)
 
 
+@dynamic_vram
 @pytest.mark.parametrize("mode", DYNAMIC_NETWORKS)
-def test_a_loras_gradient_is_true_under_dynamic_vram(dynamic_report, mode):
-    found = dynamic_report["networks"][mode]
+def test_a_loras_gradient_is_true_under_dynamic_vram(report, mode):
+    found = report["networks"][mode]
     assert found["gradient"] < rounding_of(mode) and found["predictions"] < rounding_of(mode)
 
 
+@dynamic_vram
 @pytest.mark.parametrize("what", ["encoder", "network"])
-def test_a_false_gradient_ends_the_run_with_a_sentence(dynamic_report, what):
+def test_a_false_gradient_ends_the_run_with_a_sentence(report, what):
     """The host's own weights, streamed: as it would be without copies of ours."""
-    said = dynamic_report["checks"][what]
+    said = report["checks"][what]
     assert "is not true" in said and "Nothing was optimised" in said
 
 
-def test_pages_of_other_models_make_room_for_a_run_that_needs_it(dynamic_report):
-    assert dynamic_report["room"] == {"ample": 1.0, "short": 0.0}
+@dynamic_vram
+def test_pages_of_other_models_make_room_for_a_run_that_needs_it(report):
+    assert report["room"] == {"ample": 1.0, "short": 0.0}

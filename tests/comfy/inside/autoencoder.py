@@ -142,7 +142,7 @@ def long_run():
     process = psutil.Process(os.getpid())
 
     class Progress(run_module.RunProgress):
-        def __call__(self, step, scalars, preview, last=False):
+        def __call__(self, *arguments):
             resident.append(process.memory_info().rss / 2**20)
 
     run_module.RunProgress = Progress

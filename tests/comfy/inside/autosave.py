@@ -33,7 +33,7 @@ def snapshot():
 
 report = {}
 one = runs.open_run(9, "7:3", None)
-one.add(1, {})
+one.advance(1)
 for step in (4, 5):
     state.step = step
     run.autosave(one, scene, snapshot)
@@ -46,7 +46,7 @@ try:
 except RuntimeError:
     report["failed"] = [one.status, *names()]
 two = runs.open_run(9, "7:3", None)
-two.add(9, {})
+two.advance(9)
 with run.watched(two, scene, snapshot):
     pass
 report["ended"] = [two.status, *names()]
