@@ -39,6 +39,14 @@ SHAPES: dict[str, ModelShape] = {
         VAE_SMALL,
         64,
     ),
+    # Stable Diffusion 1.5: 860 M parameters, 512 pixels
+    "sd15": ModelShape(
+        dict(
+            block_out_channels=(320, 640, 1280, 1280), attention_head_dim=8, cross_attention_dim=768, sample_size=64
+        ),
+        VAE_SD,
+        512,
+    ),
     # Stable Diffusion 2.1-base: 866 M parameters, 512 pixels
     "sd21": ModelShape(
         dict(

@@ -24,33 +24,41 @@ from ..cameras.sampling import CameraConfig, orbit
 from ..guidance import TBSDConfig, build_guidance
 from ..optim import OptimConfig, OptimState, optimize
 from ..priors.diffusers import DiffusersPrior
+from ..priors.small_world.learned import load_learned_prior
 from ..prompts import PromptConfig, build_texts, encode_texts
-from ..scenes import SCENES
 from .models import SHAPES, random_prior
+from .scenes import measured_scene
 
 WARM_UP = 2  # rounds that are measured and dropped
+EMBEDDED, EMBEDDED_SIZE = "learned", 64  # the prior over the small world, and the pixels it is made for
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedConfig:
-    model: str = "small"  # a name in models.SHAPES
-    scenes: tuple[str, ...] = ("image", "nerf")
+    model: str = "small"  # a name in models.SHAPES, or EMBEDDED
+    scenes: tuple[str, ...] = ("image", "nerf")  # names in scenes.MEASURED that have pixels
     rounds: int = 15  # pairs of floor and step per scene, >= 1
     steps_per_round: int = 2  # whole steps in each round
     device: str = "cpu"
     half: bool = False  # weights in float16
-    nerf_size: int | None = None  # pixels of a NeRF view; None = as the model's images
+    nerf_size: int | None = None  # pixels of a view of a 3D scene; None = as the model's images
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(n_steps=10**6, views_per_step=1))
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.steps_per_round < 1:
             raise ValueError(f"rounds and steps_per_round must be >= 1, got {self.rounds}, {self.steps_per_round}.")
+        if self.half and self.model == EMBEDDED:
+            raise ValueError(f"The prior {EMBEDDED!r} computes in float32. Leave half out.")
 
 
 def measure_speed(config: SpeedConfig, on_scene: Callable[[str, dict], None] = lambda name, result: None) -> dict:
     """Ratios step / floor by scene under "ratios", and the seconds of their parts."""
     dtype = torch.float16 if config.half else torch.float32
-    prior = random_prior(config.model, config.device, dtype)
+    prior = (
+        load_learned_prior(device=config.device)
+        if config.model == EMBEDDED
+        else random_prior(config.model, config.device, dtype)
+    )
     result: dict[str, Any] = {
         "ratios": {},
         "seconds": {},
@@ -74,18 +82,16 @@ def measure_speed(config: SpeedConfig, on_scene: Callable[[str, dict], None] = l
 
 
 def _measure_scene(name: str, prior: DiffusersPrior, config: SpeedConfig) -> dict[str, float]:
-    size = SHAPES[config.model].size
-    scene_class, scene_config = SCENES[name]
-    settings = {"size": size} if name == "image" else {}
-    scene = scene_class(scene_config(**settings)).to(config.device)
-    view_size = config.nerf_size or size if scene_class.uses_cameras else size
+    size = EMBEDDED_SIZE if config.model == EMBEDDED else SHAPES[config.model].size
+    scene = measured_scene(name, size, prior.spatial_factor).to(config.device)
+    view_size = config.nerf_size or size if scene.uses_cameras else size
     optim = replace(config.optim, size=view_size)
-    prompts = encode_texts(build_texts(PromptConfig(prompt="a house")), prior.encode_prompt)
+    prompts = encode_texts(build_texts(PromptConfig(prompt="a brick house")), prior.encode_prompt)
     guidance = build_guidance("tbsd", TBSDConfig())
     steps = optimize(prior, prompts, guidance, scene, CameraConfig(), optim, OptimState.create(scene, optim))
-    n_views = optim.views_per_step if scene_class.uses_cameras else 1
+    n_views = optim.views_per_step if scene.uses_cameras else 1
     parts = {
-        "forward": _bare_forward(prior, n_views, view_size, conditions=3),
+        "forward": _bare_forward(prior, n_views, view_size, prior.encode_prompt("a house").shape[1], conditions=3),
         "encode": _encode(prior, n_views, view_size, config.device),
         "render": _render(scene, n_views, view_size),
     }
@@ -117,7 +123,7 @@ def _seconds(run: Callable[[], None], device: str) -> float:
     return time.perf_counter() - start
 
 
-def _bare_forward(prior: DiffusersPrior, n_views: int, size: int, conditions: int) -> Callable[[], None]:
+def _bare_forward(prior: DiffusersPrior, n_views: int, size: int, n_tokens: int, conditions: int) -> Callable[[], None]:
     """The network itself on ready inputs: no noising, no stacking, no dtype conversion."""
     weight = next(prior.unet.parameters())
     latent = size // prior.spatial_factor
@@ -125,7 +131,7 @@ def _bare_forward(prior: DiffusersPrior, n_views: int, size: int, conditions: in
     like = dict(device=weight.device, dtype=weight.dtype)
     x = torch.randn(batch, prior.latent_channels, latent, latent, **like)
     t = torch.full((batch,), 500, device=weight.device)
-    context = torch.randn(batch, 77, prior.unet.config.cross_attention_dim, **like)
+    context = torch.randn(batch, n_tokens, prior.unet.config.cross_attention_dim, **like)
 
     @torch.no_grad()
     def run() -> None:
@@ -145,7 +151,7 @@ def _encode(prior: DiffusersPrior, n_views: int, size: int, device: str) -> Call
 
 
 def _render(scene, n_views: int, size: int) -> Callable[[], None]:
-    cameras = orbit(n_views)
+    cameras = orbit(n_views).to(next(scene.parameters()).device)
     parameters = list(scene.parameters())
     generator = torch.Generator().manual_seed(0)
     grad = torch.randn_like(scene.render(cameras, size, size, generator).rgb)

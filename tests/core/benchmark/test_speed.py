@@ -19,7 +19,7 @@ def test_speed_writes_the_ratio_of_a_step_and_its_floor(tmp_path, capsys):
 
 
 def test_unknown_model_shapes_and_no_rounds_are_refused():
-    with pytest.raises(ValueError, match="small, sd21"):
+    with pytest.raises(ValueError, match="small, sd15, sd21"):
         random_prior("sd9")
     with pytest.raises(ValueError, match="rounds"):
         SpeedConfig(rounds=0)
