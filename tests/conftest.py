@@ -63,7 +63,9 @@ class ComfyUI:
     def version(self) -> tuple[int, ...]:
         return tuple(map(int, self.name.split("#")[0].split(".")))
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, on_gpu: bool = False) -> dict[str, str]:
+        if on_gpu:
+            return dict(os.environ)
         # one thread: tiny models on several threads are many times slower on a busy machine
         return {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -296,7 +298,7 @@ def start_server():
 
 
 @contextmanager
-def started(comfyui: ComfyUI, base: Path) -> Iterator[Server]:
+def started(comfyui: ComfyUI, base: Path, on_gpu: bool = False) -> Iterator[Server]:
     """A server with this pack and nothing else, whose own folders are below the empty folder `base`."""
     for folder in ("models/checkpoints", "input", "output", "temp", "user/default", "custom_nodes"):
         (base / folder).mkdir(parents=True)
@@ -311,14 +313,14 @@ def started(comfyui: ComfyUI, base: Path) -> Iterator[Server]:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    command = [comfyui.python, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port)]
+    command = [comfyui.python, "main.py", *([] if on_gpu else ["--cpu"]), "--listen", "127.0.0.1", "--port", str(port)]
     command += ["--base-directory", str(base), "--disable-auto-launch", "--disable-api-nodes"]
     command += ["--database-url", "sqlite:///:memory:"]
     if os.environ.get("COMFYUI_FRONTEND"):  # another one than the checkout asks for: the folder with its index.html
         command += ["--front-end-root", os.environ["COMFYUI_FRONTEND"]]
     with log.open("w") as out:
         process = subprocess.Popen(
-            command, cwd=comfyui.path, env=comfyui.environment(), stdout=out, stderr=out, start_new_session=True
+            command, cwd=comfyui.path, env=comfyui.environment(on_gpu), stdout=out, stderr=out, start_new_session=True
         )
     running = Server(f"http://127.0.0.1:{port}", base, log)
     try:

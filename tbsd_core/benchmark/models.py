@@ -41,9 +41,7 @@ SHAPES: dict[str, ModelShape] = {
     ),
     # Stable Diffusion 1.5: 860 M parameters, 512 pixels
     "sd15": ModelShape(
-        dict(
-            block_out_channels=(320, 640, 1280, 1280), attention_head_dim=8, cross_attention_dim=768, sample_size=64
-        ),
+        dict(block_out_channels=(320, 640, 1280, 1280), attention_head_dim=8, cross_attention_dim=768, sample_size=64),
         VAE_SD,
         512,
     ),
@@ -101,5 +99,3 @@ class RandomText(torch.nn.Module):
 def _tokenize(text: str) -> Tensor:
     codes = list(text.encode()[:77])
     return torch.tensor([codes + [0] * (77 - len(codes))])
-
-
