@@ -1,4 +1,5 @@
 # make demo: text to 3D on the embedded prior.  make test: all tests.  make comfyui: ComfyUI with this pack.
+# make gpu-check: what only an NVIDIA card can tell.
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= output/demo
@@ -14,7 +15,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 COMFY_PY = $(or $(COMFYUI_PYTHON),$(firstword $(wildcard $(COMFYUI_PATH)/.venv/bin/python $(COMFYUI_PATH)/venv/bin/python)),$(PY))
 
-.PHONY: demo test lint types locales comfyui thumbnails help-pictures clean
+.PHONY: demo test lint types locales comfyui thumbnails help-pictures gpu-check clean
 
 demo: $(VENV)/.headless
 	$(PY) -m tbsd_core demo --out $(OUT)
@@ -48,6 +49,12 @@ help-pictures: $(VENV)/.dev
 	$(PY) -m benchmarks.help_pictures
 	COMFYUI_PATH="$(COMFYUI_PATH)" COMFYUI_PYTHON="$(COMFY_PY)" $(PY) -m benchmarks.help_screenshots
 
+# What only an NVIDIA card can tell, about 8 minutes; needs a build of torch with CUDA, which a new environment gets.
+gpu-check: TORCH = torch>=2.4
+gpu-check: TORCH_INDEX =
+gpu-check: $(VENV)/.dev
+	COMFYUI_PATH="$(COMFYUI_PATH)" COMFYUI_PYTHON="$(COMFY_PY)" $(PY) -m benchmarks.gpu_check $(ARGS)
+
 clean:
 	rm -rf $(VENV) output
 
@@ -61,7 +68,7 @@ $(VENV)/bin/python:
 # The wheel from its index, then what it needs from the ordinary one.
 $(VENV)/.torch: | $(VENV)/bin/python
 	@$(PY) -c 'import torch' 2>/dev/null || \
-	  { $(PIP) --no-deps --retries 1 --timeout 20 --extra-index-url $(TORCH_INDEX) "$(TORCH)" && $(PIP) "$(TORCH)"; } || \
+	  { $(PIP) --no-deps --retries 1 --timeout 20 $(addprefix --extra-index-url ,$(TORCH_INDEX)) "$(TORCH)" && $(PIP) "$(TORCH)"; } || \
 	  { echo "Missing: torch. $(TORCH) could not be installed; call make TORCH=torch for the default build"; exit 1; }
 	@touch $@
 

@@ -25,8 +25,9 @@ from .workload import PRIORS, scenes, workload
 
 METHODS, QUICK_METHODS = ("sds", "tbsd", "vsd", "ism"), ("tbsd",)
 SIZE, VIEWS, STEPS = 32, 2, 3
-TOLERANCE = {"float32": 0.01, "TF32": 0.15}  # of the first gradient, relative to its norm
-PICTURE_TOLERANCE = {"float32": 0.01, "TF32": 0.04}  # mean difference of a pixel in [0, 1] after STEPS
+# seen with the prior's weights perturbed: 3e-5 by float32's rounding, 2e-3 by TF32's
+TOLERANCE = {"float32": 0.005, "TF32": 0.03}  # of the first gradient, relative to its norm
+PICTURE_TOLERANCE = {"float32": 0.002, "TF32": 0.01}  # mean difference of a pixel in [0, 1] after STEPS
 NEEDS_CUDA = "torch.cuda.is_available()"
 TEST_SECONDS = 120
 
@@ -69,7 +70,7 @@ def first_steps(prior: Any, scene: str, method: str, device: str) -> tuple[torch
         n_views = VIEWS if work.scene.uses_cameras else work.scene.n_images
         render = work.scene.render(orbit(n_views).to(device), SIZE, SIZE)
     picture = render.rgb if render.latents is None else render.latents
-    return gradient, picture.float().cpu()
+    return gradient, picture.detach().float().cpu()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from tbsd_core.optim import OptimConfig, OptimState, create_adapter, optimize
 from tbsd_core.priors.small_world.learned import load_learned_prior
 from tbsd_core.prompts import PromptConfig, build_texts, encode_texts
 
-QUICK_SCENES = ("image", "gaussian")
+QUICK_SCENES = ("gaussian",)
 # a prior by name, its dtype (embedded: float32), and the views a step renders with it
 PRIORS: dict[str, tuple[Callable[[str], Any], int]] = {
     "embedded": (lambda device: load_learned_prior(device=device), 4),
