@@ -62,7 +62,8 @@ def test_the_steps_run_on_a_cpu(tmp_path):
 def test_a_step_that_fails_is_recorded_and_the_next_one_runs(tmp_path):
     checkout = tmp_path / "ComfyUI"
     (checkout / "comfy").mkdir(parents=True)
-    (checkout / "main.py").write_text("raise RuntimeError('this checkout is broken')\n", encoding="utf-8")
+    for name in ("main.py", "comfy/options.py"):
+        (checkout / name).write_text("raise RuntimeError('this checkout is broken')\n", encoding="utf-8")
     (checkout / "comfy" / "cli_args.py").touch()
     (checkout / "comfyui_version.py").write_text('__version__ = "0.99"\n', encoding="utf-8")
     here = {"COMFYUI_PATH": checkout, "COMFYUI_PATHS": "", "COMFYUI_PYTHON": sys.executable}

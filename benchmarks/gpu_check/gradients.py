@@ -26,10 +26,10 @@ SCRIPT = Path(__file__).parent / "inside" / "memory_mode.py"
 NO_DYNAMIC = "--disable-dynamic-vram"  # unknown to hosts that have none
 # "model dtype"; VAE files are float32, and computed in that dtype where the host would
 ALL = (
-    *("sd15 float32", "sd15 bfloat16", "sd15 float16", "sd15 float8_e4m3fn"),
-    *("sdxl bfloat16", "sdxl float16", "sd3 bfloat16", "sd3 float16"),
+    *("sd15 float16", "sd15 float32", "sd15 bfloat16", "sd15 float8_e4m3fn"),
+    *("sdxl float16", "sd3 bfloat16"),
 )
-SOME = ("sd15 float32", "sd15 float16", "sdxl bfloat16", "sd3 bfloat16")
+SOME = ("sd15 float32", "sdxl float16", "sd3 bfloat16")
 QUICK = ("sd15 float32", "sd3 float32")  # cut short
 NEEDED_GIB = {"sd15": 12, "sdxl": 22, "sd3": 18}  # on the card, with the plain copy that is compared with
 CASE_SECONDS = 150
@@ -83,6 +83,8 @@ def in_processes(comfyui: ComfyUI, name: str, mode: Mode, todo: list[str], cases
     """Run the cases of a mode; each process goes on after the case at which the one before it ended."""
     known = NO_DYNAMIC in (comfyui.path / "comfy" / "cli_args.py").read_text(encoding="utf-8")
     flags = ["--cpu"] if cases.device != "cuda" else [f for f in mode.flags if known or f != NO_DYNAMIC]
+    weights = cases.scratch / "weights"  # made once for all modes
+    weights.mkdir(exist_ok=True)
     while todo:
         folder = cases.scratch / f"{name.replace(' ', '_')}-{len(todo)}"
         folder.mkdir()
@@ -95,6 +97,7 @@ def in_processes(comfyui: ComfyUI, name: str, mode: Mode, todo: list[str], cases
             "short": mode.is_short,
             "quick": cases.quick,
             "folder": str(folder),
+            "weights": str(weights),
         }
         environment = comfyui.environment(on_gpu=cases.device == "cuda")
         done, ending = followed([comfyui.python, str(SCRIPT), json.dumps(request)], environment, folder, name, cases)

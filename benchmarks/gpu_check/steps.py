@@ -17,11 +17,11 @@ class Step:
 
 
 STEPS: dict[str, Step] = {
-    "agreement": Step(agreement.run, "the same steps on the device and on the CPU", 1.0),
+    "agreement": Step(agreement.run, "the same steps on the device and on the CPU", 1.25),
     "gradients": Step(gradients.run, "gradients of full-size models in every memory mode of ComfyUI", 3.0),
-    "step-time": Step(step_time.run, "the time of a step over its floor", 1.25),
+    "step-time": Step(step_time.run, "the time of a step over its floor", 1.0),
     "peak-memory": Step(peak_memory.run, "the most memory that a step holds", 0.75),
     "waits": Step(waits.run, "kernels and waits of a step", 0.5),
     "libraries": Step(libraries.run, "CUDA kernels of gsplat and nerfacc against the torch path", 0.25),
-    "templates": Step(templates.run, "every template on a server", 1.75),
+    "templates": Step(templates.run, "every template on a server", 1.5),
 }

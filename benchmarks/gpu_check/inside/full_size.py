@@ -114,26 +114,45 @@ def random_weights(template: torch.nn.Module, dtype: torch.dtype, seed: int) -> 
     return weights
 
 
-def network_weights(name: str, dtype: torch.dtype, quick: bool) -> dict[str, torch.Tensor]:
-    kind, shape, cut, *_ = SHAPES[name]
-    with static():
-        config = cut if quick else shape
-        network = kind(**config, dtype=torch.float32, device="meta", operations=comfy.ops.disable_weight_init)
-        return random_weights(network, dtype, 0)
+def network_file(folder: Path, name: str, dtype: torch.dtype, quick: bool) -> Path:
+    """The file of a network's weights; made if it is not there."""
+    path = folder / f"{name}-{str(dtype).removeprefix('torch.')}.safetensors"
+    if not path.exists():
+        kind, shape, cut, *_ = SHAPES[name]
+        with static():
+            config = cut if quick else shape
+            network = kind(**config, dtype=torch.float32, device="meta", operations=comfy.ops.disable_weight_init)
+            write(random_weights(network, dtype, 0), path)
+    return path
 
 
-def autoencoder_weights(channels: int) -> dict[str, torch.Tensor]:
-    """Those of SD 3 have no quant_conv."""
-    with static(), torch.device("meta"):
-        network = AutoencoderKL(ddconfig={**AUTOENCODER, "z_channels": channels}, embed_dim=channels)
-    weights = random_weights(network, torch.float32, 1)
-    return {k: w for k, w in weights.items() if channels == 4 or "quant_conv" not in k}
+def autoencoder_file(folder: Path, channels: int) -> Path:
+    """The same of an autoencoder, in float32 as such files are; those of SD 3 have no quant_conv."""
+    path = folder / f"autoencoder-{channels}.safetensors"
+    if not path.exists():
+        with static(), torch.device("meta"):
+            network = AutoencoderKL(ddconfig={**AUTOENCODER, "z_channels": channels}, embed_dim=channels)
+        weights = random_weights(network, torch.float32, 1)
+        write({k: w for k, w in weights.items() if channels == 4 or "quant_conv" not in k}, path)
+    return path
 
 
-def plain_encoder(weights: dict[str, torch.Tensor], channels: int, device: torch.device, dtype: torch.dtype):
+def write(weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Whole or not at all: the process may be killed."""
+    save_file(weights, str(path.with_suffix(".part")))
+    path.with_suffix(".part").rename(path)
+
+
+def read(path: Path) -> dict[str, torch.Tensor]:
+    """The weights as the host reads them, under dynamic VRAM as slices of the file."""
+    return comfy.utils.load_torch_file(str(path))
+
+
+def plain_encoder(path: Path, channels: int, device: torch.device, dtype: torch.dtype):
     """The encoder as torch alone computes it: images in [-1, 1] to latents."""
     with static():
         network = AutoencoderKL(ddconfig={**AUTOENCODER, "z_channels": channels}, embed_dim=channels)
+        weights = read(path)
     network.load_state_dict(weights, strict=False)
     network.to(device, dtype).requires_grad_(False).eval()
     has_quant = "quant_conv.weight" in weights
@@ -145,26 +164,19 @@ def plain_encoder(weights: dict[str, torch.Tensor], channels: int, device: torch
     return encode
 
 
-def load_network(weights: dict[str, torch.Tensor], dtype: torch.dtype, folder: Path):
-    """A MODEL as Load Diffusion Model makes it of a file."""
-    return comfy.sd.load_diffusion_model_state_dict(from_file(weights, folder / "network"), {"dtype": dtype})
+def load_network(path: Path, dtype: torch.dtype):
+    """A MODEL as Load Diffusion Model makes it."""
+    return comfy.sd.load_diffusion_model_state_dict(read(path), {"dtype": dtype})
 
 
-def load_autoencoder(weights: dict[str, torch.Tensor], dtype: torch.dtype, folder: Path):
-    return comfy.sd.VAE(sd=from_file(weights, folder / "autoencoder"), dtype=dtype)
+def load_autoencoder(path: Path, dtype: torch.dtype):
+    """A VAE as Load VAE makes it."""
+    return comfy.sd.VAE(sd=read(path), dtype=dtype)
 
 
-def from_file(weights: dict[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
-    """The weights as the host reads them, under dynamic VRAM as slices of the file."""
-    path = path.with_suffix(".safetensors")
-    if not path.exists():
-        save_file(weights, str(path))
-    return comfy.utils.load_torch_file(str(path))
-
-
-def plain_network(weights: dict[str, torch.Tensor], dtype: torch.dtype):
+def plain_network(path: Path, dtype: torch.dtype):
     """A MODEL all of whose weights are on the device from the start, so that the host has nothing to move."""
     device = mm.get_torch_device()
     with static():
-        loaded = comfy.sd.load_diffusion_model_state_dict(dict(weights), {"dtype": dtype})
+        loaded = load_network(path, dtype)
         return patchers.ModelPatcher(loaded.model.to(device), device, device)

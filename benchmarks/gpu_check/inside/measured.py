@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import shutil
 from pathlib import Path
 
 import comfy.model_management as mm
@@ -14,6 +13,7 @@ import nodes as core_nodes
 
 TOLERANCE = {torch.float32: 0.01}  # of every difference, relative to the norm; below HALF for other dtypes
 HALF = 0.1
+REPORTED = ("resident", "own check, encoder", "own check, network")  # and compared with nothing
 GIB = 2**30
 LEFT_GIB = 3.0  # of the device, where it is to be short of memory: less than the larger networks take
 NORMAL = mm.vram_state
@@ -23,13 +23,11 @@ def is_dynamic() -> bool:
     return full_size.MEMORY is not None and full_size.MEMORY.aimdo_enabled
 
 
-def measure(case: str, load, folder: Path, quick: bool, short: bool) -> dict:
-    """What is recorded of "model dtype"."""
+def measure(case: str, load, weights: Path, quick: bool, short: bool) -> dict:
+    """What is recorded of "model dtype"; `weights` is the folder of their files."""
     name, dtype_name = case.split()
     dtype = getattr(torch, dtype_name)
-    work = Work(name, dtype, load, quick)
-    scratch = folder / case.replace(" ", "_")
-    scratch.mkdir()
+    work = Work(name, dtype, load, weights, quick)
     ballast = None
     try:
         exact = work.exact()
@@ -38,14 +36,13 @@ def measure(case: str, load, folder: Path, quick: bool, short: bool) -> dict:
         if short:
             free = torch.cuda.mem_get_info()[0]
             ballast = torch.empty(max(0, int(free - LEFT_GIB * GIB)), dtype=torch.uint8, device="cuda")
-        values = work.compared(exact, scratch, trains=not short)
+        values = work.compared(exact, trains=not short)
     finally:
         del ballast
         mm.unload_all_models()
         freed()
-        shutil.rmtree(scratch, ignore_errors=True)
     allowed = TOLERANCE.get(dtype, HALF)
-    above = [key for key, value in values.items() if not key.startswith("own check") and not value <= allowed]
+    above = [key for key, value in values.items() if key not in REPORTED and not value <= allowed]
     if above:
         reason = f"not what plain torch computes, at most {allowed} is rounding: {', '.join(above)}"
         return {"status": "failed", "reason": reason, "values": values}
@@ -64,12 +61,12 @@ class Work:
         load: imports a submodule of the pack.
     """
 
-    def __init__(self, name: str, dtype: torch.dtype, load, quick: bool) -> None:
+    def __init__(self, name: str, dtype: torch.dtype, load, weights: Path, quick: bool) -> None:
         self.dtype, self.load = dtype, load
         *_, self.width, self.pooled, self.channels = full_size.SHAPES[name]
         self.autoencoder_dtype = torch.bfloat16 if dtype.itemsize == 1 else dtype
-        self.network = full_size.network_weights(name, dtype, quick)
-        self.autoencoder = full_size.autoencoder_weights(self.channels)
+        self.network = full_size.network_file(weights, name, dtype, quick)
+        self.autoencoder = full_size.autoencoder_file(weights, self.channels)
         self.size = 64 if quick else 256
         generator = torch.Generator().manual_seed(2)
         cells = self.size // 8
@@ -87,7 +84,7 @@ class Work:
         mm.vram_state = mm.VRAMState.NORMAL_VRAM if mm.get_torch_device().type != "cpu" else NORMAL
         with torch.inference_mode(), full_size.static():
             model = full_size.plain_network(self.network, self.dtype)
-            vae = full_size.comfy.sd.VAE(sd=dict(self.autoencoder), dtype=self.autoencoder_dtype)
+            vae = full_size.load_autoencoder(self.autoencoder, self.autoencoder_dtype)
         try:
             found = self.run(model, vae, trains=True)
             return found | self.run(model, vae, trains=False, plain=True)
@@ -132,31 +129,25 @@ class Work:
         used = [p.grad for p in adapter.parameters() if p.grad is not None]
         return {"network": [torch.cat([grad.flatten() for grad in used]).cpu()]}
 
-    def compared(self, exact: dict[str, list[torch.Tensor]], folder: Path, trains: bool) -> dict[str, float]:
+    def compared(self, exact: dict[str, list[torch.Tensor]], trains: bool) -> dict[str, float]:
         """Relative differences on models of this mode that a KSampler and a VAE Encode have used, and what the pack's
         own checks found."""
         with torch.inference_mode():
-            model = full_size.load_network(self.network, self.dtype, folder)
-            vae = full_size.load_autoencoder(self.autoencoder, self.autoencoder_dtype, folder)
-            self.network = {}
+            model = full_size.load_network(self.network, self.dtype)
+            vae = full_size.load_autoencoder(self.autoencoder, self.autoencoder_dtype)
             before = vae.encode(self.images.movedim(1, -1)).cpu()
             empty = {"samples": torch.zeros_like(self.latents)}
             prompts = self.conditioning(0), self.conditioning(1)
             core_nodes.common_ksampler(model, 0, 2, 2.0, "euler", "normal", *prompts, empty)
-        with self.own_checks() as checked:
+            resident = model.loaded_size() / model.model_size()
+        with OwnChecks(self.load("nodes.bridge.autoencoder"), self.load("nodes.bridge.prior")) as checked:
             found = self.run(model, vae, trains=False)
             if trains:
                 found |= self.run(model, vae, trains=True)
         with torch.inference_mode():
             after = vae.encode(self.images.movedim(1, -1)).cpu()
-        return {
-            **{name: gap(found[name], exact[name]) for name in found},
-            "afterwards": gap([after], [before]),
-            **checked,
-        }
-
-    def own_checks(self):
-        return OwnChecks(self.load("nodes.bridge.autoencoder"), self.load("nodes.bridge.prior"))
+        gaps = {name: gap(found[name], exact[name]) for name in found}
+        return {**gaps, "afterwards": gap([after], [before]), "resident": resident, **checked}
 
 
 class OwnChecks:

@@ -28,6 +28,8 @@ def boot():
         (base / name).mkdir(parents=True)
     sys.argv = ["main.py", *REQUEST["flags"], "--base-directory", str(base), "--disable-all-custom-nodes"]
     sys.path.insert(0, REQUEST["comfyui"])
+    importlib.import_module("comfy.options").enable_args_parsing()
+    importlib.import_module("cuda_malloc")  # chooses the allocator, which `main` leaves to a start as a program
     importlib.import_module("main")
     name, root = "tbsd_inside", Path(REQUEST["pack"])
     spec = importlib.util.spec_from_file_location(name, root / "__init__.py", submodule_search_locations=[str(root)])
@@ -50,7 +52,7 @@ def main() -> None:
         try:
             if REQUEST["dynamic"] and not measured.is_dynamic():
                 raise RuntimeError("dynamic VRAM is off: ComfyUI could not start comfy-aimdo, see its log")
-            entry = measured.measure(case, load, FOLDER, REQUEST["quick"], REQUEST["short"])
+            entry = measured.measure(case, load, Path(REQUEST["weights"]), REQUEST["quick"], REQUEST["short"])
         except Exception as error:  # a result of this case; the next one runs
             lines = "".join(traceback.format_exception(error)).strip().splitlines()
             entry = {"status": "failed", "error": f"{type(error).__name__}: {error}", "traceback": lines[-12:]}
