@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import subprocess
 import sys
 import tempfile
 import time
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import torch
 
-from tests.conftest import find_comfyui
+from tests.conftest import ComfyUI, find_comfyui
 
 from .cases import Cases, described
 from .report import ROOT, Report, environment
 from .steps import STEPS
+
+HOST_PACKAGES = ("torch", "comfy-aimdo", "comfy-kitchen")
 
 
 def no_device() -> str | None:
@@ -30,10 +33,18 @@ def no_device() -> str | None:
     return None
 
 
-def host_version(path: Path) -> str | None:
+def told_of(host: ComfyUI | None) -> dict[str, str | None]:
+    """The versions of ComfyUI and of what its Python has installed."""
+    if host is None:
+        return {"host": None}
+    found: dict[str, str | None] = {"host": "unknown"}
     with contextlib.suppress(OSError, IndexError):
-        return (path / "comfyui_version.py").read_text(encoding="utf-8").split('"')[-2]
-    return None
+        found["host"] = (host.path / "comfyui_version.py").read_text(encoding="utf-8").split('"')[-2]
+    for name in HOST_PACKAGES:
+        code = f"from importlib.metadata import version; print(version({name!r}))"
+        done = subprocess.run([host.python, "-c", code], capture_output=True, text=True, timeout=60)
+        found[f"host {name}"] = done.stdout.strip() or None
+    return found
 
 
 def main() -> int:
@@ -50,8 +61,7 @@ def main() -> int:
         return 1
     host = find_comfyui()
     folders = {ROOT: "PACK"} | ({} if host is None else {host.path: "COMFYUI", Path(host.python).parents[1]: "PYTHON"})
-    version = None if host is None else host_version(host.path)
-    report = Report(arguments.out, environment(arguments.device, arguments.quick, version), folders)
+    report = Report(arguments.out, environment(arguments.device, arguments.quick, told_of(host)), folders)
     chosen = {name: step for name, step in STEPS.items() if not arguments.only or name in arguments.only}
     deadline = time.monotonic()
     for name, step in chosen.items():

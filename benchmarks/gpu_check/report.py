@@ -77,13 +77,13 @@ def undated(environment: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in environment.items() if key != "date"}
 
 
-def environment(device: str, quick: bool, host_version: str | None) -> dict[str, Any]:
-    """What the results are of."""
+def environment(device: str, quick: bool, host: dict[str, str | None]) -> dict[str, Any]:
+    """What the results are of; `host` is what is told of ComfyUI."""
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     found: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "pack": re.findall(r'^version = "(.+)"$', project, re.MULTILINE)[0],
-        "host": host_version,
+        **host,
         "device": device,
         "quick": quick,
         "python": platform.python_version(),
