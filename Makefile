@@ -53,7 +53,8 @@ help-pictures: $(VENV)/.dev
 gpu-check: TORCH = torch>=2.4
 gpu-check: TORCH_INDEX =
 gpu-check: $(VENV)/.dev
-	COMFYUI_PATH="$(COMFYUI_PATH)" COMFYUI_PYTHON="$(COMFY_PY)" $(PY) -m benchmarks.gpu_check $(ARGS)
+	@$(PY) -m tests.conftest
+	$(PY) -m benchmarks.gpu_check $(ARGS)
 
 clean:
 	rm -rf $(VENV) output

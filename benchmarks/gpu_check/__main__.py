@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import subprocess
 import sys
 import tempfile
 import time
@@ -12,13 +10,10 @@ from pathlib import Path
 
 import torch
 
-from tests.conftest import ComfyUI, find_comfyui
-
 from .cases import Cases, described
+from .host import find_host, told_of
 from .report import ROOT, Report, environment
 from .steps import STEPS
-
-HOST_PACKAGES = ("torch", "comfy-aimdo", "comfy-kitchen")
 
 
 def no_device() -> str | None:
@@ -33,20 +28,6 @@ def no_device() -> str | None:
     return None
 
 
-def told_of(host: ComfyUI | None) -> dict[str, str | None]:
-    """The versions of ComfyUI and of what its Python has installed."""
-    if host is None:
-        return {"host": None}
-    found: dict[str, str | None] = {"host": "unknown"}
-    with contextlib.suppress(OSError, IndexError):
-        found["host"] = (host.path / "comfyui_version.py").read_text(encoding="utf-8").split('"')[-2]
-    for name in HOST_PACKAGES:
-        code = f"from importlib.metadata import version; print(version({name!r}))"
-        done = subprocess.run([host.python, "-c", code], capture_output=True, text=True, timeout=60)
-        found[f"host {name}"] = done.stdout.strip() or None
-    return found
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_check", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=STEPS, metavar="STEP", help=f"of {', '.join(STEPS)}")
@@ -59,7 +40,7 @@ def main() -> int:
     if reason:
         print(f"No CUDA device. {reason}", file=sys.stderr)
         return 1
-    host = find_comfyui()
+    host = find_host()
     folders = {ROOT: "PACK"} | ({} if host is None else {host.path: "COMFYUI", Path(host.python).parents[1]: "PYTHON"})
     report = Report(arguments.out, environment(arguments.device, arguments.quick, told_of(host)), folders)
     chosen = {name: step for name, step in STEPS.items() if not arguments.only or name in arguments.only}

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def undated(environment: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in environment.items() if key != "date"}
 
 
-def environment(device: str, quick: bool, host: dict[str, str | None]) -> dict[str, Any]:
+def environment(device: str, quick: bool, host: Mapping[str, str | None]) -> dict[str, Any]:
     """What the results are of; `host` is what is told of ComfyUI."""
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     found: dict[str, Any] = {

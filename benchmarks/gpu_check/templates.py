@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import RunError, Server, find_comfyui, started
+from tests.conftest import RunError, Server, started
 
 from .cases import Cases, Failed
+from .host import NONE, find_host
 from .report import ROOT
 
 STEPS = 200
@@ -27,11 +28,11 @@ SECONDS = 240  # for one template
 
 
 def run(cases: Cases) -> None:
-    comfyui = find_comfyui()
+    comfyui = find_host()
     names = QUICK_TEMPLATES if cases.quick else sorted(p.stem for p in (ROOT / "tests" / "workflows").glob("*.json"))
     if comfyui is None:
         for name in names:
-            cases.add(name, "skipped", reason="no ComfyUI: set COMFYUI_PATH to a checkout")
+            cases.add(name, "skipped", reason=NONE)
         return
     base = cases.scratch / "comfyui"
     base.mkdir()
