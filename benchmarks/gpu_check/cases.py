@@ -14,6 +14,7 @@ import torch
 from .report import Report
 
 TRACEBACK_LINES = 12
+LATE = "the time for this step was over"
 
 
 class Skipped(Exception):
@@ -44,7 +45,7 @@ class Cases:
     def run(self, name: str, measure: Callable[[], dict[str, Any]]) -> None:
         """Record what `measure` returns, or how it failed."""
         if time.monotonic() > self.deadline:
-            return self.add(name, "skipped", reason="the time for this step was over")
+            return self.add(name, "skipped", reason=LATE)
         start = time.perf_counter()
         try:
             entry: dict[str, Any] = {"status": "ok", "values": measure()}

@@ -19,7 +19,7 @@ import torch
 
 from tests.conftest import ComfyUI
 
-from .cases import Cases
+from .cases import LATE, Cases
 from .host import NONE, find_host
 from .report import ROOT
 
@@ -86,7 +86,7 @@ def in_processes(comfyui: ComfyUI, name: str, mode: Mode, todo: list[str], cases
     flags = ["--cpu"] if cases.device != "cuda" else [f for f in mode.flags if known or f != NO_DYNAMIC]
     weights = cases.scratch / "weights"  # made once for all modes
     weights.mkdir(exist_ok=True)
-    while todo:
+    while todo and cases.seconds_left() > 0:
         folder = cases.scratch / f"{name.replace(' ', '_')}-{len(todo)}"
         folder.mkdir()
         request = {
@@ -103,11 +103,11 @@ def in_processes(comfyui: ComfyUI, name: str, mode: Mode, todo: list[str], cases
         environment = comfyui.environment(on_gpu=cases.device == "cuda")
         done, ending = followed([comfyui.python, str(SCRIPT), json.dumps(request)], environment, folder, name, cases)
         todo = todo[done:]
-        if todo and ending:
-            is_late = cases.seconds_left() <= 0
-            for case in todo if is_late else todo[:1]:
-                cases.add(f"{name}: {case}", **ending)
-            todo = [] if is_late else todo[1:]
+        if todo and ending["status"] == "failed":  # it ended at this one
+            cases.add(f"{name}: {todo[0]}", **ending)
+            todo = todo[1:]
+    for case in todo:
+        cases.add(f"{name}: {case}", "skipped", reason=LATE)
 
 
 def followed(
@@ -133,7 +133,7 @@ def followed(
                 error = f"its process ended with code {process.returncode}"
                 return done, {"status": "failed", "error": error, "traceback": tail}
             if cases.seconds_left() <= 0 and done:
-                return done, {"status": "skipped", "reason": "the time for this step was over"}
+                return done, {"status": "skipped", "reason": LATE}
             if time.monotonic() - since > CASE_SECONDS:
                 tail = log.read_text(errors="replace").strip().splitlines()[-12:]
                 return done, {"status": "failed", "error": f"not done after {CASE_SECONDS} s", "traceback": tail}

@@ -11,7 +11,7 @@ from tbsd_core.memory import is_out_of_memory
 from .cases import Cases, Skipped, free_device_memory
 from .workload import PRIORS, scenes, workload
 
-SIZES, QUICK_SIZES = (64, 256, 512), (16,)
+SIZES, QUICK_SIZES = (64, 256, 512), (16, 32)
 STEPS = 2  # the second has the optimiser's state beside it
 
 
