@@ -135,7 +135,12 @@ def recomputed(module: nn.Module) -> Iterator[None]:
 
     def twice(block: nn.Module) -> Callable[..., Tensor]:
         forward = block.forward
-        return lambda *inputs: checkpoint(forward, *inputs, use_reentrant=False, preserve_rng_state=False)
+
+        def run(*inputs):
+            with training():  # backward comes after the outer contexts
+                return forward(*inputs)
+
+        return lambda *inputs: checkpoint(run, *inputs, use_reentrant=False, preserve_rng_state=False)
 
     blocks = [part for part in module.modules() if isinstance(part, BLOCKS) and "forward" not in vars(part)]
     for block in blocks:

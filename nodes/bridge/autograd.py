@@ -33,11 +33,23 @@ def cloned(value: T) -> T:
 
 
 def normal(tensor: torch.Tensor) -> torch.Tensor:
-    """A detached tensor on the same memory that autograd accepts, for tensors that nobody writes to any more."""
+    """A detached tensor that autograd accepts, for one that nobody writes to any more: on the same memory, but for
+    inference tensors of a class of their own that can be copied."""
+    if is_opaque(tensor):
+        found = tensor.clone() if tensor.is_inference() else torch.Tensor.detach(tensor)
+        found = torch.Tensor.detach(tensor) if found is tensor else found
+        vars(found).update({k: v for k, v in vars(tensor).items() if k not in vars(found)})
+        return found
     if not tensor.is_inference():
         return tensor.detach()
     empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
     return empty.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride())
+
+
+def is_opaque(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is of a class that stands for other numbers than those it holds: quantised weights."""
+    own = ("shape", "to", "detach", "clone", "dequantize")
+    return any(getattr(type(tensor), name) is not getattr(torch.Tensor, name) for name in own)
 
 
 def own_tensors(holder: object) -> None:

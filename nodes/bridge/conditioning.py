@@ -23,6 +23,10 @@ class ConditioningCondition:
 
     entries: list
 
+    def hooks(self) -> list:
+        """All hooks of its entries."""
+        return [hook for _, options in self.entries for hook in hooks_of(options)]
+
 
 def to_condition(conditioning: list, name: str = "conditioning") -> ConditioningCondition:
     """Wrap a CONDITIONING. Raises ValueError if it holds for a region or for a part of the timesteps only.

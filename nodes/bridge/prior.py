@@ -17,7 +17,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import TypeVar
 
 import comfy.model_base
@@ -82,7 +81,14 @@ class ComfyPrior:
         self._conds = cloned_conditions(self._conds)
 
         def predict(x_t: Tensor, t: Tensor, row: Sequence[ConditioningCondition]) -> Tensor:
-            with training() if torch.is_grad_enabled() else nullcontext():
+            if not torch.is_grad_enabled():
+                return self._predict(x_t, t, [row])[0]
+            if len({frozenset(map(id, condition.hooks())) for condition in row}) > 1:
+                raise ValueError(
+                    "The views of a step have prompts with different LoRA hooks, and no LoRA can be trained on such a "
+                    "batch. Give all views the same hooks, or set views_per_step to 1."
+                )
+            with training():
                 return self._predict(x_t, t, [row])[0]
 
         network = self._inner.diffusion_model
@@ -110,9 +116,9 @@ class ComfyPrior:
         except RuntimeError as reason:
             if is_out_of_memory(reason):
                 raise
+            why = "one of its operations has no gradient" if "autograd formula" in str(reason) else "it failed"
             raise RuntimeError(
-                f"No LoRA can be trained through {network} with this ComfyUI: one of its operations has no gradient. "
-                f"{instead} {reason}"
+                f"No LoRA can be trained through {network} as it is loaded here: {why}. {instead} {reason}"
             ) from reason
         if not error <= asked.tolerance:
             raise RuntimeError(
@@ -192,7 +198,7 @@ def noise_levels(model_sampling) -> tuple[NoiseSchedule, Tensor, Tensor]:
         The schedule of T levels, the model's own sigmas [T], and the factors [T] by which x_t must be
         multiplied to become the model's x.
     """
-    sigmas = model_sampling.sigmas.detach().double().cpu()
+    sigmas = model_sampling.sigmas.detach().cpu().double()  # not every device has float64
     signal, noise = mixture(model_sampling, sigmas)
     a_bar = (signal**2 / (signal**2 + noise**2)).float()
     lower = torch.cat([a_bar.new_ones(1), a_bar.cummin(0).values[:-1]])
@@ -364,14 +370,18 @@ def reserve_memory(vae, shape: tuple[int, int, int], whole: bool) -> Callable:
     def prepare(executor, model, noise_shape, *args, **kwargs):
         # comfy reserves memory_required of twice this batch, and the estimate is linear in the batch
         for_one = model.model.memory_required([2, *noise_shape[1:]])
-        ours = encoding_memory(vae, shape) + weights_memory(vae)
+        is_together = vae.device.type == model.load_device.type
+        ours = encoding_memory(vae, shape) + weights_memory(vae) if is_together else 0
+        needed = ours + for_one * noise_shape[0] * EVALUATIONS / 2
         if is_dynamic(model):  # comfy reserves nothing then: pages of other models go as they are needed, ours cannot
-            comfy.model_management.free_memory(ours + for_one * noise_shape[0] * EVALUATIONS / 2, model.load_device)
+            comfy.model_management.free_memory(needed, model.load_device)
         batch = noise_shape[0] * EVALUATIONS / 2 + ours / for_one
+        if whole and "force_full_load" in kwargs:
+            kwargs["force_full_load"] = True
         with optimization_mode():
             loaded = executor(model, [math.ceil(batch), *noise_shape[1:]], *args, **kwargs)
             if whole:
-                load_whole(model)
+                load_whole(model, needed)
         return loaded
 
     return prepare

@@ -11,6 +11,7 @@ knows. The host's own model is never changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from types import MethodType
 from typing import Any
 
@@ -18,9 +19,11 @@ import comfy.model_management
 import comfy.utils
 import torch
 from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
-from .autograd import normal
+from ...tbsd_core.memory import is_out_of_memory
+from .autograd import is_opaque, normal
 from .compat import is_dynamic
 
 # What patchers write on layers and models of how their weights are stored at the moment; tried with 0.3.64 and 0.33
@@ -60,23 +63,24 @@ def replicate(
             weight = originals.get(full_name, held)
             if weight.is_meta:  # the file had none: the host takes zeros, too
                 weight = torch.zeros(weight.shape, dtype=weight.dtype)
-            if not is_quantized(weight):  # dynamic patchers leave the file's dtype until a layer runs
-                weight = normal(weight).to(getattr(part, f"{name}_comfy_model_dtype", weight.dtype))
-            parameters[id(held)] = nn.Parameter(weight.detach(), requires_grad=False)
+            weight = normal(weight)
+            if not is_opaque(weight):  # dynamic patchers leave the file's dtype until a layer runs
+                weight = weight.to(getattr(part, f"{name}_comfy_model_dtype", weight.dtype))
+            parameters[id(held)] = nn.Parameter(weight, requires_grad=False)
         return None if held is None else parameters[id(held)]
 
     for prefix, part in model.named_modules():
-        copy, start = copies[id(part)], f"{prefix}." if prefix else ""
+        twin, start = copies[id(part)], f"{prefix}." if prefix else ""
         dropped = LAYER_STATE if prefix else LAYER_STATE | DYNAMIC_STATE | set(UNLOADED)
-        vars(copy).update({k: rebound(v, copies) for k, v in vars(part).items() if k not in dropped})
+        vars(twin).update({k: rebound(v, copies) for k, v in vars(part).items() if k not in dropped})
         tables: dict[str, dict] = {
             "_modules": {k: None if m is None else copies[id(m)] for k, m in part._modules.items()},
             "_parameters": {k: parameter(part, k, start + k) for k in part._parameters},
             "_buffers": {k: b if b is None else normal(originals.get(start + k, b)) for k, b in part._buffers.items()},
         }
-        vars(copy).update({k: type(vars(part)[k])(table) for k, table in tables.items()})
-        if hasattr(copy, "weight_function"):  # the list of the class is everybody's
-            copy.weight_function, copy.bias_function = [], []
+        vars(twin).update({k: type(vars(part)[k])(table) for k, table in tables.items()})
+        if hasattr(twin, "weight_function"):  # the list of the class is everybody's
+            twin.weight_function, twin.bias_function = [], []
     return copies
 
 
@@ -87,7 +91,9 @@ def rebound(value: Any, copies: Mapping[int, nn.Module]) -> Any:
     if isinstance(value, MethodType) and id(value.__self__) in copies:
         return MethodType(value.__func__, copies[id(value.__self__)])
     if isinstance(value, dict):
-        return type(value)((k, rebound(v, copies) if isinstance(v, nn.Module) else v) for k, v in value.items())
+        found = copy(value)
+        found.update({k: rebound(v, copies) for k, v in value.items() if isinstance(v, nn.Module)})
+        return found
     if type(value) in (list, tuple, set):
         return type(value)(rebound(v, copies) if isinstance(v, nn.Module) else v for v in value)
     return value
@@ -98,46 +104,64 @@ def static_patcher(patcher: ModelPatcher) -> ModelPatcher:
 
     It knows one device: the clones on others that MultiGPU CFG Split makes run without gradients and stay out.
     """
+    if patcher.injections:
+        raise ValueError(
+            "This MODEL has something hooked into its layers (a bypass LoRA, for example), which cannot be carried "
+            "over to the copy that is differentiated through. Load the LoRA with Load LoRA, or use a method that "
+            "trains nothing, such as TBSD or SDS."
+        )
     originals = {name: kept.weight for name, kept in patcher.backup.items()}
     originals |= getattr(patcher, "backup_buffers", {})  # dynamic patchers move buffers, too
     copies = replicate(patcher.model, originals)
-    copy = copies[id(patcher.model)]
+    model = copies[id(patcher.model)]
     for name, value in patcher.object_patches_backup.items():
-        comfy.utils.set_attr(copy, name, rebound(value, copies))
-    vars(copy).update(UNLOADED, device=patcher.offload_device)
+        comfy.utils.set_attr(model, name, rebound(value, copies))
+    vars(model).update(UNLOADED, device=patcher.offload_device)
     if is_dynamic(patcher):
-        clone = patcher.clone(disable_dynamic=True, model_override=(copy, ({}, {}, {}, set())))
+        clone = patcher.clone(disable_dynamic=True, model_override=(model, ({}, {}, {}, set())))
     else:
         clone = patcher.clone()
-        clone.model, clone.backup, clone.backup_buffers, clone.object_patches_backup = copy, {}, {}, {}
+        clone.model, clone.backup, clone.backup_buffers, clone.object_patches_backup = model, {}, {}, {}
         clone.pinned = set()
     clone.object_patches = {name: rebound(value, copies) for name, value in clone.object_patches.items()}
     clone.hook_backup, clone.cached_hook_patches = {}, {}
     clone.weight_inplace_update = False  # the copy shares memory with the host's weights where both are in RAM
+    clone.size = 0  # counted again: the copy may be of another dtype
     clone.parent = None  # the host must not take the original for loaded once the clone is gone
     clone.additional_models.pop("multigpu", None)
     clone.model_options.pop("multigpu_clones", None)
+    clone.remove_wrappers_with_key(WrappersMP.APPLY_MODEL, "torch.compile")  # it would run the original
     return clone
 
 
-def load_whole(patcher: ModelPatcher) -> None:
+def load_whole(patcher: ModelPatcher, reserve: float) -> None:
     """Bring all weights of a static patcher to its device, whatever the host's memory mode.
 
+    Args:
+        reserve: bytes of the device that a step needs beside the weights.
+
     Raises:
-        RuntimeError: some stay elsewhere, with the memory that is needed.
+        RuntimeError: there is no room for the weights, with what is needed.
     """
-    comfy.model_management.free_memory(
-        patcher.model_size() - patcher.loaded_size(), patcher.load_device, keep_loaded=loaded_entries(patcher)
+    missing, device = patcher.model_size() - patcher.loaded_size(), patcher.load_device
+    comfy.model_management.free_memory(missing + reserve, device, keep_loaded=loaded_entries(patcher))
+    free = comfy.model_management.get_free_memory(device)
+    problem = RuntimeError(
+        f"This method trains through the whole {type(patcher.model).__name__}, so all of its weights must stay on "
+        f"{device}: {patcher.model_size() / 2**30:.1f} GiB, of which {missing / 2**30:.1f} are not there yet, and "
+        f"{free / 2**30:.1f} GiB are free. Close other programs that use the card, use a smaller model or one of lower "
+        "precision, or a method that trains nothing, such as TBSD or SDS."
     )
-    patcher.partially_load(patcher.load_device, 1e32)
-    away = [name for name, p in patcher.model.named_parameters() if p.device.type != patcher.load_device.type]
-    if away:
-        raise RuntimeError(
-            f"This method trains through the whole {type(patcher.model).__name__}, so its weights must stay on "
-            f"{patcher.load_device} ({patcher.model_size() / 2**30:.1f} GiB); {len(away)} of them did not get there "
-            f"(the first is {away[0]}). Start ComfyUI without --novram or --lowvram, use a smaller model, or a method "
-            "that trains nothing, such as TBSD or SDS."
-        )
+    if free < missing:
+        raise problem
+    try:
+        patcher.partially_load(device, 1e32)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise problem from error
+        raise
+    if any(p.device.type != device.type for p in patcher.model.parameters()):
+        raise problem
 
 
 def loaded_entries(patcher: ModelPatcher) -> list:
@@ -162,11 +186,15 @@ def resident_module(patcher: ModelPatcher, device: torch.device, dtype: torch.dt
 
 
 def settled(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """A copy on `device`; floating-point numbers in `dtype`, quantised ones as what they stand for."""
-    plain = tensor.dequantize() if is_quantized(tensor) else tensor.detach()
+    """A copy on `device`; floating-point numbers in `dtype`, quantised ones as what they stand for.
+
+    Raises:
+        ValueError: quantised by a class that does not say what they stand for.
+    """
+    if is_opaque(tensor) and type(tensor).dequantize is Tensor.dequantize:
+        raise ValueError(
+            f"The weights of this VAE are quantised in a format ({type(tensor).__name__}) that has no gradient. Load "
+            "the VAE in another format; it is small beside the model."
+        )
+    plain = tensor.dequantize() if is_opaque(tensor) else tensor.detach()
     return plain.to(device, dtype if plain.is_floating_point() else plain.dtype, copy=True)
-
-
-def is_quantized(tensor: Tensor) -> bool:
-    """Whether a tensor is of a class that stands for other numbers than those it holds."""
-    return type(tensor).dequantize is not Tensor.dequantize

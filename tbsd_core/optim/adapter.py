@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,7 +57,10 @@ class AdapterState:
         x_t = schedule.add_noise(latents, noise, t)
         loss = self.adapter.training_loss(x_t, t, conditions, None if dropped else poses, noise)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        # of a sum: that of a mean is lost inside a network in float16. A power of two is divided out exactly
+        scale = 2.0 ** math.ceil(math.log2(noise.numel()))
+        (loss * scale).backward()
+        torch._foreach_div_([p.grad for p in self.adapter.parameters() if p.grad is not None], scale)
         return loss.detach()
 
 

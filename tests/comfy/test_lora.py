@@ -29,3 +29,7 @@ def test_the_model_is_untouched_while_a_lora_is_trained_and_after(measured, fami
     assert measured[family]["base"] == 0
     assert measured[family]["hooks"] == 0
     assert measured[family]["repeat"] == 0
+
+
+def test_samples_with_different_hooks_are_not_trained_on_together(measured):
+    assert "different LoRA hooks" in measured["different hooks"]

@@ -18,7 +18,7 @@ DYNAMIC = (
     "dynamic, float32 file in bfloat16",
 )
 NETWORKS = ("static", "static, sampled before", "static, partly offloaded", "lowvram", "novram", "highvram")
-FORMATS = ("with a LoRA", "with a LoRA, sampled before", "bfloat16", "float8", "packed", "flux")
+FORMATS = ("with a LoRA", "with a LoRA, sampled before", "float16", "bfloat16", "float8", "packed", "flux")
 DYNAMIC_NETWORKS = (
     "dynamic",
     "dynamic, sampled before",
@@ -40,8 +40,8 @@ dynamic_vram = pytest.mark.since("0.16.0")  # when it became the default on NVID
 
 def rounding_of(mode: str) -> float:
     """Of the dtype; patches are added in float16 by newer hosts."""
-    if "bfloat16" in mode:
-        return 0.1
+    if "float16" in mode:
+        return 0.1 if "bfloat16" in mode else 0.02
     return 5e-3 if "patched" in mode or "LoRA" in mode else 1e-5
 
 
@@ -80,6 +80,10 @@ def test_a_loras_gradient_is_that_on_a_cpu(report, mode):
 def test_a_loras_gradient_is_true_under_dynamic_vram(report, mode):
     found = report["networks"][mode]
     assert found["gradient"] < rounding_of(mode) and found["predictions"] < rounding_of(mode)
+
+
+def test_what_is_hooked_into_layers_is_refused_and_not_lost(report):
+    assert "bypass LoRA" in report["networks"]["bypass LoRA"]["refused"]
 
 
 @dynamic_vram

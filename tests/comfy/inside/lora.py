@@ -7,6 +7,7 @@ import json
 from pack import load_pack
 
 load = load_pack()
+import comfy.hooks  # noqa: E402
 import tiny  # noqa: E402
 import torch  # noqa: E402
 from comfy.model_base import ModelType  # noqa: E402
@@ -73,7 +74,30 @@ def measure(model) -> dict[str, float]:
     return {**first, "repeat": gap(*fresh), "hooks": hooks}
 
 
-result = {}
+def different_hooks() -> str:
+    """What training says to a batch whose samples have different LoRA hooks."""
+    with torch.inference_mode():
+        model = tiny.unet()
+        key = next(k for k in model.model.state_dict() if k.endswith("attn1.to_v.weight"))
+        weight = model.model.state_dict()[key]
+        name = key.removesuffix(".weight")
+        up, down = torch.ones(len(weight), 1), torch.ones(1, weight.shape[1])
+        weights = {f"{name}.lora_up.weight": up, f"{name}.lora_down.weight": down}
+        hooks = comfy.hooks.create_hook_lora(weights, 1.0, 0.0)
+        rows = [conditioning.to_condition(tiny.conditioning(i, **o)) for i, o in enumerate(({}, {"hooks": hooks}))]
+
+        def body(prior):
+            state = adapter.create_adapter(prior, guidance.VSD(guidance.VSDConfig()), 0)
+            state.gradient(torch.zeros(2, 4, 8, 8), rows, None, prior.schedule, 0, 0)
+
+        try:
+            bridge.with_prior(model, tiny.vae(), rows, (2, 64, 64), body, True)
+        except ValueError as error:
+            return str(error)
+    return ""
+
+
+result = {"different hooks": different_hooks()}
 for name, make in FAMILIES.items():
     with torch.inference_mode():
         model = make()

@@ -111,7 +111,8 @@ def identity(model, network):
 
     def body(prior):
         def ideal(x, timesteps, **kwargs):
-            answer = network(x_0.double(), noise.double(), prior._levels.values[0].double()[t].view(-1, 1, 1, 1)).float()
+            level = prior._levels.values[0].double()[t].view(-1, 1, 1, 1)
+            answer = network(x_0.double(), noise.double(), level).float()
             return answer.repeat(len(x) // len(answer), 1, 1, 1)
 
         prior._inner.diffusion_model.forward = ideal

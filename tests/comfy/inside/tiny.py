@@ -80,25 +80,32 @@ def patcher(model, device=None, randomized=True) -> comfy.model_patcher.ModelPat
 
 
 class Packed(torch.Tensor):
-    """Weights as a quantising custom node keeps them: bytes with a scale, unpacked by a layer of its own."""
+    """Weights as a quantising custom node keeps them: bytes that a layer of its own unpacks, with the shape of what
+    they stand for."""
 
     @staticmethod
     def pack(weight: torch.Tensor):
-        scale = float(weight.abs().max()) / 127
-        packed = (weight / scale).round().to(torch.int8).as_subclass(Packed)
-        packed.scale = scale
+        scale = float(weight.abs().max()) / 32767
+        packed = (weight / scale).round().to(torch.int16).view(torch.uint8).as_subclass(Packed)
+        packed.scale, packed.logical = scale, weight.shape
         return packed
 
+    @property
+    def shape(self):
+        return self.logical
+
     def unpack(self, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-        return self.as_subclass(torch.Tensor).to(device, dtype) * self.scale
+        return self.as_subclass(torch.Tensor).to(device).view(torch.int16).to(dtype) * self.scale
 
     def to(self, *args, **kwargs):
         moved = super().to(*args, **{k: v for k, v in kwargs.items() if k != "dtype"}).as_subclass(Packed)
-        moved.scale = self.scale
+        moved.scale, moved.logical = self.scale, self.logical
         return moved
 
     def detach(self):
         return self
+
+    clone = detach
 
 
 class PackedLinear(torch.nn.Module):

@@ -129,3 +129,36 @@ def test_a_network_without_attention_is_refused():
     network = torch.nn.ModuleDict({"time_embed": torch.nn.Linear(4, 4)})
     with pytest.raises(ValueError, match="no attention projection that VSD knows"):
         LoRAAdapter(network, lambda x, t, c: x, torch.ones_like, LoRAConfig(), 0)
+
+
+def test_a_step_leaves_the_gradient_of_the_mean_loss(prior):
+    """It goes through the network as that of a sum, and a power of two is divided out of it exactly."""
+    latents = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    conditions, known = [prior.encode_prompt("a brick house")] * 2, {}
+    state = create_adapter(prior, VSD(VSDConfig()), 0)
+    own = state.adapter.training_loss
+    state.adapter.training_loss = lambda *batch: own(*known.setdefault("batch", batch))
+    state.gradient(latents, conditions, None, prior.schedule, 0, 0)
+    left = [p.grad.clone() for p in state.adapter.up]
+    state.optimizer.zero_grad(set_to_none=True)
+    own(*known["batch"]).backward()
+    assert all(torch.equal(p.grad, grad) and grad.any() for p, grad in zip(state.adapter.up, left, strict=True))
+
+
+def test_what_goes_through_the_network_does_not_shrink_with_the_picture(prior):
+    """In float16 it would vanish: a mean over 4 x 128 x 128 numbers divides by 65,536."""
+    largest = {}
+    for side in (16, 32):
+        seen: list[float] = []
+
+        def watch(module, inputs, output, seen=seen):
+            if torch.is_grad_enabled():
+                output.register_hook(lambda grad: seen.append(float(grad.abs().mean())))
+
+        handle = prior.unet.conv_out.register_forward_hook(watch)
+        state = create_adapter(prior, VSD(VSDConfig()), 0)
+        latents = torch.randn(1, 4, side, side, generator=torch.Generator().manual_seed(0))
+        state.gradient(latents, [prior.encode_prompt("a brick house")], None, prior.schedule, 0, 0)
+        handle.remove()
+        (largest[side],) = seen
+    assert largest[32] > 0.5 * largest[16] > 1e-3

@@ -9,6 +9,7 @@ import host
 load = host.boot()
 import comfy.model_management as mm  # noqa: E402
 import comfy.model_patcher as patchers  # noqa: E402
+import comfy.patcher_extension as patcher_extension  # noqa: E402
 import device  # noqa: E402
 import tiny  # noqa: E402
 import torch  # noqa: E402
@@ -255,6 +256,9 @@ def networks() -> dict:
             model.load(mm.get_torch_device(), lowvram_model_memory=1_000_000)
         assert len({p.device.type for p in model.model.parameters()}) == 2, "the case is worth testing"
 
+    def bypassed(model):
+        model.set_injections("bypass", [patcher_extension.PatcherInjection(lambda m: None, lambda m: None)])
+
     def cfg_split(model):
         other = model.clone()
         other.is_multigpu_base_clone = True
@@ -262,10 +266,11 @@ def networks() -> dict:
 
     def packed():
         """On the CPU: the pretend device knows no tensors of other classes."""
-        plain, ours = tiny.unet().model, tiny.packed(tiny.unet()).model
-        for a, b in zip(plain.modules(), ours.modules(), strict=True):
-            if isinstance(b, tiny.PackedLinear):
-                a.weight.data = b.weight.unpack(torch.float32, CPU)
+        with torch.inference_mode():
+            plain, ours = tiny.unet().model, tiny.packed(tiny.unet()).model
+            for a, b in zip(plain.modules(), ours.modules(), strict=True):
+                if isinstance(b, tiny.PackedLinear):
+                    a.weight.data = b.weight.unpack(torch.float32, CPU)
         exact, got = (trained(tiny.patcher(m, CPU, randomized=False), cpu_vae()) for m in (plain, ours))
         return {"gradient": gap(got[0], exact[0]), "predictions": gap(got[1], exact[1])}
 
@@ -283,6 +288,8 @@ def networks() -> dict:
         "with a LoRA": lambda: measured(changed=patched),
         "with a LoRA, sampled before": lambda: measured(changed=patched, before=sampled),
         "bfloat16": lambda: measured(in_dtype(torch.bfloat16)),
+        "float16": lambda: measured(in_dtype(torch.float16)),
+        "bypass LoRA": lambda: measured(before=bypassed),
         "float8": lambda: measured(in_dtype(torch.float8_e4m3fn)),
         "packed": packed,
         "flux": lambda: measured(tiny.flux, channels=16),
@@ -318,7 +325,7 @@ def checks() -> dict:
             ours.encode(IMAGES.to(mm.get_torch_device()).requires_grad_())
 
     def network_of_host():
-        bridge.static_patcher, bridge.load_whole = lambda model: model.clone(), lambda model: None
+        bridge.static_patcher, bridge.load_whole = lambda model: model.clone(), lambda model, reserve: None
         aimdo.limit = 0
         trained(network(True), vae())
 
