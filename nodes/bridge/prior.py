@@ -37,7 +37,7 @@ from .autoencoder import Autoencoder, encoding_memory, weights_memory, without_f
 from .autograd import optimization_mode, own_tensors
 from .compat import is_dynamic, training
 from .conditioning import ConditioningCondition, batches, cloned_conditions, merge_samples, spread_controls
-from .resident import load_whole, static_patcher
+from .resident import load_whole, make_room, static_patcher
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -378,10 +378,12 @@ def reserve_memory(vae, shape: tuple[int, int, int], whole: bool) -> Callable:
         batch = noise_shape[0] * EVALUATIONS / 2 + ours / for_one
         if whole and "force_full_load" in kwargs:
             kwargs["force_full_load"] = True
+        if whole:
+            make_room(model, needed)
         with optimization_mode():
             loaded = executor(model, [math.ceil(batch), *noise_shape[1:]], *args, **kwargs)
             if whole:
-                load_whole(model, needed)
+                load_whole(model)
         return loaded
 
     return prepare

@@ -22,7 +22,6 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
-from ...tbsd_core.memory import is_out_of_memory
 from .autograd import is_opaque, normal
 from .compat import is_dynamic
 
@@ -134,11 +133,11 @@ def static_patcher(patcher: ModelPatcher) -> ModelPatcher:
     return clone
 
 
-def load_whole(patcher: ModelPatcher, reserve: float) -> None:
-    """Bring all weights of a static patcher to its device, whatever the host's memory mode.
+def make_room(patcher: ModelPatcher, reserve: float) -> None:
+    """Have the host free what all weights of a static patcher need on its device.
 
     Args:
-        reserve: bytes of the device that a step needs beside the weights.
+        reserve: bytes of the device that a step needs beside the weights; freed as far as other models have them.
 
     Raises:
         RuntimeError: there is no room for the weights, with what is needed.
@@ -146,22 +145,24 @@ def load_whole(patcher: ModelPatcher, reserve: float) -> None:
     missing, device = patcher.model_size() - patcher.loaded_size(), patcher.load_device
     comfy.model_management.free_memory(missing + reserve, device, keep_loaded=loaded_entries(patcher))
     free = comfy.model_management.get_free_memory(device)
-    problem = RuntimeError(
-        f"This method trains through the whole {type(patcher.model).__name__}, so all of its weights must stay on "
-        f"{device}: {patcher.model_size() / 2**30:.1f} GiB, of which {missing / 2**30:.1f} are not there yet, and "
-        f"{free / 2**30:.1f} GiB are free. Close other programs that use the card, use a smaller model or one of lower "
-        "precision, or a method that trains nothing, such as TBSD or SDS."
-    )
     if free < missing:
-        raise problem
-    try:
-        patcher.partially_load(device, 1e32)
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise problem from error
-        raise
-    if any(p.device.type != device.type for p in patcher.model.parameters()):
-        raise problem
+        raise RuntimeError(
+            f"This method trains through the whole {type(patcher.model).__name__}, so all of its weights must stay on "
+            f"{device}. {missing / 2**30:.2f} GiB of them are not there yet, {free / 2**30:.2f} GiB are free. Close "
+            "other programs that use the card, use a smaller model or one of lower precision, or a method that trains "
+            "nothing, such as TBSD or SDS."
+        )
+
+
+def load_whole(patcher: ModelPatcher) -> None:
+    """Bring all weights of a static patcher to its device, whatever the host's memory mode."""
+    patcher.partially_load(patcher.load_device, 1e32)
+    away = [name for name, p in patcher.model.named_parameters() if p.device.type != patcher.load_device.type]
+    if away:
+        raise RuntimeError(
+            f"{len(away)} weights of {type(patcher.model).__name__} did not get to {patcher.load_device} (the first is "
+            f"{away[0]}), and no LoRA can be trained without them. Please report it with the kind of the model."
+        )
 
 
 def loaded_entries(patcher: ModelPatcher) -> list:

@@ -82,6 +82,10 @@ def test_a_loras_gradient_is_true_under_dynamic_vram(report, mode):
     assert found["gradient"] < rounding_of(mode) and found["predictions"] < rounding_of(mode)
 
 
+def test_too_little_memory_for_the_weights_is_told_before_anything_is_loaded(report):
+    assert "GiB are free" in report["networks"]["no room"]["refused"]
+
+
 def test_what_is_hooked_into_layers_is_refused_and_not_lost(report):
     assert "bypass LoRA" in report["networks"]["bypass LoRA"]["refused"]
 

@@ -264,6 +264,14 @@ def networks() -> dict:
         other.is_multigpu_base_clone = True
         model.set_additional_models("multigpu", [other])
 
+    def no_room():
+        limit = device._Held.limit
+        device._Held.limit = device._Held.now + 2**20  # a MiB for four of weights
+        try:
+            return measured()
+        finally:
+            device._Held.limit = limit
+
     def packed():
         """On the CPU: the pretend device knows no tensors of other classes."""
         with torch.inference_mode():
@@ -289,6 +297,7 @@ def networks() -> dict:
         "with a LoRA, sampled before": lambda: measured(changed=patched, before=sampled),
         "bfloat16": lambda: measured(in_dtype(torch.bfloat16)),
         "float16": lambda: measured(in_dtype(torch.float16)),
+        "no room": no_room,
         "bypass LoRA": lambda: measured(before=bypassed),
         "float8": lambda: measured(in_dtype(torch.float8_e4m3fn)),
         "packed": packed,
@@ -325,7 +334,7 @@ def checks() -> dict:
             ours.encode(IMAGES.to(mm.get_torch_device()).requires_grad_())
 
     def network_of_host():
-        bridge.static_patcher, bridge.load_whole = lambda model: model.clone(), lambda model, reserve: None
+        bridge.static_patcher, bridge.load_whole = lambda model: model.clone(), lambda model: None
         aimdo.limit = 0
         trained(network(True), vae())
 
