@@ -85,8 +85,9 @@ def test_a_reload_in_the_middle_restores_the_panel(open_tab):
     first = tab.panel().locator(".tbsd-headline").inner_text()
     tab.wait_for(f"() => document.querySelector('.tbsd-headline').textContent !== {first!r}")
     tab.shoot("reloaded")
-    other = open_tab(tab.page.context)  # a second tab of the same browser, on the same graph
-    other.load(IMAGE, steps=LONG, seed=11)
+    other = open_tab(tab.page.context)  # a second tab of the same browser, on the same graph: a template gets a new id
+    graph = tab.page.evaluate("() => JSON.stringify((app.rootGraph ?? app.graph).serialize())")
+    other.page.evaluate("async (graph) => { await app.loadGraphData(JSON.parse(graph)); }", graph)
     other.wait("running")
     tab.panel().get_by_role("button", name="Stop and keep").click()
     for each in (tab, other):
