@@ -1,0 +1,80 @@
+"""Widgets made of the fields of the core's configurations, and configurations made of what widgets hold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from comfy_api.latest import io
+
+from ..tbsd_core.settings import Hint, hint_of
+
+T = TypeVar("T")
+
+
+def widgets(config: Any, only: Collection[str] = ()) -> list[io.Input]:
+    """A widget for each setting that has a tooltip, with its value in `config` as default: those of the first release
+    first, then what came later. Groups inside are opened.
+
+    Args:
+        only: names of the widgets to make; all if empty.
+    """
+    made = [(hint, _widget(name, value, hint)) for name, value, hint in _shown(config) if not only or name in only]
+    return [w for hint, w in sorted(made, key=lambda entry: entry[0].optional)]
+
+
+def with_widgets(config: T, values: Mapping[str, Any]) -> T:
+    """`config` with the settings whose widgets are among `values`. Raises ValueError for one outside its range."""
+    changes: dict[str, Any] = {}
+    for entry in fields(config):  # type: ignore[arg-type]
+        value, hint = getattr(config, entry.name), hint_of(entry)
+        if is_dataclass(value):
+            changes[entry.name] = with_widgets(value, values)
+        elif hint is not None and (hint.widget or entry.name) in values:
+            changes[entry.name] = _read(hint, values[hint.widget or entry.name])
+    return replace(config, **changes)  # type: ignore[type-var]
+
+
+def names_of(config: Any) -> list[str]:
+    """The names of all widgets of a configuration."""
+    return [name for name, _, _ in _shown(config)]
+
+
+def _shown(config: Any) -> list[tuple[str, Any, Hint]]:
+    found = []
+    for entry in fields(config):
+        value, hint = getattr(config, entry.name), hint_of(entry)
+        if is_dataclass(value):
+            found += _shown(value)
+        elif hint is not None and hint.tooltip:
+            found.append((hint.widget or entry.name, value, hint))
+    return found
+
+
+def _widget(name: str, value: Any, hint: Hint) -> io.Input:
+    shared: dict[str, Any] = {"optional": True} if hint.optional else {}
+    shared["tooltip"] = hint.tooltip
+    if hint.choices is not None:
+        labels = hint.choices if isinstance(hint.choices, Mapping) else {v: v for v in hint.choices}
+        default = next(label for label, v in labels.items() if v == value)
+        return io.Combo.Input(name, options=list(labels), default=default, **shared)
+    value = hint.none if value is None else hint.shown(value) if hint.shown else value
+    if isinstance(value, bool):
+        return io.Boolean.Input(name, default=value, **shared)
+    if isinstance(value, str):
+        return io.String.Input(name, default=value, **shared)
+    low = next((n for n in (hint.low, hint.at_least, hint.above) if n is not None), None)
+    high = next((n for n in (hint.high, hint.at_most, hint.below) if n is not None), None)
+    if isinstance(value, int):
+        whole = {"min": None if low is None else int(low), "max": None if high is None else int(high)}
+        return io.Int.Input(name, default=value, **whole, step=int(hint.step or 1), **shared)
+    return io.Float.Input(name, default=value, min=low, max=high, step=hint.step, round=False, **shared)
+
+
+def _read(hint: Hint, value: Any) -> Any:
+    if isinstance(hint.choices, Mapping):
+        return hint.choices[value]
+    if hint.none is not None and value == hint.none:
+        return None
+    return hint.read(value) if hint.read else value
