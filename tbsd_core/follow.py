@@ -18,7 +18,7 @@ def follow(config: RunConfig, split: Split, resume: Path | None = None) -> None:
     prior = read_prior(config)
     prompts = encode_texts(build_texts(config.prompt), prior.encode_prompt, config.prompt.perp_neg)
     guidance = build_guidance(config.guidance_name, config.guidance)
-    scene = (SCENES[config.scene_name][0](config.scene) if resume else make_scene(config)).to(config.device)
+    scene = (SCENES[config.scene_name].scene(config.scene) if resume else make_scene(config)).to(config.device)
     state = OptimState.create(scene, config.optim, create_adapter(prior, guidance, config.optim.seed))
     if resume is not None:
         load_checkpoint(resume, scene, state)

@@ -18,7 +18,7 @@ from .atomic import atomic_path
 from .cameras.pose import Cameras
 from .cameras.sampling import CameraConfig, orbit
 from .configuration import differences, from_plain, replaced, to_plain
-from .guidance import CONFIGS, METHODS, build_guidance
+from .guidance import METHODS, build_guidance
 from .lock import locked
 from .media import write_mp4, write_png, write_strip
 from .mesh import ExportConfig, Mesh, PlacementConfig, texture_scene, textured_mesh, write_mesh
@@ -132,11 +132,11 @@ def default_config(
         family, (channels, factor) = "embedded", {"learned": (4, 4), "exact": (3, 1)}[prior]
     else:
         raise ValueError(f"Unknown prior {prior!r}; choose one of {', '.join(PRIORS)} or {DIFFUSERS}PATH.")
-    scene_class, scene_config = SCENES[scene]
+    scene_config = SCENES[scene].config
     config = RunConfig(
         prompt=PromptConfig(prompt=prompt),
         guidance_name=method,
-        guidance=CONFIGS[method](),
+        guidance=METHODS[method].config(),
         scene_name=scene,
         scene=scene_config(seed=seed),
         cameras=CameraConfig(),
@@ -181,9 +181,9 @@ def config_from_plain(stored: dict[str, Any]) -> RunConfig:
         return RunConfig(
             prompt=from_plain(PromptConfig, stored["prompt"]),
             guidance_name=stored["guidance_name"],
-            guidance=from_plain(CONFIGS[stored["guidance_name"]], stored["guidance"]),
+            guidance=from_plain(METHODS[stored["guidance_name"]].config, stored["guidance"]),
             scene_name=stored["scene_name"],
-            scene=from_plain(SCENES[stored["scene_name"]][1], stored["scene"]),
+            scene=from_plain(SCENES[stored["scene_name"]].config, stored["scene"]),
             cameras=from_plain(CameraConfig, stored["cameras"]),
             optim=from_plain(OptimConfig, stored["optim"]),
             prior=stored["prior"],
@@ -212,7 +212,7 @@ def read_mesh(source: MeshInput) -> Mesh:
 def make_scene(config: RunConfig) -> Scene:
     """The scene of a run before its first step, on the CPU."""
     if config.scene_name != "mesh_texture":
-        return SCENES[config.scene_name][0](config.scene)
+        return SCENES[config.scene_name].scene(config.scene)
     mesh = read_mesh(config.mesh)
     place = config.mesh.place
     if config.mesh.file.startswith(SAMPLE):  # they stand where the truth does
@@ -328,7 +328,7 @@ def _run(
     prior = read_prior(config)
     prompts = encode_texts(build_texts(config.prompt), prior.encode_prompt, config.prompt.perp_neg)
     guidance = build_guidance(config.guidance_name, config.guidance)
-    scene = (SCENES[config.scene_name][0](config.scene) if resume else make_scene(config)).to(config.device)
+    scene = (SCENES[config.scene_name].scene(config.scene) if resume else make_scene(config)).to(config.device)
     state = OptimState.create(scene, config.optim, create_adapter(prior, guidance, config.optim.seed))
     state.split = split
     curves, goes_on = Curves(), False

@@ -145,7 +145,7 @@ def picture_statistics(image: Tensor) -> dict[str, float]:
 
 def method_name(guidance: Guidance) -> str:
     """The name of a method in METHODS."""
-    return next((name for name, kind in METHODS.items() if type(guidance) is kind), type(guidance).__name__)
+    return next((name for name, spec in METHODS.items() if type(guidance) is spec.method), type(guidance).__name__)
 
 
 def labels_of(guidances: Sequence[Guidance]) -> list[str]:

@@ -116,7 +116,7 @@ def plan(arguments: argparse.Namespace) -> list[Cell]:
         ValueError: an unknown name or setting, or the same label, prompt or seed twice.
     """
     from ..comparison import Cell, count_evaluations, matched_steps
-    from ..guidance import CONFIGS, build_guidance, default_config
+    from ..guidance import METHODS, build_guidance, default_config
 
     methods = labelled([part for text in arguments.methods for part in text.split(",") if part])
     for kind, values in (("prompt", arguments.prompts), ("seed", arguments.seeds)):
@@ -139,7 +139,7 @@ def plan(arguments: argparse.Namespace) -> list[Cell]:
             guidance = build_guidance(config.guidance_name, config.guidance)
             steps = matched_steps(guidance, budget, config.optim.reuse_steps)
             by_label[label] = replace(config, optim=replace(config.optim, n_steps=steps))
-    assert all(isinstance(c.guidance, CONFIGS[c.guidance_name]) for c in by_label.values())
+    assert all(isinstance(c.guidance, METHODS[c.guidance_name].config) for c in by_label.values())
     return [
         Cell(label, of_cell(config, prompt, seed))
         for prompt in arguments.prompts

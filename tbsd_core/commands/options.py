@@ -108,7 +108,7 @@ def case_of(config: Any, loaded: Loaded, label: str, settings: dict[str, Any] | 
         label=label,
         guidance=build_guidance(config.guidance_name, config.guidance),
         prompts=loaded.prompts,
-        scene=SCENES[config.scene_name][0](config.scene) if scene is None else scene,
+        scene=SCENES[config.scene_name].scene(config.scene) if scene is None else scene,
         optim=config.optim,
         settings=settings or {},
     )

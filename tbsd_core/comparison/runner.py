@@ -77,7 +77,7 @@ def _groups(cells: Sequence[Cell], waiting: Sequence[int], batch: int) -> list[l
     open_groups: dict[str, list[int]] = {}
     for i in waiting:
         config = cells[i].config
-        single = SCENES[config.scene_name][0].uses_cameras or getattr(config.scene, "n_images", 1) > 1
+        single = SCENES[config.scene_name].uses_cameras or getattr(config.scene, "n_images", 1) > 1
         if single or _trains(config):
             groups.append([i])
             continue
@@ -92,7 +92,7 @@ def _groups(cells: Sequence[Cell], waiting: Sequence[int], batch: int) -> list[l
 
 
 def _trains(config: RunConfig) -> bool:
-    return isinstance(METHODS[config.guidance_name](config.guidance), TrainingGuidance)
+    return isinstance(METHODS[config.guidance_name].method(config.guidance), TrainingGuidance)
 
 
 def _run_group(
@@ -124,7 +124,7 @@ def _run_together(
     start, cpu = time.perf_counter(), time.process_time()
     prompts = encode_texts(build_texts(config.prompt), prior.encode_prompt)
     guidance = build_guidance(config.guidance_name, config.guidance)
-    scenes: list[Scene] = [SCENES[config.scene_name][0](cell.config.scene) for cell in cells]
+    scenes: list[Scene] = [SCENES[config.scene_name].scene(cell.config.scene) for cell in cells]
     pictures = not scenes[0].uses_cameras and getattr(config.scene, "n_images", 1) == 1
     scene = (side_by_side(scenes) if pictures else scenes[0]).to(config.device)
     state = OptimState.create(scene, config.optim, create_adapter(prior, guidance, config.optim.seed))

@@ -3,7 +3,7 @@
 A method is a pure function of what it is given, with its hyperparameters in a frozen config. To add
 one: a new file with a config dataclass and a class that satisfies `base.Guidance` and carries
 `summary`, `equation`, `paper` and `evaluations` (noise predictions per view and step), and a line in
-METHODS and CONFIGS. The command line and the nodes list what stands there.
+METHODS. The command line and the nodes list what stands there.
 """
 
 from __future__ import annotations
@@ -30,36 +30,37 @@ from .ism import ISM, ISMConfig
 from .nfsd import NFSD, NFSDConfig
 from .sdi import SDI, SDIConfig
 from .sds import SDS, SDSConfig
+from .spec import MethodSpec
 from .tbsd import TBSD, TBSDConfig
 from .timesteps import TimestepConfig, sample_timesteps
 from .vsd import VSD, VSDConfig
 from .weighting import WEIGHTINGS
 
-METHODS: dict[str, type] = {
-    "sds": SDS,
-    "csd": CSD,
-    "bridge": Bridge,
-    "tbsd": TBSD,
-    "vsd": VSD,
-    "esd": ESD,
-    "nfsd": NFSD,
-    "bsd": BSD,
-    "ism": ISM,
-    "sdi": SDI,
-    "hifa": HiFA,
-}
-CONFIGS: dict[str, type] = {
-    "sds": SDSConfig,
-    "csd": CSDConfig,
-    "bridge": BridgeConfig,
-    "tbsd": TBSDConfig,
-    "vsd": VSDConfig,
-    "esd": ESDConfig,
-    "nfsd": NFSDConfig,
-    "bsd": BSDConfig,
-    "ism": ISMConfig,
-    "sdi": SDIConfig,
-    "hifa": HiFAConfig,
+METHODS: dict[str, MethodSpec] = {
+    name: MethodSpec(
+        name=name,
+        label=method.__name__,
+        method=method,
+        config=config,
+        summary=method.summary,
+        equation=method.equation,
+        paper=method.paper,
+        evaluations=method.evaluations,
+        node_id="TBSD_Guidance" if name == "tbsd" else "",
+    )
+    for name, method, config in (
+        ("sds", SDS, SDSConfig),
+        ("csd", CSD, CSDConfig),
+        ("bridge", Bridge, BridgeConfig),
+        ("tbsd", TBSD, TBSDConfig),
+        ("vsd", VSD, VSDConfig),
+        ("esd", ESD, ESDConfig),
+        ("nfsd", NFSD, NFSDConfig),
+        ("bsd", BSD, BSDConfig),
+        ("ism", ISM, ISMConfig),
+        ("sdi", SDI, SDIConfig),
+        ("hifa", HiFA, HiFAConfig),
+    )
 }
 
 # methods of other names that are one of these with other settings: shown by `methods`, tested, and no code
@@ -75,12 +76,12 @@ PRESETS: dict[str, tuple[str, Any, str]] = {
 def default_config(name: str) -> Any:
     """A method's config with its defaults; `dataclasses.replace` makes variants."""
     _check_method(name)
-    return CONFIGS[name]()
+    return METHODS[name].config()
 
 
 def build_guidance(
     name: str,
-    config: Any = None,  # an instance of CONFIGS[name]; None for the defaults
+    config: Any = None,  # of METHODS[name].config; None for the defaults
 ) -> Guidance:
     """The method of that name.
 
@@ -89,9 +90,10 @@ def build_guidance(
         TypeError: the config belongs to another method.
     """
     _check_method(name)
-    if config is not None and not isinstance(config, CONFIGS[name]):
-        raise TypeError(f"Method {name!r} takes a {CONFIGS[name].__name__}, got {type(config).__name__}.")
-    return METHODS[name](config)
+    spec = METHODS[name]
+    if config is not None and not isinstance(config, spec.config):
+        raise TypeError(f"Method {name!r} takes a {spec.config.__name__}, got {type(config).__name__}.")
+    return spec.method(config)
 
 
 def _check_method(name: str) -> None:
@@ -104,7 +106,6 @@ __all__ = [
     "BSDConfig",
     "Bridge",
     "BridgeConfig",
-    "CONFIGS",
     "CSD",
     "CSDConfig",
     "ESD",
@@ -117,6 +118,7 @@ __all__ = [
     "ISM",
     "ISMConfig",
     "METHODS",
+    "MethodSpec",
     "PRESETS",
     "NFSD",
     "NFSDConfig",

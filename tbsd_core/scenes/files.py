@@ -35,7 +35,7 @@ def save_scene(scene: Scene, path: Path, attachment: Attachment | None = None) -
 
     from . import SCENES
 
-    kind = next(name for name, (scene_class, _) in SCENES.items() if type(scene) is scene_class)
+    kind = next(name for name, spec in SCENES.items() if type(scene) is spec.scene)
     metadata = {"format": FORMAT, "scene": kind, "config": json.dumps(to_plain(scene.config))}
     tensors = {k: v.detach().cpu().contiguous() for k, v in scene.state_dict().items()}
     if attachment is not None:
@@ -103,7 +103,7 @@ def scene_of(
     """
     from . import SCENES
 
-    scene_class, config_class = SCENES[kind]
+    scene_class, config_class = SCENES[kind].scene, SCENES[kind].config
     if not isinstance(stored, dict):
         raise ValueError(f"{source} is damaged: its configuration is {type(stored).__name__}, expected an object.")
     try:

@@ -57,7 +57,7 @@ def test_configurations_of_files(data):
 @SOME
 @given(st.sampled_from(sorted(SCENES)), st.dictionaries(st.text(max_size=12), VALUES, max_size=3))
 def test_configurations_of_scenes(name, stored):
-    told(lambda: from_plain(SCENES[name][1], stored))
+    told(lambda: from_plain(SCENES[name].config, stored))
 
 
 @SOME

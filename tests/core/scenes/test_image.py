@@ -7,7 +7,7 @@ from tbsd_pack.tbsd_core.scenes import SCENES, ImageConfig, ImageScene, LatentIm
 
 
 def test_every_scene_has_its_config():
-    for scene, config in SCENES.values():
+    for scene, config in ((spec.scene, spec.config) for spec in SCENES.values()):
         assert isinstance(scene(config()).config, config)
 
 

@@ -1,0 +1,46 @@
+"""What is known of a method: everything that lists, documents, configures or shows methods reads it here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..settings import Presets
+from .base import Guidance
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec:
+    """One method.
+
+    Args:
+        name: in files, on the command line and in tables.
+        label: in titles, and in the name of the node: "SDS".
+        method: makes it of its configuration (None: the defaults).
+        config: its frozen dataclass; ranges, words and widgets stand on the fields (settings.setting).
+        summary: a line of a list. equation, paper: as they are quoted.
+        evaluations: noise predictions per view and step, in words.
+        description: what the node is for, to a user.
+        prompts: the tooltip of the node's prompts input: which negative it needs.
+        presets: where a run begins, by kind of model family and scene.
+        node_id: of its node, where that is not made of the label; never changes.
+    """
+
+    name: str
+    label: str
+    method: Callable[[Any], Guidance]
+    config: type
+    summary: str
+    equation: str
+    paper: str
+    evaluations: str
+    description: str = ""
+    prompts: str = ""
+    presets: Presets = field(default_factory=dict)
+    node_id: str = ""
+
+    @property
+    def node(self) -> str:
+        """The id of its node."""
+        return self.node_id or f"TBSD_{self.label}Guidance"
