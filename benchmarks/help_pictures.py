@@ -36,7 +36,7 @@ from tbsd_core.priors.small_world.materials import MATERIALS
 from tbsd_core.priors.small_world.shapes import SHAPES
 from tbsd_core.priors.small_world.world import render_truth
 from tbsd_core.prompts import build_texts, encode_texts
-from tbsd_core.run import MeshInput, default_config, make_scene, pictures
+from tbsd_core.experiment import MeshInput, default_config, make_scene, pictures
 from tbsd_core.samples import sample_mesh
 from tbsd_core.scenes import MeshTextureConfig
 from tbsd_core.scenes.base import Scene
@@ -89,7 +89,7 @@ def optimised(prompt: str, scene: str, method: str, settings: tuple[str, ...] = 
     guidance = build_guidance(method, config.guidance)
     made = make_scene(config)
     state = OptimState.create(made, config.optim, create_adapter(prior(), guidance, config.optim.seed))
-    for _ in optimize(prior(), conditions, guidance, made, config.cameras, config.optim, state):
+    for _ in optimize(Distillation(prior(), conditions, guidance, made, config.cameras, config.optim), state):
         pass
     return made
 

@@ -22,7 +22,7 @@ import torch
 
 from tbsd_core.optim import read_checkpoint
 from tbsd_core.optim.checkpoint import NEWEST, PREVIOUS
-from tbsd_core.run import RunConfig, default_config, run
+from tbsd_core.experiment import ExperimentConfig, default_config, run
 
 
 @dataclass
@@ -39,11 +39,11 @@ class Stop(Exception):
     """The steps are done; what follows (measuring, drawing) is not what is tried here."""
 
 
-def small_run(scene: str, steps: int, prior: str = "exact") -> RunConfig:
+def small_run(scene: str, steps: int, prior: str = "exact") -> ExperimentConfig:
     return default_config("a brick house", scene, prior=prior, n_steps=steps, size=32)
 
 
-def kill_runs(config: RunConfig, kills: int, folder: Path, seed: int = 0) -> Counts:
+def kill_runs(config: ExperimentConfig, kills: int, folder: Path, seed: int = 0) -> Counts:
     """Kill forked runs of `config` until there were so many kills and the last run has ended."""
     torch.set_num_threads(1)  # a forked process has none of its parent's threads
     _steps(config, folder / "warm")  # what is loaded once would count as part of a run
@@ -68,7 +68,7 @@ def kill_runs(config: RunConfig, kills: int, folder: Path, seed: int = 0) -> Cou
     return counts
 
 
-def _steps(config: RunConfig, out: Path) -> None:
+def _steps(config: ExperimentConfig, out: Path) -> None:
     """All steps of a run, from the state in `out` if there is one."""
 
     def stop(text: str) -> None:
@@ -82,7 +82,7 @@ def _steps(config: RunConfig, out: Path) -> None:
         pass
 
 
-def _forked(config: RunConfig, out: Path, limit: float | None, counts: Counts) -> None:
+def _forked(config: ExperimentConfig, out: Path, limit: float | None, counts: Counts) -> None:
     child = os.fork()
     if child == 0:
         code = 1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tbsd_core.run import default_config, run
+from tbsd_core.experiment import default_config, run
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

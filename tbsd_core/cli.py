@@ -67,7 +67,7 @@ def _parser() -> _Parser:
     run.add_argument("--keep-colors", action="store_true", help="start from the colours that it has")
     run.add_argument("--cameras", help="where they stand: around, eye level, from above, everywhere, front half ...")
     run.add_argument("--out", type=Path, required=True, help="folder for the results")
-    run.add_argument("--resume", type=Path, help="continue the run in this folder with its stored settings")
+    run.add_argument("--resume", type=Path, help="continue the run of this folder or file with its settings")
     run.add_argument("--more", type=int, metavar="N", help="with --resume: N steps beyond those planned")
     run.add_argument("--from", dest="report", type=Path, metavar="RUN.JSON", help="repeat the run of this run.json")
     run.add_argument("--autosave", type=float, default=30.0, metavar="S", help="seconds between checkpoints (30)")
@@ -176,17 +176,15 @@ def _speed(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from .run import default_config
+    from .experiment import default_config
 
     return _execute(default_config(arguments.prompt, seed=arguments.seed), arguments.out, None)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from .cameras.sampling import camera_preset
-    from .follow import follow
-    from .optim import read_config
+    from .experiment import config_from_report, default_config, stored_config, take_part
     from .optim.distributed import process_group
-    from .run import config_from_plain, config_from_report, default_config
 
     if arguments.report is not None and (arguments.resume, arguments.prompt) != (None, None):
         raise ValueError("--from names a whole run: leave out --resume and --prompt.")
@@ -197,7 +195,7 @@ def _run(arguments: argparse.Namespace) -> int:
         for text in changed:
             print(f"not the version of that run, so the result may differ: {text}", file=sys.stderr)
     elif arguments.resume is not None:
-        config = config_from_plain(read_config(arguments.resume))
+        config = stored_config(arguments.resume)
         if arguments.prompt is not None and arguments.prompt != config.prompt.prompt:
             raise ValueError(
                 f"The run in {arguments.resume} has the prompt {config.prompt.prompt!r}; leave out --prompt to resume."
@@ -238,23 +236,23 @@ def _run(arguments: argparse.Namespace) -> int:
     with process_group(config.device) as split:
         if split.rank == 0:
             return _execute(config, arguments.out, arguments.resume, arguments.autosave, split)
-        follow(config, split, arguments.resume)
+        take_part(config, split, arguments.resume)
         return 0
 
 
 def _mesh_input(arguments: argparse.Namespace) -> Any:
+    from .experiment import MeshInput
     from .mesh import PlacementConfig
-    from .run import MeshInput
 
     if (arguments.mesh is not None) != (arguments.scene == "mesh_texture"):
         raise ValueError("--mesh and --scene mesh_texture belong together: name both, or neither.")
-    place = PlacementConfig(up=arguments.up, turn=arguments.turn)
-    return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, place=place)
+    placement = PlacementConfig(up=arguments.up, turn=arguments.turn)
+    return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, placement=placement)
 
 
 def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0, split: Any = None) -> int:
+    from .experiment import check_config, is_demo, run
     from .optim.distributed import WHOLE
-    from .run import check_config, is_embedded, run
 
     check_config(config)
     tqdm = require("tqdm").tqdm
@@ -284,7 +282,7 @@ def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0
     for name, value in report["metrics"].items():
         print(f"  {name:22s} {value:.3f}  {MEANING[name]}")
     if not report["metrics"].keys() - {"view_repetition"}:
-        why = "the prompt does not name one object and one material" if is_embedded(config) else "a pipeline has none"
+        why = "the prompt does not name one object and one material" if is_demo(config) else "a pipeline has none"
         print(f"  no ground truth: {why}")
     return 0
 

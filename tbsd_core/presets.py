@@ -3,7 +3,7 @@
 Every value carries its source. "measured" means: on the small world, see benchmarks/. Values for real
 checkpoints are published ones where there are any; "ours" marks a choice that rests on nothing but reason.
 Later tables win: FAMILIES, SCENES, METHODS, METHOD_SCENES; the embedded priors have tables of their
-own. Names are those of run.RunConfig (`--set`).
+own. Names are those of run.ExperimentConfig (`--set`).
 """
 
 from __future__ import annotations

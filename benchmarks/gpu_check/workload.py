@@ -45,4 +45,4 @@ def workload(prior: Any, scene_name: str, method: str, device: str, size: int, v
     scene = measured_scene(scene_name, size, prior.spatial_factor).to(device)
     config = OptimConfig(n_steps=1000, size=size, views_per_step=views)
     state = OptimState.create(scene, config, create_adapter(prior, guidance, config.seed))
-    return Workload(scene, state, optimize(prior, prompts, guidance, scene, CameraConfig(), config, state))
+    return Workload(scene, state, optimize(Distillation(prior, prompts, guidance, scene, CameraConfig(), config), state))

@@ -17,7 +17,7 @@ from ...tbsd_core.guidance.base import TrainingGuidance
 from ...tbsd_core.optim import OptimConfig
 from ...tbsd_core.optional import require
 from ...tbsd_core.scenes import Scene
-from ...tbsd_core.scenes.files import copy_scene
+from ...tbsd_core.scenes.stored import copy_scene
 from .autograd import cloned
 from .prior import ComfyPrior, prior_device, with_prior
 from .progress import SHOWN, RunProgress

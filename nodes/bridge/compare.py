@@ -19,7 +19,7 @@ from ...tbsd_core.media import write_png, write_strip
 from ...tbsd_core.metrics import image_statistics
 from ...tbsd_core.optim import OptimConfig, OptimState, create_adapter, optimize
 from ...tbsd_core.scenes import Scene
-from ...tbsd_core.scenes.files import copy_scene
+from ...tbsd_core.scenes.stored import copy_scene
 from .files import new_output, to_image
 from .prior import ComfyPrior, prior_device, with_prior
 from .progress import SHOWN, RunProgress

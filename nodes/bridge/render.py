@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import orbit
 from ...tbsd_core.scenes import Scene
-from ...tbsd_core.scenes.files import copy_scene
+from ...tbsd_core.scenes.stored import copy_scene
 from .autograd import optimization_mode
 from .files import to_image
 

@@ -28,7 +28,7 @@ from ...tbsd_core.optim import (
     take_snapshot,
 )
 from ...tbsd_core.scenes import RenderOutput, Scene
-from ...tbsd_core.scenes.files import copy_scene
+from ...tbsd_core.scenes.stored import copy_scene
 from .events import send_step
 from .files import to_image
 from .prior import ComfyPrior, prior_device, with_prior

@@ -18,7 +18,7 @@ from ..optim import Curves, OptimConfig, OptimState, StepRecord, create_adapter,
 from ..priors.base import Prior
 from ..prompts import PromptSet
 from ..scenes import Scene
-from ..scenes.files import copy_scene
+from ..scenes.stored import copy_scene
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ from ..priors.base import Prior
 from ..prompts import PromptSet
 from ..rng import named_generator
 from ..scenes import Scene
-from ..scenes.files import copy_scene
+from ..scenes.stored import copy_scene
 from .cases import Case, CaseResult, CaseStep, front, run_cases
 from .charts import COLOURS, GRID, INK, drawn, new_figure, plain_axes, points
 from .sheet import Sheet

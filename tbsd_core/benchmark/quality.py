@@ -22,7 +22,7 @@ from ..comparison import Cell, CellResult, read_result, summarize
 from ..comparison.cells import slug
 from ..comparison.table import formatted, metric_names, row
 from ..configuration import replaced
-from ..run import RunConfig, check_config, default_config, versions
+from ..experiment import ExperimentConfig, check_config, default_config, versions
 from .configurations import CONFIGURATIONS, DIMENSIONS, QUICK, REFERENCE, SPLITS, TBSD_SCALE, Dimension
 from .statistics import LEVEL, RESAMPLES, paired_difference
 from .workers import run_groups
@@ -85,7 +85,7 @@ def _dimension(config: QualityConfig, name: str) -> Dimension:
     return dimension if config.n_steps is None else replace(dimension, n_steps=config.n_steps)
 
 
-def _configured(label: str, prompt: str, dimension: Dimension, prior: str) -> RunConfig:
+def _configured(label: str, prompt: str, dimension: Dimension, prior: str) -> ExperimentConfig:
     entry = CONFIGURATIONS[label]
     base = default_config(prompt, dimension.scene, "tbsd", prior, dimension.n_steps)
     # short runs in which every step goes through the VAE: nothing but the method may make a difference
@@ -98,7 +98,7 @@ def _configured(label: str, prompt: str, dimension: Dimension, prior: str) -> Ru
     return config
 
 
-def _seeded(config: RunConfig, seed: int, stream: int) -> RunConfig:
+def _seeded(config: ExperimentConfig, seed: int, stream: int) -> ExperimentConfig:
     optim = replace(config.optim, seed=seed, timestep_seed=seed + stream if stream else None)
     return replace(config, optim=optim, scene=replace(config.scene, seed=seed))
 

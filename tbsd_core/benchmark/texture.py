@@ -19,7 +19,7 @@ from ..metrics import evaluate_images
 from ..optim import OptimState, optimize
 from ..priors.diffusers import sample_ddim
 from ..prompts import build_texts, encode_texts
-from ..run import MeshInput, default_config, make_scene, read_mesh, read_prior
+from ..experiment import MeshInput, default_config, make_scene, read_mesh, read_prior
 
 VIEWS, ELEVATION = 12, 20.0
 CLEAN_SCALE, CLEAN_STEPS = 3.0, 25  # of the prior's samples, as in benchmarks/learned_prior.py

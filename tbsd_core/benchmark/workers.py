@@ -108,7 +108,7 @@ def stop() -> None:
 def _run(
     group: Sequence[Cell], out: Path, on_steps: Callable[[int], None], on_result: Callable[[CellResult], None]
 ) -> None:
-    from ..run import read_prior
+    from ..experiment import read_prior
 
     key = group[0].config.prior
     if key not in _priors:

@@ -14,7 +14,7 @@ from .options import SCENE_HELP
 
 if TYPE_CHECKING:
     from ..comparison import Cell, CellResult
-    from ..run import RunConfig
+    from ..experiment import ExperimentConfig
 
 INTERRUPTED, SOME_FAILED = 130, 1
 MATCHES = ("steps", "evaluations")
@@ -62,7 +62,7 @@ def compare(arguments: argparse.Namespace) -> int:
     """Run what is not finished, then write grid.png and the tables; 1 if a cell failed, 130 when interrupted."""
     from ..comparison import cells as cell_files
     from ..comparison import run_cells
-    from ..run import check_config, is_embedded
+    from ..experiment import check_config, is_demo
 
     cells = plan(arguments)
     for cell in {cell.prompt: cell for cell in cells}.values():
@@ -72,7 +72,7 @@ def compare(arguments: argparse.Namespace) -> int:
         from ..metrics.clip_model import load_clip_model
 
         clip = load_clip_model(arguments.clip, arguments.allow_download)
-    batch = arguments.batch or (8 if is_embedded(cells[0].config) else 1)
+    batch = arguments.batch or (8 if is_demo(cells[0].config) else 1)
     tqdm = require("tqdm").tqdm
     require("transformers").utils.logging.disable_progress_bar()
     results: list[CellResult] = []
@@ -148,7 +148,7 @@ def plan(arguments: argparse.Namespace) -> list[Cell]:
     ]
 
 
-def of_cell(config: RunConfig, prompt: str, seed: int, timestep_seed: int | None = None) -> RunConfig:
+def of_cell(config: ExperimentConfig, prompt: str, seed: int, timestep_seed: int | None = None) -> ExperimentConfig:
     """`config` for one prompt and seed: the seed decides the start of the scene and all draws."""
     return replace(
         config,
@@ -173,7 +173,7 @@ def labelled(texts: list[str]) -> dict[str, str]:
     return methods
 
 
-def assigned(by_label: dict[str, RunConfig], assignments: list[str]) -> dict[str, RunConfig]:
+def assigned(by_label: dict[str, ExperimentConfig], assignments: list[str]) -> dict[str, ExperimentConfig]:
     """Configurations with KEY=VALUE set in all that have the key, and LABEL:KEY=VALUE in that one."""
     configs = dict(by_label)
     for text in assignments:
@@ -204,8 +204,8 @@ def _has(config: Any, dotted: str) -> bool:
     return True
 
 
-def _base(arguments: argparse.Namespace, method: str) -> RunConfig:
-    from ..run import default_config
+def _base(arguments: argparse.Namespace, method: str) -> ExperimentConfig:
+    from ..experiment import default_config
 
     a = arguments
     return default_config(

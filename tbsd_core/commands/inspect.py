@@ -32,7 +32,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
     from ..cameras.sampling import view_name
     from ..guidance import build_guidance
     from ..optim.loop import enlarged
-    from ..run import default_config
+    from ..experiment import default_config
 
     config = _config(arguments)
     prompt = config.prompt.prompt
@@ -76,7 +76,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 def _config(arguments: argparse.Namespace) -> Any:
     from ..optim import read_config
-    from ..run import check_config, config_from_plain
+    from ..experiment import check_config, config_from_plain
 
     if arguments.run is None:
         if arguments.prompt is None:

@@ -44,8 +44,8 @@ def add_common_arguments(parser: argparse.ArgumentParser, scene: str = "image", 
 
 
 def run_config(arguments: argparse.Namespace, **changes: Any) -> Any:
-    """The checked RunConfig of these arguments; `changes` replace arguments of `default_config`."""
-    from ..run import check_config, default_config
+    """The checked ExperimentConfig of these arguments; `changes` replace arguments of `default_config`."""
+    from ..experiment import check_config, default_config
 
     values = {
         "prompt": getattr(arguments, "prompt", None),
@@ -75,7 +75,7 @@ def with_assignments(config: Any, assignments: Iterable[str], prefix: str = "") 
 
 
 def method_config(arguments: argparse.Namespace, text: str) -> Any:
-    """The RunConfig of a method with settings of its own: "bridge,negative=negative"."""
+    """The ExperimentConfig of a method with settings of its own: "bridge,negative=negative"."""
     name, *own = text.split(",")
     return with_assignments(run_config(arguments, method=name), own, "guidance.")
 
@@ -91,7 +91,7 @@ class Loaded:
     def of(cls, config: Any, prior: Any = None) -> Loaded:
         """Load the prior (unless it is given) and encode the prompts."""
         from ..prompts import build_texts, encode_texts
-        from ..run import read_prior
+        from ..experiment import read_prior
 
         require("transformers").utils.logging.disable_progress_bar()  # its bar would hide ours
         prior = prior or read_prior(config)
@@ -99,7 +99,7 @@ class Loaded:
 
 
 def case_of(config: Any, loaded: Loaded, label: str, settings: dict[str, Any] | None = None, scene: Any = None) -> Any:
-    """The analysis.cases.Case of a RunConfig, from its own start or from `scene`."""
+    """The analysis.cases.Case of a ExperimentConfig, from its own start or from `scene`."""
     from ..analysis.cases import Case
     from ..guidance import build_guidance
     from ..scenes import SCENES

@@ -14,7 +14,7 @@ from .compare import assigned, labelled, of_cell
 from .options import INTERRUPTED, add_common_arguments
 
 if TYPE_CHECKING:
-    from ..run import RunConfig
+    from ..experiment import ExperimentConfig
     from ..sweep import Job, Pool, PromptLine
     from ..sweep.comfyui import ComfyUIServer
 
@@ -125,11 +125,11 @@ def plan(arguments: argparse.Namespace, lines: list[PromptLine], methods: dict[s
         ValueError: an unknown name or setting, or a prompt that the prior cannot read; names the line.
     """
     from ..configuration import to_plain
-    from ..run import check_config, default_config
+    from ..experiment import check_config, default_config
     from ..sweep import Job
 
     a = arguments
-    bases: dict[str, RunConfig] = {
+    bases: dict[str, ExperimentConfig] = {
         label: default_config(
             lines[0].prompt, a.scene, name, a.prior, a.steps, a.seeds[0], a.size, a.device, a.dtype, False
         )

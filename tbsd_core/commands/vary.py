@@ -26,7 +26,7 @@ def register(commands: Any) -> None:
 def _vary(arguments: argparse.Namespace) -> int:
     from ..analysis.cases import CaseResult, run_cases
     from ..analysis.sweep import IMPLIED, MEANING, sweep_sheet
-    from ..run import check_config, evaluate
+    from ..experiment import check_config, evaluate
 
     if "." not in arguments.key:
         raise ValueError(

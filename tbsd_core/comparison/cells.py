@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..configuration import to_plain
-from ..run import RunConfig
+from ..experiment import ExperimentConfig
 
 RESULT, FAILURE, VIEWS, SCENE = "run.json", "failed.json", "views.png", "scene.safetensors"
 
@@ -20,7 +20,7 @@ class Cell:
     """One method, under the label that the table shows, on one prompt with one seed (both in the configuration)."""
 
     label: str
-    config: RunConfig
+    config: ExperimentConfig
 
     @property
     def prompt(self) -> str:

@@ -20,7 +20,7 @@ from ..metrics import image_statistics
 from ..optim import OptimState, StepRecord, create_adapter, optimize
 from ..priors.base import TextPrior
 from ..prompts import build_texts, encode_texts
-from ..run import RunConfig, evaluate, read_prior, versions
+from ..experiment import ExperimentConfig, evaluate, read_prior, versions
 from ..scenes import SCENES, Scene
 from ..scenes.files import save_scene
 from ..scenes.image import apart, side_by_side
@@ -91,7 +91,7 @@ def _groups(cells: Sequence[Cell], waiting: Sequence[int], batch: int) -> list[l
     return groups
 
 
-def _trains(config: RunConfig) -> bool:
+def _trains(config: ExperimentConfig) -> bool:
     return isinstance(METHODS[config.guidance_name].method(config.guidance), TrainingGuidance)
 
 

@@ -112,13 +112,13 @@ class TrajectoryGuidance(Protocol):
         """Names of the conditions that are evaluated on the way."""
         ...
 
-    def trajectory_evaluations(
+    def visits(
         self,
         progress: float,
         t: Tensor,  # [B] long
         n_timesteps: int,  # of the schedule
     ) -> Tensor:
-        """Noise predictions [B] on the way, long."""
+        """How often [B] those are evaluated, long."""
         ...
 
     def trajectory(
@@ -167,5 +167,5 @@ def n_evaluations(
     """Noise predictions [B] that a step takes for each sample, those of a LoRA included, its training not."""
     count = torch.full((len(t),), len(guidance.required(progress)))
     if isinstance(guidance, TrajectoryGuidance):
-        count = count + guidance.trajectory_evaluations(progress, t, n_timesteps).cpu()
+        count = count + len(guidance.visited(progress)) * guidance.visits(progress, t, n_timesteps).cpu()
     return count

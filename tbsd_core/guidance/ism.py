@@ -74,7 +74,7 @@ class ISM:
     def stride(self, n_timesteps: int) -> int:
         return max(1, round(self.config.stride * n_timesteps))
 
-    def trajectory_evaluations(self, progress: float, t: Tensor, n_timesteps: int) -> Tensor:
+    def visits(self, progress: float, t: Tensor, n_timesteps: int) -> Tensor:
         s = (t - self.interval(progress, n_timesteps)).clamp_min(0)
         return n_steps_up(torch.zeros_like(s), s, self.stride(n_timesteps)) + 1
 

@@ -60,9 +60,9 @@ class SDI:
     def visited(self, progress: float) -> tuple[str, ...]:
         return cfg_conditions(self.config.inversion_scale)
 
-    def trajectory_evaluations(self, progress: float, t: Tensor, n_timesteps: int) -> Tensor:
+    def visits(self, progress: float, t: Tensor, n_timesteps: int) -> Tensor:
         stride = self._stride(n_timesteps)
-        return len(self.visited(progress)) * (2 + _last_level(t, stride) // stride)
+        return 2 + _last_level(t, stride) // stride
 
     def trajectory(
         self,

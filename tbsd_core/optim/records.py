@@ -162,10 +162,10 @@ class Curves:
         clean = {k: [x if x == x and abs(x) != float("inf") else None for x in v] for k, v in padded.items()}
         return {"steps": self.steps, "series": clean, "seconds": self.seconds, "skipped_steps": self.skipped}
 
-    @classmethod
-    def from_dict(cls, stored: dict) -> Curves:
-        series = {k: [float("nan") if x is None else x for x in v] for k, v in stored["series"].items()}
-        return cls(list(stored["steps"]), series, dict(stored["seconds"]), stored["skipped_steps"])
+    def copy(self) -> Curves:
+        """One that further steps do not change."""
+        series = {name: list(values) for name, values in self.series.items()}
+        return Curves(list(self.steps), series, dict(self.seconds), self.skipped)
 
     def to_tensors(self) -> dict[str, Tensor]:
         """The steps and every series as float64 of their length, which lose nothing; seconds and skipped are left."""

@@ -24,6 +24,7 @@ class PromptConfig:
     target_modifier: str = "sharp, detailed, high quality"  # appended to the target only; "" for none
     negative_descriptors: str = "blurry, oversaturated, pixelated, malformed"  # faults, comma-separated
     view_dependent: bool = True  # one text per view direction ("..., front view"); off for single images
+    ready_made: bool = False  # the conditions are CONDITIONING of ComfyUI: the texts here say nothing about them
     perp_neg: float = 0.0  # strength of Perp-Neg between the views, >= 0; 0 = off, 1 = published. Needs view_dependent
 
     def __post_init__(self) -> None:

@@ -62,7 +62,7 @@ def _costs(config: dict[str, Any]) -> dict[str, int]:
     """Steps and noise predictions per view, where the configuration is one of `run`."""
     from ..comparison.matching import count_evaluations
     from ..guidance import build_guidance
-    from ..run import config_from_plain
+    from ..experiment import config_from_plain
 
     if "guidance_name" not in config:
         return {}

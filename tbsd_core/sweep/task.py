@@ -11,11 +11,11 @@ from .jobs import read_files
 
 
 def run_task(
-    config: dict[str, Any],  # of a RunConfig, as run.json holds it
+    config: dict[str, Any],  # of a ExperimentConfig, as run.json holds it
     on_step: Callable[[Any], None] = lambda record: None,
 ) -> tuple[dict[str, bytes] | None, str, bool]:
     """(files, "", True), or (None, the reason, whether another try could end otherwise)."""
-    from ..run import config_from_plain, run
+    from ..experiment import config_from_plain, run
 
     try:
         with tempfile.TemporaryDirectory(prefix="tbsd_") as folder:

@@ -14,7 +14,7 @@ from tbsd_pack.tbsd_core.mesh import ExportConfig, MeshConfig
 from tbsd_pack.tbsd_core.mesh.bake import BakeConfig
 from tbsd_pack.tbsd_core.optim import read_checkpoint
 from tbsd_pack.tbsd_core.priors.small_world.captions import describe_vocabulary
-from tbsd_pack.tbsd_core.run import config_from_plain, default_config, run
+from tbsd_pack.tbsd_core.experiment import config_from_plain, default_config, run
 from tbsd_pack.tbsd_core.scenes import SCENES
 from tiny_pipelines import save_pipeline
 

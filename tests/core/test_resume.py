@@ -13,12 +13,12 @@ import torch
 from tbsd_pack.tbsd_core.cli import main
 from tbsd_pack.tbsd_core.lock import locked
 from tbsd_pack.tbsd_core.optim import read_checkpoint
-from tbsd_pack.tbsd_core.run import RunConfig, config_from_plain, default_config, run
+from tbsd_pack.tbsd_core.experiment import ExperimentConfig, config_from_plain, default_config, run
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def small_run(n_steps: int) -> RunConfig:
+def small_run(n_steps: int) -> ExperimentConfig:
     return default_config("a brick house", "image", n_steps=n_steps, size=32)
 
 

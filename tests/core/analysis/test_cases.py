@@ -12,7 +12,7 @@ from tbsd_pack.tbsd_core.analysis.seeds import seed_cases, seeds_sheet
 from tbsd_pack.tbsd_core.analysis.sweep import IMPLIED, SHAPE_COEFFICIENT, sweep_sheet, with_value
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
 from tbsd_pack.tbsd_core.guidance import CSD, SDS, TBSD, Bridge, BridgeConfig, SDSConfig, TBSDConfig
-from tbsd_pack.tbsd_core.optim import OptimConfig, OptimState, optimize
+from tbsd_pack.tbsd_core.optim import Distillation, OptimConfig, OptimState, optimize
 from tbsd_pack.tbsd_core.scenes import ImageConfig, ImageScene, NeRFConfig, NeRFScene
 
 STEPS = 4
@@ -40,9 +40,7 @@ def alone(a_case: Case, n_steps: int) -> torch.Tensor:
     """The picture after some steps of a plain run."""
     scene = ImageScene(a_case.scene.config)
     state = OptimState.create(scene, a_case.optim)
-    for record in optimize(
-        gaussian_prior(), a_case.prompts, a_case.guidance, scene, CameraConfig(), a_case.optim, state
-    ):
+    for record in optimize(Distillation(gaussian_prior(), a_case.prompts, a_case.guidance, scene, CameraConfig(), a_case.optim), state):
         if record.step + 1 == n_steps:
             break
     return torch.sigmoid(4 * scene.pixels.detach())[0]

@@ -16,7 +16,7 @@ from tbsd_pack.tbsd_core.comparison import Cell, CellResult
 from tbsd_pack.tbsd_core.priors.small_world.captions import parse_object
 from tbsd_pack.tbsd_core.priors.small_world.materials import MATERIALS
 from tbsd_pack.tbsd_core.priors.small_world.shapes import SHAPES
-from tbsd_pack.tbsd_core.run import default_config
+from tbsd_pack.tbsd_core.experiment import default_config
 
 ROOT = Path(__file__).resolve().parents[3]
 

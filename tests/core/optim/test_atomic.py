@@ -8,7 +8,7 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
 from tbsd_pack.tbsd_core.guidance import build_guidance
-from tbsd_pack.tbsd_core.optim import OptimConfig, OptimState, create_adapter, optimize, take_snapshot
+from tbsd_pack.tbsd_core.optim import Distillation, OptimConfig, OptimState, create_adapter, optimize, take_snapshot
 from tbsd_pack.tbsd_core.priors.diffusers import load_diffusers_prior
 from tbsd_pack.tbsd_core.prompts import PromptConfig, build_texts, encode_texts
 from tbsd_pack.tbsd_core.scenes import GaussianConfig, GaussianScene, ImageConfig, ImageScene
@@ -66,9 +66,7 @@ class Run:
         self.state = OptimState.create(scene, self.config, create_adapter(prior, self.guidance, 0))
 
     def go(self, until: int) -> None:
-        steps = optimize(
-            self.prior, self.prompts, self.guidance, self.scene, CameraConfig(), self.config, self.state
-        )
+        steps = optimize(Distillation(self.prior, self.prompts, self.guidance, self.scene, CameraConfig(), self.config), self.state)
         while self.state.step < until:
             next(steps)
 

@@ -7,6 +7,7 @@ import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
 from tbsd_pack.tbsd_core.guidance import TBSD, HiFAConfig, TBSDConfig, TimestepConfig, build_guidance
 from tbsd_pack.tbsd_core.optim import (
+    Distillation,
     Curves,
     OptimConfig,
     OptimState,
@@ -64,7 +65,7 @@ def run(scene, config, state=None, stop=None, guidance=None):
     state = state or OptimState.create(scene, config)
     records = []
     guidance = guidance or TBSD(TBSDConfig(guidance_scale=3.0))
-    loop = optimize(GaussianPrior({}), gaussian_prompts(), guidance, scene, CameraConfig(), config, state)
+    loop = optimize(Distillation(GaussianPrior({}), gaussian_prompts(), guidance, scene, CameraConfig(), config), state)
     for record in loop:
         records.append(record)
         if stop is not None and state.step == stop:
@@ -188,7 +189,7 @@ def test_views_are_enlarged_before_they_are_encoded(encode_size, given):
     config = OptimConfig(n_steps=1, size=SIZE, encode_size=encode_size)
     state, prior = OptimState.create(scene, config), _Watching({})
     before = scene.render(*_two_views()).rgb.detach()
-    (record,) = optimize(prior, gaussian_prompts(), TBSD(), scene, CameraConfig(), config, state)
+    (record,) = optimize(Distillation(prior, gaussian_prompts(), TBSD(), scene, CameraConfig(), config), state)
     expected = torch.nn.functional.interpolate(before, size=(given, given), mode="bilinear", align_corners=False)
     torch.testing.assert_close(prior.seen.detach(), expected)
     assert record.render.rgb.shape[-1] == SIZE and not record.skipped
@@ -199,7 +200,7 @@ def test_an_encode_size_that_does_not_fit_the_prior_is_refused():
     scene, prior = ImageScene(ImageConfig(size=SIZE)), GaussianPrior({})
     prior.spatial_factor = 3
     config = OptimConfig(n_steps=1, size=SIZE, encode_size=SIZE)
-    loop = optimize(prior, gaussian_prompts(), TBSD(), scene, CameraConfig(), config, OptimState.create(scene, config))
+    loop = optimize(Distillation(prior, gaussian_prompts(), TBSD(), scene, CameraConfig(), config), OptimState.create(scene, config))
     with pytest.raises(ValueError, match="encode_size must be a multiple of the prior's spatial factor 3, got 8"):
         next(loop)
 
@@ -222,7 +223,7 @@ def test_bad_gradients_are_skipped_then_reported():
     before = scene.pixels.detach().clone()
     config = OptimConfig(n_steps=8, size=SIZE, max_bad_steps=3)
     state = OptimState.create(scene, config)
-    loop = optimize(_Poisoned({}), gaussian_prompts(), TBSD(), scene, CameraConfig(), config, state)
+    loop = optimize(Distillation(_Poisoned({}), gaussian_prompts(), TBSD(), scene, CameraConfig(), config), state)
     assert next(loop).skipped and next(loop).skipped
     assert torch.equal(scene.pixels, before)
     with pytest.raises(RuntimeError, match="3 consecutive steps"):
@@ -291,7 +292,7 @@ def test_a_run_that_trains_a_lora_resumes_bit_equal(stop, tmp_path):
         return scene, OptimState.create(scene, config, create_adapter(prior, guidance, config.seed))
 
     def go(scene, state, until):
-        for record in optimize(prior, prompts, guidance, scene, CameraConfig(), config, state):
+        for record in optimize(Distillation(prior, prompts, guidance, scene, CameraConfig(), config), state):
             assert not record.skipped and record.scalars["loss_lora"] > 0
             if state.step == until:
                 break
@@ -316,7 +317,7 @@ def test_a_method_with_a_lora_needs_a_state_with_one():
     state = OptimState.create(scene, config)
     vsd = build_guidance("vsd")
     with pytest.raises(ValueError, match="create_adapter"):
-        next(optimize(GaussianPrior({}), gaussian_prompts(), vsd, scene, CameraConfig(), config, state))
+        next(optimize(Distillation(GaussianPrior({}), gaussian_prompts(), vsd, scene, CameraConfig(), config), state))
 
 
 class _Counting(GaussianPrior):
@@ -331,7 +332,7 @@ class _Counting(GaussianPrior):
 def reusing_run(scene, config, stop=None, state=None):
     state = state or OptimState.create(scene, config)
     prior = _Counting({})
-    for _ in optimize(prior, gaussian_prompts(), build_guidance("sds"), scene, CameraConfig(), config, state):
+    for _ in optimize(Distillation(prior, gaussian_prompts(), build_guidance("sds"), scene, CameraConfig(), config), state):
         if state.step == stop:
             break
     return prior, state
@@ -375,7 +376,7 @@ def pictures_of(seeds, config, size=SIZE):
             row.copy_(ImageScene(ImageConfig(size=size, seed=seed)).pixels[0])
     prior, guidance = GaussianPrior({}), TBSD(TBSDConfig(guidance_scale=3.0))
     state = OptimState.create(scene, config)
-    for _ in optimize(prior, gaussian_prompts(), guidance, scene, CameraConfig(), config, state, seeds):
+    for _ in optimize(Distillation(prior, gaussian_prompts(), guidance, scene, CameraConfig(), config, seeds), state):
         pass
     return scene.pixels.detach()
 
@@ -397,7 +398,7 @@ def test_seeds_must_be_one_pair_per_picture():
     config = OptimConfig(n_steps=1, size=SIZE)
     for scene in (ImageScene(ImageConfig(n_images=2, size=SIZE)), small_nerf()):
         state = OptimState.create(scene, config)
-        steps = optimize(GaussianPrior({}), gaussian_prompts(), TBSD(), scene, CameraConfig(), config, state, [(0, 0)])
+        steps = optimize(Distillation(GaussianPrior({}), gaussian_prompts(), TBSD(), scene, CameraConfig(), config, [(0, 0)]), state)
         with pytest.raises(ValueError, match="one pair per picture, got 1"):
             next(steps)
 
@@ -411,7 +412,7 @@ def test_views_grow_and_latents_come_first():
     before = scene.encoding.levels[0].detach().clone()
     sizes = []
     state = OptimState.create(scene, config)
-    for record in optimize(prior, prompts, build_guidance("sds"), scene, CameraConfig(), config, state):
+    for record in optimize(Distillation(prior, prompts, build_guidance("sds"), scene, CameraConfig(), config), state):
         sizes.append(record.render.rgb.shape[-1])
         if state.step == 1:
             moved = scene.encoding.levels[0].detach() - before
@@ -421,7 +422,7 @@ def test_views_grow_and_latents_come_first():
     grown = dataclasses.replace(config, latent_until=0.0, full_size_from=0.5)
     scene = small_nerf()
     state = OptimState.create(scene, grown)
-    run = optimize(prior, prompts, build_guidance("sds"), scene, CameraConfig(), grown, state)
+    run = optimize(Distillation(prior, prompts, build_guidance("sds"), scene, CameraConfig(), grown), state)
     assert [r.render.rgb.shape[-1] for r in run] == [32, 32, 64, 64]
 
 

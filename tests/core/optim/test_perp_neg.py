@@ -8,7 +8,7 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
 from tbsd_pack.tbsd_core.guidance import CSD, SDS, SDSConfig, build_guidance
-from tbsd_pack.tbsd_core.optim import OptimConfig, OptimState, optimize, predict_and_guide
+from tbsd_pack.tbsd_core.optim import Distillation, OptimConfig, OptimState, optimize, predict_and_guide
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
 from tbsd_pack.tbsd_core.prompts import PromptSet
 from tbsd_pack.tbsd_core.prompts.perp_neg import view_mixture
@@ -117,6 +117,6 @@ def test_only_scenes_with_cameras_have_views(strength):
     prompts = PromptSet(conditions, {n: dict.fromkeys(v, "") for n, v in conditions.items()}, strength)
     for scene in (ImageScene(ImageConfig(size=8)), nerf):
         prior, state = _Counting({}), OptimState.create(scene, config)
-        (record,) = optimize(prior, prompts, SDS(), scene, CameraConfig(), config, state)
+        (record,) = optimize(Distillation(prior, prompts, SDS(), scene, CameraConfig(), config), state)
         assert not record.skipped
         assert (prior.forwards == 2) == (scene.uses_cameras and strength > 0)

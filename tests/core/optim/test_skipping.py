@@ -6,7 +6,7 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
 from tbsd_pack.tbsd_core.guidance import build_guidance
-from tbsd_pack.tbsd_core.optim import OptimConfig, OptimState, create_adapter, optimize
+from tbsd_pack.tbsd_core.optim import Distillation, OptimConfig, OptimState, create_adapter, optimize
 from tbsd_pack.tbsd_core.optim.shared_adam import SharedAdam
 from tbsd_pack.tbsd_core.optim.skipping import BadSteps, not_finite, step_unless
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
@@ -78,7 +78,7 @@ def test_a_lora_whose_gradient_is_not_finite_holds_the_scene_back_too():
     guidance, scene = build_guidance("vsd"), ImageScene(ImageConfig(size=16))
     config = OptimConfig(n_steps=3, size=16, max_bad_steps=2)
     state = OptimState.create(scene, config, create_adapter(prior, guidance, 0))
-    steps = optimize(prior, prompts, guidance, scene, CameraConfig(), config, state)
+    steps = optimize(Distillation(prior, prompts, guidance, scene, CameraConfig(), config), state)
     assert not next(steps).skipped
     before = [p.detach().clone() for p in (*scene.parameters(), *state.adapter.adapter.parameters())]
     state.adapter.adapter.up[0].register_hook(lambda grad: grad * NAN)

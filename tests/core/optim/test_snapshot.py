@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 from tbsd_pack.tbsd_core.guidance import build_guidance
-from tbsd_pack.tbsd_core.optim import OptimState, create_adapter, go_on, optimize, read_snapshot, take_snapshot
+from tbsd_pack.tbsd_core.optim import Distillation, OptimState, create_adapter, go_on, optimize, read_snapshot, take_snapshot
 from tbsd_pack.tbsd_core.prompts import build_texts, encode_texts
-from tbsd_pack.tbsd_core.run import default_config, make_scene, read_prior
+from tbsd_pack.tbsd_core.experiment import default_config, make_scene, read_prior
 from tbsd_pack.tbsd_core.scenes.files import Attachment, load_scene, load_with_attachment, save_scene
 
 STEPS = 6
@@ -32,7 +32,7 @@ class Case:
         return OptimState.create(scene, self.optim, create_adapter(self.prior, self.guidance, self.optim.seed))
 
     def advance(self, scene, state, until: int) -> None:
-        for record in optimize(self.prior, self.prompts, self.guidance, scene, self.cameras, self.optim, state):
+        for record in optimize(Distillation(self.prior, self.prompts, self.guidance, scene, self.cameras, self.optim), state):
             if record.step + 1 == until:
                 return
 

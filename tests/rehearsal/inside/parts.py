@@ -35,7 +35,7 @@ from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
 from tbsd_pack.tbsd_core.priors.lora import LoRAAdapter  # noqa: E402
 from tbsd_pack.tbsd_core.priors.small_world.learned import load_learned_prior  # noqa: E402
 from tbsd_pack.tbsd_core.prompts import PromptSet  # noqa: E402
-from tbsd_pack.tbsd_core.run import default_config, rendered, run  # noqa: E402
+from tbsd_pack.tbsd_core.experiment import default_config, rendered, run  # noqa: E402
 from tbsd_pack.tbsd_core.scenes import ImageConfig, ImageScene, NeRFConfig, NeRFScene  # noqa: E402
 from tbsd_pack.tbsd_core.transfer import Late, Table, all_to_device, to_device  # noqa: E402
 
@@ -121,7 +121,7 @@ def bad_run() -> dict:
     state = OptimState.create(scene, config)
     kept, error = [], ""
     try:
-        for _ in optimize(Poisoned(2), gaussian_prompts(), build_guidance("sds"), scene, CameraConfig(), config, state):
+        for _ in optimize(Distillation(Poisoned(2), gaussian_prompts(), build_guidance("sds"), scene, CameraConfig(), config), state):
             kept.append(scene.pixels.tolist())
     except RuntimeError as raised:
         error = str(raised)
@@ -137,9 +137,7 @@ def bad_run() -> dict:
 
 def go(scene, config, state, until: int) -> Curves:
     curves = Curves()
-    steps = optimize(
-        GaussianPrior({}), gaussian_prompts(), build_guidance("tbsd"), scene, CameraConfig(), config, state
-    )
+    steps = optimize(Distillation(GaussianPrior({}), gaussian_prompts(), build_guidance("tbsd"), scene, CameraConfig(), config), state)
     for record in steps:
         curves.add(record)
         if state.step == until:

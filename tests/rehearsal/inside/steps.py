@@ -82,7 +82,7 @@ def measure(prior, prompts, scene, guidance, with_places: bool) -> dict[str, int
     state.step = 1  # one step is enough for moments and tables to be there
     before = [p.detach().clone() for p in scene.parameters()]
     curves, watchdog = Curves(), Watchdog(scene.uses_cameras)
-    records = optimize(prior, prompts, guidance, scene, CameraConfig(), config, state)
+    records = optimize(Distillation(prior, prompts, guidance, scene, CameraConfig(), config), state)
 
     def step() -> None:
         record = next(records)

@@ -1,0 +1,56 @@
+"""A run, written once: from a configuration to a scene, and to the one file that it is kept in.
+
+Everything else watches: the command line, studies, benchmarks and the nodes make an Experiment and look at its steps.
+"""
+
+from .autosave import AUTOSAVE_SECONDS, Autosave
+from .check import check_config
+from .config import DTYPES, ExperimentConfig, MeshInput, config_from_plain, is_demo, plain_config
+from .cost import evaluations, evaluations_per_view, matched_steps
+from .defaults import default_config, model_shape, with_preset
+from .experiment import Experiment, resumed, stored_config
+from .file import NEWEST, Stored, StoredRun, load_scene, read_file, read_newest, save_scene, write_file
+from .results import Account, config_from_report, evaluate, pictures, rendered, versions, write_results
+from .experiment import run, take_part
+from .start import make_scene, read_mesh, read_prior
+
+__all__ = [
+    "AUTOSAVE_SECONDS",
+    "Account",
+    "DTYPES",
+    "NEWEST",
+    "Autosave",
+    "Experiment",
+    "ExperimentConfig",
+    "MeshInput",
+    "Stored",
+    "StoredRun",
+    "check_config",
+    "config_from_plain",
+    "config_from_report",
+    "default_config",
+    "evaluate",
+    "evaluations",
+    "evaluations_per_view",
+    "is_demo",
+    "load_scene",
+    "make_scene",
+    "matched_steps",
+    "model_shape",
+    "pictures",
+    "plain_config",
+    "read_file",
+    "read_mesh",
+    "read_newest",
+    "read_prior",
+    "rendered",
+    "resumed",
+    "run",
+    "save_scene",
+    "stored_config",
+    "take_part",
+    "versions",
+    "with_preset",
+    "write_file",
+    "write_results",
+]

@@ -1,0 +1,86 @@
+"""Everything that determines a run, as one frozen value and as plain data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..cameras.sampling import CameraConfig
+from ..configuration import from_plain, to_plain
+from ..guidance import METHODS
+from ..mesh import PlacementConfig
+from ..optim import OptimConfig
+from ..prompts import PromptConfig
+from ..scenes import SCENES
+
+DIFFUSERS = "diffusers:"  # a prior that begins so names a pipeline
+COMFYUI = "comfyui:"  # and so the family of a model that a graph has loaded
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshInput:
+    """The mesh that a scene paints."""
+
+    file: str = ""  # a GLB, OBJ, PLY or STL file, or "sample:" and the name of an object of the small world
+    keep_colors: bool = False  # start from the colours it has instead of grey
+    placement: PlacementConfig = field(default_factory=PlacementConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+    """Everything that determines a run. `guidance_name` and `scene_name` decide the types of the two groups."""
+
+    prompt: PromptConfig
+    guidance_name: str
+    guidance: Any  # of METHODS[guidance_name].config
+    scene_name: str
+    scene: Any  # of SCENES[scene_name].config
+    cameras: CameraConfig
+    optim: OptimConfig
+    mesh: MeshInput = field(default_factory=MeshInput)  # for a scene that paints one
+    prior: str = "learned"  # learned, exact, diffusers: and the path of a pipeline, or comfyui: and a family
+    device: str = "cpu"  # of the prior and the scene
+    dtype: str = "float32"  # of the networks of a pipeline, a name in DTYPES
+
+
+def is_demo(config: ExperimentConfig) -> bool:
+    """Whether the prior is one over the small world, with a vocabulary and ground truth."""
+    return not config.prior.startswith((DIFFUSERS, COMFYUI))
+
+
+def plain_config(config: ExperimentConfig) -> dict[str, Any]:
+    """As JSON gives it back: tuples become lists."""
+    return json.loads(json.dumps(to_plain(config)))
+
+
+def config_from_plain(stored: Any) -> ExperimentConfig:
+    """Rebuild the configuration that a file or run.json holds. Raises ValueError naming what does not fit."""
+    if not isinstance(stored, dict):
+        raise ValueError(f"The stored configuration must be an object of settings, got {type(stored).__name__}.")
+    stored = {"device": "cpu", "dtype": "float32", "mesh": {}, **stored}
+    for name in ("guidance_name", "scene_name", "prior", "device", "dtype"):
+        if not isinstance(stored.get(name, ""), str):
+            raise ValueError(f"The stored configuration's {name} must be a name, got {stored[name]!r}.")
+    mesh = stored["mesh"]
+    if isinstance(mesh, dict) and "place" in mesh:  # its name in release 0.1
+        mesh = {"placement" if k == "place" else k: v for k, v in mesh.items()}
+    try:
+        return ExperimentConfig(
+            prompt=from_plain(PromptConfig, stored["prompt"]),
+            guidance_name=stored["guidance_name"],
+            guidance=from_plain(METHODS[stored["guidance_name"]].config, stored["guidance"]),
+            scene_name=stored["scene_name"],
+            scene=from_plain(SCENES[stored["scene_name"]].config, stored["scene"]),
+            cameras=from_plain(CameraConfig, stored["cameras"]),
+            optim=from_plain(OptimConfig, stored["optim"]),
+            prior=stored["prior"],
+            mesh=from_plain(MeshInput, mesh),
+            device=stored["device"],
+            dtype=stored["dtype"],
+        )
+    except KeyError as error:
+        raise ValueError(f"The stored configuration lacks or does not know {error}.") from error

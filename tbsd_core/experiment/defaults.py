@@ -1,0 +1,121 @@
+"""Where a run begins: the preset of a method on a scene, for the model at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ..cameras.sampling import CameraConfig
+from ..configuration import replaced
+from ..guidance import METHODS
+from ..optim import OptimConfig
+from ..presets import preset
+from ..priors.diffusers import check_pipeline
+from ..priors.diffusers.source import find
+from ..priors.small_world import PRIORS
+from ..prompts import PromptConfig
+from ..scenes import SCENES, Given
+from .config import DIFFUSERS, ExperimentConfig, MeshInput
+from .start import read_mesh
+
+DEMO_SHAPES = {"learned": (4, 4), "exact": (3, 1)}  # channels of the latents, pixels per latent cell
+EXACT_SIZE = 32  # latent cells along each side: its forwards are slow
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What settings depend on: the family of a model, and the shape of its latents."""
+
+    prior: str  # as ExperimentConfig names it, with the whole path of a pipeline
+    family: str
+    latent_channels: int
+    spatial_factor: int
+
+
+def model_shape(prior: str, allow_download: bool = False) -> ModelShape:
+    """Look at a prior without reading its weights.
+
+    Raises:
+        ValueError: an unknown prior.
+        FileNotFoundError: there is no such pipeline.
+    """
+    if prior.startswith(DIFFUSERS):
+        path = find(prior.removeprefix(DIFFUSERS), allow_download)
+        pipeline = check_pipeline(path)
+        whole = DIFFUSERS + str(path.resolve())
+        return ModelShape(whole, pipeline.family, pipeline.latent_channels, pipeline.spatial_factor)
+    if prior not in PRIORS:
+        raise ValueError(f"Unknown prior {prior!r}; choose one of {', '.join(PRIORS)} or {DIFFUSERS}PATH.")
+    return ModelShape(prior, "embedded", *DEMO_SHAPES[prior])
+
+
+def default_config(
+    prompt: str,
+    scene: str = "nerf",
+    method: str = "tbsd",
+    prior: str = "learned",
+    n_steps: int | None = None,
+    seed: int = 0,
+    size: int | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    allow_download: bool = False,
+    mesh: MeshInput | None = None,
+) -> ExperimentConfig:
+    """The preset of a method on a scene, for the family of the prior's model; None takes what the preset says.
+
+    Args:
+        prior: learned, exact, or "diffusers:" and a pipeline folder, .safetensors checkpoint or hub id.
+        mesh: what to paint, for a scene that paints one.
+        device, dtype: None for a GPU in float16 where there is one (pipelines), else the CPU in float32. The demo
+            models run on any device, in float32.
+
+    Raises:
+        ValueError: an unknown scene, method or prior, or a number out of range.
+        FileNotFoundError: there is no such pipeline.
+    """
+    for kind, name, table in (("scene", scene, SCENES), ("method", method, METHODS)):
+        if name not in table:
+            raise ValueError(f"Unknown {kind} {name!r}; choose one of {', '.join(table)}.")
+    model = model_shape(prior, allow_download)
+    if model.prior.startswith(DIFFUSERS):
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = dtype or ("float16" if device.startswith("cuda") else "float32")
+    config = ExperimentConfig(
+        prompt=PromptConfig(prompt=prompt),
+        guidance_name=method,
+        guidance=METHODS[method].config(),
+        scene_name=scene,
+        scene=SCENES[scene].config(seed=seed),
+        cameras=CameraConfig(),
+        optim=OptimConfig(seed=seed),
+        prior=model.prior,
+        device=device or "cpu",
+        dtype=dtype or "float32",
+        mesh=mesh or MeshInput(),
+    )
+    config = with_preset(config, model.family)
+    given: dict[str, Any] = {"size": size, "n_steps": n_steps}
+    optim = replace(config.optim, **{name: value for name, value in given.items() if value is not None})
+    return fitted(replace(config, optim=optim), model)
+
+
+def with_preset(config: ExperimentConfig, family: str) -> ExperimentConfig:
+    """`config` with the values of a model family's preset for its scene and method."""
+    for name, setting in preset(family, config.scene_name, config.guidance_name).items():
+        config = replaced(config, name, setting.value)
+    return config
+
+
+def fitted(config: ExperimentConfig, model: ModelShape) -> ExperimentConfig:
+    """`config` whose scene has the sizes that its views, the model and a given mesh ask for."""
+    spec = SCENES[config.scene_name]
+    given = Given(
+        size=EXACT_SIZE if model.prior == "exact" and config.scene_name == "latent" else config.optim.size,
+        latent_channels=model.latent_channels,
+        spatial_factor=model.spatial_factor,
+        mesh=read_mesh(config.mesh) if spec.paints_mesh else None,
+    )
+    return replace(config, scene=spec.fit(config.scene, given))

@@ -1,0 +1,209 @@
+"""A run as an object: its parts, its steps, and the state that it can be kept in and taken up from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..configuration import differences
+from ..guidance import build_guidance
+from ..optim import Curves, Distillation, OptimState, StepRecord, create_adapter, optimize
+from ..optim.distributed import WHOLE, Split
+from ..priors.base import Prior, TextPrior
+from ..prompts import PromptSet, build_texts, encode_texts
+from ..scenes import Scene
+from .config import ExperimentConfig, config_from_plain, plain_config
+from .cost import evaluations
+from .file import Stored, StoredRun, prefixed, read_newest, without, write_file
+from .start import make_scene
+
+FIXED = ("scene_name", "optim.optimizer")  # a state fits no other one
+
+
+class Experiment:
+    """A configuration with all that it needs to run, between two steps.
+
+    Args:
+        prompts: encoded by somebody else, as ComfyUI's CLIP; None: by the prior, which then reads text.
+        scene: what is optimised, on its device; None makes it of the configuration.
+        split: the part of the views that this process has.
+        seeds: of each picture of the scene, see OptimConfig.draw_seeds.
+
+    Raises:
+        ValueError: the prior cannot be what the method needs, or does not understand the prompt.
+    """
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        prior: Prior,
+        *,
+        prompts: PromptSet | None = None,
+        scene: Scene | None = None,
+        split: Split = WHOLE,
+        seeds: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
+        self.config, self.prior = config, prior
+        self.prompts = encoded(config, prior) if prompts is None else prompts
+        self.guidance = build_guidance(config.guidance_name, config.guidance)
+        self.scene = make_scene(config).to(config.device) if scene is None else scene
+        adapter = create_adapter(prior, self.guidance, config.optim.seed)
+        self.state = OptimState.create(self.scene, config.optim, adapter)
+        self.state.split = split
+        self.seeds, self.curves = seeds, Curves()
+
+    @property
+    def distillation(self) -> Distillation:
+        """What the loop runs."""
+        c = self.config
+        return Distillation(self.prior, self.prompts, self.guidance, self.scene, c.cameras, c.optim, self.seeds)
+
+    @property
+    def evaluations(self) -> int:
+        """Noise predictions of the whole run, over all samples; exact, see cost.evaluations."""
+        scene, optim = self.scene, self.config.optim
+        cameras = self.config.cameras if scene.uses_cameras else None
+        n_samples = optim.views_per_step if scene.uses_cameras else scene.n_images
+        n_timesteps = self.prior.schedule.n_timesteps
+        return evaluations(self.guidance, optim, cameras, n_samples, self.prompts.perp_neg, n_timesteps)
+
+    def steps(self) -> Iterator[StepRecord]:
+        """Run from where it is to its end; may be left between any two steps. Raises as optim.optimize."""
+        for record in optimize(self.distillation, self.state):
+            self.curves.add(record)
+            yield record
+
+    def stored(self) -> StoredRun:
+        """A copy of the state, which further steps do not change."""
+        state = self.state
+        tensors = moments("optimizer", state.optimizer) | prefixed("reused", state.reused)
+        if state.adapter is not None:
+            tensors |= prefixed("lora", state.adapter.adapter.state_dict())
+            tensors |= moments("lora_optimizer", state.adapter.optimizer)
+        copies = {name: value.clone() for name, value in tensors.items()}
+        return StoredRun(plain_config(self.config), state.step, state.bad_steps, copies, self.curves.copy())
+
+    def save(self, path: Path, keep_previous: bool = False) -> None:
+        """Write scene and state to the one file. Raises OSError as `write_file`."""
+        write_file(path, self.scene, self.stored(), keep_previous)
+
+    def restore(self, run: StoredRun) -> list[str]:
+        """Set the state to where a run was, whose scene this one already has; returns what differs from its settings.
+
+        Raises:
+            ValueError: it has done more steps than there are, or its state is of another scene, optimiser or method.
+        """
+        config, state, adapter = self.config, self.state, self.state.adapter
+        changed = changes(run.config, config)
+        if run.step > config.optim.n_steps:
+            raise ValueError(
+                f"This run has done {run.step} steps, and steps is {config.optim.n_steps}. Set steps to more to go on "
+                "with it, or begin a new run."
+            )
+        if (adapter is not None) != any(name.startswith("lora.") for name in run.tensors):
+            what = "trained no LoRA, and this method does" if adapter else "trained a LoRA, and this method does not"
+            raise ValueError(f"The run {what}. Use the guidance that it had, or begin a new run.")
+        try:
+            load_moments(state.optimizer, "optimizer", run.tensors)
+            check_moments(state)
+            if adapter is not None:
+                adapter.adapter.load_state_dict(without("lora", run.tensors))
+                load_moments(adapter.optimizer, "lora_optimizer", run.tensors)
+        except (ValueError, KeyError, RuntimeError) as error:
+            said = "".join(f" {name}: {text}." for name, text in changed.items())
+            raise ValueError(
+                f"The state does not fit this run: {error}{said} Leave that as it was, or begin a new run."
+            ) from error
+        device = next(self.scene.parameters()).device
+        state.reused = {name: value.to(device) for name, value in without("reused", run.tensors).items()}
+        state.step, state.bad_steps, self.curves = run.step, run.bad_steps, run.curves.copy()
+        return [f"{name} {text}" for name, text in changed.items()]
+
+
+def encoded(config: ExperimentConfig, prior: Prior) -> PromptSet:
+    """The prompts of a run, by a prior that reads text."""
+    reader: TextPrior = prior  # type: ignore[assignment]  # a prior that cannot is given prompts by its owner
+    return encode_texts(build_texts(config.prompt), reader.encode_prompt, config.prompt.perp_neg)
+
+
+def resumed(
+    stored: Stored, config: ExperimentConfig, prior: Prior, split: Split = WHOLE
+) -> tuple[Experiment, list[str]]:
+    """The run of a file, ready to go on with `config`, and what differs from its settings.
+
+    Raises:
+        ValueError: the file holds no run, or its state fits no such one; says field by field why.
+    """
+    run = stored.run
+    if run is None:
+        raise ValueError(f"{stored.source} holds a scene that is in no run, so there is nothing to go on with.")
+    check_resume(stored, config)
+    scene = stored.scene()
+    if scene.config != config.scene:
+        said = "".join(f" {n}: {t}." for n, t in changes(run.config, config).items() if n.startswith("scene."))
+        raise ValueError(f"{stored.source} holds another scene.{said} Leave that as it was, or start anew.")
+    experiment = Experiment(config, prior, scene=scene.to(config.device), split=split)
+    return experiment, experiment.restore(run)
+
+
+def stored_config(path: Path) -> ExperimentConfig:
+    """The configuration of the run in a file, or in a run's folder.
+
+    Raises:
+        ValueError: there is none, or not a whole one.
+    """
+    stored = read_newest(path)
+    if stored.run is None:
+        raise ValueError(f"{stored.source} holds a scene that is in no run, so there is nothing to go on with.")
+    if stored.run.config.keys() == {"optim"}:
+        raise ValueError(f"{stored.source} was written by release 0.1 in ComfyUI, without its prompt: go on with it there.")
+    return config_from_plain(stored.run.config)
+
+
+def check_resume(stored: Stored, config: ExperimentConfig) -> None:
+    """Raise ValueError where another scene or optimiser is asked for than the file's run has."""
+    found = changes(stored.run.config, config) if stored.run is not None else {}
+    fixed = [f"{name}: {text}" for name, text in found.items() if name in FIXED]
+    if fixed:
+        raise ValueError(
+            f"The run in {stored.source} cannot be resumed with another scene or optimizer. {'; '.join(fixed)}. "
+            "Leave that as it was, or start anew."
+        )
+
+
+def changes(was: dict[str, Any], config: ExperimentConfig) -> dict[str, str]:
+    """How a configuration differs from a stored one, by dotted name, in the groups that this one has."""
+    now = plain_config(config)
+    return differences(was, {name: value for name, value in now.items() if name in was})
+
+
+def moments(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The state of an optimiser by name, on the CPU."""
+    found = optimizer.state_dict()["state"].items()
+    return {k: v for index, own in found for k, v in prefixed(f"{prefix}.{index}", own).items()}
+
+
+def load_moments(optimizer: torch.optim.Optimizer, prefix: str, tensors: Any) -> None:
+    """The other way round."""
+    stored = optimizer.state_dict()
+    stored["state"] = {}
+    for key, value in without(prefix, tensors).items():
+        index, name = key.split(".", 1)
+        stored["state"].setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict(stored)
+
+
+def check_moments(state: OptimState) -> None:
+    """Raise ValueError for moments of other shapes than their parameters'; shared ones have 1 where they are shared."""
+    for group in state.optimizer.param_groups:
+        for parameter in group["params"]:
+            for name, value in state.optimizer.state.get(parameter, {}).items():
+                fits = value.ndim == parameter.ndim and all(
+                    n in (1, m) for n, m in zip(value.shape, parameter.shape, strict=True)
+                )
+                if value.ndim and not fits:
+                    raise ValueError(f"{name} is {list(value.shape)}, its parameter {list(parameter.shape)}.")

@@ -1,0 +1,103 @@
+"""One whole run without ComfyUI: from a configuration to the files of its folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..lock import locked
+from ..optim import StepRecord, Watchdog
+from ..optim.distributed import WHOLE, Split
+from .autosave import AUTOSAVE_SECONDS, Autosave
+from .check import check_config
+from .config import ExperimentConfig
+from .experiment import Experiment, check_resume, resumed
+from .file import NEWEST, read_newest
+from .results import FINAL_FILES, Account, write_results
+from .start import read_prior
+
+
+def run(
+    config: ExperimentConfig,
+    out: Path,
+    resume: Path | None = None,  # the folder or the file of a run to go on with
+    on_step: Callable[[StepRecord], None] = lambda record: None,
+    on_phase: Callable[[str], None] = lambda text: None,
+    autosave_seconds: float = AUTOSAVE_SECONDS,
+    split: Split = WHOLE,  # the part of the views that this process has
+) -> dict[str, Any]:
+    """Run to the end and write everything to `out`; returns what run.json holds.
+
+    Whatever ends it early (an interrupt, memory that runs out, gradients that are not finite) saves the state of the
+    steps done before it propagates; a process that is killed leaves that of at most `autosave_seconds` before.
+
+    Raises:
+        ValueError: the settings do not fit each other, or the run that is to go on.
+        RuntimeError: another process writes to `out`.
+        OSError: `out` cannot be written, or in the end the disk was full.
+    """
+    check_config(config)
+    if resume is not None:  # said before anything is written
+        check_resume(read_newest(resume), config)
+    with locked(out):
+        start, cpu = time.perf_counter(), time.process_time()
+        experiment, is_ours = _begun(config, resume, out, split, on_phase)
+        for name in FINAL_FILES:  # results of an older run in this folder would pass for this run's
+            (out / name).unlink(missing_ok=True)
+        save = Autosave(out / NEWEST, experiment, autosave_seconds, is_ours, on_phase)
+        watchdog = Watchdog(experiment.scene.uses_cameras)
+        began = time.perf_counter()
+        try:
+            for record in experiment.steps():
+                on_step(record)
+                _say(watchdog(record), on_phase)
+                save()
+            _say(watchdog.rest(), on_phase)
+        except (KeyboardInterrupt, RuntimeError, MemoryError):
+            save.attempt()
+            raise
+        seconds = {"optimize": time.perf_counter() - began}
+        save.finish()
+        on_phase("measuring and writing files")
+        seconds["cpu"] = time.process_time() - cpu
+        account = Account(seconds, began=start, warnings=list(watchdog.warnings.values()))
+        report = write_results(experiment, out, account)
+        for warning in report["warnings"]:
+            if warning not in watchdog.warnings.values():
+                on_phase(warning)
+        return report
+
+
+def take_part(config: ExperimentConfig, split: Split, resume: Path | None = None) -> None:
+    """The steps of a run beside the process of rank 0, which alone evaluates and writes."""
+    check_config(config)
+    prior = read_prior(config)
+    experiment = (
+        Experiment(config, prior, split=split)
+        if resume is None
+        else resumed(read_newest(resume), config, prior, split)[0]
+    )
+    for _ in experiment.steps():
+        pass
+
+
+def _begun(
+    config: ExperimentConfig, resume: Path | None, out: Path, split: Split, on_phase: Callable[[str], None]
+) -> tuple[Experiment, bool]:
+    """The experiment before its next step, and whether the file in `out` is of this run."""
+    prior = read_prior(config)
+    if resume is None:
+        return Experiment(config, prior, split=split), False
+    stored = read_newest(resume)
+    experiment, changed = resumed(stored, config, prior, split)
+    _say(stored.warning, on_phase)
+    for text in changed:
+        on_phase(f"changed since the checkpoint: {text}")
+    return experiment, not stored.warning and Path(stored.source).resolve() == (out / NEWEST).resolve()
+
+
+def _say(text: str, on_phase: Callable[[str], None]) -> None:
+    if text:
+        on_phase(text)

@@ -1,0 +1,40 @@
+"""What a step draws: timesteps and noise, each a function of seed and step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..guidance.timesteps import sample_timesteps
+from ..rng import named_generator
+from .config import OptimConfig
+
+
+def draw_timesteps(
+    config: OptimConfig,
+    n_timesteps: int,  # of the schedule
+    batch: int,
+    step: int,
+) -> Tensor:
+    """Timesteps [B] of a step, on the CPU."""
+    drawn = named_generator(config.draw_seeds[1], "timestep", step)
+    return sample_timesteps(config.timesteps, n_timesteps, batch, step / config.n_steps, drawn)
+
+
+def draw(
+    config: OptimConfig,
+    n_timesteps: int,
+    shape: Sequence[int],  # of the latents, [B, C, h, w]
+    step: int,
+    seeds: Sequence[tuple[int, int]] | None = None,  # one pair per sample
+) -> tuple[Tensor, Tensor]:
+    """Timesteps [B] and noise [B, C, h, w] of a step, on the CPU; with `seeds` row i is what a batch of one
+    with that pair of seeds draws."""
+    if seeds is not None:
+        rows = [draw(replace(config, seed=s, timestep_seed=t), n_timesteps, (1, *shape[1:]), step) for s, t in seeds]
+        return torch.cat([t for t, _ in rows]), torch.cat([noise for _, noise in rows])
+    noise = torch.randn(tuple(shape), generator=named_generator(config.seed, "noise", step))
+    return draw_timesteps(config, n_timesteps, shape[0], step), noise

@@ -1,0 +1,91 @@
+"""A method asked about one batch of latents: noised, predicted in one forward, judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..guidance.base import Guidance, GuidanceInputs, GuidanceOutput, PixelGuidance, TrajectoryGuidance
+from ..rng import named_generator
+from ..transfer import to_device
+from .predictor import Predictor
+
+REUSABLE = ("uncond", "negative", "target_negative")  # they change slowly while noise and timestep stay
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step asks about.
+
+    Args:
+        latents: [B, C, h, w], clean.
+        t: [B] timestep indices; on the host a trajectory need not wait for them.
+        noise: [B, C, h, w], drawn.
+        images: [B, 3, H, W] in [0, 1], what was encoded; None where latents are the scene.
+    """
+
+    latents: Tensor
+    t: Tensor
+    noise: Tensor
+    images: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a method says of a batch, and the predictions that the next step may take again (see reuse_steps)."""
+
+    out: GuidanceOutput
+    reusable: Mapping[str, Tensor]
+
+
+def predict_and_guide(
+    guidance: Guidance,
+    predict: Predictor,
+    batch: Batch,
+    progress: float,
+    known: Mapping[str, Tensor] | None = None,  # predictions of an earlier step that are taken again, by condition
+    generator: torch.Generator | None = None,  # of what trajectories draw; None as in the first step of seed 0
+) -> Judgement:
+    """Noise the latents, evaluate the conditions that the method needs in one forward, and ask the method.
+
+    A method with a trajectory evaluates the prior on the way to its x_t, and one with a gradient on pixels
+    has an estimate decoded.
+
+    Raises:
+        ValueError: a gradient on pixels where there are none.
+    """
+    names, known, prior = guidance.required(progress), dict(known or {}), predict.prior
+    latents, noise, schedule = batch.latents, batch.noise, prior.schedule
+    t = to_device(batch.t, latents.device)
+    if isinstance(guidance, TrajectoryGuidance):
+        generator = named_generator(0, "trajectory") if generator is None else generator
+        end = guidance.trajectory(latents, noise, batch.t.cpu(), progress, schedule, predict, generator)
+        x_t, noise = end.x_t, end.noise
+    else:
+        x_t = schedule.add_noise(latents, noise, t)
+    new = predict([name for name in names if name not in known], x_t, t)
+    reusable = known | {name: e for name, e in new.items() if name in REUSABLE}
+    eps = {name: new[name] if name in new else known[name] for name in names}
+    inputs = GuidanceInputs(eps, noise, schedule.at(t), t, progress, schedule.n_timesteps)
+    out = guidance(inputs)
+    if isinstance(guidance, PixelGuidance) and guidance.decodes(progress):
+        if batch.images is None:
+            raise ValueError(
+                f"{type(guidance).__name__} compares pictures, and this scene is made of latents. Set its pixel_scale "
+                "to 0, or optimise pixels or a 3D scene."
+            )
+        side = batch.images.shape[-1]
+        grad = guidance.pixel_grad(inputs, latents, batch.images, lambda z: enlarged(prior.decode(z), side))
+        out = replace(out, pixel_grad=grad)
+    return Judgement(out, reusable)
+
+
+def enlarged(images: Tensor, size: int | None) -> Tensor:
+    """Images [B, 3, H, W] resampled to `size` pixels along each side; as they are where it is None."""
+    if size is None or images.shape[-2:] == (size, size):
+        return images
+    return F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)

@@ -1,0 +1,242 @@
+"""One step of the optimisation: render, ask the prior, apply the gradient. An exception leaves all as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..cameras.sampling import CameraConfig, sample_cameras, view_name
+from ..guidance.base import Guidance, GuidanceOutput
+from ..memory import free_cached, is_out_of_memory
+from ..priors.base import Prior
+from ..prompts.sets import PromptSet
+from ..rng import named_generator
+from ..scenes.base import AdaptiveScene, RenderOutput, Scene, ShrinkingScene
+from ..transfer import Late, to_device
+from .adapter import camera_poses
+from .config import OptimConfig
+from .draws import draw
+from .guide import Batch, enlarged, predict_and_guide
+from .linear_latents import LinearLatents
+from .phases import Stopwatch
+from .predictor import Predictor
+from .records import LateScalars, StepRecord
+from .resolution import render_size
+from .skipping import not_finite, step_unless
+from .state import OptimState
+from .undo import Undo
+from .uninterrupted import uninterrupted
+
+LATENT_SUPERSAMPLING = 2  # rays along each side of a latent cell, in the phase without the encoder
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """What a run is made of, the same from its first step to its last; OptimState is what changes beside the scene.
+
+    Args:
+        seeds: of each picture of a scene, see OptimConfig.draw_seeds; None: all follow from those of `config`.
+    """
+
+    prior: Prior
+    prompts: PromptSet
+    guidance: Guidance
+    scene: Scene
+    cameras: CameraConfig
+    config: OptimConfig
+    seeds: Sequence[tuple[int, int]] | None = None
+
+
+@dataclass(frozen=True)
+class _Gradient:
+    """What a step has found out before it changes anything; the parameters hold their gradients, also a LoRA's."""
+
+    render: RenderOutput
+    t: Tensor  # on the host
+    out: GuidanceOutput
+    scalars: dict[str, Tensor]  # [] each
+    reusable: Mapping[str, Tensor]
+    watch: Stopwatch
+
+
+@dataclass(frozen=True)
+class Step:
+    """The step `index` of a run."""
+
+    run: Distillation
+    state: OptimState
+    index: int
+    linear: LinearLatents | None  # for steps without the encoder
+
+    @property
+    def progress(self) -> float:
+        return self.index / self.run.config.n_steps
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.run.scene.parameters()).device
+
+    def __call__(self) -> StepRecord:
+        config, scene, state = self.run.config, self.run.scene, self.state
+        factor = lr_factor(config, self.progress)
+        for group, lr in zip(state.optimizer.param_groups, state.base_lrs, strict=True):
+            group["lr"] = lr * factor
+        if isinstance(scene, AdaptiveScene):
+            undo = Undo(scene, state.optimizer)
+            try:
+                scene.adapt(state.optimizer, self.index, config.n_steps)
+                found = self._in_memory()
+            except BaseException:
+                undo()
+                raise
+        else:
+            found = self._in_memory()
+
+        bad = not_finite((p.grad for p in scene.parameters()), self.device)
+        optimizers = [state.optimizer]
+        if state.adapter is not None:
+            bad = torch.maximum(bad, not_finite((p.grad for p in state.adapter.adapter.parameters()), self.device))
+            optimizers.append(state.adapter.optimizer)
+        with uninterrupted():
+            step_unless(bad, optimizers)
+            state.reused = {} if (self.index + 1) % config.reuse_steps == 0 else dict(found.reusable)
+            state.step = self.index + 1
+        found.watch.mark("backward")
+        return self._record(found, bad, config.lr * factor)
+
+    def _record(self, found: _Gradient, bad: Tensor, lr: float) -> StepRecord:
+        config = self.run.config
+        names, numbers = _numbers(found, bad)
+        late = Late(numbers)
+        self.state.bad.add(late)
+        n_bad = self.state.bad.settle(n_open=1)
+        if n_bad >= config.max_bad_steps:
+            raise RuntimeError(
+                f"{n_bad} consecutive steps had a gradient that is not finite (now at step {self.index}). "
+                "Lower lr or guidance_scale, or run the VAE in float32."
+            )
+        known = {"t": float(found.t.float().mean()) / self.run.prior.schedule.n_timesteps, "lr": lr}
+        scalars, seconds = LateScalars(names, late, known), found.watch.seconds
+        return StepRecord(self.index, config.n_steps, self.progress, found.render, found.t, scalars, seconds, late)
+
+    def _in_memory(self) -> _Gradient:
+        """The gradient; a scene that can do with less memory is asked to where there is not enough."""
+        scene, config = self.run.scene, self.run.config
+        while True:
+            try:
+                return self._gradient()
+            except (RuntimeError, MemoryError) as error:
+                alone = self.state.split.size == 1  # what one process did again, the others would wait for
+                if not is_out_of_memory(error) or not isinstance(scene, ShrinkingScene) or not alone:
+                    raise
+                if not scene.shrink():
+                    raise RuntimeError(
+                        f"Out of memory in step {self.index}, although the views are rendered in the smallest pieces. "
+                        f"Use a smaller size (now {config.size}) or fewer views_per_step (now "
+                        f"{config.views_per_step}). {error}"
+                    ) from error
+            # what the failed attempt held is only free out here
+            self.state.optimizer.zero_grad(set_to_none=True)
+            free_cached(self.device)
+
+    def _gradient(self) -> _Gradient:
+        """Render, ask the prior, and leave the gradient in the parameters of the scene and of a LoRA. Nothing else
+        changes, so that it can be done again."""
+        run, state, config, scene = self.run, self.state, self.run.config, self.run.scene
+        split, device, prior = state.split, self.device, run.prior
+        n_views = config.views_per_step if scene.uses_cameras else scene.n_images
+        cameras = split.own(
+            sample_cameras(run.cameras, n_views, named_generator(config.seed, "camera", self.index))
+        )
+        with torch.enable_grad():
+            watch = Stopwatch(device)
+            jitter = split.generator(config.seed, "jitter", self.index)
+            encoded = config.encode_size or config.size
+            images = None
+            if self.linear is not None and self.progress < config.latent_until:
+                side = encoded // prior.spatial_factor * LATENT_SUPERSAMPLING
+                render = scene.render(cameras.to(device), side, side, jitter)
+                latents = self.linear(F.avg_pool2d(render.rgb, LATENT_SUPERSAMPLING))
+            else:
+                side = config.size
+                if scene.uses_cameras and config.start_size is not None:
+                    side = render_size(config.start_size, config.size, config.full_size_from, self.progress)
+                render = scene.render(cameras.to(device), side, side, jitter)
+                if render.latents is None:
+                    images = enlarged(render.rgb, encoded if scene.uses_cameras else config.encode_size)
+                    latents = prior.encode(images)
+                else:
+                    latents = render.latents
+            watch.mark("render")
+            batch = len(latents)
+            angles, views = None, [""] * batch
+            if scene.uses_cameras:
+                angles = list(zip(cameras.azimuth.tolist(), cameras.elevation.tolist(), strict=True))
+                views = [view_name(*angle) for angle in angles]
+            first = self.index - self.index % config.reuse_steps  # the step in which this one's noise was new
+            shape = (batch * split.size, *latents.shape[1:])
+            drawn = draw(config, prior.schedule.n_timesteps, shape, first, run.seeds)
+            t, noise = (split.own(x) for x in drawn)
+            poses = to_device(camera_poses(cameras), device) if state.adapter and scene.uses_cameras else None
+            with torch.no_grad():
+                seen = None if images is None else images.detach()
+                predict = Predictor(prior, run.prompts, views, state.adapter, poses, angles)
+                asked = Batch(latents.detach(), t, to_device(noise, device), seen)
+                on_the_way = named_generator(config.seed, "trajectory", self.index)
+                said = predict_and_guide(run.guidance, predict, asked, self.progress, state.reused, on_the_way)
+                out = said.out
+                rms = split.mean(out.grad.pow(2).mean()).sqrt()
+                divisor: Tensor | float = 1.0
+                if config.normalize_grad:
+                    own = rms if scene.uses_cameras else out.grad.pow(2).mean((1, 2, 3), keepdim=True).sqrt()
+                    divisor = own + 1e-8
+            watch.mark("prior")
+            losses = scene.regularization(render, self.progress)
+            # the surrogate whose gradient on the latents is grad: summed over a sample, averaged over the
+            # views of an object (pictures have nothing in common to average), and divided by the number of latent
+            # cells so that regularisers keep their weight at any size
+            shared = batch if scene.uses_cameras else 1
+            loss = (latents * (out.grad / divisor)).sum() / shared / latents[0].numel()
+            if images is not None and out.pixel_grad is not None:  # divided alike: their ratio is the method's
+                loss = loss + (images * (out.pixel_grad / divisor)).sum() / shared / latents[0].numel()
+            for value in losses.values():
+                loss = loss + value
+            state.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            split.average_gradients(scene.parameters())
+        watch.mark("backward")
+        scalars = {"grad_rms": rms, "opacity": render.opacity.detach().mean()}
+        scalars |= {f"loss_{name}": value.detach() for name, value in losses.items()}
+        if state.adapter is not None:
+            conditions = run.prompts.select("target", views)
+            scalars["loss_lora"] = state.adapter.gradient(
+                latents.detach(), conditions, poses, prior.schedule, config.seed, self.index
+            )
+            watch.mark("lora")
+        return _Gradient(_detached(render), t, out, scalars, said.reusable, watch)
+
+
+def lr_factor(config: OptimConfig, progress: float) -> float:
+    """What learning rates are multiplied by at this progress in [0, 1]: 1 until halfway, lr_end at the end."""
+    return config.lr_end ** max(0.0, 2 * progress - 1)
+
+
+def _numbers(found: _Gradient, bad: Tensor) -> tuple[list[str], Tensor]:
+    """What a step reports and the names of it; last of all, without a name, whether it was skipped."""
+    means = {}
+    if found.out.scalars:
+        per_sample = torch.stack([v.float() for v in found.out.scalars.values()])
+        means = dict(zip(found.out.scalars, per_sample.mean(1), strict=True))
+    first = {name: found.scalars[name] for name in ("grad_rms", "opacity")}
+    scalars = first | means | found.scalars
+    device = bad.device
+    return list(scalars), torch.stack([*(v.to(device, torch.float32) for v in scalars.values()), bad])
+
+
+def _detached(render: RenderOutput) -> RenderOutput:
+    latents = None if render.latents is None else render.latents.detach()
+    return RenderOutput(render.rgb.detach(), render.opacity.detach(), render.depth.detach(), None, latents)
