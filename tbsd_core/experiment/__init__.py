@@ -11,7 +11,7 @@ from .defaults import default_config, model_shape, with_preset
 from .experiment import Experiment, resumed, stored_config
 from .file import NEWEST, Stored, StoredRun, load_scene, read_file, read_newest, save_scene, write_file
 from .results import Account, config_from_report, evaluate, pictures, rendered, versions, write_results
-from .experiment import run, take_part
+from .run import run, take_part
 from .start import make_scene, read_mesh, read_prior
 
 __all__ = [
