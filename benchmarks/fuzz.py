@@ -27,12 +27,12 @@ import numpy as np
 import torch
 
 from tbsd_core.cli import main as command_line
+from tbsd_core.experiment import load_scene, save_scene
 from tbsd_core.mesh import Mesh, texture_scene, write_mesh
 from tbsd_core.mesh.load import load_mesh
 from tbsd_core.priors.diffusers import check_pipeline
 from tbsd_core.samples import sample_mesh
 from tbsd_core.scenes import GaussianConfig, GaussianScene, ImageConfig, ImageScene, MeshTextureConfig
-from tbsd_core.scenes.files import load_scene, save_scene
 
 SHOWN = (ValueError, RuntimeError, ImportError, OSError)  # what the command line and ComfyUI show
 SECONDS = 20  # for one input
@@ -128,9 +128,9 @@ def run_checkpoint_seeds(folder: Path) -> list[Path]:
 
 
 def read_run_checkpoint(path: Path) -> None:
-    from tbsd_core.optim.checkpoint import load_run_scene
+    from tbsd_core.experiment import read_newest
 
-    load_run_scene(path.parent)
+    read_newest(path.parent).scene()
 
 
 READERS: dict[str, tuple[Callable[[Path], list[Path]], Callable[[Path], object]]] = {

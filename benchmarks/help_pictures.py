@@ -22,21 +22,19 @@ from torch import Tensor
 from benchmarks.thumbnails import fitted, save_small
 from tbsd_core.cameras.sampling import CAMERA_PRESETS, orbit, sample_cameras
 from tbsd_core.configuration import with_setting
+from tbsd_core.experiment import Experiment, MeshInput, default_config, make_scene, pictures
 from tbsd_core.grid import labelled_grid
-from tbsd_core.guidance import TimestepConfig, build_guidance
+from tbsd_core.guidance import TimestepConfig
 from tbsd_core.guidance.timesteps import timestep_range
 from tbsd_core.media import to_uint8
 from tbsd_core.mesh import textured_mesh
 from tbsd_core.mesh.paint import start_from_colors, texture_scene
 from tbsd_core.metrics.image_stats import image_statistics
-from tbsd_core.optim import OptimState, create_adapter, optimize
 from tbsd_core.priors.diffusers import sample_ddim
 from tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior
 from tbsd_core.priors.small_world.materials import MATERIALS
 from tbsd_core.priors.small_world.shapes import SHAPES
 from tbsd_core.priors.small_world.world import render_truth
-from tbsd_core.prompts import build_texts, encode_texts
-from tbsd_core.experiment import MeshInput, default_config, make_scene, pictures
 from tbsd_core.samples import sample_mesh
 from tbsd_core.scenes import MeshTextureConfig
 from tbsd_core.scenes.base import Scene
@@ -85,13 +83,10 @@ def optimised(prompt: str, scene: str, method: str, settings: tuple[str, ...] = 
     config = default_config(prompt, scene, method, mesh=source)
     for text in settings:
         config = with_setting(config, *text.split("=", 1))
-    conditions = encode_texts(build_texts(config.prompt), prior().encode_prompt)
-    guidance = build_guidance(method, config.guidance)
-    made = make_scene(config)
-    state = OptimState.create(made, config.optim, create_adapter(prior(), guidance, config.optim.seed))
-    for _ in optimize(Distillation(prior(), conditions, guidance, made, config.cameras, config.optim), state):
+    experiment = Experiment(config, prior())
+    for _ in experiment.steps():
         pass
-    return made
+    return experiment.scene
 
 
 @lru_cache

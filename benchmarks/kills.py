@@ -20,9 +20,10 @@ from pathlib import Path
 
 import torch
 
-from tbsd_core.optim import read_checkpoint
-from tbsd_core.optim.checkpoint import NEWEST, PREVIOUS
-from tbsd_core.experiment import ExperimentConfig, default_config, run
+from tbsd_core.experiment import NEWEST, ExperimentConfig, Stored, default_config, read_newest, run
+from tbsd_core.experiment.file import previous
+
+FILES = (NEWEST, previous(Path(NEWEST)).name)
 
 
 @dataclass
@@ -50,8 +51,8 @@ def kill_runs(config: ExperimentConfig, kills: int, folder: Path, seed: int = 0)
     started = time.perf_counter()
     _steps(config, folder / "whole")
     seconds = time.perf_counter() - started
-    whole = read_checkpoint(folder / "whole")
-    assert _equal(whole, read_checkpoint(folder / "warm"))  # two runs of one seed
+    whole = read_newest(folder / "whole")
+    assert _equal(whole, read_newest(folder / "warm"))  # two runs of one seed
     draw, counts, reach, done = random.Random(seed), Counts(), 0.5 * seconds, 0
     while counts.kills < kills:
         out = folder / f"run_{counts.runs}"
@@ -63,7 +64,7 @@ def kill_runs(config: ExperimentConfig, kills: int, folder: Path, seed: int = 0)
             # a busy machine needs longer to begin: kills before the first step of each go would try nothing
             reach *= 1.25 if done == before else 0.8 if done - before > config.optim.n_steps / 6 else 1.0
         done = 0
-        counts.different += not _equal(read_checkpoint(out), whole)
+        counts.different += not _equal(read_newest(out), whole)
         print(f"{counts.runs} runs, {counts}", flush=True)
     return counts
 
@@ -75,7 +76,7 @@ def _steps(config: ExperimentConfig, out: Path) -> None:
         if text.startswith("measuring"):
             raise Stop
 
-    resume = out if any((out / name).exists() for name in (NEWEST, PREVIOUS)) else None
+    resume = out if any((out / name).exists() for name in FILES) else None
     try:
         run(config, out, resume, on_phase=stop, autosave_seconds=0.0)
     except Stop:
@@ -99,14 +100,14 @@ def _forked(config: ExperimentConfig, out: Path, limit: float | None, counts: Co
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         counts.kills += 1
-        if not any((out / name).exists() for name in (NEWEST, PREVIOUS)):
+        if not any((out / name).exists() for name in FILES):
             counts.before_any_state += 1
             return
     elif os.WEXITSTATUS(status):
         raise RuntimeError(f"A run in {out} could not go on; what it printed says why.")
     try:
         counts.from_the_previous += not (out / NEWEST).exists()
-        found = read_checkpoint(out)
+        found = read_newest(out)
         counts.corrupt += bool(found.warning) and (out / NEWEST).exists()
     except ValueError as error:
         counts.corrupt += 1
@@ -115,18 +116,22 @@ def _forked(config: ExperimentConfig, out: Path, limit: float | None, counts: Co
 
 def _step(out: Path) -> int:
     """Steps done in the state of a folder; 0 without one."""
-    there = any((out / name).exists() for name in (NEWEST, PREVIOUS))
-    return read_checkpoint(out).step if there else 0
+    there = any((out / name).exists() for name in FILES)
+    return read_newest(out).run.step if there else 0
 
 
 def _ended(out: Path, n_steps: int) -> bool:
-    return (out / NEWEST).exists() and read_checkpoint(out).step == n_steps
+    return (out / NEWEST).exists() and read_newest(out).run.step == n_steps
 
 
-def _equal(a, b) -> bool:
-    """Tensors, moments and curves to the last bit; NaN counts as itself."""
-    same = a.tensors.keys() == b.tensors.keys() and (a.step, a.bad_steps) == (b.step, b.bad_steps)
-    return same and all(a.tensors[k].numpy().tobytes() == b.tensors[k].numpy().tobytes() for k in a.tensors)
+def _equal(a: Stored, b: Stored) -> bool:
+    """Scene, moments and curves to the last bit; NaN counts as itself."""
+    first, second = a.run, b.run
+    if first is None or second is None or (first.step, first.bad_steps) != (second.step, second.bad_steps):
+        return False
+    tensors = [{**s.tensors, **r.tensors, **r.curves.to_tensors()} for s, r in ((a, first), (b, second))]
+    same = tensors[0].keys() == tensors[1].keys()
+    return same and all(v.numpy().tobytes() == tensors[1][k].numpy().tobytes() for k, v in tensors[0].items())
 
 
 def main() -> None:

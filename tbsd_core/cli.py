@@ -280,14 +280,19 @@ def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0
     seconds = report["seconds"]
     print(f"took {seconds['total']:.1f} s ({seconds['optimize']:.1f} s of optimisation)")
     for name, value in report["metrics"].items():
-        print(f"  {name:22s} {value:.3f}  {MEANING[name]}")
-    if not report["metrics"].keys() - {"view_repetition"}:
+        if value is not None:
+            print(f"  {name:22s} {value:.3f}  {MEANING[name]}")
+    if "identity_shape" not in report["metrics"]:
         why = "the prompt does not name one object and one material" if is_demo(config) else "a pipeline has none"
         print(f"  no ground truth: {why}")
     return 0
 
 
 MEANING = {
+    "saturation": "mean saturation of the object",
+    "colourfulness": "0 is grey, 33 moderate, 82 very colourful",
+    "contrast": "spread of the brightness",
+    "sharpness": "fine edges; noise counts, too",
     "identity_shape": "probability that it is the object of the prompt; 1 is certain",
     "identity_material": "probability that it is made of that material; 1 is certain",
     "patch_distance": "distance of its texture to the true one; 0 is perfect",

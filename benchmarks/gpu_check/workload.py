@@ -12,7 +12,7 @@ from tbsd_core.benchmark.models import random_prior
 from tbsd_core.benchmark.scenes import MEASURED, measured_scene
 from tbsd_core.cameras.sampling import CameraConfig
 from tbsd_core.guidance import HiFAConfig, build_guidance
-from tbsd_core.optim import OptimConfig, OptimState, create_adapter, optimize
+from tbsd_core.optim import Distillation, OptimConfig, OptimState, create_adapter, optimize
 from tbsd_core.priors.small_world.learned import load_learned_prior
 from tbsd_core.prompts import PromptConfig, build_texts, encode_texts
 
@@ -45,4 +45,5 @@ def workload(prior: Any, scene_name: str, method: str, device: str, size: int, v
     scene = measured_scene(scene_name, size, prior.spatial_factor).to(device)
     config = OptimConfig(n_steps=1000, size=size, views_per_step=views)
     state = OptimState.create(scene, config, create_adapter(prior, guidance, config.seed))
-    return Workload(scene, state, optimize(Distillation(prior, prompts, guidance, scene, CameraConfig(), config), state))
+    run = Distillation(prior, prompts, guidance, scene, CameraConfig(), config)
+    return Workload(scene, state, optimize(run, state))

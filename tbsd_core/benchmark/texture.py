@@ -14,12 +14,12 @@ from statistics import mean, stdev
 import torch
 
 from ..cameras.sampling import orbit
+from ..experiment import MeshInput, default_config, make_scene, read_mesh, read_prior
 from ..guidance import build_guidance
 from ..metrics import evaluate_images
 from ..optim import OptimState, optimize
 from ..priors.diffusers import sample_ddim
 from ..prompts import build_texts, encode_texts
-from ..experiment import MeshInput, default_config, make_scene, read_mesh, read_prior
 
 VIEWS, ELEVATION = 12, 20.0
 CLEAN_SCALE, CLEAN_STEPS = 3.0, 25  # of the prior's samples, as in benchmarks/learned_prior.py

@@ -30,9 +30,9 @@ def _inspect(arguments: argparse.Namespace) -> int:
     from ..analysis.cases import front, view
     from ..analysis.directions import DirectionsConfig, directions_sheet, inspect_directions
     from ..cameras.sampling import view_name
+    from ..experiment import default_config
     from ..guidance import build_guidance
     from ..optim.loop import enlarged
-    from ..experiment import default_config
 
     config = _config(arguments)
     prompt = config.prompt.prompt
@@ -75,8 +75,8 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _config(arguments: argparse.Namespace) -> Any:
-    from ..optim import read_config
     from ..experiment import check_config, config_from_plain
+    from ..optim import read_config
 
     if arguments.run is None:
         if arguments.prompt is None:

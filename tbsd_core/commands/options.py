@@ -90,8 +90,8 @@ class Loaded:
     @classmethod
     def of(cls, config: Any, prior: Any = None) -> Loaded:
         """Load the prior (unless it is given) and encode the prompts."""
-        from ..prompts import build_texts, encode_texts
         from ..experiment import read_prior
+        from ..prompts import build_texts, encode_texts
 
         require("transformers").utils.logging.disable_progress_bar()  # its bar would hide ours
         prior = prior or read_prior(config)

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from ..atomic import atomic_path
+from ..experiment import ExperimentConfig, evaluate, read_prior, versions
 from ..guidance import METHODS, TrainingGuidance, build_guidance
 from ..media import write_strip
 from ..metrics import image_statistics
 from ..optim import OptimState, StepRecord, create_adapter, optimize
 from ..priors.base import TextPrior
 from ..prompts import build_texts, encode_texts
-from ..experiment import ExperimentConfig, evaluate, read_prior, versions
 from ..scenes import SCENES, Scene
 from ..scenes.files import save_scene
 from ..scenes.image import apart, side_by_side

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..cameras.sampling import CameraConfig, sample_cameras
@@ -50,7 +51,7 @@ def evaluations(
     return total
 
 
-def predictions(names, angles: list[tuple[float, float]] | None, n_samples: int) -> list[int]:
+def predictions(names: Sequence[str], angles: list[tuple[float, float]] | None, n_samples: int) -> list[int]:
     """How many predictions each sample takes where these conditions are asked for once; see optim.predictor."""
     if angles is None or "target" not in names:
         return [len(names)] * n_samples

@@ -6,19 +6,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from ..configuration import differences
 from ..guidance import build_guidance
 from ..optim import Curves, Distillation, OptimState, StepRecord, create_adapter, optimize
 from ..optim.distributed import WHOLE, Split
+from ..optim.state_tensors import load_state, state_tensors
 from ..priors.base import Prior, TextPrior
 from ..prompts import PromptSet, build_texts, encode_texts
 from ..scenes import Scene
 from .config import ExperimentConfig, config_from_plain, plain_config
 from .cost import evaluations
-from .file import Stored, StoredRun, prefixed, read_newest, without, write_file
+from .file import Stored, StoredRun, read_newest, write_file
 from .start import make_scene
 
 FIXED = ("scene_name", "optim.optimizer")  # a state fits no other one
@@ -80,12 +78,8 @@ class Experiment:
     def stored(self) -> StoredRun:
         """A copy of the state, which further steps do not change."""
         state = self.state
-        tensors = moments("optimizer", state.optimizer) | prefixed("reused", state.reused)
-        if state.adapter is not None:
-            tensors |= prefixed("lora", state.adapter.adapter.state_dict())
-            tensors |= moments("lora_optimizer", state.adapter.optimizer)
-        copies = {name: value.clone() for name, value in tensors.items()}
-        return StoredRun(plain_config(self.config), state.step, state.bad_steps, copies, self.curves.copy())
+        tensors = state_tensors(state)
+        return StoredRun(plain_config(self.config), state.step, state.bad_steps, tensors, self.curves.copy())
 
     def save(self, path: Path, keep_previous: bool = False) -> None:
         """Write scene and state to the one file. Raises OSError as `write_file`."""
@@ -97,30 +91,20 @@ class Experiment:
         Raises:
             ValueError: it has done more steps than there are, or its state is of another scene, optimiser or method.
         """
-        config, state, adapter = self.config, self.state, self.state.adapter
-        changed = changes(run.config, config)
-        if run.step > config.optim.n_steps:
+        n_steps, changed = self.config.optim.n_steps, changes(run.config, self.config)
+        if run.step > n_steps:
             raise ValueError(
-                f"This run has done {run.step} steps, and steps is {config.optim.n_steps}. Set steps to more to go on "
-                "with it, or begin a new run."
+                f"This run has done {run.step} steps, and steps is {n_steps}. Set steps to more to go on with it, or "
+                "begin a new run."
             )
-        if (adapter is not None) != any(name.startswith("lora.") for name in run.tensors):
-            what = "trained no LoRA, and this method does" if adapter else "trained a LoRA, and this method does not"
-            raise ValueError(f"The run {what}. Use the guidance that it had, or begin a new run.")
         try:
-            load_moments(state.optimizer, "optimizer", run.tensors)
-            check_moments(state)
-            if adapter is not None:
-                adapter.adapter.load_state_dict(without("lora", run.tensors))
-                load_moments(adapter.optimizer, "lora_optimizer", run.tensors)
-        except (ValueError, KeyError, RuntimeError) as error:
+            load_state(self.state, run.tensors, run.step, run.bad_steps)
+        except ValueError as error:
             said = "".join(f" {name}: {text}." for name, text in changed.items())
             raise ValueError(
                 f"The state does not fit this run: {error}{said} Leave that as it was, or begin a new run."
             ) from error
-        device = next(self.scene.parameters()).device
-        state.reused = {name: value.to(device) for name, value in without("reused", run.tensors).items()}
-        state.step, state.bad_steps, self.curves = run.step, run.bad_steps, run.curves.copy()
+        self.curves = run.curves.copy()
         return [f"{name} {text}" for name, text in changed.items()]
 
 
@@ -160,7 +144,9 @@ def stored_config(path: Path) -> ExperimentConfig:
     if stored.run is None:
         raise ValueError(f"{stored.source} holds a scene that is in no run, so there is nothing to go on with.")
     if stored.run.config.keys() == {"optim"}:
-        raise ValueError(f"{stored.source} was written by release 0.1 in ComfyUI, without its prompt: go on with it there.")
+        raise ValueError(
+            f"{stored.source} was written by release 0.1 in ComfyUI, without its prompt: go on with it there."
+        )
     return config_from_plain(stored.run.config)
 
 
@@ -179,31 +165,3 @@ def changes(was: dict[str, Any], config: ExperimentConfig) -> dict[str, str]:
     """How a configuration differs from a stored one, by dotted name, in the groups that this one has."""
     now = plain_config(config)
     return differences(was, {name: value for name, value in now.items() if name in was})
-
-
-def moments(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The state of an optimiser by name, on the CPU."""
-    found = optimizer.state_dict()["state"].items()
-    return {k: v for index, own in found for k, v in prefixed(f"{prefix}.{index}", own).items()}
-
-
-def load_moments(optimizer: torch.optim.Optimizer, prefix: str, tensors: Any) -> None:
-    """The other way round."""
-    stored = optimizer.state_dict()
-    stored["state"] = {}
-    for key, value in without(prefix, tensors).items():
-        index, name = key.split(".", 1)
-        stored["state"].setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict(stored)
-
-
-def check_moments(state: OptimState) -> None:
-    """Raise ValueError for moments of other shapes than their parameters'; shared ones have 1 where they are shared."""
-    for group in state.optimizer.param_groups:
-        for parameter in group["params"]:
-            for name, value in state.optimizer.state.get(parameter, {}).items():
-                fits = value.ndim == parameter.ndim and all(
-                    n in (1, m) for n, m in zip(value.shape, parameter.shape, strict=True)
-                )
-                if value.ndim and not fits:
-                    raise ValueError(f"{name} is {list(value.shape)}, its parameter {list(parameter.shape)}.")

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..configuration import to_plain
 from ..optim import Curves
+from ..optim.state_tensors import prefixed, without
 from ..scenes import SCENES, Scene
 from ..scenes.stored import scene_of
 
@@ -225,16 +226,6 @@ def digest(text: str, tensors: Mapping[str, Tensor]) -> str:
         found.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode("utf-8", "surrogatepass"))
         found.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
     return found.hexdigest()
-
-
-def prefixed(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Under longer names, on the CPU, ready to be written."""
-    return {f"{prefix}.{k}": torch.as_tensor(v).detach().cpu().contiguous() for k, v in tensors.items()}
-
-
-def without(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those whose names begin so, without that."""
-    return {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
 
 
 def _to_disk(path: Path) -> None:

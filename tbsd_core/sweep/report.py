@@ -61,8 +61,8 @@ def row_of(job: Job, report: dict[str, Any] | str) -> dict[str, Any]:
 def _costs(config: dict[str, Any]) -> dict[str, int]:
     """Steps and noise predictions per view, where the configuration is one of `run`."""
     from ..comparison.matching import count_evaluations
-    from ..guidance import build_guidance
     from ..experiment import config_from_plain
+    from ..guidance import build_guidance
 
     if "guidance_name" not in config:
         return {}

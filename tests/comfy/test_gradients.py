@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from tbsd_pack.tbsd_core.guidance import METHODS, PixelGuidance, TrainingGuidance, build_guidance
-from tbsd_pack.tbsd_core.optim import predict_and_guide
+from tbsd_pack.tbsd_core.optim import Batch, Predictor, predict_and_guide
 from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior
 from tbsd_pack.tbsd_core.prompts import PromptConfig, build_texts, encode_texts
 
@@ -34,9 +34,8 @@ def report(comfyui, tmp_path_factory) -> dict:
         for u in PROGRESS:
             views = ["front", "side"]
             seen = images.detach()
-            out = predict_and_guide(
-                prior, prompts, build_guidance(name), latents.detach(), views, t, noise, u, images=seen
-            )
+            batch = Batch(latents.detach(), t, noise, seen)
+            out = predict_and_guide(build_guidance(name), Predictor(prior, prompts, views), batch, u).out
             tensors[f"grad {name} {u}"] = out.grad
             if out.pixel_grad is not None:
                 tensors[f"pixels {name} {u}"] = out.pixel_grad

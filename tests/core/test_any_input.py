@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tbsd_pack.tbsd_core.configuration import all_settings, from_plain, to_plain, with_setting
-from tbsd_pack.tbsd_core.priors.small_world.captions import check_words, parse_object
 from tbsd_pack.tbsd_core.experiment import config_from_plain, default_config
+from tbsd_pack.tbsd_core.priors.small_world.captions import check_words, parse_object
 from tbsd_pack.tbsd_core.scenes import SCENES
 
 CONFIG = default_config("a brick house", "nerf", "tbsd")

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cli import main
+from tbsd_pack.tbsd_core.experiment import config_from_plain, default_config, read_newest, run
 from tbsd_pack.tbsd_core.guidance import METHODS
 from tbsd_pack.tbsd_core.mesh import ExportConfig, MeshConfig
 from tbsd_pack.tbsd_core.mesh.bake import BakeConfig
-from tbsd_pack.tbsd_core.optim import read_checkpoint
 from tbsd_pack.tbsd_core.priors.small_world.captions import describe_vocabulary
-from tbsd_pack.tbsd_core.experiment import config_from_plain, default_config, run
 from tbsd_pack.tbsd_core.scenes import SCENES
 from tiny_pipelines import save_pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
-METRICS_2D = {
+STATISTICS = {"saturation", "colourfulness", "contrast", "sharpness"}
+METRICS_2D = STATISTICS | {
     "identity_shape",
     "identity_material",
     "patch_distance",
@@ -48,7 +48,7 @@ def image_run(out: Path, *more: object) -> list[object]:
 
 def same_result(folder: Path, other: Path) -> None:
     """The state to the last bit, and the picture."""
-    a, b = read_checkpoint(folder).tensors, read_checkpoint(other).tensors
+    a, b = read_newest(folder).tensors, read_newest(other).tensors
     assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a if not k.startswith("curves."))
     assert (folder / "image.png").read_bytes() == (other / "image.png").read_bytes()
 
@@ -71,7 +71,7 @@ BAD_ARGUMENTS = {
     "no prompt": ([], "--prompt is missing"),
     "size that does not fit": (["--prompt", "a cube", "--size", "30"], "size must be a multiple of 4, got 30"),
     "no such device": (["--prompt", "a cube", "--device", "abacus"], "The device 'abacus' cannot be used"),
-    "embedded prior in half": (["--prompt", "a cube", "--dtype", "float16"], "embedded priors compute in float32"),
+    "embedded prior in half": (["--prompt", "a cube", "--dtype", "float16"], "demo models compute in float32"),
     "unknown dtype": (["--prompt", "a cube", "--dtype", "float8"], "dtype must be one of float32, float16, bfloat16"),
     "set without a value": (["--prompt", "a cube", "--set", "optim.lr"], "--set needs KEY=VALUE, got 'optim.lr'"),
     "set of no setting": (["--prompt", "a cube", "--set", "optim.speed=1"], "no setting 'speed'"),
@@ -201,7 +201,7 @@ def test_an_interrupted_run_resumes_bit_equal(finished, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(config, tmp_path, on_step=stop)
     assert {p.name for p in tmp_path.iterdir()} == {"checkpoint.safetensors"}
-    assert read_checkpoint(tmp_path).step == 2
+    assert read_newest(tmp_path).run.step == 2
     assert call("run", "--resume", tmp_path, "--out", tmp_path) == 0
     same_result(tmp_path, finished)
     resumed, whole = (json.loads((folder / "curves.json").read_text()) for folder in (tmp_path, finished))
@@ -210,7 +210,7 @@ def test_an_interrupted_run_resumes_bit_equal(finished, tmp_path):
 
 def test_a_prompt_without_one_object_runs_without_metrics(tmp_path, capsys):
     assert call("run", "--prompt", "brick", "--scene", "image", "--size", 32, "--steps", 1, "--out", tmp_path) == 0
-    assert json.loads((tmp_path / "run.json").read_text())["metrics"] == {}
+    assert json.loads((tmp_path / "run.json").read_text())["metrics"].keys() == STATISTICS
     assert "no ground truth" in capsys.readouterr().out
 
 
@@ -238,7 +238,7 @@ def test_a_run_on_a_pipeline_needs_no_vocabulary_and_has_no_truth(pipelines, tmp
     assert call(*pipeline_run(Path("sd"), tmp_path, "--scene", "image", "--size", 16, "--steps", 2)) == 0
     assert "no ground truth: a pipeline has none" in capsys.readouterr().out
     report = json.loads((tmp_path / "run.json").read_text())
-    assert report["metrics"] == {} and "image.png" in report["files"]
+    assert report["metrics"].keys() == STATISTICS and "image.png" in report["files"]
     assert report["config"]["prior"] == f"diffusers:{pipelines / 'sd'}"
     assert report["config"]["guidance"]["guidance_scale"] == 40.0, "the preset of a real checkpoint"
 
@@ -246,7 +246,7 @@ def test_a_run_on_a_pipeline_needs_no_vocabulary_and_has_no_truth(pipelines, tmp
 def test_a_brick_house_of_a_pipeline_is_not_measured_either(pipelines, tmp_path):
     arguments = ["run", "--prior", f"diffusers:{pipelines / 'sd'}", "--prompt", "a brick house", "--scene", "image"]
     assert call(*arguments, "--size", 16, "--steps", 1, "--out", tmp_path) == 0
-    assert json.loads((tmp_path / "run.json").read_text())["metrics"] == {}
+    assert json.loads((tmp_path / "run.json").read_text())["metrics"].keys() == STATISTICS
 
 
 def test_a_run_on_a_pipeline_resumes_bit_equal_from_another_folder(pipelines, tmp_path, monkeypatch):

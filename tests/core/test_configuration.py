@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 from tbsd_pack.tbsd_core.configuration import all_settings, from_plain, to_plain, with_setting
-from tbsd_pack.tbsd_core.guidance import METHODS
 from tbsd_pack.tbsd_core.experiment import MeshInput, config_from_plain, default_config
+from tbsd_pack.tbsd_core.guidance import METHODS
 from tbsd_pack.tbsd_core.scenes import SCENES
 
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 from tbsd_pack.tbsd_core.configuration import all_settings
+from tbsd_pack.tbsd_core.experiment import MeshInput, default_config, with_preset
 from tbsd_pack.tbsd_core.guidance import METHODS
 from tbsd_pack.tbsd_core.presets import FAMILIES, FAMILY_NAMES, SCENES, describe, preset
-from tbsd_pack.tbsd_core.experiment import MeshInput, default_config, with_preset
 from tbsd_pack.tbsd_core.scenes import SCENES as SCENE_CLASSES
 
 

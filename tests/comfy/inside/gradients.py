@@ -34,17 +34,9 @@ with torch.inference_mode():  # as ComfyUI runs every node
             _, name, progress = key.split()
             leaf = images.clone().requires_grad_(True)
             latents = prior.encode(leaf)
-            out = optim.predict_and_guide(
-                prior,
-                encoded.set,
-                core.build_guidance(name),
-                latents.detach(),
-                ["front", "side"],
-                t.clone(),
-                noise.clone(),
-                float(progress),
-                images=images.clone(),
-            )
+            predict = optim.Predictor(prior, encoded.set, ["front", "side"])
+            batch = optim.Batch(latents.detach(), t.clone(), noise.clone(), images.clone())
+            out = optim.predict_and_guide(core.build_guidance(name), predict, batch, float(progress)).out
             if out.pixel_grad is not None:
                 key_of_pixels = key.replace("grad", "pixels")
                 report[key_of_pixels] = relative(out.pixel_grad, reference[key_of_pixels])

@@ -13,10 +13,10 @@ from tbsd_pack.tbsd_core.benchmark.configurations import CONFIGURATIONS, DIMENSI
 from tbsd_pack.tbsd_core.benchmark.quality import QualityConfig, evaluate_dimension, is_wrong, markdown, plan
 from tbsd_pack.tbsd_core.cli import main
 from tbsd_pack.tbsd_core.comparison import Cell, CellResult
+from tbsd_pack.tbsd_core.experiment import default_config
 from tbsd_pack.tbsd_core.priors.small_world.captions import parse_object
 from tbsd_pack.tbsd_core.priors.small_world.materials import MATERIALS
 from tbsd_pack.tbsd_core.priors.small_world.shapes import SHAPES
-from tbsd_pack.tbsd_core.experiment import default_config
 
 ROOT = Path(__file__).resolve().parents[3]
 

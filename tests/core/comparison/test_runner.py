@@ -8,8 +8,8 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.comparison import Cell, cell_folder, read_result, run_cells, summarize, write_tables
 from tbsd_pack.tbsd_core.comparison.cells import RESULT, SCENE
-from tbsd_pack.tbsd_core.priors.small_world import load_prior
 from tbsd_pack.tbsd_core.experiment import default_config
+from tbsd_pack.tbsd_core.priors.small_world import load_prior
 from tbsd_pack.tbsd_core.scenes.files import load_scene
 
 PROMPT = "brick"  # names no object: nothing is measured against truth, which takes most of the time

@@ -20,7 +20,7 @@ from tbsd_pack.tbsd_core.guidance import (
     build_guidance,
     n_evaluations,
 )
-from tbsd_pack.tbsd_core.optim import OptimConfig, OptimState, create_adapter, predict_and_guide
+from tbsd_pack.tbsd_core.optim import Batch, OptimConfig, OptimState, Predictor, create_adapter, predict_and_guide
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianPrior
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
 from tbsd_pack.tbsd_core.prompts import PromptConfig, PromptSet, build_texts, encode_texts
@@ -71,7 +71,7 @@ def count(guidance, progress: float) -> list[int]:
     prompts = PromptSet(by_view, {n: dict.fromkeys(v, n) for n, v in by_view.items()})
     generator = torch.Generator().manual_seed(0)
     x, noise = torch.rand(len(T), *SHAPE, generator=generator), torch.randn(len(T), *SHAPE, generator=generator)
-    predict_and_guide(prior, prompts, guidance, x, views, T, noise, progress, images=x, generator=generator)
+    predict_and_guide(guidance, Predictor(prior, prompts, views), Batch(x, T, noise, x), progress, generator=generator)
     return prior.counts
 
 
@@ -93,7 +93,8 @@ def test_the_network_runs_as_often_as_the_method_says(name):
     hook = prior.unet.register_forward_pre_hook(lambda module, inputs: rows.append(len(inputs[0])))
     try:
         images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-        out = predict_and_guide(prior, prompts, guidance, x, ["", ""], t, x, 0.3, state, None, images)
+        predict = Predictor(prior, prompts, ["", ""], state.adapter)
+        out = predict_and_guide(guidance, predict, Batch(x, t, x, images), 0.3).out
     finally:
         hook.remove()
     assert torch.isfinite(out.grad).all()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from guidance_properties import SHAPE, gaussian_prior, make_inputs
 from tbsd_pack.tbsd_core.guidance import SDS, HiFA, HiFAConfig, SDSConfig
-from tbsd_pack.tbsd_core.optim import predict_and_guide
+from tbsd_pack.tbsd_core.optim import Batch, Predictor, predict_and_guide
 from tbsd_pack.tbsd_core.prompts import PromptSet
 
 T = torch.tensor([50, 400, 900])
@@ -16,8 +16,8 @@ def step(config: HiFAConfig, images: bool = True):
     generator = torch.Generator().manual_seed(4)
     x, noise = torch.rand(3, *SHAPE, generator=generator), torch.randn(3, *SHAPE, generator=generator)
     seen = x if images else None
-    out = predict_and_guide(prior, prompts, HiFA(config), x, [""] * 3, T, noise, 0.5, images=seen)
-    return out, prior, x, noise
+    predict = Predictor(prior, prompts, [""] * 3)
+    return predict_and_guide(HiFA(config), predict, Batch(x, T, noise, seen), 0.5).out, prior, x, noise
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 7.5, 100.0])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from guidance_properties import SHAPE, gaussian_prior
 from tbsd_pack.tbsd_core.guidance import ISM, ISMConfig
-from tbsd_pack.tbsd_core.optim import predict_and_guide
+from tbsd_pack.tbsd_core.optim import Batch, Predictor, predict_and_guide
 from tbsd_pack.tbsd_core.prompts import PromptSet
 
 T = torch.tensor([20, 77, 333, 560])
@@ -22,7 +22,8 @@ def step(method, t=T, progress=0.5, samples=slice(None)):
     generator = torch.Generator().manual_seed(4)
     latents, noise = torch.rand(len(T), *SHAPE, generator=generator), torch.randn(len(T), *SHAPE, generator=generator)
     latents, noise, t = latents[samples], noise[samples], t[samples]
-    out = predict_and_guide(prior, prompts(prior), method, latents, [""] * len(t), t, noise, progress)
+    predict = Predictor(prior, prompts(prior), [""] * len(t))
+    out = predict_and_guide(method, predict, Batch(latents, t, noise), progress).out
     return out, latents, noise
 
 

@@ -17,7 +17,7 @@ from tbsd_pack.tbsd_core.guidance import (
     SDSConfig,
     TBSDConfig,
 )
-from tbsd_pack.tbsd_core.optim import predict_and_guide
+from tbsd_pack.tbsd_core.optim import Batch, Predictor, predict_and_guide
 from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior
 from tbsd_pack.tbsd_core.priors.small_world.quantized import convert
 from tbsd_pack.tbsd_core.prompts import PromptSet, encode_texts
@@ -118,7 +118,8 @@ def test_the_gradient_is_that_of_the_formula(reference, ours, method, progress, 
     images = reference["images"].detach().clone().requires_grad_()
     latents = prior.encode(images)
     noise = reference["noise"]
-    out = predict_and_guide(prior, ours["prompts"], method, latents.detach(), ["", ""], T, noise, progress)
+    predict = Predictor(prior, ours["prompts"], ["", ""])
+    out = predict_and_guide(method, predict, Batch(latents.detach(), T, noise), progress).out
     expected = formula(reference)
     assert relative(out.grad, expected) < 1e-4
 

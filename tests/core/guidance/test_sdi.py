@@ -6,7 +6,7 @@ import pytest
 import torch
 from guidance_properties import SHAPE, gaussian_prior
 from tbsd_pack.tbsd_core.guidance import SDI, SDIConfig
-from tbsd_pack.tbsd_core.optim import predict_and_guide
+from tbsd_pack.tbsd_core.optim import Batch, Predictor, predict_and_guide
 from tbsd_pack.tbsd_core.prompts import PromptSet
 
 T = torch.tensor([0, 100, 101, 640, 980])
@@ -20,8 +20,9 @@ def step(config: SDIConfig, t=T, seed: int = 5, samples=slice(None)):
     latents = torch.rand(len(T), *SHAPE, generator=torch.Generator().manual_seed(4))[samples]
     t, noise = t[samples], torch.full_like(latents, float("nan"))  # what was drawn is not looked at
     generator = torch.Generator().manual_seed(seed)
-    out = predict_and_guide(prior, prompts, SDI(config), latents, [""] * len(t), t, noise, 0.5, generator=generator)
-    return out, latents
+    predict = Predictor(prior, prompts, [""] * len(t))
+    said = predict_and_guide(SDI(config), predict, Batch(latents, t, noise), 0.5, generator=generator)
+    return said.out, latents
 
 
 def guided(x, t: int, scale: float):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from guidance_properties import SHAPE, gaussian_prior
 from tbsd_pack.tbsd_core.guidance import PRESETS, build_guidance
-from tbsd_pack.tbsd_core.optim import predict_and_guide
+from tbsd_pack.tbsd_core.optim import Batch, Predictor, predict_and_guide
 from tbsd_pack.tbsd_core.prompts import PromptSet
 
 
@@ -22,7 +22,7 @@ def test_the_variance_reduced_gradient_of_sjc_is_that_of_sds_with_equal_weights(
     generator = torch.Generator().manual_seed(0)
     x, noise = torch.rand(3, *SHAPE, generator=generator), torch.randn(3, *SHAPE, generator=generator)
     t = torch.tensor([100, 500, 900])
-    sds = predict_and_guide(prior, prompts, guidance, x, [""] * 3, t, noise, 0.5)
+    sds = predict_and_guide(guidance, Predictor(prior, prompts, [""] * 3), Batch(x, t, noise), 0.5).out
 
     a = prior.schedule.alphas_cumprod[t].view(-1, 1, 1, 1)
     s = ((1 - a) / a).sqrt()

@@ -8,7 +8,8 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
 from tbsd_pack.tbsd_core.guidance import build_guidance
-from tbsd_pack.tbsd_core.optim import Distillation, OptimConfig, OptimState, create_adapter, optimize, take_snapshot
+from tbsd_pack.tbsd_core.optim import Distillation, OptimConfig, OptimState, create_adapter, optimize
+from tbsd_pack.tbsd_core.optim.state_tensors import state_tensors
 from tbsd_pack.tbsd_core.priors.diffusers import load_diffusers_prior
 from tbsd_pack.tbsd_core.prompts import PromptConfig, build_texts, encode_texts
 from tbsd_pack.tbsd_core.scenes import GaussianConfig, GaussianScene, ImageConfig, ImageScene
@@ -66,15 +67,16 @@ class Run:
         self.state = OptimState.create(scene, self.config, create_adapter(prior, self.guidance, 0))
 
     def go(self, until: int) -> None:
-        steps = optimize(Distillation(self.prior, self.prompts, self.guidance, self.scene, CameraConfig(), self.config), self.state)
+        run = Distillation(self.prior, self.prompts, self.guidance, self.scene, CameraConfig(), self.config)
+        steps = optimize(run, self.state)
         while self.state.step < until:
             next(steps)
 
     def seen(self) -> dict[str, torch.Tensor]:
         """All that a checkpoint holds."""
-        snapshot = take_snapshot(self.state, self.config)
+        steps = torch.tensor([self.state.step, self.state.bad_steps])
         scene = {f"scene.{name}": v.clone() for name, v in self.scene.state_dict().items()}
-        return {"steps": torch.tensor([snapshot.step, snapshot.bad_steps]), **scene, **snapshot.tensors}
+        return {"steps": steps, **scene, **state_tensors(self.state)}
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:

@@ -2,20 +2,18 @@ from __future__ import annotations
 
 import dataclasses
 
+import kept
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
 from tbsd_pack.tbsd_core.guidance import TBSD, HiFAConfig, TBSDConfig, TimestepConfig, build_guidance
 from tbsd_pack.tbsd_core.optim import (
-    Distillation,
     Curves,
+    Distillation,
     OptimConfig,
     OptimState,
     create_adapter,
-    load_checkpoint,
     optimize,
-    read_config,
-    save_checkpoint,
 )
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
@@ -82,10 +80,10 @@ def test_resumed_run_is_bit_equal(kind, stop, tmp_path):
 
     first = SCENES[kind]()
     _, state = run(first, config, stop=stop)
-    save_checkpoint(tmp_path, first, state, {"any": "config"})
+    kept.save(tmp_path, first, state)
     second = SCENES[kind]()
     resumed = OptimState.create(second, config)
-    load_checkpoint(tmp_path, second, resumed)
+    kept.load(tmp_path, second, resumed)
     assert resumed.step == stop
     run(second, config, resumed)
     for name, value in whole.state_dict().items():
@@ -101,9 +99,9 @@ def test_a_run_along_a_trajectory_or_on_pixels_resumes_bit_equal(method, kind, t
     records, _ = run(whole, config, guidance=build_guidance(method))
     assert not any(record.skipped for record in records)
     _, state = run(first, config, stop=2, guidance=build_guidance(method))
-    save_checkpoint(tmp_path, first, state, {})
+    kept.save(tmp_path, first, state)
     resumed = OptimState.create(second, config)
-    load_checkpoint(tmp_path, second, resumed)
+    kept.load(tmp_path, second, resumed)
     run(second, config, resumed, guidance=build_guidance(method))
     for name, value in whole.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
@@ -200,7 +198,8 @@ def test_an_encode_size_that_does_not_fit_the_prior_is_refused():
     scene, prior = ImageScene(ImageConfig(size=SIZE)), GaussianPrior({})
     prior.spatial_factor = 3
     config = OptimConfig(n_steps=1, size=SIZE, encode_size=SIZE)
-    loop = optimize(Distillation(prior, gaussian_prompts(), TBSD(), scene, CameraConfig(), config), OptimState.create(scene, config))
+    parts = Distillation(prior, gaussian_prompts(), TBSD(), scene, CameraConfig(), config)
+    loop = optimize(parts, OptimState.create(scene, config))
     with pytest.raises(ValueError, match="encode_size must be a multiple of the prior's spatial factor 3, got 8"):
         next(loop)
 
@@ -238,44 +237,13 @@ def test_settings_out_of_range_are_refused(field, value):
         OptimConfig(**{field: value})
 
 
-def saved(tmp_path):
-    scene = ImageScene(ImageConfig(size=SIZE))
-    config = OptimConfig(n_steps=2, size=SIZE)
-    _, state = run(scene, config)
-    save_checkpoint(tmp_path, scene, state, {"seed": 3})
-    return config
-
-
-def test_checkpoint_stores_the_configuration(tmp_path):
-    saved(tmp_path)
-    assert read_config(tmp_path) == {"seed": 3}
-    assert not list(tmp_path.glob("*.partial"))
-
-
-@pytest.mark.parametrize("damage", ["truncated", "missing", "other scene"])
-def test_damaged_checkpoints_are_refused(damage, tmp_path):
-    config = saved(tmp_path)
-    path, size = tmp_path / "checkpoint.safetensors", SIZE
-    if damage == "truncated":
-        path.write_bytes(path.read_bytes()[:-50])
-    elif damage == "missing":
-        path.unlink()
-    else:
-        size = 2 * SIZE
-    scene = ImageScene(ImageConfig(size=size))
-    before = scene.pixels.detach().clone()
-    with pytest.raises(ValueError):
-        load_checkpoint(tmp_path, scene, OptimState.create(scene, config))
-    assert torch.equal(scene.pixels, before)
-
-
-def test_curves_survive_json_and_late_series():
+def test_curves_survive_a_file_and_late_series():
     scene = ImageScene(ImageConfig(size=SIZE))
     records, _ = run(scene, OptimConfig(n_steps=4, size=SIZE))
     curves = Curves()
     for record in records:
         curves.add(record)
-    again = Curves.from_dict(curves.to_dict())
+    again = Curves.from_tensors(curves.to_tensors(), curves.seconds, curves.skipped)
     assert again.to_dict() == curves.to_dict()
     assert all(len(v) == 4 for v in curves.to_dict()["series"].values())
 
@@ -301,14 +269,14 @@ def test_a_run_that_trains_a_lora_resumes_bit_equal(stop, tmp_path):
     go(whole, state, 4)
     first, partial = start()
     go(first, partial, stop)
-    save_checkpoint(tmp_path, first, partial, {})
+    kept.save(tmp_path, first, partial)
     second, resumed = start()
-    load_checkpoint(tmp_path, second, resumed)
+    kept.load(tmp_path, second, resumed)
     go(second, resumed, 4)
     for name, value in (whole.state_dict() | state.adapter.adapter.state_dict()).items():
         assert torch.equal(value, (second.state_dict() | resumed.adapter.adapter.state_dict())[name]), name
     with pytest.raises(ValueError, match="of another method: it holds a LoRA"):
-        load_checkpoint(tmp_path, small_nerf(), OptimState.create(second, config))
+        kept.load(tmp_path, small_nerf(), OptimState.create(second, config))
 
 
 def test_a_method_with_a_lora_needs_a_state_with_one():
@@ -332,7 +300,8 @@ class _Counting(GaussianPrior):
 def reusing_run(scene, config, stop=None, state=None):
     state = state or OptimState.create(scene, config)
     prior = _Counting({})
-    for _ in optimize(Distillation(prior, gaussian_prompts(), build_guidance("sds"), scene, CameraConfig(), config), state):
+    parts = Distillation(prior, gaussian_prompts(), build_guidance("sds"), scene, CameraConfig(), config)
+    for _ in optimize(parts, state):
         if state.step == stop:
             break
     return prior, state
@@ -354,9 +323,9 @@ def test_a_run_that_reuses_predictions_resumes_bit_equal(stop, tmp_path):
     whole, first, second = (ImageScene(ImageConfig(n_images=2, size=SIZE)) for _ in range(3))
     reusing_run(whole, config)
     _, state = reusing_run(first, config, stop)
-    save_checkpoint(tmp_path, first, state, {})
+    kept.save(tmp_path, first, state)
     resumed = OptimState.create(second, config)
-    load_checkpoint(tmp_path, second, resumed)
+    kept.load(tmp_path, second, resumed)
     reusing_run(second, config, state=resumed)
     assert torch.equal(whole.pixels, second.pixels)
 
@@ -398,7 +367,8 @@ def test_seeds_must_be_one_pair_per_picture():
     config = OptimConfig(n_steps=1, size=SIZE)
     for scene in (ImageScene(ImageConfig(n_images=2, size=SIZE)), small_nerf()):
         state = OptimState.create(scene, config)
-        steps = optimize(Distillation(GaussianPrior({}), gaussian_prompts(), TBSD(), scene, CameraConfig(), config, [(0, 0)]), state)
+        prior, prompts = GaussianPrior({}), gaussian_prompts()
+        steps = optimize(Distillation(prior, prompts, TBSD(), scene, CameraConfig(), config, [(0, 0)]), state)
         with pytest.raises(ValueError, match="one pair per picture, got 1"):
             next(steps)
 
@@ -485,9 +455,9 @@ def test_learning_rates_fall_over_the_second_half_and_go_on_after_a_resume(tmp_p
     assert rates[5:] == pytest.approx([0.02 * 0.01**u for u in (0.25, 0.5, 0.75)])
     first, second = small_nerf(), small_nerf()
     _, state = run(first, config, stop=6)
-    save_checkpoint(tmp_path, first, state, {})
+    kept.save(tmp_path, first, state)
     resumed = OptimState.create(second, config)
-    load_checkpoint(tmp_path, second, resumed)
+    kept.load(tmp_path, second, resumed)
     run(second, config, resumed)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), second.parameters(), strict=True))
 
@@ -538,9 +508,9 @@ def test_splats_that_move_after_a_resume_are_those_of_the_whole_run(stop, tmp_pa
     assert any(moved[stop:]), "nothing moves after the interrupt"
     first, second = fading_splats(), fading_splats()
     _, interrupted = run(first, config, stop=stop)
-    save_checkpoint(tmp_path, first, interrupted, {})
+    kept.save(tmp_path, first, interrupted)
     resumed = OptimState.create(second, config)
-    load_checkpoint(tmp_path, second, resumed)
+    kept.load(tmp_path, second, resumed)
     run(second, config, resumed)
     for a, b in zip(scene.parameters(), second.parameters(), strict=True):
         assert torch.equal(a, b)

@@ -8,7 +8,15 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
 from tbsd_pack.tbsd_core.guidance import CSD, SDS, SDSConfig, build_guidance
-from tbsd_pack.tbsd_core.optim import Distillation, OptimConfig, OptimState, optimize, predict_and_guide
+from tbsd_pack.tbsd_core.optim import (
+    Batch,
+    Distillation,
+    OptimConfig,
+    OptimState,
+    Predictor,
+    optimize,
+    predict_and_guide,
+)
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
 from tbsd_pack.tbsd_core.prompts import PromptSet
 from tbsd_pack.tbsd_core.prompts.perp_neg import view_mixture
@@ -47,10 +55,8 @@ def step(guidance, strength: float, progress: float = 0.5, samples=slice(None)):
     generator = torch.Generator().manual_seed(4)
     x, noise = (draw(5, *SHAPE, generator=generator)[samples] for draw in (torch.rand, torch.randn))
     angles, views = ANGLES[samples], VIEWS[samples]
-    out = predict_and_guide(
-        prior, prompts(strength), guidance, x, views, T[samples], noise, progress, images=x, angles=angles
-    )
-    return out, prior, x, noise
+    predict = Predictor(prior, prompts(strength), views, angles=angles)
+    return predict_and_guide(guidance, predict, Batch(x, T[samples], noise, x), progress).out, prior, x, noise
 
 
 @pytest.mark.parametrize("scale", [1.0, 7.5])
@@ -81,7 +87,7 @@ def test_sds_with_perp_neg_is_the_published_prediction(scale, strength):
 def test_without_strength_or_angles_nothing_changes():
     plain, prior, x, noise = step(SDS(), 0.0)
     assert (prior.rows, prior.forwards) == (10, 1)
-    blind = predict_and_guide(prior, prompts(1.0), SDS(), x, VIEWS, T, noise, 0.5)
+    blind = predict_and_guide(SDS(), Predictor(prior, prompts(1.0), VIEWS), Batch(x, T, noise), 0.5).out
     assert torch.equal(plain.grad, blind.grad)
     assert not torch.allclose(plain.grad, step(SDS(), 1.0)[0].grad)
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from tbsd_pack.tbsd_core.optim.resolution import LinearLatents, render_size
+from tbsd_pack.tbsd_core.optim.linear_latents import LinearLatents
+from tbsd_pack.tbsd_core.optim.resolution import render_size
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianPrior
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
 from tbsd_pack.tbsd_core.priors.small_world.world import render_truth, view_cameras

@@ -15,27 +15,35 @@ from pack import device  # noqa: E402
 device.install(memory=1 << 30)
 
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig, orbit  # noqa: E402
+from tbsd_pack.tbsd_core.experiment import (  # noqa: E402
+    NEWEST,
+    StoredRun,
+    default_config,
+    read_file,
+    read_newest,
+    rendered,
+    run,
+    write_file,
+)
 from tbsd_pack.tbsd_core.guidance import build_guidance  # noqa: E402
 from tbsd_pack.tbsd_core.mesh import ExportConfig, textured_mesh  # noqa: E402
 from tbsd_pack.tbsd_core.mesh.isosurface import MeshConfig  # noqa: E402
 from tbsd_pack.tbsd_core.optim import (  # noqa: E402
     Curves,
+    Distillation,
     OptimConfig,
     OptimState,
-    load_checkpoint,
     optimize,
-    read_checkpoint,
-    save_checkpoint,
 )
 from tbsd_pack.tbsd_core.optim.phases import Stopwatch  # noqa: E402
 from tbsd_pack.tbsd_core.optim.shared_adam import SharedAdam  # noqa: E402
 from tbsd_pack.tbsd_core.optim.skipping import make_optimizer, not_finite, step_unless  # noqa: E402
+from tbsd_pack.tbsd_core.optim.state_tensors import load_state, state_tensors  # noqa: E402
 from tbsd_pack.tbsd_core.priors.base import LoRAConfig  # noqa: E402
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior  # noqa: E402
 from tbsd_pack.tbsd_core.priors.lora import LoRAAdapter  # noqa: E402
 from tbsd_pack.tbsd_core.priors.small_world.learned import load_learned_prior  # noqa: E402
 from tbsd_pack.tbsd_core.prompts import PromptSet  # noqa: E402
-from tbsd_pack.tbsd_core.experiment import default_config, rendered, run  # noqa: E402
 from tbsd_pack.tbsd_core.scenes import ImageConfig, ImageScene, NeRFConfig, NeRFScene  # noqa: E402
 from tbsd_pack.tbsd_core.transfer import Late, Table, all_to_device, to_device  # noqa: E402
 
@@ -121,7 +129,8 @@ def bad_run() -> dict:
     state = OptimState.create(scene, config)
     kept, error = [], ""
     try:
-        for _ in optimize(Distillation(Poisoned(2), gaussian_prompts(), build_guidance("sds"), scene, CameraConfig(), config), state):
+        parts = Distillation(Poisoned(2), gaussian_prompts(), build_guidance("sds"), scene, CameraConfig(), config)
+        for _ in optimize(parts, state):
             kept.append(scene.pixels.tolist())
     except RuntimeError as raised:
         error = str(raised)
@@ -137,8 +146,8 @@ def bad_run() -> dict:
 
 def go(scene, config, state, until: int) -> Curves:
     curves = Curves()
-    steps = optimize(Distillation(GaussianPrior({}), gaussian_prompts(), build_guidance("tbsd"), scene, CameraConfig(), config), state)
-    for record in steps:
+    parts = Distillation(GaussianPrior({}), gaussian_prompts(), build_guidance("tbsd"), scene, CameraConfig(), config)
+    for record in optimize(parts, state):
         curves.add(record)
         if state.step == until:
             break
@@ -156,10 +165,13 @@ def resumed() -> dict:
             scene = small_nerf().to(place)
             state = OptimState.create(scene, config)
             if until > 2:
-                load_checkpoint(Path(folder), scene, state)
+                found = read_file(Path(folder) / NEWEST)
+                scene.load_state_dict(found.tensors)
+                load_state(state, found.run.tensors, found.run.step, found.run.bad_steps)
             curves = go(scene, config, state, until)
             seconds = curves.seconds
-            save_checkpoint(Path(folder), scene, state, {}, curves)
+            kept = StoredRun({}, state.step, state.bad_steps, state_tensors(state), curves)
+            write_file(Path(folder) / NEWEST, scene, kept)
     gaps = [
         float((a - b.cpu()).detach().abs().max()) for a, b in zip(whole.parameters(), scene.parameters(), strict=True)
     ]
@@ -199,7 +211,7 @@ def whole_runs() -> dict:
             config = default_config("a brick house", scene, "tbsd", prior, n_steps=2, size=32, device=place)
             with TemporaryDirectory() as folder:
                 report = run(config, Path(folder))
-                tensors.append(read_checkpoint(Path(folder)).tensors)
+                tensors.append(read_newest(Path(folder)).tensors)
             metrics.append(report["metrics"])
         found[scene] = {
             "gap": max(float((tensors[0][k].double() - tensors[1][k].double()).abs().max()) for k in tensors[0]),

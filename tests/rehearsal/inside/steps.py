@@ -23,6 +23,7 @@ from tbsd_pack.tbsd_core.guidance import METHODS, HiFAConfig, build_guidance  # 
 from tbsd_pack.tbsd_core.mesh import PlacementConfig, texture_scene  # noqa: E402
 from tbsd_pack.tbsd_core.optim import (  # noqa: E402
     Curves,
+    Distillation,
     OptimConfig,
     OptimState,
     Watchdog,

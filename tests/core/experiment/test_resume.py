@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cli import main
+from tbsd_pack.tbsd_core.experiment import ExperimentConfig, config_from_plain, default_config, read_newest, run
 from tbsd_pack.tbsd_core.lock import locked
-from tbsd_pack.tbsd_core.optim import read_checkpoint
-from tbsd_pack.tbsd_core.experiment import ExperimentConfig, config_from_plain, default_config, run
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def small_run(n_steps: int) -> ExperimentConfig:
@@ -40,7 +39,7 @@ def test_killed_runs_go_on_and_end_as_if_nothing_had_happened():
 
 def test_the_manifest_of_a_run_repeats_it_to_the_last_bit(finished, tmp_path, capsys):
     assert main(["run", "--from", str(finished / "run.json"), "--out", str(tmp_path)]) == 0
-    a, b = read_checkpoint(finished).tensors, read_checkpoint(tmp_path).tensors
+    a, b = read_newest(finished).tensors, read_newest(tmp_path).tensors
     assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
     assert "not the version" not in capsys.readouterr().err
     report = json.loads((finished / "run.json").read_text())
@@ -60,12 +59,12 @@ def test_more_steps_go_on_from_the_end_and_changes_are_told(finished, tmp_path, 
     arguments = ["run", "--resume", str(finished), "--more", "3", "--out", str(tmp_path)]
     assert main(arguments) == 0
     assert "optim.n_steps was 4, is 7" in capsys.readouterr().err
-    assert read_checkpoint(tmp_path).curves.steps == list(range(7))
+    assert read_newest(tmp_path).run.curves.steps == list(range(7))
 
 
 def test_another_scene_is_refused_field_by_field(finished, tmp_path):
-    config = config_from_plain(read_checkpoint(finished).config)
-    with pytest.raises(ValueError, match=r"scene\.size was 32, is 16"):
+    config = config_from_plain(read_newest(finished).run.config)
+    with pytest.raises(ValueError, match=r"scene\.size: was 32, is 16"):
         run(replace(config, scene=replace(config.scene, size=16)), tmp_path / "a", finished)
     with pytest.raises(ValueError, match=r"optim\.optimizer: was 'auto', is 'adam'"):
         run(replace(config, optim=replace(config.optim, optimizer="adam")), tmp_path / "b", finished)
@@ -86,7 +85,7 @@ def test_what_ends_a_run_early_leaves_its_state(tmp_path):
 
     with pytest.raises(RuntimeError, match="something else"):
         run(small_run(6), tmp_path, on_step=fail)
-    assert read_checkpoint(tmp_path).step == 3
+    assert read_newest(tmp_path).run.step == 3
 
 
 def test_a_scene_without_numbers_keeps_its_files_and_says_so(tmp_path):
@@ -96,12 +95,12 @@ def test_a_scene_without_numbers_keeps_its_files_and_says_so(tmp_path):
     def spoil(record) -> None:
         if record.step == 3:
             frame = sys._getframe()
-            while "scene" not in frame.f_locals:
+            while "experiment" not in frame.f_locals:
                 frame = frame.f_back
             with torch.no_grad():
-                frame.f_locals["scene"].pixels.fill_(float("nan"))
+                frame.f_locals["experiment"].scene.pixels.fill_(float("nan"))
 
     report = run(small_run(4), tmp_path, on_step=spoil, on_phase=said.append)
     assert any("not finite" in text for text in said) and "not finite" in report["warnings"][0]
     assert json.loads((tmp_path / "run.json").read_text())["metrics"] == {}
-    assert read_checkpoint(tmp_path).step == 4 and (tmp_path / "curves.json").is_file()
+    assert read_newest(tmp_path).run.step == 4 and (tmp_path / "curves.json").is_file()
