@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cli import main
-from tbsd_pack.tbsd_core.experiment import config_from_plain, default_config, read_newest, run
+from tbsd_pack.tbsd_core.experiment import config_from_plain, default_config, read_newest, results, run
 from tbsd_pack.tbsd_core.guidance import METHODS
 from tbsd_pack.tbsd_core.mesh import ExportConfig, MeshConfig
 from tbsd_pack.tbsd_core.mesh.bake import BakeConfig
@@ -161,9 +161,9 @@ def test_a_camera_preset_reaches_the_run(tmp_path, capsys):
 
 
 def test_a_nerf_run_writes_mesh_and_turntable(tmp_path, monkeypatch):
-    monkeypatch.setattr(f"{run.__module__}.TURNTABLE_SIZE", 32)
-    monkeypatch.setattr(f"{run.__module__}.EVALUATION_VIEWS", 8)
-    monkeypatch.setattr(f"{run.__module__}.MESH", SMALL_MESH)
+    monkeypatch.setattr(results, "TURNTABLE_SIZE", 32)
+    monkeypatch.setattr(results, "EVALUATION_VIEWS", 8)
+    monkeypatch.setattr(results, "MESH", SMALL_MESH)
     small = ["--set", "scene.n_samples=24", "--set", "scene.occupancy_resolution=16", "--set", "optim.views_per_step=1"]
     arguments = ["run", "--prompt", "a brick house", "--steps", 2, "--size", 32, "--out", tmp_path, *small]
     assert call(*arguments) == 0
@@ -180,8 +180,8 @@ def test_a_nerf_run_writes_mesh_and_turntable(tmp_path, monkeypatch):
 
 
 def test_a_run_without_a_surface_keeps_everything_else_and_says_so(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(f"{run.__module__}.TURNTABLE_SIZE", 32)
-    monkeypatch.setattr(f"{run.__module__}.EVALUATION_VIEWS", 8)
+    monkeypatch.setattr(results, "TURNTABLE_SIZE", 32)
+    monkeypatch.setattr(results, "EVALUATION_VIEWS", 8)
     empty = ["--set", "scene.n_samples=12", "--set", "scene.blob_strength=0", "--set", "scene.empty_logit=-200"]
     arguments = ["run", "--prompt", "a brick house", "--steps", 1, "--size", 32, "--out", tmp_path, *empty]
     assert call(*arguments, "--set", "optim.views_per_step=1") == 0
