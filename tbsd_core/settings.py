@@ -17,7 +17,7 @@ class Hint:
 
     Args:
         tooltip: what it does, to a user; "" for a setting that no widget shows.
-        meaning: the same for a setting that no widget shows; on the command line.
+        meaning: the same on the command line, where that is not the tooltip.
         above, at_least, at_most, below: its range; None for no bound. None as a value is always allowed where the
             field's type has it.
         choices: the values that it may have; a mapping gives them by the label that people see.

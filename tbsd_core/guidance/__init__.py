@@ -44,9 +44,16 @@ METHODS: dict[str, MethodSpec] = {
 }
 
 
+def find_method(name: str) -> MethodSpec:
+    """What is known of the method of that name. Raises ValueError listing the names."""
+    if name not in METHODS:
+        raise ValueError(f"Unknown method {name!r}; known methods: {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
 def default_config(name: str) -> Any:
     """A method's config with its defaults; `dataclasses.replace` makes variants."""
-    return _spec(name).config()
+    return find_method(name).config()
 
 
 def build_guidance(
@@ -59,16 +66,10 @@ def build_guidance(
         ValueError: no such method; lists the names.
         TypeError: the config belongs to another method.
     """
-    spec = _spec(name)
+    spec = find_method(name)
     if config is not None and not isinstance(config, spec.config):
         raise TypeError(f"Method {name!r} takes a {spec.config.__name__}, got {type(config).__name__}.")
     return spec.method(config)
-
-
-def _spec(name: str) -> MethodSpec:
-    if name not in METHODS:
-        raise ValueError(f"Unknown method {name!r}; known methods: {', '.join(METHODS)}.")
-    return METHODS[name]
 
 
 __all__ = [
@@ -87,5 +88,6 @@ __all__ = [
     "all_conditions",
     "build_guidance",
     "default_config",
+    "find_method",
     "n_evaluations",
 ]

@@ -50,6 +50,7 @@ class TBSDConfig:
     texture_scale: float | None = setting(  # s_t; None = guidance_scale
         None,
         "How hard the texture direction pulls. 0 takes the guidance scale.",
+        meaning="How hard the texture direction pulls. null takes the guidance scale.",
         above=0.0,
         low=0.0,
         high=1000.0,

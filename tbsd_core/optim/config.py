@@ -15,7 +15,7 @@ class OptimConfig:
     size: int = setting(64, meaning="pixels of a rendered view; a multiple of the prior's spatial factor", at_least=1)
     start_size: int | None = setting(  # at most size
         None,
-        meaning="pixels of a view at first, doubled until size is reached (3D scenes); none: size",
+        meaning="pixels of a view at first, doubled until size is reached (3D scenes); null: size",
         at_least=8,
     )
     full_size_from: float = setting(
@@ -28,7 +28,7 @@ class OptimConfig:
         at_most=1.0,
     )
     encode_size: int | None = setting(  # threestudio renders 64 and encodes 512
-        None, meaning="pixels to which views are enlarged before they are encoded; none: size", at_least=1
+        None, meaning="pixels to which views are enlarged before they are encoded; null: size", at_least=1
     )
     lr: float = setting(0.02, meaning="base learning rate; scenes derive their groups' rates from it", above=0.0)
     lr_end: float = setting(
@@ -47,7 +47,7 @@ class OptimConfig:
     eps: float = setting(3e-6, meaning="of Adam: gradients much smaller than this move nothing")
     normalize_grad: bool = setting(
         True,
-        meaning="divide the guidance gradient by its RMS: of each picture for itself, of all views of an object together",
+        meaning="divide the guidance gradient by its RMS: of each picture alone, of all views of an object together",
     )
     reuse_steps: int = setting(
         1,
@@ -57,7 +57,7 @@ class OptimConfig:
     )
     seed: int = setting(0, meaning="cameras, timesteps, noise and initialisation all follow from it")
     timestep_seed: int | None = setting(
-        None, meaning="of the timesteps alone, to vary them against the rest; none: seed"
+        None, meaning="of the timesteps alone, to vary them against the rest; null: seed"
     )
     max_bad_steps: int = setting(10, meaning="consecutive non-finite gradients before giving up", at_least=1)
     timesteps: TimestepConfig = field(default_factory=TimestepConfig)
