@@ -15,19 +15,7 @@ from .cameras import CameraPresetNode, CamerasNode
 from .compare import Compare
 from .demo import DemoModels, SampleMesh
 from .export import ExtractMesh, LoadScene, SaveMesh, SaveScene
-from .guidance import (
-    BridgeGuidance,
-    BSDGuidance,
-    CSDGuidance,
-    ESDGuidance,
-    HiFAGuidance,
-    ISMGuidance,
-    NFSDGuidance,
-    SDIGuidance,
-    SDSGuidance,
-    TBSDGuidance,
-    VSDGuidance,
-)
+from .guidance import GUIDANCE_NODES
 from .metrics import Metrics
 from .optimize import OptimizeImage, Optimizer3D
 from .presets import RecommendedSettings
@@ -45,17 +33,7 @@ NODES: list[type[io.ComfyNode]] = [
     TargetNegativePrompt,
     PromptsFromConditioning,
     PerpNeg,
-    TBSDGuidance,
-    SDSGuidance,
-    CSDGuidance,
-    BridgeGuidance,
-    VSDGuidance,
-    ESDGuidance,
-    NFSDGuidance,
-    BSDGuidance,
-    ISMGuidance,
-    SDIGuidance,
-    HiFAGuidance,
+    *GUIDANCE_NODES,
     ImageSceneNode,
     NeRFSceneNode,
     MeshTextureSceneNode,

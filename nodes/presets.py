@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from comfy_api.latest import io
 
 from ..tbsd_core.guidance import METHODS, default_config
 from ..tbsd_core.optim import OptimConfig
-from ..tbsd_core.presets import SCENES, describe, preset
+from ..tbsd_core.presets import SCENES, describe, preset, with_settings
 from . import sockets
 from .base import Node
 from .bridge.family import model_family
+from .sockets import Recommended
 
 
 class RecommendedSettings(Node):
@@ -54,24 +53,31 @@ class RecommendedSettings(Node):
                     display_name="timesteps",
                     tooltip="For the optimizers, in the place of the three numbers: also how the noise falls.",
                 ),
+                sockets.SettingsSocket.Output(
+                    display_name="settings",
+                    tooltip="All of the method's settings in one, such as its balancer and its schedule: for the "
+                    "guidance node of the method, and for Target Negative Prompt.",
+                ),
             ],
         )
 
     @classmethod
     def execute(cls, model, method: str, scene: str) -> io.NodeOutput:
         family, note = model_family(model)
-        values = {name: setting.value for name, setting in preset(family, scene, method).items()}
-        config, times = OptimConfig(), OptimConfig().timesteps
-        scale = getattr(default_config(method), "guidance_scale", 1.0)
+        found = preset(family, scene, method)
+        optim = with_settings(OptimConfig(), "optim", found)
+        guidance = with_settings(default_config(method), "guidance", found)
+        times = optim.timesteps
         return io.NodeOutput(
-            values.get("guidance.guidance_scale", scale),
-            values.get("optim.lr", config.lr),
-            values.get("optim.n_steps", config.n_steps),
-            values.get("optim.size", config.size),
-            values.get("optim.encode_size") or 0,
-            values.get("optim.timesteps.t_min", times.t_min),
-            values.get("optim.timesteps.t_max", times.t_max),
-            values.get("optim.timesteps.t_max_end", times.t_max_end),
+            getattr(guidance, "guidance_scale", 1.0),
+            optim.lr,
+            optim.n_steps,
+            optim.size,
+            optim.encode_size or 0,
+            times.t_min,
+            times.t_max,
+            times.t_max_end,
             "\n".join(filter(None, (note, describe(family, scene, method)))),
-            replace(times, **{n.split(".")[2]: v for n, v in values.items() if n.startswith("optim.timesteps.")}),
+            times,
+            Recommended(method, found),
         )

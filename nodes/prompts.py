@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
+from ..tbsd_core.presets import with_settings
 from ..tbsd_core.prompts import PromptConfig
 from . import sockets
 from .base import Node, problem
 from .bridge.prompts import Prompts, encode_prompts, from_conditioning
-from .sockets import default
+from .sockets import Recommended, default
 
 NEGATIVES = {
     "target negative (TNP)": ("target_negative",),
@@ -86,18 +87,30 @@ class TargetNegativePrompt(Node):
                     multiline=True,
                     tooltip="Praise that is added to the target only. May be empty.",
                 ),
+                sockets.SettingsSocket.Input(
+                    "settings",
+                    optional=True,
+                    tooltip="From Recommended Settings: descriptors and target_modifier are then those for the model, "
+                    "and the two widgets of this node are not used.",
+                ),
             ],
             outputs=[sockets.PromptsSocket.Output(display_name="prompts", tooltip="Connect to a guidance node.")],
         )
 
     @classmethod
-    def execute(cls, prompts: Prompts, kind: str, descriptors: str, target_modifier: str) -> io.NodeOutput:
+    def execute(
+        cls, prompts: Prompts, kind: str, descriptors: str, target_modifier: str, settings: Recommended | None = None
+    ) -> io.NodeOutput:
         if prompts.config is None:
             raise ValueError(
                 "These prompts came ready-made from conditioning, so there is no text to extend. Encode the negative "
                 "with CLIP Text Encode and connect it to Prompts From Conditioning."
             )
         config = replace(prompts.config, negative_descriptors=descriptors, target_modifier=target_modifier)
+        if settings is not None:
+            names = ("negative_descriptors", "target_modifier")
+            plain = replace(config, **{name: default(PromptConfig, name) for name in names})
+            config = with_settings(plain, "prompt", settings.preset)
         added = encode_prompts(prompts.clip, config, ("target", *NEGATIVES[kind]))
         return io.NodeOutput(Prompts(prompts.set.with_conditions(added), prompts.clip, config))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from comfy_api.latest import io
 
-from ..tbsd_core.guidance.base import Guidance
+from ..tbsd_core.guidance import METHODS, Guidance
+from ..tbsd_core.settings import Setting
 from .bridge.prompts import Prompts
 
 PromptsSocket = io.Custom("TBSD_PROMPTS")  # bridge.prompts.Prompts
@@ -15,6 +17,7 @@ GuidanceSocket = io.Custom("TBSD_GUIDANCE")  # GuidedModel
 SceneSocket = io.Custom("TBSD_SCENE")  # a core scene; nodes copy it before they change it
 CamerasSocket = io.Custom("TBSD_CAMERAS")  # tbsd_core.cameras.sampling.CameraConfig
 TimestepsSocket = io.Custom("TBSD_TIMESTEPS")  # tbsd_core.guidance.TimestepConfig
+SettingsSocket = io.Custom("TBSD_SETTINGS")  # Recommended
 File3DSocket = io.Custom("FILE_3D")  # ComfyUI's own, by its name: the class came later; bridge.compat.file_value
 
 PROMPTS, GUIDANCE, SCENE, OPTIMIZE, OUTPUT, DEMO = (
@@ -34,6 +37,29 @@ class GuidedModel:
     vae: Any  # comfy VAE
     prompts: Prompts
     guidance: Guidance
+    preset: Mapping[str, Setting] | None = None  # that of the connected settings (tbsd_core.presets.preset)
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """Where a run of a method begins.
+
+    Args:
+        method: its name.
+        preset: of tbsd_core.presets.preset, for the family of a model and a scene.
+    """
+
+    method: str
+    preset: Mapping[str, Setting]
+
+    def check_method(self, method: str) -> None:
+        """Raise ValueError, saying what to do, if these are the settings of another method."""
+        if self.method != method:
+            given, needed = METHODS[self.method].label, METHODS[method].label
+            raise ValueError(
+                f"settings are those of {given}, expected those of {needed}: choose {method!r} as the method of "
+                f"Recommended Settings, or connect its settings to {given} Guidance."
+            )
 
 
 def default(config: type, name: str) -> Any:

@@ -66,10 +66,10 @@ def _widget(name: str, value: Any, hint: Hint) -> io.Input:
         return io.String.Input(name, default=value, **shared)
     low = next((n for n in (hint.low, hint.at_least, hint.above) if n is not None), None)
     high = next((n for n in (hint.high, hint.at_most, hint.below) if n is not None), None)
-    if isinstance(value, int):
-        whole = {"min": None if low is None else int(low), "max": None if high is None else int(high)}
-        return io.Int.Input(name, default=value, **whole, step=int(hint.step or 1), **shared)
-    return io.Float.Input(name, default=value, min=low, max=high, step=hint.step, round=False, **shared)
+    kind, made = (int, io.Int.Input) if isinstance(value, int) else (float, io.Float.Input)
+    numbers = {n: None if v is None else kind(v) for n, v in (("min", low), ("max", high), ("step", hint.step))}
+    exact = {"round": False} if kind is float else {}
+    return made(name, default=value, **numbers, **exact, **shared)
 
 
 def _read(hint: Hint, value: Any) -> Any:

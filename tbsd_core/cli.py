@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .commands import compare, export, field, inspect, overtime, path, quality, seeds, sweep, vary
+from .commands import compare, export, field, inspect, methods, overtime, path, quality, seeds, sweep, vary
 from .commands.options import SCENE_HELP
 from .configuration import all_settings, with_setting
 from .optional import require
@@ -80,12 +80,6 @@ def _parser() -> _Parser:
     )
     run.set_defaults(action=_run)
 
-    presets = commands.add_parser("presets", help="what a run begins with, and where each value comes from")
-    presets.add_argument("--family", default="sd15", help="sd15, sd21_base, sd21_v, sdxl, sd3, flux or embedded")
-    presets.add_argument("--scene", default="nerf", help=SCENE_HELP)
-    presets.add_argument("--method", default="tbsd", help="guidance method (default %(default)s)")
-    presets.set_defaults(action=_presets)
-
     benchmark = commands.add_parser("benchmark", help="measure this installation").add_subparsers(
         dest="benchmark", required=True, parser_class=_Parser
     )
@@ -111,32 +105,9 @@ def _parser() -> _Parser:
 
     compare.register(commands)
     export.register(commands)
-    commands.add_parser("methods", help="list the guidance methods").set_defaults(action=_methods)
+    methods.register(commands)
     commands.add_parser("vocabulary", help="list the words of the embedded world").set_defaults(action=_vocabulary)
     return parser
-
-
-def _methods(arguments: argparse.Namespace) -> int:
-    from .configuration import to_plain
-    from .guidance import METHODS, PRESETS, default_config
-
-    for name, method in METHODS.items():
-        print(f"{name}\n  {method.summary}\n  {method.equation}\n  {method.paper}")
-        print(f"  noise predictions per view and step: {method.evaluations}")
-    for name, (method, config, summary) in PRESETS.items():
-        defaults = to_plain(default_config(method))
-        changed = [f"--set guidance.{k}={v}" for k, v in to_plain(config).items() if v != defaults[k]]
-        print(f"{name}\n  {summary}\n  is: --method {method} {' '.join(changed)}")
-    return 0
-
-
-def _presets(arguments: argparse.Namespace) -> int:
-    from .guidance import default_config
-    from .presets import describe
-
-    default_config(arguments.method)  # refuses an unknown one
-    print(describe(arguments.family, arguments.scene, arguments.method))
-    return 0
 
 
 def _vocabulary(arguments: argparse.Namespace) -> int:

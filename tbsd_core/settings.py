@@ -17,6 +17,7 @@ class Hint:
 
     Args:
         tooltip: what it does, to a user; "" for a setting that no widget shows.
+        meaning: the same on the command line, where that is not the tooltip.
         above, at_least, at_most, below: its range; None for no bound. None as a value is always allowed where the
             field's type has it.
         choices: the values that it may have; a mapping gives them by the label that people see.
@@ -29,6 +30,7 @@ class Hint:
     """
 
     tooltip: str = ""
+    meaning: str = ""
     above: float | None = None
     at_least: float | None = None
     at_most: float | None = None
@@ -70,14 +72,14 @@ def check_settings(config: Any) -> None:
         hint, value = hint_of(entry), getattr(config, entry.name)
         if hint is None or value is None:
             continue
-        if hint.choices is not None and value not in hint.values:
-            raise ValueError(f"{entry.name} must be one of {', '.join(hint.values)}, got {value!r}.")
-        numbers = value if isinstance(value, tuple) else (value,)
-        if not all(_inside(hint, number) for number in numbers):
-            raise ValueError(f"{entry.name} must be {range_of(hint)}, got {value}.")
+        if not all(_inside(hint, part) for part in (value if isinstance(value, tuple) else (value,))):
+            or_none = " or None" if entry.default is None else ""
+            raise ValueError(f"{entry.name} must be {range_of(hint)}{or_none}, got {value!r}.")
 
 
 def _inside(hint: Hint, value: Any) -> bool:
+    if hint.choices is not None:
+        return value in hint.values
     if not isinstance(value, (int, float)):
         return True
     return (  # written so that NaN is outside
@@ -89,7 +91,9 @@ def _inside(hint: Hint, value: Any) -> bool:
 
 
 def range_of(hint: Hint) -> str:
-    """A range in words: "> 0", "in [0, 1]"; "" where there is none."""
+    """A range in words: "> 0", "in [0, 1]", "one of linear, sqrt"; "" where there is none."""
+    if hint.choices is not None:
+        return f"one of {', '.join(hint.values)}"
     low = hint.at_least if hint.above is None else hint.above
     high = hint.at_most if hint.below is None else hint.below
     if low is not None and high is not None:

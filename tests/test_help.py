@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from tbsd_pack.tbsd_core.guidance import METHODS
+from tbsd_pack.tbsd_core.balancing import BALANCERS
+from tbsd_pack.tbsd_core.guidance import METHODS, MethodSpec
 
-DOCS = Path(__file__).resolve().parents[1] / "web" / "docs"
+ROOT = Path(__file__).resolve().parents[1]
+README, DOCS = ROOT / "README.md", ROOT / "web" / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 PICTURE = re.compile(r"!\[([^\]]+)\]\(([^)\s]+)\)")
 MAX_PICTURE, MAX_PICTURES = 12_000, 280_000  # bytes of one and of all: the archive of the pack stays small
@@ -19,9 +21,8 @@ def pictures(page: Path) -> list[tuple[str, str]]:
     return PICTURE.findall(page.read_text(encoding="utf-8"))
 
 
-def page_of(method: type) -> Path:
-    name = method.__name__
-    return DOCS / ("TBSD_Guidance.md" if name == "TBSD" else f"TBSD_{name}Guidance.md")
+def page_of(method: MethodSpec) -> Path:
+    return DOCS / f"{method.node}.md"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
@@ -39,12 +40,34 @@ def test_a_page_has_a_picture_and_common_mistakes(page):
 @pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
 def test_a_page_of_a_method_has_its_equation_and_its_paper(method):
     text = page_of(method).read_text(encoding="utf-8")
+    assert text.startswith(f"# {method.label} Guidance\n")
     (number,) = re.findall(r"arXiv:(\d{4}\.\d{5})", method.paper)
     section = re.search(r"^## Equation\n\n```\n(.+?)\n```\n\n(.+?)(?=^## )", text, re.DOTALL | re.MULTILINE)
     assert section is not None
     assert "=" in section.group(1) or "SDS" in section.group(1)
     assert max(map(len, section.group(1).splitlines())) <= 40, "the host's help panel is narrow"
     assert f"[arXiv:{number}](https://arxiv.org/abs/{number})" in section.group(2)
+
+
+def test_the_readme_lists_the_methods():
+    """A row each, with the counts and the paper of the method's file, and a link to its page."""
+    text = README.read_text(encoding="utf-8")
+    found = re.findall(r"^\| `(\w+)` \| (.+) \| (.+?) \| (.+?) \|$", text.split("\n## Methods\n")[1], re.MULTILINE)
+    rows = {name: (equation, evaluations, paper) for name, equation, evaluations, paper in found}
+    assert rows.keys() == METHODS.keys()
+    for name, method in METHODS.items():
+        _, evaluations, paper = rows[name]
+        counts = re.match(r"\d+( to \d+)?", method.evaluations)
+        assert counts is not None and re.match(rf"{counts.group()}\b", evaluations), name
+        assert ("training step" in method.evaluations) == ("training step" in evaluations), name
+        assert re.findall(r"arXiv:[\d.]+", paper) == re.findall(r"arXiv:[\d.]+", method.paper), name
+        assert re.search(rf"\[{method.label}( Guidance)?\]\(web/docs/{page_of(method).name}\)", text), name
+
+
+def test_readme_and_page_name_every_balancer():
+    for text in (README.read_text(encoding="utf-8"), page_of(METHODS["tbsd"]).read_text(encoding="utf-8")):
+        said = set(re.findall(r"`(\w+)`", text))
+        assert [n for n in BALANCERS if n not in said and n.removesuffix("_schedule") not in said] == []
 
 
 def test_the_page_of_tbsd_says_that_it_is_a_reconstruction():

@@ -11,7 +11,8 @@ import torch
 from tbsd_core.benchmark.models import random_prior
 from tbsd_core.benchmark.scenes import MEASURED, measured_scene
 from tbsd_core.cameras.sampling import CameraConfig
-from tbsd_core.guidance import HiFAConfig, build_guidance
+from tbsd_core.guidance import build_guidance
+from tbsd_core.guidance.hifa import HiFAConfig
 from tbsd_core.optim import Distillation, OptimConfig, OptimState, create_adapter, optimize
 from tbsd_core.priors.small_world.learned import load_learned_prior
 from tbsd_core.prompts import PromptConfig, build_texts, encode_texts

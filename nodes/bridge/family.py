@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import comfy.model_sampling
 
+from ...tbsd_core.settings import DEMO
 from .compat import is_model
 
 # comfy's model classes; hosts that are older than a family lack its class
@@ -25,7 +26,7 @@ def model_family(model) -> tuple[str, str]:
     if type(inner.model_config).__name__ in CONFIGS:
         return CONFIGS[type(inner.model_config).__name__], ""
     if type(inner.latent_format).__name__ == "SmallWorldLatent":
-        return "embedded", ""
+        return DEMO, ""
     is_flow = isinstance(inner.model_sampling, comfy.model_sampling.CONST)
     predicts_v = isinstance(inner.model_sampling, comfy.model_sampling.V_PREDICTION)
     has_pixels_of_sd = type(inner.latent_format).__name__ == "SD15" and not inner.adm_channels

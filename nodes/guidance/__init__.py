@@ -1,31 +1,12 @@
 """One node per guidance method: the method's settings together with the models and prompts it works on.
 
-To add one: a file named like the method's in tbsd_core/guidance, whose node takes the widgets that others
-have too from `widgets`, and a line here and in NODES (nodes/__init__.py).
+They are made of what stands in the methods' files (tbsd_core/guidance): a new method needs nothing here.
 """
 
-from .bridge import BridgeGuidance
-from .bsd import BSDGuidance
-from .csd import CSDGuidance
-from .esd import ESDGuidance
-from .hifa import HiFAGuidance
-from .ism import ISMGuidance
-from .nfsd import NFSDGuidance
-from .sdi import SDIGuidance
-from .sds import SDSGuidance
-from .tbsd import TBSDGuidance
-from .vsd import VSDGuidance
+from ...tbsd_core.guidance import METHODS
+from .node import guidance_node
 
-__all__ = [
-    "BSDGuidance",
-    "BridgeGuidance",
-    "CSDGuidance",
-    "ESDGuidance",
-    "HiFAGuidance",
-    "ISMGuidance",
-    "NFSDGuidance",
-    "SDIGuidance",
-    "SDSGuidance",
-    "TBSDGuidance",
-    "VSDGuidance",
-]
+# the pack's own method comes first in the menu
+GUIDANCE_NODES = [guidance_node(spec) for spec in sorted(METHODS.values(), key=lambda spec: spec.name != "tbsd")]
+
+__all__ = ["GUIDANCE_NODES"]

@@ -1,38 +1,46 @@
 """Balancers: two directions in, one weight for each out, per sample.
 
 To add one: a new file with a class that takes a BalanceConfig and satisfies `base.Balancer` (and
-`base.FilteringBalancer`, if it changes the directions), and a line in RULES; NAME_schedule, the same
-reweighted over the run, follows from it. New settings go to `base.BalanceConfig`.
+`base.FilteringBalancer`, if it changes the directions), and a line in RULES with its file and its name;
+NAME_schedule, the same reweighted over the run, follows from it. New settings go to `base.BalanceConfig`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import import_module
 
-from .band import Band
-from .base import BalanceConfig, Balancer, FilteringBalancer, Mixture, mix
-from .cagrad import CAGrad, conflict_averse_weights
-from .fixed import Fixed
-from .mgda import MGDA, min_norm_weights, per_sample_dot
-from .orthogonal import Orthogonal
-from .pcgrad import PCGrad, PCGradShape
-from .schedule_only import ScheduleOnly
-from .scheduled import Scheduled, scheduled
+from .base import BalanceConfig, Balancer, mix
+from .scheduled import scheduled
 from .schedules import ProgressSchedule
-from .unit_schedule import UnitSchedule
 
-RULES: dict[str, type] = {
-    "mgda": MGDA,
-    "pcgrad": PCGrad,
-    "pcgrad_shape": PCGradShape,
-    "cagrad": CAGrad,
-    "band": Band,
-    "orthogonal": Orthogonal,
-}
-BALANCERS: dict[str, Callable[[BalanceConfig], Balancer]] = {
-    "mgda_schedule": scheduled(MGDA),
-    "mgda": MGDA,
-    "schedule": ScheduleOnly,
-    "unit_schedule": UnitSchedule,
-    "fixed": Fixed,
+Make = Callable[[BalanceConfig], Balancer]
+
+
+def _loaded(places: Mapping[str, str]) -> dict[str, Make]:
+    parts = {name: place.split(".") for name, place in places.items()}
+    return {name: getattr(import_module(f".{file}", __name__), kind) for name, (file, kind) in parts.items()}
+
+
+RULES = _loaded(
+    {
+        "mgda": "mgda.MGDA",
+        "pcgrad": "pcgrad.PCGrad",
+        "pcgrad_shape": "pcgrad.PCGradShape",
+        "cagrad": "cagrad.CAGrad",
+        "band": "band.Band",
+        "orthogonal": "orthogonal.Orthogonal",
+    }
+)
+WITHOUT_RULE = _loaded(
+    {
+        "schedule": "schedule_only.ScheduleOnly",
+        "unit_schedule": "unit_schedule.UnitSchedule",
+        "fixed": "fixed.Fixed",
+    }
+)
+BALANCERS: dict[str, Make] = {
+    "mgda_schedule": scheduled(RULES["mgda"]),  # the default comes first
+    "mgda": RULES["mgda"],
+    **WITHOUT_RULE,
     **RULES,
     **{f"{name}_schedule": scheduled(rule) for name, rule in RULES.items()},
 }
@@ -45,27 +53,4 @@ def build_balancer(name: str, config: BalanceConfig) -> Balancer:
     return BALANCERS[name](config)
 
 
-__all__ = [
-    "BALANCERS",
-    "CAGrad",
-    "MGDA",
-    "RULES",
-    "BalanceConfig",
-    "Balancer",
-    "Band",
-    "FilteringBalancer",
-    "Fixed",
-    "Mixture",
-    "Orthogonal",
-    "PCGrad",
-    "PCGradShape",
-    "ProgressSchedule",
-    "ScheduleOnly",
-    "Scheduled",
-    "UnitSchedule",
-    "build_balancer",
-    "conflict_averse_weights",
-    "min_norm_weights",
-    "mix",
-    "per_sample_dot",
-]
+__all__ = ["BALANCERS", "RULES", "BalanceConfig", "Balancer", "ProgressSchedule", "build_balancer", "mix"]

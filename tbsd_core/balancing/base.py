@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from ..settings import check_settings, setting
 from .schedules import ProgressSchedule
 
 
@@ -19,20 +20,38 @@ from .schedules import ProgressSchedule
 class BalanceConfig:
     """Settings of every balancer; each reads the ones its docstring names."""
 
-    shape_floor: float = 0.1  # least weight of the shape direction under a schedule, in [0, 1]
-    shape_share: float = 0.5  # weight of the shape direction of "fixed", in [0, 1]; texture gets the rest
-    conflict_aversion: float = 0.5  # of "cagrad", in [0, 1): 0 is the mean of both; the paper: 0.4 to 0.5
-    cutoff: float = 0.15  # of "band", in cycles per latent cell, in (0, 0.5]; shape below, texture above; ours
+    shape_floor: float = setting(  # under a schedule; ours
+        0.1,
+        "Least weight of the shape. Raise it if the object melts or becomes another one.",
+        at_least=0.0,
+        at_most=1.0,
+        step=0.01,
+    )
     schedule: ProgressSchedule = field(default_factory=ProgressSchedule)  # share of shape over the run
+    conflict_aversion: float = setting(  # the paper: 0.4 to 0.5
+        0.5,
+        "For cagrad: how far it turns to the direction that the mean neglects. 0 is the mean.",
+        at_least=0.0,
+        below=1.0,
+        high=0.99,
+        step=0.05,
+        optional=True,
+    )
+    cutoff: float = setting(  # in cycles per latent cell; ours
+        0.15,
+        "For band: coarser than this, in cycles per latent cell, is shape; finer is texture.",
+        above=0.0,
+        at_most=0.5,
+        low=0.01,
+        step=0.01,
+        optional=True,
+    )
+    shape_share: float = setting(
+        0.5, meaning='of "fixed": the weight of the shape; texture gets the rest', at_least=0.0, at_most=1.0
+    )
 
     def __post_init__(self) -> None:
-        for name in ("shape_floor", "shape_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}.")
-        if not 0 <= self.conflict_aversion < 1:
-            raise ValueError(f"conflict_aversion must be in [0, 1), got {self.conflict_aversion}.")
-        if not 0 < self.cutoff <= 0.5:
-            raise ValueError(f"cutoff must be in (0, 0.5] cycles per cell, got {self.cutoff}.")
+        check_settings(self)
 
 
 class Balancer(Protocol):

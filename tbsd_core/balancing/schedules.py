@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..settings import check_settings, setting
+
 # fraction of the way from start to end, by progress u in [0, 1]
 KINDS: dict[str, Callable[[float], float]] = {
     "constant": lambda u: 0.0,
@@ -19,16 +21,33 @@ KINDS: dict[str, Callable[[float], float]] = {
 class ProgressSchedule:
     """The share of shape over the run; the default goes from all geometry to all texture."""
 
-    kind: str = "linear"  # constant (stays at start), linear, cosine or sqrt
-    start: float = 1.0  # share at progress 0, in [0, 1]
-    end: float = 0.0  # share at progress 1, in [0, 1]
+    kind: str = setting(  # constant stays at start
+        "linear",
+        "How the attention moves from shape to texture over the run.",
+        choices=tuple(KINDS),
+        widget="schedule",
+    )
+    start: float = setting(
+        1.0,
+        "Share of the shape at the start of the run; the texture gets the rest.",
+        at_least=0.0,
+        at_most=1.0,
+        step=0.05,
+        widget="schedule_start",
+        optional=True,
+    )
+    end: float = setting(
+        0.0,
+        "Share of the shape at the end of the run; the texture gets the rest.",
+        at_least=0.0,
+        at_most=1.0,
+        step=0.05,
+        widget="schedule_end",
+        optional=True,
+    )
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {self.kind!r}.")
-        for name in ("start", "end"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}.")
+        check_settings(self)
 
     def __call__(self, progress: float) -> float:
         """The share at `progress` in [0, 1]; exactly `start` and `end` at the two ends."""

@@ -17,6 +17,7 @@ from ..priors.diffusers.source import find
 from ..priors.small_world import PRIORS
 from ..prompts import PromptConfig
 from ..scenes import SCENES, Given
+from ..settings import DEMO
 from .config import DIFFUSERS, ExperimentConfig, MeshInput
 from .start import read_mesh
 
@@ -48,7 +49,7 @@ def model_shape(prior: str, allow_download: bool = False) -> ModelShape:
         return ModelShape(whole, pipeline.family, pipeline.latent_channels, pipeline.spatial_factor)
     if prior not in PRIORS:
         raise ValueError(f"Unknown prior {prior!r}; choose one of {', '.join(PRIORS)} or {DIFFUSERS}PATH.")
-    return ModelShape(prior, "embedded", *DEMO_SHAPES[prior])
+    return ModelShape(prior, DEMO, *DEMO_SHAPES[prior])
 
 
 def default_config(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -58,6 +58,11 @@ class GuidanceOutput:
 
 class Guidance(Protocol):
     """One score distillation method with its hyperparameters; holds no running state."""
+
+    @property
+    def config(self) -> Any:
+        """The frozen dataclass of its settings: what `spec.MethodSpec.config` names."""
+        ...
 
     def required(self, progress: float) -> tuple[str, ...]:
         """Names of the conditions to evaluate at this progress; a weight of exactly zero drops one."""

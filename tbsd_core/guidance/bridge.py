@@ -9,42 +9,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import directions
+from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
+from ..sources import BRIDGE_2D, MEASURED
+from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput
 from .sds import cfg_conditions, cfg_direction
-from .weighting import check_weighting, weight
+from .spec import MethodSpec
+from .weighting import weight
 
+BRIDGE_3D = "SDS-Bridge, arXiv:2406.09417, its sds-bridge.yaml"
 # the direction of stage 2 by the condition that describes the start
 NEGATIVES = {"target_negative": ("delta_tnp", directions.delta_tnp), "negative": ("delta_gnp", directions.delta_gnp)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class BridgeConfig:
-    guidance_scale: float = 25.0  # s of both stages, > 0; the authors' 2D script uses 40
-    switch: float = 0.5  # progress at which stage 2 begins, in [0, 1]; the authors: 0.5 in 2D, 0.8 in 3D
-    negative: str = "target_negative"  # what stage 2 moves away from: target_negative (TNP) or negative (GNP)
-    anchor: float = 0.0  # weight of (eps_uncond - noise) in stage 2, >= 0; ours, the authors have none
-    weighting: str = "sigma2"  # w(t), a name in weighting.WEIGHTINGS
+    guidance_scale: float = shared.scale(25.0, above=0.0)  # s of both stages; the authors' 2D script uses 40
+    switch: float = shared.part(  # the authors: 0.5 in 2D, 0.8 in 3D
+        0.5, "When the second stage begins, as a part of the run.", step=0.05
+    )
+    negative: str = setting(
+        "target_negative",
+        "What the second stage moves away from. TNP gives strong texture and can bend the shape; GNP is safer.",
+        choices={"target negative (TNP)": "target_negative", "generic negative (GNP)": "negative"},
+    )
+    anchor: float = shared.anchor(0.0)  # of stage 2; ours, the authors have none
+    weighting: str = shared.weighting("sigma2")
 
     def __post_init__(self) -> None:
-        if not self.guidance_scale > 0:
-            raise ValueError(f"guidance_scale must be > 0, got {self.guidance_scale}.")
-        if not 0 <= self.switch <= 1:
-            raise ValueError(f"switch must be in [0, 1], got {self.switch}.")
-        if self.negative not in NEGATIVES:
-            raise ValueError(f"negative must be one of {', '.join(NEGATIVES)}, got {self.negative!r}.")
-        if not self.anchor >= 0:
-            raise ValueError(f"anchor must be >= 0, got {self.anchor}.")
-        check_weighting(self.weighting)
+        check_settings(self)
 
 
 class Bridge:
     """SDS while progress < switch, then grad = w(t) [anchor (eps_uncond - noise) + s (eps_target - eps_negative)]."""
-
-    summary = "SDS-Bridge: SDS first, then from faulty pictures to good ones (TNP or GNP)"
-    equation = "stage 1: SDS;  stage 2: w(t) [anchor (eps_uncond - noise) + s (eps_target - eps_negative)]"
-    paper = "Rethinking Score Distillation as a Bridge Between Image Distributions, arXiv:2406.09417"
-    evaluations = "2 (3 in stage 2 with an anchor)"
 
     def __init__(self, config: BridgeConfig | None = None) -> None:
         self.config = config or BridgeConfig()
@@ -69,3 +66,31 @@ class Bridge:
                 direction = config.anchor * terms["residual"] + direction
         scalars = {f"norm_{name}": directions.norm(term) for name, term in terms.items()}
         return GuidanceOutput((w_t * direction).detach(), terms, scalars)
+
+
+SPEC = MethodSpec(
+    name="bridge",
+    label="Bridge",
+    method=Bridge,
+    config=BridgeConfig,
+    summary="SDS-Bridge: SDS first, then from faulty pictures to good ones (TNP or GNP)",
+    equation="stage 1: SDS;  stage 2: w(t) [anchor (eps_uncond - noise) + s (eps_target - eps_negative)]",
+    paper="Rethinking Score Distillation as a Bridge Between Image Distributions, arXiv:2406.09417",
+    evaluations="2 (3 in stage 2 with an anchor)",
+    description="SDS-Bridge: the classic method first, then away from a negative prompt, to compare with.",
+    prompts="Prompts with the negative that is chosen below, from Target Negative Prompt.",
+    presets={
+        (PUBLISHED, ""): {
+            "guidance.guidance_scale": Setting(40.0, BRIDGE_2D),
+            "guidance.switch": Setting(0.5, BRIDGE_2D),
+            "guidance.weighting": Setting("sigma2", BRIDGE_2D),
+        },
+        (PUBLISHED, "nerf"): {
+            "optim.n_steps": Setting(25_000, BRIDGE_3D),
+            "optim.timesteps.anneal_end": Setting(0.2, f"{BRIDGE_3D}: at step 5000 of 25 000"),
+            "guidance.guidance_scale": Setting(100.0, f"{BRIDGE_3D}, first stage"),
+            "guidance.switch": Setting(0.8, f"{BRIDGE_3D}: at step 20 000 of 25 000"),
+        },
+        (DEMO, ""): {"guidance.guidance_scale": Setting(6.0, MEASURED), "guidance.anchor": Setting(1.0, MEASURED)},
+    },
+)

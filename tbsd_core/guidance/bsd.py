@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..balancing.mgda import min_norm_weights
-from . import directions
+from ..settings import PUBLISHED, Setting, check_settings
+from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput
-from .weighting import check_weighting, weight
+from .spec import MethodSpec
+from .weighting import weight
+
+IN_2D = "PlacidDreamer, arXiv:2407.13976, its exp_2d.py"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BSDConfig:
-    guidance_scale: float = 15.0  # lambda, classifier to smoothing, > 0; the authors: 15 in 3D, 1 / 0.018 in 2D
-    weighting: str = "sqrt_alpha"  # w(t), a name in weighting.WEIGHTINGS; the authors: sqrt(alphas_cumprod)
+    guidance_scale: float = shared.scale(15.0, above=0.0)  # lambda; the authors: 15 in 3D, 1 / 0.018 in 2D
+    weighting: str = shared.weighting("sqrt_alpha")  # the authors: sqrt(alphas_cumprod)
 
     def __post_init__(self) -> None:
-        if not self.guidance_scale > 0:
-            raise ValueError(f"guidance_scale must be > 0, got {self.guidance_scale}.")
-        check_weighting(self.weighting)
+        check_settings(self)
 
 
 class BSD:
@@ -27,11 +29,6 @@ class BSD:
     The shorter of the two gets the larger weight, so that a large classifier direction cannot saturate
     the picture. The weights are per sample.
     """
-
-    summary = "Balanced Score Distillation: MGDA between the classifier direction and the smoothing one"
-    equation = "w(t) [a lambda (eps_target - eps_uncond) + (1 - a) eps_uncond],  a: the shortest combination (MGDA)"
-    paper = "PlacidDreamer, arXiv:2407.13976"
-    evaluations = "2"
 
     def __init__(self, config: BSDConfig | None = None) -> None:
         self.config = config or BSDConfig()
@@ -49,3 +46,28 @@ class BSD:
         scalars = {"lambda_classifier": share, "cosine": directions.cosine(classifier, smoothing)}
         scalars |= {f"norm_{name}": directions.norm(term) for name, term in terms.items()}
         return GuidanceOutput((w_t * direction).detach(), terms, scalars)
+
+
+SPEC = MethodSpec(
+    name="bsd",
+    label="BSD",
+    method=BSD,
+    config=BSDConfig,
+    summary="Balanced Score Distillation: MGDA between the classifier direction and the smoothing one",
+    equation="w(t) [a lambda (eps_target - eps_uncond) + (1 - a) eps_uncond],  a: the shortest combination (MGDA)",
+    paper="PlacidDreamer, arXiv:2407.13976",
+    evaluations="2",
+    description="Balanced Score Distillation (PlacidDreamer): weighs the prompt's direction against smoothing, so that "
+    "it cannot saturate.",
+    prompts="Prompts from Prompt Encode; a negative prompt is not used.",
+    presets={
+        (PUBLISHED, ""): {
+            "guidance.guidance_scale": Setting(1 / 0.018, f"{IN_2D}: 1 to 0.018"),
+            "guidance.weighting": Setting("sqrt_alpha", IN_2D),
+        },
+        (PUBLISHED, "latent"): {"optim.lr": Setting(0.06, IN_2D), "optim.n_steps": Setting(1200, IN_2D)},
+        (PUBLISHED, "nerf"): {
+            "guidance.guidance_scale": Setting(15.0, "PlacidDreamer, arXiv:2407.13976, its train_step_BSD")
+        },
+    },
+)

@@ -12,36 +12,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import directions
+from ..settings import PUBLISHED, Setting, check_settings, setting
+from ..sources import CSD_3D
+from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput
-from .weighting import check_weighting, weight
+from .spec import MethodSpec
+from .weighting import weight
 
 
 @dataclass(frozen=True, kw_only=True)
 class CSDConfig:
     """The defaults are the authors' coarse stage; their refining stage has n from 1 to 0.5 over the whole run."""
 
-    negative_start: float = 0.0  # n at the start, >= 0; 0 leaves the negative out
-    negative_end: float = 1.0  # n from anneal_end on, >= 0; 1 leaves the empty prompt out
-    anneal_end: float = 0.5  # progress at which n has gone from start to end, in [0, 1]; 0 = at once
-    weighting: str = "uniform"  # w(t), a name in weighting.WEIGHTINGS; the refining stage: sigma2
+    negative_start: float = setting(  # n at the start
+        0.0, "Share of the negative prompt at the start; 0 leaves it out.", at_least=0.0, high=10.0, step=0.05
+    )
+    negative_end: float = setting(  # n from anneal_end on
+        1.0, "Share of the negative prompt later; 1 leaves the empty prompt out.", at_least=0.0, high=10.0, step=0.05
+    )
+    anneal_end: float = shared.part(  # progress; 0 = at once
+        0.5, "When the share has gone from start to end, as a part of the run.", step=0.05
+    )
+    weighting: str = shared.weighting("uniform")  # the refining stage: sigma2
 
     def __post_init__(self) -> None:
-        for name in ("negative_start", "negative_end"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}.")
-        if not 0 <= self.anneal_end <= 1:
-            raise ValueError(f"anneal_end must be in [0, 1], got {self.anneal_end}.")
-        check_weighting(self.weighting)
+        check_settings(self)
 
 
 class CSD:
     """grad = w(t) [(1 - n) (eps_target - eps_uncond) + n (eps_target - eps_negative)], n annealed over the run."""
-
-    summary = "Classifier Score Distillation: the classifier direction alone, then away from a negative prompt"
-    equation = "w(t) [(1 - n) (eps_target - eps_uncond) + n (eps_target - eps_negative)],  n annealed"
-    paper = "Text-to-3D with Classifier Score Distillation, arXiv:2310.19415"
-    evaluations = "2 (3 while n is neither 0 nor 1)"
 
     def __init__(self, config: CSDConfig | None = None) -> None:
         self.config = config or CSDConfig()
@@ -68,3 +67,25 @@ class CSD:
         terms = {name: term for name, (_, term) in parts.items()}
         scalars = {f"norm_{name}": directions.norm(term) for name, term in terms.items()}
         return GuidanceOutput((w_t * direction).detach(), terms, scalars)
+
+
+SPEC = MethodSpec(
+    name="csd",
+    label="CSD",
+    method=CSD,
+    config=CSDConfig,
+    summary="Classifier Score Distillation: the classifier direction alone, then away from a negative prompt",
+    equation="w(t) [(1 - n) (eps_target - eps_uncond) + n (eps_target - eps_negative)],  n annealed",
+    paper="Text-to-3D with Classifier Score Distillation, arXiv:2310.19415",
+    evaluations="2 (3 while n is neither 0 nor 1)",
+    description="Classifier Score Distillation: the prompt's direction alone, then away from a negative.",
+    prompts="Prompts with a generic negative (GNP), unless both shares below are 0.",
+    presets={
+        (PUBLISHED, ""): {
+            "guidance.negative_start": Setting(0.0, CSD_3D),
+            "guidance.negative_end": Setting(1.0, CSD_3D),
+            "guidance.anneal_end": Setting(0.5, f"{CSD_3D}: over 5000 of 10 000 steps"),
+            "guidance.weighting": Setting("uniform", CSD_3D),
+        },
+    },
+)

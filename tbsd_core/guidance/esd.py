@@ -6,24 +6,25 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from ..priors.base import LoRAConfig
+from ..settings import PUBLISHED, Setting, check_settings
+from ..sources import PROLIFIC_2D, PROLIFIC_3D
+from . import shared
 from .base import GuidanceInputs, GuidanceOutput
+from .spec import MethodSpec
 from .vsd import VSD, VSDConfig
-from .weighting import check_weighting
 
 
 @dataclass(frozen=True, kw_only=True)
 class ESDConfig:
-    guidance_scale: float = 7.5  # CFG weight s of the prior, >= 0; the authors: 7.5
-    entropy: float = 0.5  # weight of the camera's absence, in [0, 1]; 0 is VSD; the authors: 0.5
-    weighting: str = "sigma2"  # w(t), a name in weighting.WEIGHTINGS
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior; the authors: 7.5
+    entropy: float = shared.part(  # weight of the camera's absence; the authors: 0.5
+        0.5, "How much views are kept apart. 0 is VSD.", step=0.05
+    )
+    weighting: str = shared.weighting("sigma2")
     lora: LoRAConfig = field(default_factory=LoRAConfig)  # what is trained beside the scene
 
     def __post_init__(self) -> None:
-        if not self.guidance_scale >= 0:
-            raise ValueError(f"guidance_scale must be >= 0, got {self.guidance_scale}.")
-        if not 0 <= self.entropy <= 1:
-            raise ValueError(f"entropy must be in [0, 1], got {self.entropy}.")
-        check_weighting(self.weighting)
+        check_settings(self)
 
 
 class ESD:
@@ -32,11 +33,6 @@ class ESD:
     The second is the score of all views together: moving away from it keeps views different from each
     other, which works against one face on every side. Pictures have no camera; there it is VSD.
     """
-
-    summary = "Entropic Score Distillation: VSD that also keeps the views different from each other"
-    equation = "w(t) [eps_cfg(s) - (1 - l) eps_lora(camera) - l eps_lora(no camera)]"
-    paper = "Taming Mode Collapse in Score Distillation for Text-to-3D Generation, arXiv:2401.00909"
-    evaluations = "4 (3 at entropy 0 or 1), and a training step of the LoRA"
 
     def __init__(self, config: ESDConfig | None = None) -> None:
         self.config = c = config or ESDConfig()
@@ -60,3 +56,34 @@ class ESD:
         else:
             mixed = (1 - share) * eps["lora"] + share * eps["lora_no_camera"]
         return self._vsd(dataclasses.replace(inputs, eps={**eps, "lora": mixed}))
+
+
+SPEC = MethodSpec(
+    name="esd",
+    label="ESD",
+    method=ESD,
+    config=ESDConfig,
+    summary="Entropic Score Distillation: VSD that also keeps the views different from each other",
+    equation="w(t) [eps_cfg(s) - (1 - l) eps_lora(camera) - l eps_lora(no camera)]",
+    paper="Taming Mode Collapse in Score Distillation for Text-to-3D Generation, arXiv:2401.00909",
+    evaluations="4 (3 at entropy 0 or 1), and a training step of the LoRA",
+    description="Entropic Score Distillation: VSD that also keeps the views of an object different from each other.",
+    prompts="Prompts from Prompt Encode; a negative prompt is not used.",
+    presets={
+        (PUBLISHED, ""): {
+            "guidance.guidance_scale": Setting(7.5, f"that of VSD ({PROLIFIC_3D})"),
+            "guidance.entropy": Setting(0.5, "ESD, arXiv:2401.00909, the authors' README"),
+            "guidance.weighting": Setting("sigma2", f"that of VSD ({PROLIFIC_3D})"),
+            "guidance.lora.lr": Setting(1e-4, f"that of VSD ({PROLIFIC_3D})"),
+            "guidance.lora.camera_dropout": Setting(0.1, f"that of VSD ({PROLIFIC_3D})"),
+        },
+        (PUBLISHED, "latent"): {
+            "optim.lr": Setting(0.03, f"that of VSD ({PROLIFIC_2D})"),
+            "optim.n_steps": Setting(500, f"that of VSD ({PROLIFIC_2D})"),
+        },
+        (PUBLISHED, "nerf"): {
+            "optim.n_steps": Setting(25_000, f"that of VSD ({PROLIFIC_3D})"),
+            "optim.timesteps.anneal_end": Setting(0.2, f"that of VSD ({PROLIFIC_3D})"),
+        },
+    },
+)

@@ -7,25 +7,40 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
+from ..sources import MEASURED
+from . import shared
 from .base import GuidanceInputs, GuidanceOutput
 from .sds import SDS, SDSConfig, cfg_direction
-from .weighting import check_weighting, weight
+from .spec import MethodSpec
+from .weighting import weight
+
+AUTHORS = "HiFA, arXiv:2305.18766, threestudio's hifa.yaml"
+FALLING = {  # the timestep is not drawn
+    "optim.timesteps.draw": Setting("highest", AUTHORS),
+    "optim.timesteps.anneal": Setting("sqrt", AUTHORS),
+    "optim.timesteps.t_max_end": Setting(0.3, AUTHORS),
+    "optim.timesteps.anneal_end": Setting(1.0, f"{AUTHORS}: over the run"),
+}
+ON_LATENTS = {"guidance.pixel_scale": Setting(0.0, "ours: latents have no pixels for this gradient")}
 
 
 @dataclass(frozen=True, kw_only=True)
 class HiFAConfig:
     """The authors do not draw the timestep: it falls with the root of the progress (TimestepConfig)."""
 
-    guidance_scale: float = 100.0  # CFG weight s, >= 0; hifa.yaml: 100
-    pixel_scale: float = 0.01  # weight of the gradient on the pictures, >= 0; hifa.yaml: 0.01, 0 leaves it out
-    weighting: str = "sigma2"  # w(t), a name in weighting.WEIGHTINGS
+    guidance_scale: float = shared.scale(100.0, at_least=0.0)  # CFG weight s; hifa.yaml: 100
+    pixel_scale: float = setting(  # hifa.yaml: 0.01
+        0.01,
+        "Weight of the pull on the pictures. Lower it if the result over-saturates; 0 is SDS.",
+        at_least=0.0,
+        high=1.0,
+        step=0.01,
+    )
+    weighting: str = shared.weighting("sigma2")
 
     def __post_init__(self) -> None:
-        if not self.guidance_scale >= 0:
-            raise ValueError(f"guidance_scale must be >= 0, got {self.guidance_scale}.")
-        if not self.pixel_scale >= 0:
-            raise ValueError(f"pixel_scale must be >= 0, got {self.pixel_scale}.")
-        check_weighting(self.weighting)
+        check_settings(self)
 
 
 class HiFA:
@@ -36,11 +51,6 @@ class HiFA:
     SDS itself is w(t) (alpha / sigma) [x - x_0]. Nothing is differentiated through the decoder. The authors'
     third part, the variance of the depth along rays, belongs to the scene and is not here.
     """
-
-    summary = "HiFA: SDS, and beside it a pull of the pictures towards the decoded estimate"
-    equation = "w(t) [eps_cfg(s) - noise], and on the pictures: c w(t) (alpha / sigma) [I - decode(x_0)]"
-    paper = "HiFA, arXiv:2305.18766"
-    evaluations = "2 (1 at s = 0 or s = 1), and a decoding"
 
     def __init__(self, config: HiFAConfig | None = None) -> None:
         self.config = c = config or HiFAConfig()
@@ -64,3 +74,29 @@ class HiFA:
         estimate = latents - direction / ratio
         w_t = weight(config.weighting, inputs.alphas_cumprod)
         return (config.pixel_scale * w_t * ratio * (images - decode(estimate))).detach()
+
+
+SPEC = MethodSpec(
+    name="hifa",
+    label="HiFA",
+    method=HiFA,
+    config=HiFAConfig,
+    summary="HiFA: SDS, and beside it a pull of the pictures towards the decoded estimate",
+    equation="w(t) [eps_cfg(s) - noise], and on the pictures: c w(t) (alpha / sigma) [I - decode(x_0)]",
+    paper="HiFA, arXiv:2305.18766",
+    evaluations="2 (1 at s = 0 or s = 1), and a decoding",
+    description="HiFA: SDS, and beside it a pull of the pictures themselves towards the model's decoded estimate.",
+    prompts="Prompts from Prompt Encode; a negative prompt is not used.",
+    presets={
+        (PUBLISHED, ""): {
+            "guidance.guidance_scale": Setting(100.0, AUTHORS),
+            "guidance.pixel_scale": Setting(0.01, AUTHORS),
+            **FALLING,
+        },
+        (PUBLISHED, "latent"): ON_LATENTS,
+        (PUBLISHED, "nerf"): {"optim.n_steps": Setting(25_000, AUTHORS)},
+        (DEMO, ""): {"guidance.guidance_scale": Setting(7.5, MEASURED), **FALLING},
+        (DEMO, "latent"): ON_LATENTS,
+        (DEMO, "nerf"): {"optim.latent_until": Setting(0.0, "ours: HiFA compares pixels from the first step on")},
+    },
+)

@@ -8,39 +8,45 @@ import torch
 from torch import Tensor
 
 from ..priors.schedule import NoiseSchedule
+from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
+from ..sources import MEASURED
 from ..transfer import all_to_device
-from . import directions
+from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput, Predict, Trajectory
 from .ddim import ddim_step, n_steps_up, walk_up
 from .sds import cfg_conditions, cfg_direction
-from .weighting import check_weighting, weight
+from .spec import MethodSpec
+from .weighting import weight
 
-BASELINES = ("uncond", "negative")
+AUTHORS = "LucidDreamer, arXiv:2311.11284, the authors' configs"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ISMConfig:
     """Lengths are parts of the schedule; the defaults are the authors', of 1000 timesteps."""
 
-    guidance_scale: float = 7.5  # CFG weight s of the prior at x_t, >= 0; the authors: 7.5
-    baseline: str = "uncond"  # what CFG moves away from: uncond (the paper) or negative (the authors' configs)
-    stride: float = 0.2  # of the inversion up to x_s, in (0, 1]; the authors: 200
-    interval: float = 0.05  # from x_s to x_t in the end, in (0, 1]; the authors: 25, 50 or 80 by prompt
-    interval_start: float = 0.1  # the same at the start of the run; the authors: 100
-    interval_anneal: float = 0.3  # progress at which the interval has its end value; the authors: 1500 of 5000 steps
-    weighting: str = "sigma_over_alpha"  # w(t), a name in weighting.WEIGHTINGS; that of the authors' code
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior at x_t; the authors: 7.5
+    baseline: str = setting(  # uncond (the paper) or negative (the authors' configs)
+        "uncond",
+        "What the prompt is compared with: the empty prompt, or the generic negative.",
+        choices=("uncond", "negative"),
+    )
+    stride: float = shared.part(  # of the inversion up to x_s; the authors: 200
+        0.2, "Step of the way up, as a part of the schedule. Larger is faster and coarser.", above=0.0, low=0.01
+    )
+    interval: float = shared.part(  # from x_s to x_t; the authors: 25, 50 or 80 by prompt
+        0.05, "Distance of the two levels in the end, as a part of the schedule.", above=0.0, low=0.001
+    )
+    interval_start: float = shared.part(  # the authors: 100
+        0.1, "The same at the start of the run.", above=0.0, low=0.001
+    )
+    interval_anneal: float = shared.part(  # the authors: 1500 of 5000 steps
+        0.3, "When the distance has its end value, as a part of the run."
+    )
+    weighting: str = shared.weighting("sigma_over_alpha")  # that of the authors' code
 
     def __post_init__(self) -> None:
-        if not self.guidance_scale >= 0:
-            raise ValueError(f"guidance_scale must be >= 0, got {self.guidance_scale}.")
-        if self.baseline not in BASELINES:
-            raise ValueError(f"baseline must be one of {', '.join(BASELINES)}, got {self.baseline!r}.")
-        for name in ("stride", "interval", "interval_start"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in (0, 1], got {getattr(self, name)}.")
-        if not 0 <= self.interval_anneal <= 1:
-            raise ValueError(f"interval_anneal must be in [0, 1], got {self.interval_anneal}.")
-        check_weighting(self.weighting)
+        check_settings(self)
 
 
 class ISM:
@@ -50,11 +56,6 @@ class ISM:
     strides, and from s to t in one step: the prediction of that step is what the other is compared with.
     So the noise of two neighbouring levels cancels, and what is left is what the prompt changes between them.
     """
-
-    summary = "Interval Score Matching: two neighbouring levels of the model's own trajectory instead of drawn noise"
-    equation = "w(t) [eps_cfg(s)(x_t, t) - eps_uncond(x_s, s)],  x_s, x_t by DDIM inversion of the render"
-    paper = "LucidDreamer, arXiv:2311.11284"
-    evaluations = "3 to 8: 2, 1 for the interval, and 1 for each 200 of 1000 timesteps below it"
 
     def __init__(self, config: ISMConfig | None = None) -> None:
         self.config = config or ISMConfig()
@@ -109,3 +110,34 @@ class ISM:
         w_t = weight(config.weighting, inputs.alphas_cumprod)
         scalars = {f"norm_{name}": directions.norm(term) for name, term in terms.items()}
         return GuidanceOutput((w_t * direction).detach(), terms, scalars)
+
+
+SPEC = MethodSpec(
+    name="ism",
+    label="ISM",
+    method=ISM,
+    config=ISMConfig,
+    summary="Interval Score Matching: two neighbouring levels of the model's own trajectory instead of drawn noise",
+    equation="w(t) [eps_cfg(s)(x_t, t) - eps_uncond(x_s, s)],  x_s, x_t by DDIM inversion of the render",
+    paper="LucidDreamer, arXiv:2311.11284",
+    evaluations="3 to 8: 2, 1 for the interval, and 1 for each 200 of 1000 timesteps below it",
+    description="Interval Score Matching (LucidDreamer): compares two neighbouring noise levels of the model's own "
+    "trajectory.",
+    prompts="Prompts from Prompt Encode; with a generic negative (GNP) if the baseline is negative.",
+    presets={
+        (PUBLISHED, ""): {
+            "guidance.guidance_scale": Setting(7.5, AUTHORS),
+            "guidance.baseline": Setting("negative", AUTHORS),
+            "guidance.stride": Setting(0.2, f"{AUTHORS}: 200 of 1000"),
+            "guidance.interval": Setting(0.05, f"{AUTHORS}: 25, 50 or 80 of 1000, by prompt"),
+            "guidance.interval_start": Setting(0.1, f"{AUTHORS}: 100 of 1000"),
+            "guidance.interval_anneal": Setting(0.3, f"{AUTHORS}: over 1500 of 5000 steps"),
+            "guidance.weighting": Setting("sigma_over_alpha", AUTHORS),
+            "optim.timesteps.t_max_end": Setting(0.5, AUTHORS),
+            "optim.timesteps.anneal_end": Setting(0.3, f"{AUTHORS}: over 1500 of 5000 steps"),
+        },
+        # without drawn noise the errors of the inversion add up: at 0.01 the background of "a brick house" fills with
+        # spots
+        (DEMO, "image"): {"optim.lr": Setting(0.005, MEASURED)},
+    },
+)

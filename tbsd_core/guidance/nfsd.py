@@ -6,23 +6,25 @@ from dataclasses import dataclass
 
 import torch
 
-from . import directions
+from ..settings import PUBLISHED, Setting, check_settings
+from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput
-from .weighting import check_weighting, weight
+from .spec import MethodSpec
+from .weighting import weight
+
+PAPER = "NFSD, arXiv:2310.17590"
 
 
 @dataclass(frozen=True, kw_only=True)
 class NFSDConfig:
-    guidance_scale: float = 7.5  # s of the classifier direction, >= 0; the paper: the scale of ordinary sampling
-    clean_below: float = 0.2  # part of the schedule in which eps_uncond counts as free of noise, in [0, 1]; 200 of 1000
-    weighting: str = "sigma2"  # w(t), a name in weighting.WEIGHTINGS
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # of the classifier direction; the paper: that of sampling
+    clean_below: float = shared.part(  # the paper: 200 of 1000
+        0.2, "Timesteps below this part of the schedule count as free of noise."
+    )
+    weighting: str = shared.weighting("sigma2")
 
     def __post_init__(self) -> None:
-        if not self.guidance_scale >= 0:
-            raise ValueError(f"guidance_scale must be >= 0, got {self.guidance_scale}.")
-        if not 0 <= self.clean_below <= 1:
-            raise ValueError(f"clean_below must be in [0, 1], got {self.clean_below}.")
-        check_weighting(self.weighting)
+        check_settings(self)
 
 
 class NFSD:
@@ -32,11 +34,6 @@ class NFSD:
     little noise the second part is small; elsewhere a prediction for bad pictures, whose correction is
     small, stands for it and is subtracted. The drawn noise is not in the gradient.
     """
-
-    summary = "Noise-Free Score Distillation: SDS with the noise in its residual estimated and taken out"
-    equation = "w(t) [s (eps_target - eps_uncond) + delta_D],  delta_D = eps_uncond - (t < 200 ? 0 : eps_negative)"
-    paper = "Noise-Free Score Distillation, arXiv:2310.17590"
-    evaluations = "3"
 
     def __init__(self, config: NFSDConfig | None = None) -> None:
         self.config = config or NFSDConfig()
@@ -56,3 +53,23 @@ class NFSD:
         w_t = weight(config.weighting, inputs.alphas_cumprod)
         scalars = {f"norm_{name}": directions.norm(term) for name, term in terms.items()}
         return GuidanceOutput((w_t * direction).detach(), terms, scalars)
+
+
+SPEC = MethodSpec(
+    name="nfsd",
+    label="NFSD",
+    method=NFSD,
+    config=NFSDConfig,
+    summary="Noise-Free Score Distillation: SDS with the noise in its residual estimated and taken out",
+    equation="w(t) [s (eps_target - eps_uncond) + delta_D],  delta_D = eps_uncond - (t < 200 ? 0 : eps_negative)",
+    paper="Noise-Free Score Distillation, arXiv:2310.17590",
+    evaluations="3",
+    description="Noise-Free Score Distillation: SDS whose noise is estimated from a negative prompt and taken out.",
+    prompts="Prompts with a generic negative (GNP), from Target Negative Prompt.",
+    presets={
+        (PUBLISHED, ""): {
+            "guidance.guidance_scale": Setting(7.5, PAPER),
+            "guidance.clean_below": Setting(0.2, f"{PAPER}: 200 of 1000"),
+        },
+    },
+)

@@ -9,34 +9,47 @@ import torch
 from torch import Tensor
 
 from ..priors.schedule import NoiseSchedule
+from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
+from ..sources import MEASURED
 from ..transfer import all_to_device, to_device
-from . import directions
+from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput, Predict, Trajectory
 from .ddim import ddim_step, walk_up
 from .sds import cfg_conditions, cfg_direction
+from .spec import MethodSpec
 from .weighting import weight
+
+AUTHORS_3D = "SDI, arXiv:2405.15891, its sdi.yaml"
+AUTHORS_2D = "SDI, arXiv:2405.15891, its 2D script"
+FALLING = {  # the timestep is not drawn
+    "optim.timesteps.draw": Setting("highest", AUTHORS_3D),
+    "optim.timesteps.t_max_end": Setting(0.02, AUTHORS_2D),
+    "optim.timesteps.anneal_end": Setting(1.0, f"{AUTHORS_3D}: linear over the run"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SDIConfig:
     """The defaults are those of the authors' sdi.yaml. They draw no timestep: it falls over the run, for all views."""
 
-    guidance_scale: float = 7.5  # CFG weight s of the prior at x_t, >= 0
-    inversion_scale: float = -7.5  # CFG weight on the way there, any number; negative moves away from the prompt
-    n_inversion_steps: int = 10  # for the whole schedule; to t it takes its part of them, >= 1
-    eta: float = 0.3  # noise that is added on the way, in [0, 1]; 0 is deterministic, 1 that of DDPM
-    overshoot: float = 1.0  # most that the inversion goes beyond t, drawn per sample, in [0, 1] steps
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior at x_t
+    inversion_scale: float = setting(  # CFG weight on the way there, any number
+        -7.5,
+        "Guidance while the noise is looked for. Negative, as published, moves away from the prompt.",
+        low=-100.0,
+        high=100.0,
+        step=0.5,
+    )
+    n_inversion_steps: int = setting(  # to t it takes its part of them
+        10, "Steps of that for the whole schedule. Each costs two predictions.", at_least=1, high=100
+    )
+    eta: float = shared.part(0.3, "Noise that is added on the way. 0 is deterministic.")  # 1 is that of DDPM
+    overshoot: float = shared.part(1.0, "Most that the way goes beyond the timestep, in steps.")  # drawn per sample
 
     def __post_init__(self) -> None:
-        if not self.guidance_scale >= 0:
-            raise ValueError(f"guidance_scale must be >= 0, got {self.guidance_scale}.")
+        check_settings(self)
         if not math.isfinite(self.inversion_scale):
             raise ValueError(f"inversion_scale must be finite, got {self.inversion_scale}.")
-        if self.n_inversion_steps < 1:
-            raise ValueError(f"n_inversion_steps must be at least 1, got {self.n_inversion_steps}.")
-        for name in ("eta", "overshoot"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}.")
 
 
 class SDI:
@@ -45,11 +58,6 @@ class SDI:
     As x_t is made with kappa, the gradient is (sigma / alpha) (eps_cfg - kappa): SDS whose noise is not drawn
     but is the one that the model itself would denoise into the render.
     """
-
-    summary = "Score Distillation via Inversion: SDS with the noise that the model finds in the render"
-    equation = "x - x_0(x_t) = (sigma / alpha) [eps_cfg(s)(x_t) - kappa],  kappa: noise of the render by DDIM inversion"
-    paper = "Score Distillation via Reparametrized DDIM, arXiv:2405.15891"
-    evaluations = "6 to 24: 2, and 2 for each of the inversion's steps, 1 more than 10 t / 1000 rounded up"
 
     def __init__(self, config: SDIConfig | None = None) -> None:
         self.config = config or SDIConfig()
@@ -113,3 +121,31 @@ class SDI:
 def _last_level(t: Tensor, stride: int) -> Tensor:
     """The highest multiple [B] of `stride` below t; 0 where there is none."""
     return ((t - 1).clamp_min(0) // stride) * stride
+
+
+SPEC = MethodSpec(
+    name="sdi",
+    label="SDI",
+    method=SDI,
+    config=SDIConfig,
+    summary="Score Distillation via Inversion: SDS with the noise that the model finds in the render",
+    equation="x - x_0(x_t) = (sigma / alpha) [eps_cfg(s)(x_t) - kappa],  kappa: noise of the render by DDIM inversion",
+    paper="Score Distillation via Reparametrized DDIM, arXiv:2405.15891",
+    evaluations="6 to 24: 2, and 2 for each of the inversion's steps, 1 more than 10 t / 1000 rounded up",
+    description="Score Distillation via Inversion: SDS with the noise that the model itself finds in the render. Slow "
+    "and detailed.",
+    prompts="Prompts from Prompt Encode; a negative prompt is not used.",
+    presets={
+        (PUBLISHED, ""): {
+            "guidance.guidance_scale": Setting(7.5, AUTHORS_3D),
+            "guidance.inversion_scale": Setting(-7.5, AUTHORS_3D),
+            "guidance.n_inversion_steps": Setting(10, AUTHORS_3D),
+            "guidance.eta": Setting(0.3, AUTHORS_3D),
+            **FALLING,
+        },
+        (PUBLISHED, "latent"): {"optim.lr": Setting(0.1, AUTHORS_2D)},
+        (PUBLISHED, "nerf"): {"optim.timesteps.t_max_end": Setting(0.25, AUTHORS_3D)},
+        (DEMO, ""): FALLING,
+        (DEMO, "image"): {"optim.lr": Setting(0.005, MEASURED)},  # as for ISM
+    },
+)

@@ -7,20 +7,23 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from . import directions
+from ..settings import DEMO, PUBLISHED, Setting, check_settings
+from ..sources import MEASURED, THREESTUDIO
+from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput
-from .weighting import check_weighting, weight
+from .spec import MethodSpec
+from .weighting import weight
+
+DREAMFUSION = "DreamFusion, arXiv:2209.14988"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SDSConfig:
-    guidance_scale: float = 25.0  # CFG weight s in eps_uncond + s (eps_target - eps_uncond), >= 0; the paper uses 100
-    weighting: str = "sigma2"  # w(t), a name in weighting.WEIGHTINGS
+    guidance_scale: float = shared.scale(25.0, at_least=0.0)  # s; the paper uses 100
+    weighting: str = shared.weighting("sigma2")
 
     def __post_init__(self) -> None:
-        if not self.guidance_scale >= 0:
-            raise ValueError(f"guidance_scale must be >= 0, got {self.guidance_scale}.")
-        check_weighting(self.weighting)
+        check_settings(self)
 
 
 class SDS:
@@ -28,11 +31,6 @@ class SDS:
 
     At s = 1 the unconditional prediction cancels, at s = 0 the target does: neither is then evaluated.
     """
-
-    summary = "Score Distillation Sampling: follow the prompt with classifier-free guidance"
-    equation = "w(t) [eps_cfg(s) - noise],  eps_cfg(s) = eps_uncond + s (eps_target - eps_uncond)"
-    paper = "DreamFusion, arXiv:2209.14988"
-    evaluations = "2 (1 at s = 0 or s = 1)"
 
     def __init__(self, config: SDSConfig | None = None) -> None:
         self.config = config or SDSConfig()
@@ -69,3 +67,30 @@ def cfg_direction(
         return anchor, {"residual": anchor}
     shape = directions.delta_cls(eps["target"], eps["uncond"])
     return anchor + guidance_scale * shape, {"residual": anchor, "delta_cls": shape}
+
+
+SPEC = MethodSpec(
+    name="sds",
+    label="SDS",
+    method=SDS,
+    config=SDSConfig,
+    summary="Score Distillation Sampling: follow the prompt with classifier-free guidance",
+    equation="w(t) [eps_cfg(s) - noise],  eps_cfg(s) = eps_uncond + s (eps_target - eps_uncond)",
+    paper="DreamFusion, arXiv:2209.14988",
+    evaluations="2 (1 at s = 0 or s = 1)",
+    description="Score Distillation Sampling (DreamFusion): the classic method, to compare with.",
+    prompts="Prompts from Prompt Encode; a negative prompt is not used.",
+    presets={
+        (PUBLISHED, ""): {
+            "guidance.guidance_scale": Setting(100.0, f"{DREAMFUSION}; {THREESTUDIO}"),
+            "guidance.weighting": Setting("sigma2", f"{DREAMFUSION}; {THREESTUDIO}"),
+        },
+        (DEMO, ""): {"guidance.guidance_scale": Setting(6.0, MEASURED)},
+    },
+    variants={
+        "sjc": (
+            SDSConfig(guidance_scale=100.0, weighting="uniform"),
+            "Score Jacobian Chaining with reduced variance (arXiv:2212.00774): SDS with equal weights of all timesteps",
+        ),
+    },
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ class MethodSpec:
         description: what the node is for, to a user.
         prompts: the tooltip of the node's prompts input: which negative it needs.
         presets: where a run begins, by kind of model family and scene.
+        variants: methods of other names that are this one with another configuration: that, and a summary.
         node_id: of its node, where that is not made of the label; never changes.
     """
 
@@ -38,6 +39,7 @@ class MethodSpec:
     description: str = ""
     prompts: str = ""
     presets: Presets = field(default_factory=dict)
+    variants: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     node_id: str = ""
 
     @property

@@ -34,30 +34,42 @@ from dataclasses import dataclass, field
 import torch
 
 from ..balancing import BALANCERS, BalanceConfig, build_balancer, mix
-from . import directions
+from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
+from ..sources import BRIDGE_2D, MEASURED
+from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput
-from .weighting import check_weighting, weight
+from .spec import MethodSpec
+from .weighting import weight
+
+THAT_OF_BRIDGE = f"that of Bridge ({BRIDGE_2D}); no value of TBSD's is known to us"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TBSDConfig:
-    guidance_scale: float = 25.0  # s of the shape direction, > 0
-    texture_scale: float | None = None  # s of the texture direction, > 0; None = guidance_scale
-    balancer: str = "mgda_schedule"  # rule for the two weights, a name in balancing.BALANCERS
+    guidance_scale: float = shared.scale(25.0, above=0.0)  # s of the shape direction
+    texture_scale: float | None = setting(  # s_t; None = guidance_scale
+        None,
+        "How hard the texture direction pulls. 0 takes the guidance scale.",
+        meaning="How hard the texture direction pulls. null takes the guidance scale.",
+        above=0.0,
+        low=0.0,
+        high=1000.0,
+        step=0.5,
+        none=0.0,
+    )
+    balancer: str = setting(
+        "mgda_schedule",
+        "How shape and texture are weighed: MGDA, PCGrad and CAGrad keep one from undoing the other, band splits them "
+        "by frequency, unit makes them equally long, ..._schedule also moves from shape to texture over the run; fixed "
+        "keeps half and half.",
+        choices=tuple(BALANCERS),
+    )
     balance: BalanceConfig = field(default_factory=BalanceConfig)  # its settings: shape_floor, schedule, cutoff ...
-    anchor: float = 1.0  # weight of the residual (eps_uncond - noise), >= 0; 1 as in SDS, 0 = pure differences
-    weighting: str = "sigma2"  # w(t), a name in weighting.WEIGHTINGS
+    anchor: float = shared.anchor(1.0)  # 1 as in SDS, 0 = pure differences
+    weighting: str = shared.weighting("sigma2")
 
     def __post_init__(self) -> None:
-        if not self.guidance_scale > 0:
-            raise ValueError(f"guidance_scale must be > 0, got {self.guidance_scale}.")
-        if self.texture_scale is not None and not self.texture_scale > 0:
-            raise ValueError(f"texture_scale must be > 0 or None, got {self.texture_scale}.")
-        if self.balancer not in BALANCERS:
-            raise ValueError(f"balancer must be one of {', '.join(BALANCERS)}, got {self.balancer!r}.")
-        if not self.anchor >= 0:
-            raise ValueError(f"anchor must be >= 0, got {self.anchor}.")
-        check_weighting(self.weighting)
+        check_settings(self)
 
 
 class TBSD:
@@ -66,11 +78,6 @@ class TBSD:
     Conditions whose weight is zero whatever the directions (the texture at progress 0 of a schedule
     that starts at 1, say) are not asked for.
     """
-
-    summary = "Target-Balanced Score Distillation: shape and texture directions, balanced per step (reconstruction)"
-    equation = "w(t) [anchor (eps_uncond - noise) + L_s s (eps_target - eps_uncond) + L_t s_t (eps_target - eps_tnp)]"
-    paper = "Target-Balanced Score Distillation, arXiv:2511.11710 (reconstructed from its abstract)"
-    evaluations = "3 (2 while the balancer rules one direction out)"
 
     def __init__(self, config: TBSDConfig | None = None) -> None:
         self.config = config or TBSDConfig()
@@ -111,3 +118,34 @@ class TBSD:
         if has_shape and has_texture:
             scalars["cosine"] = directions.cosine(shape, texture)
         return GuidanceOutput((w_t * mixture).detach(), terms, scalars)
+
+
+SPEC = MethodSpec(
+    name="tbsd",
+    label="TBSD",
+    method=TBSD,
+    config=TBSDConfig,
+    summary="Target-Balanced Score Distillation: shape and texture directions, balanced per step (reconstruction)",
+    equation="w(t) [anchor (eps_uncond - noise) + L_s s (eps_target - eps_uncond) + L_t s_t (eps_target - eps_tnp)]",
+    paper="Target-Balanced Score Distillation, arXiv:2511.11710 (reconstructed from its abstract)",
+    evaluations="3 (2 while the balancer rules one direction out)",
+    description="Target-Balanced Score Distillation: balances shape against texture, step by step.",
+    prompts="Prompts with a target negative, from Target Negative Prompt.",
+    presets={
+        (PUBLISHED, ""): {
+            "guidance.guidance_scale": Setting(40.0, THAT_OF_BRIDGE),
+            "guidance.weighting": Setting("sigma2", THAT_OF_BRIDGE),
+        },
+        (DEMO, ""): {
+            "guidance.guidance_scale": Setting(6.0, MEASURED),
+            "guidance.balancer": Setting("unit_schedule", MEASURED),
+            "guidance.balance.schedule.start": Setting(0.8, MEASURED),
+            "guidance.balance.schedule.end": Setting(0.4, MEASURED),
+        },
+        # an object is built from nothing: all shape at first
+        (DEMO, "nerf"): {"guidance.balance.schedule.start": Setting(1.0, MEASURED)},
+        (DEMO, "gaussian"): {"guidance.balance.schedule.start": Setting(1.0, "as for the NeRF")},
+        (DEMO, "mesh_texture"): {"guidance.balance.schedule.start": Setting(1.0, MEASURED)},
+    },
+    node_id="TBSD_Guidance",
+)

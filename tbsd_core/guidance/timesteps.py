@@ -9,36 +9,41 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..settings import check_settings, setting
+from . import shared
+
 # how much of its way t_max has fallen, by the part of the annealing that is over
 ANNEALINGS: dict[str, Callable[[float], float]] = {
     "linear": lambda u: u,  # ProlificDreamer (arXiv:2305.16213)
     "sqrt": math.sqrt,  # HiFA (arXiv:2305.18766): fast at first
 }
-DRAWS = ("uniform", "highest")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimestepConfig:
     """Fractions of the schedule, 0 = no noise, 1 = pure noise; the defaults are ProlificDreamer's annealing."""
 
-    t_min: float = 0.02  # least noise, in [0, 1]
-    t_max: float = 0.98  # most noise at the start of the run, in [t_min, 1]
-    t_max_end: float = 0.5  # most noise from anneal_end on, in [t_min, 1]: late steps refine
-    anneal_end: float = 0.8  # progress at which t_max has come down to t_max_end, in [0, 1]; 0 = at once
-    anneal: str = "linear"  # how it comes down, a name in ANNEALINGS
-    draw: str = "uniform"  # uniform over the range, or highest: always the most noise of this progress, as HiFA and SDI
+    t_min: float = shared.part(0.02, "Least noise on the pictures, as a part of the model's range.")
+    t_max: float = shared.part(0.98, "Most noise at the start.")  # at least t_min
+    t_max_end: float = shared.part(0.5, "Most noise at the end: late steps refine.")  # at least t_min
+    anneal_end: float = shared.part(  # 0 = at once
+        0.8, "When the most noise has come down to that, as a part of the run."
+    )
+    anneal: str = setting(
+        "linear", "How it comes down: evenly, or fast at first (sqrt, as in HiFA).", choices=tuple(ANNEALINGS)
+    )
+    draw: str = setting(
+        "uniform",
+        "uniform: any level between least and most noise. highest: always the most noise, which HiFA and SDI are made "
+        "for.",
+        choices=("uniform", "highest"),
+    )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.t_min <= 1:
-            raise ValueError(f"t_min must be in [0, 1], got {self.t_min}.")
+        check_settings(self)
         for name in ("t_max", "t_max_end"):
-            if not self.t_min <= getattr(self, name) <= 1:
+            if getattr(self, name) < self.t_min:
                 raise ValueError(f"{name} must be in [t_min, 1] = [{self.t_min}, 1], got {getattr(self, name)}.")
-        if not 0 <= self.anneal_end <= 1:
-            raise ValueError(f"anneal_end must be in [0, 1], got {self.anneal_end}.")
-        for name, known in (("anneal", tuple(ANNEALINGS)), ("draw", DRAWS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be {' or '.join(known)}, got {getattr(self, name)!r}.")
 
 
 def timestep_range(config: TimestepConfig, n_timesteps: int, progress: float) -> tuple[int, int]:

@@ -5,22 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..priors.base import LoRAConfig
-from . import directions
+from ..settings import PUBLISHED, Setting, check_settings
+from ..sources import PROLIFIC_2D, PROLIFIC_3D
+from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput
 from .sds import cfg_conditions, cfg_direction
-from .weighting import check_weighting, weight
+from .spec import MethodSpec
+from .weighting import weight
 
 
 @dataclass(frozen=True, kw_only=True)
 class VSDConfig:
-    guidance_scale: float = 7.5  # CFG weight s of the prior, >= 0; the paper: 7.5
-    weighting: str = "sigma2"  # w(t), a name in weighting.WEIGHTINGS
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior; the paper: 7.5
+    weighting: str = shared.weighting("sigma2")
     lora: LoRAConfig = field(default_factory=LoRAConfig)  # what is trained beside the scene
 
     def __post_init__(self) -> None:
-        if not self.guidance_scale >= 0:
-            raise ValueError(f"guidance_scale must be >= 0, got {self.guidance_scale}.")
-        check_weighting(self.weighting)
+        check_settings(self)
 
 
 class VSD:
@@ -28,11 +29,6 @@ class VSD:
 
     The loop trains the LoRA by one step after each step of the scene.
     """
-
-    summary = "Variational Score Distillation: SDS against a LoRA that learns what the renders look like now"
-    equation = "w(t) [eps_cfg(s) - eps_lora],  eps_lora: prior + LoRA trained on the renders, told the camera"
-    paper = "ProlificDreamer, arXiv:2305.16213"
-    evaluations = "3, and a training step of the LoRA"
 
     def __init__(self, config: VSDConfig | None = None) -> None:
         self.config = config or VSDConfig()
@@ -51,3 +47,31 @@ class VSD:
         scalars = {f"norm_{name}": directions.norm(term) for name, term in terms.items()}
         scalars["lora_error"] = directions.norm(eps_lora - inputs.noise)
         return GuidanceOutput((w_t * direction).detach(), terms, scalars)
+
+
+SPEC = MethodSpec(
+    name="vsd",
+    label="VSD",
+    method=VSD,
+    config=VSDConfig,
+    summary="Variational Score Distillation: SDS against a LoRA that learns what the renders look like now",
+    equation="w(t) [eps_cfg(s) - eps_lora],  eps_lora: prior + LoRA trained on the renders, told the camera",
+    paper="ProlificDreamer, arXiv:2305.16213",
+    evaluations="3, and a training step of the LoRA",
+    description="Variational Score Distillation (ProlificDreamer): trains a LoRA beside the scene. Slower, and needs "
+    "memory for the training.",
+    prompts="Prompts from Prompt Encode; a negative prompt is not used.",
+    presets={
+        (PUBLISHED, ""): {
+            "guidance.guidance_scale": Setting(7.5, PROLIFIC_3D),
+            "guidance.weighting": Setting("sigma2", PROLIFIC_3D),
+            "guidance.lora.lr": Setting(1e-4, f"{PROLIFIC_3D}; {PROLIFIC_2D}"),
+            "guidance.lora.camera_dropout": Setting(0.1, PROLIFIC_3D),
+        },
+        (PUBLISHED, "latent"): {"optim.lr": Setting(0.03, PROLIFIC_2D), "optim.n_steps": Setting(500, PROLIFIC_2D)},
+        (PUBLISHED, "nerf"): {
+            "optim.n_steps": Setting(25_000, PROLIFIC_3D),
+            "optim.timesteps.anneal_end": Setting(0.2, f"{PROLIFIC_3D}: at step 5000 of 25 000"),
+        },
+    },
+)

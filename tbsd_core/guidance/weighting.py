@@ -30,12 +30,6 @@ WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def check_weighting(name: str) -> None:
-    """Raise ValueError, with the names, unless `name` is a weighting."""
-    if name not in WEIGHTINGS:
-        raise ValueError(f"weighting must be one of {', '.join(WEIGHTINGS)}, got {name!r}.")
-
-
 def weight(name: str, alphas_cumprod: Tensor) -> Tensor:
     """w_t as [B, 1, 1, 1], ready to multiply latents, of alphas_cumprod [B]."""
     return WEIGHTINGS[name](alphas_cumprod).view(-1, 1, 1, 1)

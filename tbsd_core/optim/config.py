@@ -5,56 +5,67 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..guidance.timesteps import TimestepConfig
+from ..settings import check_settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    n_steps: int = 300  # optimiser steps, >= 1
-    views_per_step: int = 4  # camera views rendered per step (3D scenes), >= 1
-    size: int = 64  # pixels of a rendered view; a multiple of the prior's spatial factor
-    start_size: int | None = None  # pixels of a view at first, doubled until size is reached (3D scenes); None = size
-    full_size_from: float = 0.5  # progress from which on views have their full size, in (0, 1]
-    # progress until which 3D scenes are rendered as latent cells, with fewer rays and without the encoder; in [0, 1]
-    latent_until: float = 0.0
-    # pixels to which views are enlarged before they are encoded (threestudio renders 64 and encodes 512); None = size
-    encode_size: int | None = None
-    lr: float = 0.02  # base learning rate; scenes derive their groups' rates from it
-    lr_end: float = 1.0  # part of lr that is left at the end, in (0, 1]: it falls exponentially over the second half
-    optimizer: str = "auto"  # a name in optim.loop.OPTIMIZERS, or auto: adam for fields, shared_adam for pictures
-    beta1: float = 0.9
-    beta2: float = 0.99
-    # Adam's: what is seen gets gradients of 1e-5 and more. Cells of a field that no ray reaches get noise of 1e-8 to
-    # 1e-6, and with the usual 1e-8 they would walk at full step and eat holes into what is hidden
-    eps: float = 3e-6
-    # divide the guidance gradient by its RMS: of each picture for itself, of all views of an object together
-    normalize_grad: bool = True
-    # pictures only, an approximation: noise and timesteps stay for so many steps, and all conditions but the target are
-    # evaluated in the first of them only. 1 = exact
-    reuse_steps: int = 1
-    seed: int = 0  # cameras, timesteps, noise and initialisation all follow from it
-    timestep_seed: int | None = None  # of the timesteps alone, to vary them against the rest; None = seed
-    max_bad_steps: int = 10  # consecutive non-finite gradients before giving up
+    n_steps: int = setting(300, meaning="optimiser steps", at_least=1)
+    views_per_step: int = setting(4, meaning="camera views rendered per step (3D scenes)", at_least=1)
+    size: int = setting(64, meaning="pixels of a rendered view; a multiple of the prior's spatial factor", at_least=1)
+    start_size: int | None = setting(  # at most size
+        None,
+        meaning="pixels of a view at first, doubled until size is reached (3D scenes); null: size",
+        at_least=8,
+    )
+    full_size_from: float = setting(
+        0.5, meaning="progress from which on views have their full size", above=0.0, at_most=1.0
+    )
+    latent_until: float = setting(
+        0.0,
+        meaning="progress until which 3D scenes are rendered as latent cells, with fewer rays and without the encoder",
+        at_least=0.0,
+        at_most=1.0,
+    )
+    encode_size: int | None = setting(  # threestudio renders 64 and encodes 512
+        None, meaning="pixels to which views are enlarged before they are encoded; null: size", at_least=1
+    )
+    lr: float = setting(0.02, meaning="base learning rate; scenes derive their groups' rates from it", above=0.0)
+    lr_end: float = setting(
+        1.0,
+        meaning="part of lr that is left at the end: it falls exponentially over the second half",
+        above=0.0,
+        at_most=1.0,
+    )
+    optimizer: str = setting(  # a name in optim.loop.OPTIMIZERS
+        "auto", meaning="name of an optimiser, or auto: adam for fields, shared_adam for pictures"
+    )
+    beta1: float = setting(0.9, meaning="of Adam: how long it remembers the gradient", at_least=0.0, below=1.0)
+    beta2: float = setting(0.99, meaning="of Adam: how long it remembers its size", at_least=0.0, below=1.0)
+    # what is seen gets gradients of 1e-5 and more. Cells of a field that no ray reaches get noise of 1e-8 to 1e-6, and
+    # with the usual 1e-8 they would walk at full step and eat holes into what is hidden
+    eps: float = setting(3e-6, meaning="of Adam: gradients much smaller than this move nothing")
+    normalize_grad: bool = setting(
+        True,
+        meaning="divide the guidance gradient by its RMS: of each picture alone, of all views of an object together",
+    )
+    reuse_steps: int = setting(
+        1,
+        meaning="pictures only, an approximation: noise and timesteps stay for so many steps, and all conditions but "
+        "the target are evaluated in the first of them only; 1 is exact",
+        at_least=1,
+    )
+    seed: int = setting(0, meaning="cameras, timesteps, noise and initialisation all follow from it")
+    timestep_seed: int | None = setting(
+        None, meaning="of the timesteps alone, to vary them against the rest; null: seed"
+    )
+    max_bad_steps: int = setting(10, meaning="consecutive non-finite gradients before giving up", at_least=1)
     timesteps: TimestepConfig = field(default_factory=TimestepConfig)
 
     def __post_init__(self) -> None:
-        for name in ("n_steps", "views_per_step", "size", "max_bad_steps", "reuse_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        if self.encode_size is not None and self.encode_size < 1:
-            raise ValueError(f"encode_size must be at least 1 or None, got {self.encode_size}.")
-        if self.start_size is not None and not 8 <= self.start_size <= self.size:
+        check_settings(self)
+        if self.start_size is not None and self.start_size > self.size:
             raise ValueError(f"start_size must lie in [8, size = {self.size}] or be None, got {self.start_size}.")
-        if not 0 < self.full_size_from <= 1:
-            raise ValueError(f"full_size_from must lie in (0, 1], got {self.full_size_from}.")
-        if not 0 <= self.latent_until <= 1:
-            raise ValueError(f"latent_until must lie in [0, 1], got {self.latent_until}.")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be > 0, got {self.lr}.")
-        if not 0 < self.lr_end <= 1:
-            raise ValueError(f"lr_end must lie in (0, 1], got {self.lr_end}.")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}.")
 
     @property
     def draw_seeds(self) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from ..settings import check_settings, setting
 from .schedule import NoiseSchedule
 
 Condition = Any
@@ -49,17 +50,28 @@ class TextPrior(Prior, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class LoRAConfig:
-    rank: int = 4  # of each addition, >= 1; threestudio and diffusers use 4
-    lr: float = 1e-4  # of AdamW; prolificdreamer.yaml
-    camera_dropout: float = 0.1  # share of training samples without their pose, in [0, 1]; prolificdreamer.yaml
+    rank: int = setting(  # threestudio and diffusers use 4
+        4,
+        "Size of the LoRA that learns what the renders look like. It is dropped after the run.",
+        at_least=1,
+        high=128,
+        widget="lora_rank",
+    )
+    lr: float = setting(  # of AdamW; prolificdreamer.yaml
+        1e-4,
+        "Learning rate of that LoRA. Raise it if the result stays as saturated as with SDS.",
+        above=0.0,
+        low=0.000001,
+        high=0.1,
+        step=0.00001,
+        widget="lora_lr",
+    )
+    camera_dropout: float = setting(  # prolificdreamer.yaml
+        0.1, meaning="share of training samples without their pose", at_least=0.0, at_most=1.0
+    )
 
     def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise ValueError(f"rank must be at least 1, got {self.rank}.")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be > 0, got {self.lr}.")
-        if not 0 <= self.camera_dropout <= 1:
-            raise ValueError(f"camera_dropout must be in [0, 1], got {self.camera_dropout}.")
+        check_settings(self)
 
 
 class Adapter(Protocol):

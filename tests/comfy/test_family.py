@@ -17,7 +17,7 @@ KNOWN = {
     "SD3": "sd3",
     "Flux": "flux",
     "FluxSchnell": "flux",
-    "demo": "embedded",
+    "demo": "demo",
 }
 NEAREST = {"SDXLRefiner": "sdxl", "AuraFlow": "sd3", "PixArtSigma": "sd15"}
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tbsd_pack.tbsd_core.guidance import METHODS
 
-GUIDANCE = {
-    *("TBSD_Guidance", "TBSD_SDSGuidance", "TBSD_CSDGuidance", "TBSD_BridgeGuidance", "TBSD_NFSDGuidance"),
-    *("TBSD_BSDGuidance", "TBSD_ISMGuidance", "TBSD_SDIGuidance", "TBSD_HiFAGuidance"),
-    *("TBSD_VSDGuidance", "TBSD_ESDGuidance"),
-}
+GUIDANCE = {spec.node for spec in METHODS.values()}
 
 
 def node(kind: str, /, **inputs) -> dict:
@@ -85,6 +82,17 @@ def test_timesteps_of_a_node_and_of_the_recommended_settings(server, nodes):
     prompt = graph(nodes, "TBSD_SDIGuidance", seed=34, settings=settings)
     prompt["run"]["inputs"] |= {"timesteps": ["settings", 9], "t_max": ["settings", 6]}
     assert server.run(prompt)["run"]["images"]
+
+
+def test_settings_of_a_method_take_the_place_of_the_widgets(server, nodes):
+    """HiFA on latents is refused with the pixel_scale of its widget; the settings for latents leave that out."""
+    scene = node("TBSD_ImageScene", size=64, n_images=1, seed=0, vae=["models", 2])
+    settings = node("TBSD_RecommendedSettings", model=["models", 0], method="hifa", scene="latent")
+    prompt = graph(nodes, "TBSD_HiFAGuidance", seed=39, scene=scene, settings=settings)
+    prompt["guidance"]["inputs"]["settings"] = prompt["prompts"]["inputs"]["settings"] = ["settings", 10]
+    assert server.run(prompt)["run"]["images"]
+    prompt["settings"]["inputs"]["method"] = "sds"
+    assert "settings are those of SDS, expected those of HiFA" in server.error(prompt)
 
 
 def test_hifa_on_latents_says_what_to_do(server, nodes):

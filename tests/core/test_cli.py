@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cli import main
+from tbsd_pack.tbsd_core.configuration import all_settings
 from tbsd_pack.tbsd_core.experiment import config_from_plain, default_config, read_newest, results, run
 from tbsd_pack.tbsd_core.guidance import METHODS
 from tbsd_pack.tbsd_core.mesh import ExportConfig, MeshConfig
@@ -66,7 +67,7 @@ BAD_ARGUMENTS = {
     "unknown method": (["--prompt", "a cube", "--method", "magic"], "Unknown method 'magic'; choose one of"),
     "unknown scene": (["--prompt", "a cube", "--scene", "voxels"], "Unknown scene 'voxels'; choose one of"),
     "unknown prior": (["--prompt", "a cube", "--prior", "large"], "Unknown prior 'large'; choose one of"),
-    "no steps": (["--prompt", "a cube", "--steps", "0"], "n_steps must be at least 1, got 0"),
+    "no steps": (["--prompt", "a cube", "--steps", "0"], "n_steps must be >= 1, got 0"),
     "steps not a number": (["--prompt", "a cube", "--steps", "many"], "--steps"),
     "no prompt": ([], "--prompt is missing"),
     "size that does not fit": (["--prompt", "a cube", "--size", "30"], "size must be a multiple of 4, got 30"),
@@ -128,11 +129,21 @@ def test_methods_and_vocabulary_are_listed(capsys):
     assert call("methods") == 0
     listed = capsys.readouterr().out
     assert "is: --method sds --set guidance.guidance_scale=100.0 --set guidance.weighting=uniform" in listed
-    assert call("methods") == 0
-    listed = capsys.readouterr().out
     assert all(f"{name}\n" in listed and method.summary in listed for name, method in METHODS.items())
     assert call("vocabulary") == 0
     assert capsys.readouterr().out.strip() == describe_vocabulary()
+
+
+def test_one_method_is_shown_with_its_settings(capsys):
+    assert call("methods", "tbsd") == 0
+    shown = capsys.readouterr().out
+    spec = METHODS["tbsd"]
+    assert spec.equation in shown and spec.paper in shown and METHODS["sds"].summary not in shown
+    assert all(f"  guidance.{name} = " in shown for name in all_settings(spec.config()))
+    assert "guidance.balance.schedule.start = 1.0  in [0, 1]\n      Share of the shape at the start" in shown
+    assert "guidance.texture_scale = null  > 0\n" in shown and "of \"fixed\"" in shown
+    assert call("methods", "dreamfusion") == 2
+    assert "known methods: sds, csd" in capsys.readouterr().err
 
 
 def test_set_reaches_settings_and_help_lists_them(tmp_path, capsys):

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from tbsd_pack.tbsd_core.balancing import BalanceConfig, ProgressSchedule
 from tbsd_pack.tbsd_core.configuration import all_settings
 from tbsd_pack.tbsd_core.experiment import MeshInput, default_config, with_preset
-from tbsd_pack.tbsd_core.guidance import METHODS
-from tbsd_pack.tbsd_core.presets import FAMILIES, FAMILY_NAMES, SCENES, describe, preset
+from tbsd_pack.tbsd_core.guidance import METHODS, TBSDConfig
+from tbsd_pack.tbsd_core.presets import FAMILIES, FAMILY_NAMES, SCENES, describe, preset, with_settings
 from tbsd_pack.tbsd_core.scenes import SCENES as SCENE_CLASSES
 
 
@@ -38,9 +39,9 @@ def test_tables_agree():
         ("sd15", "nerf", "sdi", {"optim.timesteps.draw": "highest", "optim.timesteps.t_max_end": 0.25}),
         ("sd15", "image", "sdi", {"optim.timesteps.draw": "highest", "optim.timesteps.t_max_end": 0.02}),
         ("sd21_base", "nerf", "hifa", {"optim.timesteps.anneal": "sqrt", "guidance.pixel_scale": 0.01}),
-        ("embedded", "latent", "hifa", {"guidance.pixel_scale": 0.0, "optim.timesteps.draw": "highest"}),
+        ("demo", "latent", "hifa", {"guidance.pixel_scale": 0.0, "optim.timesteps.draw": "highest"}),
         ("sd15", "nerf", "bsd", {"guidance.guidance_scale": 15.0, "guidance.weighting": "sqrt_alpha"}),
-        ("embedded", "nerf", "tbsd", {"guidance.guidance_scale": 6.0, "optim.size": 64, "optim.n_steps": 600}),
+        ("demo", "nerf", "tbsd", {"guidance.guidance_scale": 6.0, "optim.size": 64, "optim.n_steps": 600}),
     ],
 )
 def test_pinned_values(family, scene, method, expected):
@@ -48,8 +49,23 @@ def test_pinned_values(family, scene, method, expected):
     assert {name: found[name].value for name in expected} == expected
 
 
+def test_the_whole_configuration_of_tbsd_on_the_demo_model():
+    """What the README measures under the name TBSD."""
+    schedule = ProgressSchedule(start=1.0, end=0.4)
+    expected = TBSDConfig(guidance_scale=6.0, balancer="unit_schedule", balance=BalanceConfig(schedule=schedule))
+    assert default_config("a brick house", "nerf", "tbsd").guidance == expected
+    assert with_settings(TBSDConfig(), "guidance", preset("demo", "nerf", "tbsd")) == expected
+
+
+def test_the_former_name_of_the_demo_family_is_understood():
+    assert preset("embedded", "image", "tbsd") == preset("demo", "image", "tbsd")
+    assert describe("embedded", "image", "tbsd") == describe("demo", "image", "tbsd")
+    with pytest.raises(ValueError, match="anima, demo\\.$"):
+        preset("sd9", "image", "sds")
+
+
 def test_views_are_enlarged_only_where_the_model_needs_it():
-    assert "optim.encode_size" not in preset("embedded", "nerf", "tbsd")
+    assert "optim.encode_size" not in preset("demo", "nerf", "tbsd")
     assert "optim.encode_size" not in preset("sd15", "image", "tbsd")
 
 

@@ -119,7 +119,7 @@ class Work:
     def lora(self, prior, condition, plain: bool) -> dict[str, list[torch.Tensor]]:
         adapters, guidance = self.load("tbsd_core.optim.adapter"), self.load("tbsd_core.guidance")
         device = mm.get_torch_device()
-        adapter = adapters.create_adapter(prior, guidance.VSD(guidance.VSDConfig()), 0).adapter
+        adapter = adapters.create_adapter(prior, guidance.build_guidance("vsd"), 0).adapter
         generator = torch.Generator().manual_seed(5)
         for up in adapter.up:  # a new one is zero there, and its gradient in `down` too
             up.data.copy_(0.1 * torch.randn(up.shape, generator=generator))

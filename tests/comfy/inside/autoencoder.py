@@ -133,7 +133,7 @@ def long_run():
     config = load("tbsd_core.prompts").PromptConfig(prompt="a brick house", view_dependent=False)
     names = ("target", "uncond", "target_negative")
     prompts = prompts_module.Prompts(prompts_module.encode_prompts(clip, config, names), clip, config)
-    guided = sockets.GuidedModel(model, vae, prompts, core.TBSD())
+    guided = sockets.GuidedModel(model, vae, prompts, core.build_guidance("tbsd"))
     resident = []
     calls = []
     kind = type(vae.first_stage_model.encoder)

@@ -34,7 +34,7 @@ def cond(seed: int, width: int, **options):
 def trained(prior, latents, condition) -> float | str:
     """The share of a LoRA's parameters that two steps of training move, or why it cannot be trained."""
     try:
-        state = adapter.create_adapter(prior, guidance.VSD(guidance.VSDConfig()), 0)
+        state = adapter.create_adapter(prior, guidance.build_guidance("vsd"), 0)
     except RuntimeError as error:
         return str(error)
     before = [p.detach().clone() for p in state.adapter.parameters()]

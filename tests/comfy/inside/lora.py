@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from pack import load_pack
 
@@ -46,7 +47,8 @@ def measure(model) -> dict[str, float]:
 
         before = base()
         config = lora.LoRAConfig(lr=1e-2)
-        state = adapter.create_adapter(prior, guidance.VSD(guidance.VSDConfig(lora=config)), 0)
+        vsd = guidance.build_guidance("vsd", replace(guidance.default_config("vsd"), lora=config))
+        state = adapter.create_adapter(prior, vsd, 0)
         start = gap(state.predict("lora", x_t, t, rows, poses), before)
         weights = [p.detach().clone() for p in state.adapter.parameters()]
         for step in range(3):
@@ -87,7 +89,7 @@ def different_hooks() -> str:
         rows = [conditioning.to_condition(tiny.conditioning(i, **o)) for i, o in enumerate(({}, {"hooks": hooks}))]
 
         def body(prior):
-            state = adapter.create_adapter(prior, guidance.VSD(guidance.VSDConfig()), 0)
+            state = adapter.create_adapter(prior, guidance.build_guidance("vsd"), 0)
             state.gradient(torch.zeros(2, 4, 8, 8), rows, None, prior.schedule, 0, 0)
 
         try:

@@ -11,7 +11,10 @@ from tbsd_pack.tbsd_core.analysis.overtime import over_time_sheet
 from tbsd_pack.tbsd_core.analysis.seeds import seed_cases, seeds_sheet
 from tbsd_pack.tbsd_core.analysis.sweep import IMPLIED, SHAPE_COEFFICIENT, sweep_sheet, with_value
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
-from tbsd_pack.tbsd_core.guidance import CSD, SDS, TBSD, Bridge, BridgeConfig, SDSConfig, TBSDConfig
+from tbsd_pack.tbsd_core.guidance import Bridge, BridgeConfig, TBSDConfig
+from tbsd_pack.tbsd_core.guidance.csd import CSD
+from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
+from tbsd_pack.tbsd_core.guidance.tbsd import TBSD
 from tbsd_pack.tbsd_core.optim import Distillation, OptimConfig, OptimState, optimize
 from tbsd_pack.tbsd_core.scenes import ImageConfig, ImageScene, NeRFConfig, NeRFScene
 

@@ -17,7 +17,10 @@ from tbsd_pack.tbsd_core.analysis.path import (
     scene_latents,
 )
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
-from tbsd_pack.tbsd_core.guidance import CSD, SDS, TBSD, CSDConfig, SDSConfig, TBSDConfig
+from tbsd_pack.tbsd_core.guidance import TBSDConfig
+from tbsd_pack.tbsd_core.guidance.csd import CSD, CSDConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
+from tbsd_pack.tbsd_core.guidance.tbsd import TBSD
 from tbsd_pack.tbsd_core.optim import OptimConfig
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition
 from tbsd_pack.tbsd_core.prompts import PromptSet

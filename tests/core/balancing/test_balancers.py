@@ -3,15 +3,8 @@ from __future__ import annotations
 import balancing_properties as properties
 import pytest
 import torch
-from tbsd_pack.tbsd_core.balancing import (
-    BALANCERS,
-    RULES,
-    BalanceConfig,
-    ProgressSchedule,
-    build_balancer,
-    min_norm_weights,
-    mix,
-)
+from tbsd_pack.tbsd_core.balancing import BALANCERS, RULES, BalanceConfig, ProgressSchedule, build_balancer, mix
+from tbsd_pack.tbsd_core.balancing.mgda import min_norm_weights
 
 CONFIGS = [
     BalanceConfig(),

@@ -4,7 +4,8 @@ import balancing_properties as properties
 import pytest
 import torch
 import torchjd.aggregation
-from tbsd_pack.tbsd_core.balancing import conflict_averse_weights, min_norm_weights
+from tbsd_pack.tbsd_core.balancing.cagrad import conflict_averse_weights
+from tbsd_pack.tbsd_core.balancing.mgda import min_norm_weights
 
 
 def pairs(kind: str) -> tuple[torch.Tensor, torch.Tensor]:

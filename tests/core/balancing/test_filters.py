@@ -7,8 +7,9 @@ import math
 import balancing_properties as properties
 import pytest
 import torch
-from tbsd_pack.tbsd_core.balancing import BalanceConfig, build_balancer, mix, per_sample_dot
+from tbsd_pack.tbsd_core.balancing import BalanceConfig, build_balancer, mix
 from tbsd_pack.tbsd_core.balancing.band import low_pass
+from tbsd_pack.tbsd_core.balancing.mgda import per_sample_dot
 from tbsd_pack.tbsd_core.balancing.orthogonal import orthogonal_part
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tbsd_pack.tbsd_core.balancing import min_norm_weights, per_sample_dot
+from tbsd_pack.tbsd_core.balancing.mgda import min_norm_weights, per_sample_dot
 
 
 def pair(seed: int, correlation: float, ratio: float, batch: int = 16) -> tuple[torch.Tensor, torch.Tensor]:

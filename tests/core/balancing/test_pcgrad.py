@@ -3,7 +3,8 @@ from __future__ import annotations
 import balancing_properties as properties
 import pytest
 import torch
-from tbsd_pack.tbsd_core.balancing import BalanceConfig, build_balancer, mix, per_sample_dot
+from tbsd_pack.tbsd_core.balancing import BalanceConfig, build_balancer, mix
+from tbsd_pack.tbsd_core.balancing.mgda import per_sample_dot
 
 SCALES = [(1.0, 1.0), (0.01, 1.0), (1.0, 1e3), (1e-6, 1e-6)]
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import balancing_properties as properties
 import torch
-from tbsd_pack.tbsd_core.balancing import BalanceConfig, ProgressSchedule, UnitSchedule, min_norm_weights
+from tbsd_pack.tbsd_core.balancing import BalanceConfig, ProgressSchedule
+from tbsd_pack.tbsd_core.balancing.mgda import min_norm_weights
+from tbsd_pack.tbsd_core.balancing.unit_schedule import UnitSchedule
 
 
 def unit(x: torch.Tensor) -> torch.Tensor:

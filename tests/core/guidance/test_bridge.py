@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 from guidance_properties import make_inputs
-from tbsd_pack.tbsd_core.guidance import SDS, Bridge, BridgeConfig, SDSConfig
+from tbsd_pack.tbsd_core.guidance import Bridge, BridgeConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
 
 
 def test_first_stage_is_sds_bit_for_bit():

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 from guidance_properties import make_inputs
-from tbsd_pack.tbsd_core.balancing import per_sample_dot
-from tbsd_pack.tbsd_core.guidance import BSD, BSDConfig
+from tbsd_pack.tbsd_core.balancing.mgda import per_sample_dot
+from tbsd_pack.tbsd_core.guidance.bsd import BSD, BSDConfig
 
 
 @pytest.mark.parametrize("scale", [0.3, 2.0, 15.0, 1 / 0.018])

@@ -5,7 +5,9 @@ import dataclasses
 import pytest
 import torch
 from guidance_properties import SHAPE, gaussian_prior, make_inputs
-from tbsd_pack.tbsd_core.guidance import CSD, SDS, Bridge, BridgeConfig, CSDConfig, GuidanceInputs, SDSConfig
+from tbsd_pack.tbsd_core.guidance import Bridge, BridgeConfig, GuidanceInputs
+from tbsd_pack.tbsd_core.guidance.csd import CSD, CSDConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
 from tbsd_pack.tbsd_core.guidance.weighting import weight
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 from guidance_properties import make_inputs
-from tbsd_pack.tbsd_core.guidance import WEIGHTINGS, directions
-from tbsd_pack.tbsd_core.guidance.weighting import check_weighting, weight
+from tbsd_pack.tbsd_core.guidance import directions
+from tbsd_pack.tbsd_core.guidance.weighting import WEIGHTINGS, weight
 
 
 def test_bridge_direction_is_classifier_direction_from_another_start():
@@ -34,8 +34,3 @@ def test_pinned_weights():
         }
     )
     assert weight("sigma2", torch.rand(5)).shape == (5, 1, 1, 1)
-
-
-def test_unknown_weighting_is_refused():
-    with pytest.raises(ValueError, match="sigma2, uniform"):
-        check_weighting("none")

@@ -10,16 +10,16 @@ import torch
 from guidance_properties import SHAPE, gaussian_prior
 from tbsd_pack.tbsd_core.guidance import (
     METHODS,
-    HiFAConfig,
-    ISMConfig,
-    SDIConfig,
-    SDSConfig,
     TrainingGuidance,
     TrajectoryGuidance,
     all_conditions,
     build_guidance,
     n_evaluations,
 )
+from tbsd_pack.tbsd_core.guidance.hifa import HiFAConfig
+from tbsd_pack.tbsd_core.guidance.ism import ISMConfig
+from tbsd_pack.tbsd_core.guidance.sdi import SDIConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDSConfig
 from tbsd_pack.tbsd_core.optim import Batch, OptimConfig, OptimState, Predictor, create_adapter, predict_and_guide
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianPrior
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
@@ -107,7 +107,7 @@ def test_the_text_names_the_counts_of_the_defaults(name):
     t = torch.arange(20, 980)
     counts = [n_evaluations(guidance, u, t, 1000) for u in torch.linspace(0, 1, 11).tolist()]
     least, most = int(torch.stack(counts).min()), int(torch.stack(counts).max())
-    numbers = [int(n) for n in re.findall(r"\d+", guidance.evaluations)]
+    numbers = [int(n) for n in re.findall(r"\d+", METHODS[name].evaluations)]
     assert most in numbers and least in numbers
     if isinstance(guidance, TrajectoryGuidance):
         assert numbers[:2] == [least, most]

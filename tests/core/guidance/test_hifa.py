@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 from guidance_properties import SHAPE, gaussian_prior, make_inputs
-from tbsd_pack.tbsd_core.guidance import SDS, HiFA, HiFAConfig, SDSConfig
+from tbsd_pack.tbsd_core.guidance.hifa import HiFA, HiFAConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
 from tbsd_pack.tbsd_core.optim import Batch, Predictor, predict_and_guide
 from tbsd_pack.tbsd_core.prompts import PromptSet
 

@@ -5,23 +5,18 @@ import dataclasses
 import pytest
 from guidance_properties import ALL
 from tbsd_pack.tbsd_core.balancing import BALANCERS, BalanceConfig
-from tbsd_pack.tbsd_core.guidance import (
-    METHODS,
-    BridgeConfig,
-    BSDConfig,
-    CSDConfig,
-    ESDConfig,
-    HiFAConfig,
-    ISMConfig,
-    NFSDConfig,
-    SDIConfig,
-    SDSConfig,
-    TBSDConfig,
-    VSDConfig,
-    build_guidance,
-    default_config,
-)
+from tbsd_pack.tbsd_core.guidance import METHODS, BridgeConfig, TBSDConfig, build_guidance, default_config
+from tbsd_pack.tbsd_core.guidance.bsd import BSDConfig
+from tbsd_pack.tbsd_core.guidance.csd import CSDConfig
+from tbsd_pack.tbsd_core.guidance.esd import ESDConfig
+from tbsd_pack.tbsd_core.guidance.hifa import HiFAConfig
+from tbsd_pack.tbsd_core.guidance.ism import ISMConfig
+from tbsd_pack.tbsd_core.guidance.nfsd import NFSDConfig
+from tbsd_pack.tbsd_core.guidance.sdi import SDIConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDSConfig
+from tbsd_pack.tbsd_core.guidance.vsd import VSDConfig
 from tbsd_pack.tbsd_core.priors.base import LoRAConfig
+from tbsd_pack.tbsd_core.settings import described, range_of
 
 VARIANTS = [
     ("sds", SDSConfig()),
@@ -61,8 +56,24 @@ def test_property(name, config, check):
 
 
 def test_tables_agree():
-    for name in METHODS:
-        assert build_guidance(name).config == default_config(name) == METHODS[name].config()
+    for name, spec in METHODS.items():
+        assert build_guidance(name).config == default_config(name) == spec.config()
+        assert spec.name == name and type(build_guidance(name)) is spec.method
+
+
+@pytest.mark.parametrize("spec", METHODS.values(), ids=list(METHODS))
+def test_a_method_is_described(spec):
+    for text in (spec.label, spec.summary, spec.equation, spec.paper, spec.evaluations, spec.description, spec.prompts):
+        assert isinstance(text, str) and text
+    for name, value, hint in described(spec.config()):
+        assert hint is not None and (hint.tooltip or hint.meaning), name
+        assert range_of(hint) or name == "inversion_scale", name
+        assert (value is None) <= (hint.none is not None), f"{name}: a widget has no empty value"
+
+
+def test_the_ids_of_the_nodes_never_change():
+    known = "SDS CSD Bridge VSD ESD NFSD BSD ISM SDI HiFA".split()
+    assert {spec.node for spec in METHODS.values()} >= {"TBSD_Guidance", *(f"TBSD_{name}Guidance" for name in known)}
 
 
 def test_wrong_names_and_configs_are_refused():
@@ -90,7 +101,7 @@ def test_wrong_names_and_configs_are_refused():
         (BridgeConfig(), "anchor", -1.0, "anchor"),
         (VSDConfig(), "guidance_scale", -1.0, "guidance_scale must be >= 0"),
         (ESDConfig(), "entropy", 1.5, "entropy must be in"),
-        (LoRAConfig(), "rank", 0, "rank must be at least 1"),
+        (LoRAConfig(), "rank", 0, "rank must be >= 1"),
         (LoRAConfig(), "lr", 0.0, "lr must be > 0"),
         (LoRAConfig(), "camera_dropout", 2.0, "camera_dropout must be in"),
         (NFSDConfig(), "guidance_scale", -1.0, "guidance_scale must be >= 0"),
@@ -101,7 +112,7 @@ def test_wrong_names_and_configs_are_refused():
         (ISMConfig(), "interval", 1.5, "interval must be in"),
         (ISMConfig(), "interval_anneal", -0.1, "interval_anneal must be in"),
         (SDIConfig(), "inversion_scale", float("nan"), "inversion_scale must be finite"),
-        (SDIConfig(), "n_inversion_steps", 0, "n_inversion_steps must be at least 1"),
+        (SDIConfig(), "n_inversion_steps", 0, "n_inversion_steps must be >= 1"),
         (SDIConfig(), "eta", -0.1, "eta must be in"),
         (SDIConfig(), "overshoot", 2.0, "overshoot must be in"),
         (HiFAConfig(), "guidance_scale", -1.0, "guidance_scale must be >= 0"),

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 from guidance_properties import make_inputs
-from tbsd_pack.tbsd_core.guidance import NFSD, SDS, NFSDConfig, SDSConfig
+from tbsd_pack.tbsd_core.guidance.nfsd import NFSD, NFSDConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
 
 
 def at(inputs, *t: int):

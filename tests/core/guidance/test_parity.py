@@ -7,16 +7,10 @@ import pytest
 import torch
 import transformers
 from tbsd_pack.tbsd_core.balancing import BalanceConfig
-from tbsd_pack.tbsd_core.guidance import (
-    CSD,
-    SDS,
-    TBSD,
-    Bridge,
-    BridgeConfig,
-    CSDConfig,
-    SDSConfig,
-    TBSDConfig,
-)
+from tbsd_pack.tbsd_core.guidance import Bridge, BridgeConfig, TBSDConfig
+from tbsd_pack.tbsd_core.guidance.csd import CSD, CSDConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
+from tbsd_pack.tbsd_core.guidance.tbsd import TBSD
 from tbsd_pack.tbsd_core.optim import Batch, Predictor, predict_and_guide
 from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior
 from tbsd_pack.tbsd_core.priors.small_world.quantized import convert

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from guidance_properties import SHAPE, gaussian_prior
-from tbsd_pack.tbsd_core.guidance import SDI, SDIConfig
+from tbsd_pack.tbsd_core.guidance.sdi import SDI, SDIConfig
 from tbsd_pack.tbsd_core.optim import Batch, Predictor, predict_and_guide
 from tbsd_pack.tbsd_core.prompts import PromptSet
 

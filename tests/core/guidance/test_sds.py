@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 from guidance_properties import SHAPE, gaussian_prior, make_inputs
-from tbsd_pack.tbsd_core.guidance import SDS, TBSD, GuidanceInputs, SDSConfig, TBSDConfig
+from tbsd_pack.tbsd_core.guidance import GuidanceInputs, TBSDConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
+from tbsd_pack.tbsd_core.guidance.tbsd import TBSD
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 from guidance_properties import SHAPE, gaussian_prior
-from tbsd_pack.tbsd_core.guidance import PRESETS, build_guidance
+from tbsd_pack.tbsd_core.guidance import METHODS, build_guidance
 from tbsd_pack.tbsd_core.optim import Batch, Predictor, predict_and_guide
 from tbsd_pack.tbsd_core.prompts import PromptSet
 
@@ -15,8 +15,8 @@ from tbsd_pack.tbsd_core.prompts import PromptSet
 @pytest.mark.parametrize("scale", [1.0, 7.5, 100.0])
 def test_the_variance_reduced_gradient_of_sjc_is_that_of_sds_with_equal_weights(scale):
     """z = x + s eps with s = sigma / alpha, D(z) the exact mean of pictures under such noise: g = -(D - x) / s."""
-    method, config, _ = PRESETS["sjc"]
-    guidance = build_guidance(method, dataclasses.replace(config, guidance_scale=scale))
+    config, _ = METHODS["sds"].variants["sjc"]
+    guidance = build_guidance("sds", dataclasses.replace(config, guidance_scale=scale))
     prior, names = gaussian_prior(), ("target", "uncond")
     prompts = PromptSet({n: {"": prior.encode_prompt(n)} for n in names}, {n: {"": n} for n in names})
     generator = torch.Generator().manual_seed(0)

@@ -7,8 +7,11 @@ import dataclasses
 import pytest
 import torch
 from guidance_properties import make_inputs
-from tbsd_pack.tbsd_core.balancing import BalanceConfig, ProgressSchedule, per_sample_dot
-from tbsd_pack.tbsd_core.guidance import SDS, TBSD, Bridge, BridgeConfig, SDSConfig, TBSDConfig
+from tbsd_pack.tbsd_core.balancing import BalanceConfig, ProgressSchedule
+from tbsd_pack.tbsd_core.balancing.mgda import per_sample_dot
+from tbsd_pack.tbsd_core.guidance import Bridge, BridgeConfig, TBSDConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
+from tbsd_pack.tbsd_core.guidance.tbsd import TBSD
 from tbsd_pack.tbsd_core.guidance.weighting import weight
 
 S = 7.5

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tbsd_pack.tbsd_core.guidance import TimestepConfig, sample_timesteps
-from tbsd_pack.tbsd_core.guidance.timesteps import timestep_range
+from tbsd_pack.tbsd_core.guidance import TimestepConfig
+from tbsd_pack.tbsd_core.guidance.timesteps import sample_timesteps, timestep_range
 
 
 def draw(progress: float, batch: int = 4000, seed: int = 0, config: TimestepConfig | None = None) -> torch.Tensor:
@@ -61,8 +61,8 @@ def test_the_highest_level_falls_linearly():
         ({"t_max": 0.01}, "t_max must be in"),
         ({"t_max_end": 1.2}, "t_max_end must be in"),
         ({"anneal_end": 2.0}, "anneal_end must be"),
-        ({"anneal": "cosine"}, "anneal must be linear or sqrt, got 'cosine'"),
-        ({"draw": "lowest"}, "draw must be uniform or highest, got 'lowest'"),
+        ({"anneal": "cosine"}, "anneal must be one of linear, sqrt, got 'cosine'"),
+        ({"draw": "lowest"}, "draw must be one of uniform, highest, got 'lowest'"),
     ],
 )
 def test_bad_settings_are_refused(settings, message):

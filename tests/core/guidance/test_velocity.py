@@ -6,7 +6,9 @@ import pytest
 import torch
 from guidance_properties import NAMES, SHAPE, gaussian_prior
 from tbsd_pack.tbsd_core.balancing import build_balancer
-from tbsd_pack.tbsd_core.guidance import SDS, TBSD, GuidanceInputs, SDSConfig, TBSDConfig
+from tbsd_pack.tbsd_core.guidance import GuidanceInputs, TBSDConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
+from tbsd_pack.tbsd_core.guidance.tbsd import TBSD
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianPrior
 from tbsd_pack.tbsd_core.priors.schedule import NoiseSchedule
 

@@ -5,7 +5,9 @@ import dataclasses
 import pytest
 import torch
 from guidance_properties import make_inputs
-from tbsd_pack.tbsd_core.guidance import ESD, SDS, VSD, ESDConfig, SDSConfig, VSDConfig
+from tbsd_pack.tbsd_core.guidance.esd import ESD, ESDConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
+from tbsd_pack.tbsd_core.guidance.vsd import VSD, VSDConfig
 
 
 def test_vsd_is_sds_when_the_renders_are_one_picture():

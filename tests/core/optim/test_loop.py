@@ -6,7 +6,9 @@ import kept
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
-from tbsd_pack.tbsd_core.guidance import TBSD, HiFAConfig, TBSDConfig, TimestepConfig, build_guidance
+from tbsd_pack.tbsd_core.guidance import TBSDConfig, TimestepConfig, build_guidance
+from tbsd_pack.tbsd_core.guidance.hifa import HiFAConfig
+from tbsd_pack.tbsd_core.guidance.tbsd import TBSD
 from tbsd_pack.tbsd_core.optim import (
     Curves,
     Distillation,

@@ -7,7 +7,9 @@ import dataclasses
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
-from tbsd_pack.tbsd_core.guidance import CSD, SDS, SDSConfig, build_guidance
+from tbsd_pack.tbsd_core.guidance import build_guidance
+from tbsd_pack.tbsd_core.guidance.csd import CSD
+from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
 from tbsd_pack.tbsd_core.optim import (
     Batch,
     Distillation,

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import orbit
-from tbsd_pack.tbsd_core.guidance import SDS, VSD, VSDConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDS
+from tbsd_pack.tbsd_core.guidance.vsd import VSD, VSDConfig
 from tbsd_pack.tbsd_core.optim.adapter import camera_poses, create_adapter
 from tbsd_pack.tbsd_core.priors.base import LoRAConfig
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianPrior

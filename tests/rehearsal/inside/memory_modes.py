@@ -90,7 +90,7 @@ def trained(model, the_vae):
         where = model.load_device
         latents = torch.randn(2, prior.latent_channels, 8, 8, generator=torch.Generator().manual_seed(3)).to(where)
         t = torch.tensor([prior.schedule.n_timesteps // 2, prior.schedule.n_timesteps // 5], device=where)
-        state = adapter.create_adapter(prior, guidance.VSD(guidance.VSDConfig()), 0)
+        state = adapter.create_adapter(prior, guidance.build_guidance("vsd"), 0)
         generator = torch.Generator().manual_seed(5)
         for p in state.adapter.up:  # a new one is zero there, and its gradient in `down` too
             p.data.copy_(0.1 * torch.randn(p.shape, generator=generator))

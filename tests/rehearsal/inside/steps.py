@@ -19,7 +19,8 @@ from pack import device  # noqa: E402
 device.install()
 
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig  # noqa: E402
-from tbsd_pack.tbsd_core.guidance import METHODS, HiFAConfig, build_guidance  # noqa: E402
+from tbsd_pack.tbsd_core.guidance import METHODS, build_guidance  # noqa: E402
+from tbsd_pack.tbsd_core.guidance.hifa import HiFAConfig  # noqa: E402
 from tbsd_pack.tbsd_core.mesh import PlacementConfig, texture_scene  # noqa: E402
 from tbsd_pack.tbsd_core.optim import (  # noqa: E402
     Curves,

@@ -1,0 +1,69 @@
+"""A guidance node, made of the specification of its method."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from comfy_api.latest import io
+
+from ...tbsd_core.guidance import MethodSpec
+from ...tbsd_core.presets import with_settings
+from .. import sockets
+from ..base import Node
+from ..bridge.prompts import Prompts, check_conditions
+from ..sockets import GuidedModel, Recommended
+from ..widgets import widgets, with_widgets
+
+
+class GuidanceNode(Node):
+    """What all of them are; `spec` says which."""
+
+    spec: ClassVar[MethodSpec]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        spec = cls.spec
+        return io.Schema(
+            node_id=spec.node,
+            display_name=f"{spec.label} Guidance",
+            category=sockets.GUIDANCE,
+            description=spec.description,
+            inputs=[
+                io.Model.Input(
+                    "model", tooltip="The diffusion model that judges the pictures. LoRAs and patches apply."
+                ),
+                io.Vae.Input("vae", tooltip="The VAE that belongs to the model."),
+                sockets.PromptsSocket.Input("prompts", tooltip=spec.prompts),
+                *widgets(spec.config()),
+                sockets.SettingsSocket.Input(
+                    "settings",
+                    optional=True,
+                    tooltip="From Recommended Settings with this method: the whole configuration of the method. The "
+                    "widgets of this node are then not used.",
+                ),
+            ],
+            outputs=[
+                sockets.GuidanceSocket.Output(
+                    display_name="guidance", tooltip="Connect to Optimize 3D or Optimize Image."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, model, vae, prompts: Prompts, settings: Recommended | None = None, **values: float | int | str
+    ) -> io.NodeOutput:
+        spec = cls.spec
+        if settings is None:
+            config = with_widgets(spec.config(), values)
+        else:
+            settings.check_method(spec.name)
+            config = with_settings(spec.config(), "guidance", settings.preset)
+        method = spec.method(config)
+        check_conditions(prompts, method)  # what they lack is said before the optimisation
+        return io.NodeOutput(GuidedModel(model, vae, prompts, method, settings and settings.preset))
+
+
+def guidance_node(spec: MethodSpec) -> type[GuidanceNode]:
+    """The node of a method."""
+    return type(f"{spec.label}Guidance", (GuidanceNode,), {"spec": spec, "__doc__": spec.summary})

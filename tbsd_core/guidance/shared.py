@@ -1,0 +1,34 @@
+"""Settings that several methods have: the same words and widgets, each with its own default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..settings import setting
+from .weighting import WEIGHTINGS
+
+
+def scale(default: float, **bound: float) -> Any:
+    """The weight of the prompt's direction; `bound` is at_least or above."""
+    words = "How hard the prompt pulls. Too low is blurry, too high is oversaturated."
+    return setting(default, words, low=0.1, high=1000.0, step=0.5, **bound)
+
+
+def part(default: float, tooltip: str, *, step: float = 0.01, **hint: Any) -> Any:
+    """A number in [0, 1], most often a part of something; hints may narrow that."""
+    return setting(default, tooltip, step=step, **({"at_least": 0.0, "at_most": 1.0} | hint))
+
+
+def anchor(default: float) -> Any:
+    """The weight of the residual (eps_uncond - noise)."""
+    words = "Pull towards pictures that the model finds likely, whatever the prompt. 0 leaves it out."
+    return setting(default, words, at_least=0.0, high=10.0, step=0.1)
+
+
+def weighting(default: str) -> Any:
+    """A name in weighting.WEIGHTINGS."""
+    words = (
+        "How much noisy and clean timesteps count. sigma2 favours the noisy ones, as in DreamFusion; velocity is the "
+        "form for SD3, Flux and other flow models."
+    )
+    return setting(default, words, choices=tuple(WEIGHTINGS))
