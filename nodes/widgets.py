@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from comfy_api.latest import io
 
 from ..tbsd_core.settings import Hint, hint_of
+from . import sockets
 
 T = TypeVar("T")
 
@@ -53,6 +54,8 @@ def _shown(config: Any) -> list[tuple[str, Any, Hint]]:
 
 
 def _widget(name: str, value: Any, hint: Hint) -> io.Input:
+    if name == "seed":  # it can be drawn anew after each run
+        return sockets.seed_input(hint.tooltip)
     shared: dict[str, Any] = {"optional": True} if hint.optional else {}
     shared["tooltip"] = hint.tooltip
     if hint.choices is not None:
@@ -64,12 +67,11 @@ def _widget(name: str, value: Any, hint: Hint) -> io.Input:
         return io.Boolean.Input(name, default=value, **shared)
     if isinstance(value, str):
         return io.String.Input(name, default=value, **shared)
-    low = next((n for n in (hint.low, hint.at_least, hint.above) if n is not None), None)
-    high = next((n for n in (hint.high, hint.at_most, hint.below) if n is not None), None)
+    shared["min"] = next((n for n in (hint.low, hint.at_least, hint.above) if n is not None), None)
+    shared["max"] = next((n for n in (hint.high, hint.at_most, hint.below) if n is not None), None)
     if isinstance(value, int):
-        whole = {"min": None if low is None else int(low), "max": None if high is None else int(high)}
-        return io.Int.Input(name, default=value, **whole, step=int(hint.step or 1), **shared)
-    return io.Float.Input(name, default=value, min=low, max=high, step=hint.step, round=False, **shared)
+        return io.Int.Input(name, default=value, step=hint.step, **shared)
+    return io.Float.Input(name, default=value, step=hint.step, round=False, **shared)
 
 
 def _read(hint: Hint, value: Any) -> Any:

@@ -2,14 +2,17 @@
 
 Every value carries its source. "measured" means: on the small world, see benchmarks/. Values for real
 checkpoints are published ones where there are any; "ours" marks a choice that rests on nothing but reason.
-Later tables win: FAMILIES, SCENES, METHODS, METHOD_SCENES; the embedded priors have tables of their
-own. Names are those of run.RunConfig (`--set`).
+Later ones win: FAMILIES, the presets of the scene's specification, METHODS, METHOD_SCENES; the embedded priors have
+tables of their own. Names are those of run.RunConfig (`--set`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from .scenes import SCENES
+from .settings import DEMO, PUBLISHED, preset_for
 
 
 @dataclass(frozen=True)
@@ -46,60 +49,11 @@ NFSD_PAPER = "NFSD, arXiv:2310.17590"
 BSD_2D = "PlacidDreamer, arXiv:2407.13976, its exp_2d.py"
 BSD_3D = "PlacidDreamer, arXiv:2407.13976, its train_step_BSD"
 ISM_3D = "LucidDreamer, arXiv:2311.11284, the authors' configs"
-DREAM_GAUSSIAN = "DreamGaussian, arXiv:2309.16653, its configs/text.yaml"
 SDI_3D = "SDI, arXiv:2405.15891, its sdi.yaml"
 SDI_2D = "SDI, arXiv:2405.15891, its 2D script"
 HIFA_3D = "HiFA, arXiv:2305.18766, threestudio's hifa.yaml"
 NO_PIXELS = "ours: latents have no pixels for this gradient"
 MEASURED = "measured on the small world"
-CONSTANT_RANGE = "no annealing in the published 2D runs (SDS-Bridge, arXiv:2406.09417)"
-
-SCENES: dict[str, Settings] = {
-    "image": {
-        "optim.n_steps": Setting(1000, BRIDGE_2D),
-        "optim.views_per_step": Setting(1, BRIDGE_2D),
-        "optim.lr": Setting(0.01, "measured on the small world; published 2D runs optimise latents"),
-        "optim.timesteps.t_min": Setting(0.02, BRIDGE_2D),
-        "optim.timesteps.t_max": Setting(0.98, BRIDGE_2D),
-        "optim.timesteps.t_max_end": Setting(0.98, CONSTANT_RANGE),
-    },
-    "latent": {
-        "optim.n_steps": Setting(1000, BRIDGE_2D),
-        "optim.views_per_step": Setting(1, BRIDGE_2D),
-        "optim.lr": Setting(0.01, BRIDGE_2D),
-        "optim.timesteps.t_min": Setting(0.02, BRIDGE_2D),
-        "optim.timesteps.t_max": Setting(0.98, BRIDGE_2D),
-        "optim.timesteps.t_max_end": Setting(0.98, CONSTANT_RANGE),
-    },
-    "nerf": {
-        "optim.n_steps": Setting(10_000, THREESTUDIO),
-        "optim.views_per_step": Setting(4, "ours: calmer than the one view of dreamfusion-sd.yaml"),
-        "optim.lr": Setting(0.02, "measured on the small world, for the dense grid; threestudio: 0.01 for hash grids"),
-        "optim.size": Setting(64, THREESTUDIO),
-        "optim.timesteps.t_min": Setting(0.02, THREESTUDIO),
-        "optim.timesteps.t_max": Setting(0.98, THREESTUDIO),
-        "optim.timesteps.t_max_end": Setting(0.5, "ProlificDreamer, arXiv:2305.16213: t_max falls to 0.5"),
-        "optim.timesteps.anneal_end": Setting(0.5, "at step 5000 of 10 000, as " + CSD_3D),
-    },
-    "mesh_texture": {
-        "optim.n_steps": Setting(3000, "ours: the shape is there, and colours settle sooner"),
-        "optim.views_per_step": Setting(4, "ours: as for the NeRF"),
-        "optim.lr": Setting(0.02, "measured on the small world, for the dense grid"),
-        "optim.size": Setting(512, "ours: no rays are marched, so that full views are affordable"),
-        "optim.timesteps.t_min": Setting(0.02, THREESTUDIO),
-        "optim.timesteps.t_max": Setting(0.98, THREESTUDIO),
-        "optim.timesteps.t_max_end": Setting(0.5, "ProlificDreamer, arXiv:2305.16213: t_max falls to 0.5"),
-        "optim.timesteps.anneal_end": Setting(0.5, "halfway, as " + CSD_3D),
-    },
-    "gaussian": {
-        "optim.n_steps": Setting(500, DREAM_GAUSSIAN),
-        "optim.views_per_step": Setting(4, "ours: DreamGaussian takes one view"),
-        "optim.lr": Setting(0.01, f"{DREAM_GAUSSIAN}: that of the colours"),
-        "optim.size": Setting(256, "ours: between the 128 and 512 pixels of DreamGaussian, arXiv:2309.16653"),
-        "optim.timesteps.t_min": Setting(0.02, DREAM_GAUSSIAN),
-        "optim.timesteps.t_max": Setting(0.98, DREAM_GAUSSIAN),
-    },
-}
 
 METHODS: dict[str, Settings] = {
     "sds": {
@@ -220,36 +174,6 @@ ENLARGED = "threestudio enlarges the views to the size the model was trained at"
 FLOW_SCALE = "{}; no value for flow models is known to us"
 FLOW_FAMILIES = ("sd3", "flux", "qwen_image", "z_image", "krea2", "anima")
 
-EMBEDDED_OPTIM: dict[str, Settings] = {
-    "image": {
-        "optim.n_steps": Setting(250, MEASURED),
-        "optim.views_per_step": Setting(1, MEASURED),
-        "optim.lr": Setting(0.01, MEASURED),
-    },
-    "latent": {
-        "optim.n_steps": Setting(250, MEASURED),
-        "optim.views_per_step": Setting(1, MEASURED),
-        "optim.lr": Setting(0.03, MEASURED),
-    },
-    "nerf": {
-        "optim.n_steps": Setting(600, MEASURED),
-        "optim.views_per_step": Setting(4, MEASURED),
-        "optim.lr": Setting(0.02, MEASURED),
-        "optim.latent_until": Setting(0.5, MEASURED),
-    },
-    "mesh_texture": {
-        "optim.n_steps": Setting(200, MEASURED),
-        "optim.views_per_step": Setting(4, MEASURED),
-        "optim.lr": Setting(0.02, MEASURED),
-        "optim.timesteps.t_max_end": Setting(0.15, MEASURED),
-    },
-    "gaussian": {
-        "optim.n_steps": Setting(300, MEASURED),
-        "optim.views_per_step": Setting(4, MEASURED),
-        "optim.lr": Setting(0.02, MEASURED),
-    },
-}
-
 # without "oversaturated", which bleaches objects in 3D
 EMBEDDED_FAULTS = Setting("blurry, pixelated, malformed", MEASURED)
 
@@ -305,14 +229,15 @@ def preset(
     size = FAMILIES[family]["optim.size"]
     if family == "embedded":
         tables = (
-            EMBEDDED_OPTIM[scene],
+            preset_for(SCENES[scene].presets, DEMO, method),
             EMBEDDED_GUIDANCE.get(method, {}),
             EMBEDDED_METHOD_SCENES.get((method, scene), {}),
         )
         common = {"optim.size": size, "prompt.negative_descriptors": EMBEDDED_FAULTS}
         return common | {name: setting for table in tables for name, setting in table.items()}
-    found = {"optim.size": size, **SCENES[scene], **METHODS.get(method, {}), **METHOD_SCENES.get((method, scene), {})}
-    if scene in ("nerf", "gaussian", "mesh_texture"):
+    of_scene = preset_for(SCENES[scene].presets, PUBLISHED, method)
+    found = {"optim.size": size, **of_scene, **METHODS.get(method, {}), **METHOD_SCENES.get((method, scene), {})}
+    if SCENES[scene].uses_cameras:
         found["optim.encode_size"] = Setting(size.value, f"{ENLARGED}: {size.source}")
     if family in FLOW_FAMILIES and "guidance.guidance_scale" in found:
         scale = found["guidance.guidance_scale"]

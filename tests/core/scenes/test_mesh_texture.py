@@ -115,5 +115,5 @@ def test_a_file_with_impossible_faces_is_refused(tmp_path):
     ],
 )
 def test_config_ranges(wrong):
-    with pytest.raises(ValueError, match="MeshTextureConfig"):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
         MeshTextureConfig(**wrong)
