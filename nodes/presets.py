@@ -75,3 +75,6 @@ class RecommendedSettings(Node):
             "\n".join(filter(None, (note, describe(family, scene, method)))),
             replace(times, **{n.split(".")[2]: v for n, v in values.items() if n.startswith("optim.timesteps.")}),
         )
+
+
+NODES = [RecommendedSettings]

@@ -62,3 +62,6 @@ class TimestepsNode(Node):
                 t_min=t_min, t_max=t_max, t_max_end=t_max_end, anneal_end=anneal_end, anneal=anneal, draw=draw
             )
         )
+
+
+NODES = [TimestepsNode]

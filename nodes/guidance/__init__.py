@@ -1,7 +1,7 @@
 """One node per guidance method: the method's settings together with the models and prompts it works on.
 
 To add one: a file named like the method's in tbsd_core/guidance, whose node takes the widgets that others
-have too from `widgets`, and a line here and in NODES (nodes/__init__.py).
+have too from `widgets`, and a line here.
 """
 
 from .bridge import BridgeGuidance
@@ -28,4 +28,18 @@ __all__ = [
     "SDSGuidance",
     "TBSDGuidance",
     "VSDGuidance",
+]
+
+NODES = [
+    TBSDGuidance,
+    SDSGuidance,
+    CSDGuidance,
+    BridgeGuidance,
+    VSDGuidance,
+    ESDGuidance,
+    NFSDGuidance,
+    BSDGuidance,
+    ISMGuidance,
+    SDIGuidance,
+    HiFAGuidance,
 ]
