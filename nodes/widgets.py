@@ -67,11 +67,12 @@ def _widget(name: str, value: Any, hint: Hint) -> io.Input:
         return io.Boolean.Input(name, default=value, **shared)
     if isinstance(value, str):
         return io.String.Input(name, default=value, **shared)
-    shared["min"] = next((n for n in (hint.low, hint.at_least, hint.above) if n is not None), None)
-    shared["max"] = next((n for n in (hint.high, hint.at_most, hint.below) if n is not None), None)
-    if isinstance(value, int):
-        return io.Int.Input(name, default=value, step=hint.step, **shared)
-    return io.Float.Input(name, default=value, step=hint.step, round=False, **shared)
+    low = next((n for n in (hint.low, hint.at_least, hint.above) if n is not None), None)
+    high = next((n for n in (hint.high, hint.at_most, hint.below) if n is not None), None)
+    kind, made = (int, io.Int.Input) if isinstance(value, int) else (float, io.Float.Input)
+    numbers = {n: None if v is None else kind(v) for n, v in (("min", low), ("max", high), ("step", hint.step))}
+    exact = {"round": False} if kind is float else {}
+    return made(name, default=value, **numbers, **exact, **shared)
 
 
 def _read(hint: Hint, value: Any) -> Any:

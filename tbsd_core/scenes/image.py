@@ -13,10 +13,11 @@ from torch import nn
 from ..cameras.pose import Cameras
 from ..rng import named_generator
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
-from ..sources import BRIDGE_2D, CONSTANT_RANGE, MEASURED
+from ..sources import BRIDGE_2D, MEASURED
 from .base import PictureScene, RenderOutput
 from .spec import SceneSpec
 
+CONSTANT_RANGE = "no annealing in the published 2D runs (SDS-Bridge, arXiv:2406.09417)"
 GAIN = 4.0  # sigmoid'(0) = 1/4: a small step of a mid-grey parameter is the same step of the pixel
 
 

@@ -11,8 +11,9 @@ from torch import nn
 from ..cameras.pose import Cameras
 from ..rng import named_generator
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
-from ..sources import BRIDGE_2D, CONSTANT_RANGE, MEASURED
+from ..sources import BRIDGE_2D, MEASURED
 from .base import PictureScene, RenderOutput
+from .image import CONSTANT_RANGE
 from .spec import SceneSpec
 
 
