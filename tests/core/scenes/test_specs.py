@@ -27,7 +27,7 @@ def test_a_specification_fits_its_scene(spec):
     scene = spec.scene(spec.config())
     assert isinstance(scene, Scene) and type(scene.config) is spec.config
     assert spec.uses_cameras == scene.uses_cameras == (scene.n_images == 0)
-    assert (PUBLISHED, "") in spec.presets and (DEMO, "") in spec.presets
+    assert {kind for kind, _ in spec.presets} <= {PUBLISHED, DEMO}
     seed = next(f for f in fields(spec.config) if f.name == "seed")
     assert seed.default == 0 and (not spec.description or hint_of(seed).tooltip)
 
