@@ -1,62 +1,35 @@
-"""The pack's nodes. A node is a class in a file of its subject and one line in NODES; ids never change."""
+"""The pack's nodes: a new one is a file with a list NODES, and its line in MODULES. Ids never change."""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from comfy_api.latest import ComfyExtension, io
 
-from .analysis.inspect import InspectDirections
-from .analysis.overtime import OverTime
-from .analysis.path import ObjectivePathNode
-from .analysis.seeds import SeedsGrid
-from .analysis.sweep import SweepShape
 from .bridge.compat import require_host
 from .bridge.routes import register_routes
-from .cameras import CameraPresetNode, CamerasNode
-from .compare import Compare
-from .demo import DemoModels, SampleMesh
-from .export import ExtractMesh, LoadScene, SaveMesh, SaveScene
-from .guidance import GUIDANCE_NODES
-from .metrics import Metrics
-from .optimize import OptimizeImage, Optimizer3D
-from .presets import RecommendedSettings
-from .prompts import PerpNeg, PromptEncode, PromptsFromConditioning, TargetNegativePrompt
-from .render import RenderViews
-from .scene import ImageSceneNode, NeRFSceneNode
-from .splats import GaussianSceneNode, SaveSplats
-from .texture import MeshTextureSceneNode
-from .timesteps import TimestepsNode
 
+MODULES = (  # in the order of menus
+    "demo",
+    "prompts",
+    "guidance",
+    "scene",
+    "cameras",
+    "timesteps",
+    "presets",
+    "optimize",
+    "compare",
+    "render",
+    "export",
+    "analysis.inspect",
+    "analysis.overtime",
+    "analysis.seeds",
+    "analysis.sweep",
+    "analysis.path",
+    "metrics",
+)
 NODES: list[type[io.ComfyNode]] = [
-    DemoModels,
-    SampleMesh,
-    PromptEncode,
-    TargetNegativePrompt,
-    PromptsFromConditioning,
-    PerpNeg,
-    *GUIDANCE_NODES,
-    ImageSceneNode,
-    NeRFSceneNode,
-    MeshTextureSceneNode,
-    GaussianSceneNode,
-    CamerasNode,
-    CameraPresetNode,
-    TimestepsNode,
-    RecommendedSettings,
-    Optimizer3D,
-    OptimizeImage,
-    Compare,
-    RenderViews,
-    ExtractMesh,
-    SaveMesh,
-    SaveSplats,
-    SaveScene,
-    LoadScene,
-    InspectDirections,
-    OverTime,
-    SeedsGrid,
-    SweepShape,
-    ObjectivePathNode,
-    Metrics,
+    node for module in MODULES for node in import_module(f".{module}", __name__).NODES
 ]
 
 

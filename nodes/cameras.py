@@ -7,13 +7,7 @@ from comfy_api.latest import io
 from ..tbsd_core.cameras.sampling import CAMERA_PRESETS, CameraConfig, camera_preset
 from . import sockets
 from .base import Node, problem
-from .sockets import default
-
-
-def number(name: str, low: float, high: float, tooltip: str, step: float = 1.0) -> io.Float.Input:
-    return io.Float.Input(
-        name, default=default(CameraConfig, name), min=low, max=high, step=step, round=False, tooltip=tooltip
-    )
+from .widgets import widgets, with_widgets
 
 
 class CamerasNode(Node):
@@ -24,19 +18,7 @@ class CamerasNode(Node):
             display_name="Cameras",
             category=sockets.SCENE,
             description="From where the object is seen while it is optimised. Angles in degrees, 0 is the front.",
-            inputs=[
-                number("azimuth_min", -360, 360, "Start of the turn around the object; -180 to 180 is all around."),
-                number("azimuth_max", -360, 360, "End of the turn around the object."),
-                number("elevation_min", -90, 90, "Lowest camera: 0 is level, negative looks up from below."),
-                number("elevation_max", -90, 90, "Highest camera: 90 looks straight down."),
-                number("distance", 0.5, 20, "Distance from the centre; the object has a radius of about 1.", 0.1),
-                number("fov_y", 5, 120, "Vertical opening angle of the lens; a small angle flattens the picture."),
-                io.Boolean.Input(
-                    "stratified",
-                    default=default(CameraConfig, "stratified"),
-                    tooltip="Spread the views of a step evenly around the object. Helps against several faces.",
-                ),
-            ],
+            inputs=widgets(CameraConfig()),
             outputs=[sockets.CamerasSocket.Output(display_name="cameras", tooltip="Connect to Optimize 3D.")],
         )
 
@@ -51,7 +33,7 @@ class CamerasNode(Node):
 
     @classmethod
     def execute(cls, **values) -> io.NodeOutput:
-        return io.NodeOutput(CameraConfig(**values))
+        return io.NodeOutput(with_widgets(CameraConfig(), values))
 
 
 class CameraPresetNode(Node):
@@ -70,3 +52,6 @@ class CameraPresetNode(Node):
     @classmethod
     def execute(cls, preset: str) -> io.NodeOutput:
         return io.NodeOutput(camera_preset(preset))
+
+
+NODES = [CamerasNode, CameraPresetNode]

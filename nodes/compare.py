@@ -129,3 +129,6 @@ class Compare(Node):
         result = compare(jobs, scene, cameras or CameraConfig(), filename_prefix, cls.hidden.unique_id)
         shown = ui.PreviewImage(result.grid, cls=cls).as_dict() | {"text": [result.table]}
         return io.NodeOutput(result.grid, result.images, result.table, ui=shown)
+
+
+NODES = [Compare]

@@ -61,3 +61,6 @@ class SampleMesh(Node):
     @classmethod
     def execute(cls, shape: str, resolution: int) -> io.NodeOutput:
         return io.NodeOutput(to_mesh(sample_mesh(shape, resolution)))
+
+
+NODES = [DemoModels, SampleMesh]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..tbsd_core.mesh import WRITERS, ExportConfig, MeshConfig, write_mesh
+from ..tbsd_core.mesh import WRITERS, ExportConfig, write_mesh
 from . import sockets
 from .base import Node, problem
 from .bridge.autograd import optimization_mode
+from .bridge.compat import file_value
 from .bridge.files import existing_output, inside_output, new_output, ui_file
 from .bridge.mesh import extract, from_mesh
 from .bridge.scenes import load_with_run, run_of, save_with_run
-from .sockets import default
+from .bridge.splats import save as save_splats
+from .widgets import widgets, with_widgets
 
 
 class ExtractMesh(Node):
@@ -24,66 +26,15 @@ class ExtractMesh(Node):
             description="Cuts the surface out of a 3D scene, as a mesh with a texture.",
             inputs=[
                 sockets.SceneSocket.Input("scene", tooltip="An optimised 3D scene."),
-                io.Int.Input(
-                    "resolution",
-                    default=default(MeshConfig, "resolution"),
-                    min=16,
-                    max=512,
-                    step=8,
-                    tooltip="Grid points along each side. More gives more triangles, not more detail than was learned.",
-                ),
-                io.Float.Input(
-                    "threshold",
-                    default=0.0,
-                    min=0.0,
-                    max=1000.0,
-                    step=0.1,
-                    tooltip="Density at which the surface lies. 0 chooses it; lower is thicker, higher is thinner.",
-                ),
-                io.Float.Input(
-                    "keep_fraction",
-                    default=default(MeshConfig, "keep_fraction"),
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Loose pieces smaller than this part of the largest one are dropped; 0 keeps all.",
-                ),
-                io.Int.Input(
-                    "faces",
-                    default=default(ExportConfig, "faces"),
-                    min=0,
-                    max=1000000,
-                    step=100,
-                    optional=True,
-                    tooltip="Triangles at most; the mesh is simplified to it. 0 keeps all that were cut.",
-                ),
-                io.Int.Input(
-                    "texture_size",
-                    default=default(ExportConfig, "texture"),
-                    min=0,
-                    max=8192,
-                    step=64,
-                    optional=True,
-                    tooltip="Texels along each side of the texture. 0 colours the vertices instead.",
-                ),
+                *widgets(ExportConfig()),
             ],
             outputs=[io.Mesh.Output(display_name="mesh", tooltip="Connect to Save Mesh, or to core mesh nodes.")],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(
-        cls,
-        scene,
-        resolution: int,
-        threshold: float,
-        keep_fraction: float,
-        faces: int = default(ExportConfig, "faces"),
-        texture_size: int = default(ExportConfig, "texture"),
-    ) -> io.NodeOutput:
-        surface = MeshConfig(resolution=resolution, threshold=threshold or None, keep_fraction=keep_fraction)
-        config = ExportConfig(faces=faces, texture=texture_size, surface=surface)
-        mesh, text = extract(scene, config, cls.hidden.unique_id)
+    def execute(cls, scene, **values) -> io.NodeOutput:
+        mesh, text = extract(scene, with_widgets(ExportConfig(), values), cls.hidden.unique_id)
         return io.NodeOutput(mesh, ui={"text": [text]})
 
 
@@ -124,6 +75,42 @@ class SaveMesh(Node):
         path, relative = new_output(filename_prefix, f".{format}")
         write_mesh(from_mesh(mesh), path)
         return io.NodeOutput(relative, ui={"3d": [ui_file(relative)]})
+
+
+class SaveSplats(Node):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TBSD_SaveSplats",
+            display_name="Save Splats",
+            category=sockets.OUTPUT,
+            description="Writes a Gaussian Scene as a .ply that splat viewers open.",
+            is_output_node=True,
+            inputs=[
+                sockets.SceneSocket.Input("scene", tooltip="An optimised Gaussian Scene."),
+                io.String.Input(
+                    "filename_prefix", default="tbsd/splats", tooltip="Folder and name inside the output folder."
+                ),
+            ],
+            outputs=[
+                io.String.Output(display_name="splat_file", tooltip="The file inside the output folder."),
+                sockets.File3DSocket.Output(
+                    display_name="file_3d",
+                    tooltip="The file itself, for nodes that take 3D files. Before ComfyUI 0.12.1, which has no such "
+                    "type, the file's path.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix=None) -> bool | str:
+        return problem(cls, inside_output, filename_prefix=filename_prefix)
+
+    @classmethod
+    def execute(cls, scene, filename_prefix: str) -> io.NodeOutput:
+        path, relative = new_output(filename_prefix, ".ply")
+        save_splats(scene, path)
+        return io.NodeOutput(relative, file_value(path), ui={"text": [relative]})
 
 
 class SaveScene(Node):
@@ -188,3 +175,6 @@ class LoadScene(Node):
     def execute(cls, scene_file: str) -> io.NodeOutput:
         with optimization_mode():
             return io.NodeOutput(load_with_run(existing_output(scene_file)))
+
+
+NODES = [ExtractMesh, SaveMesh, SaveSplats, SaveScene, LoadScene]

@@ -66,3 +66,6 @@ class Metrics(Node):
         found, remarks = measure(images, truth_prompt, prompt, others, clip_vision, clip)
         text = as_text(found, len(images), remarks)
         return io.NodeOutput(text, *(value(found, name) for name in OUTPUTS), ui={"text": [text]})
+
+
+NODES = [Metrics]

@@ -265,3 +265,6 @@ class OptimizeImage(Node):
         workflow = workflow_of(cls.hidden.extra_pnginfo)
         result = run(guidance, scene, CameraConfig(), config, cls.hidden.unique_id, workflow, resume)
         return io.NodeOutput(result.images, result.scene, ui=run_ui(result, cls))
+
+
+NODES = [Optimizer3D, OptimizeImage]

@@ -81,3 +81,6 @@ class RecommendedSettings(Node):
             times,
             Recommended(method, found),
         )
+
+
+NODES = [RecommendedSettings]

@@ -175,3 +175,6 @@ class PromptsFromConditioning(Node):
         return io.NodeOutput(
             from_conditioning(target=target, uncond=uncond, negative=negative, target_negative=target_negative)
         )
+
+
+NODES = [PromptEncode, TargetNegativePrompt, PromptsFromConditioning, PerpNeg]

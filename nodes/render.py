@@ -9,7 +9,7 @@ from . import sockets
 from .base import Node
 from .bridge.orbit import orbit_ui
 from .bridge.render import render_orbit
-from .sockets import default
+from .widgets import widgets
 
 
 class RenderViews(Node):
@@ -30,22 +30,7 @@ class RenderViews(Node):
                 io.Float.Input(
                     "elevation", default=15.0, min=-90.0, max=90.0, step=1.0, tooltip="Camera height in degrees."
                 ),
-                io.Float.Input(
-                    "distance",
-                    default=default(CameraConfig, "distance"),
-                    min=0.5,
-                    max=20.0,
-                    step=0.1,
-                    tooltip="Distance of the camera from the centre.",
-                ),
-                io.Float.Input(
-                    "fov_y",
-                    default=default(CameraConfig, "fov_y"),
-                    min=5.0,
-                    max=120.0,
-                    step=1.0,
-                    tooltip="Vertical opening angle of the lens in degrees.",
-                ),
+                *widgets(CameraConfig(), only=("distance", "fov_y")),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="One picture per view."),
@@ -61,3 +46,6 @@ class RenderViews(Node):
         node_id = cls.hidden.unique_id
         images, *rest = render_orbit(scene, n_views, size, elevation, distance, fov_y, node_id)
         return io.NodeOutput(images, *rest, ui=orbit_ui(images))
+
+
+NODES = [RenderViews]

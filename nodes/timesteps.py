@@ -34,3 +34,6 @@ class TimestepsNode(Node):
     @classmethod
     def execute(cls, **values: float | str) -> io.NodeOutput:
         return io.NodeOutput(with_widgets(TimestepConfig(), values))
+
+
+NODES = [TimestepsNode]

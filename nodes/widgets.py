@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from comfy_api.latest import io
 
 from ..tbsd_core.settings import Hint, hint_of
+from . import sockets
 
 T = TypeVar("T")
 
@@ -53,6 +54,8 @@ def _shown(config: Any) -> list[tuple[str, Any, Hint]]:
 
 
 def _widget(name: str, value: Any, hint: Hint) -> io.Input:
+    if name == "seed":  # it can be drawn anew after each run
+        return sockets.seed_input(hint.tooltip)
     shared: dict[str, Any] = {"optional": True} if hint.optional else {}
     shared["tooltip"] = hint.tooltip
     if hint.choices is not None:

@@ -104,7 +104,10 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
             return None
         return _convert(next(o for o in options if o is not type(None)), value, name)
     if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_convert(typing.get_args(hint)[0], v, name) for v in value)
+        kinds = typing.get_args(hint)
+        if kinds[-1] is not Ellipsis and len(value) != len(kinds):
+            raise ValueError(f"{name} must be {len(kinds)} values, got {len(value)}.")
+        return tuple(_convert(kinds[0], v, name) for v in value)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):

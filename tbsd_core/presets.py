@@ -2,8 +2,8 @@
 
 Every value carries its source. "measured" means: on the small world, see benchmarks/. Values for real
 checkpoints are published ones where there are any; "ours" marks a choice that rests on nothing but reason.
-Later ones win: of the family, of the scene, of the method (guidance.spec.MethodSpec.presets). Names are those of
-an ExperimentConfig (`--set`).
+Later ones win: of the family, of the scene (scenes.spec.SceneSpec.presets), of the method
+(guidance.spec.MethodSpec.presets). Names are those of an ExperimentConfig (`--set`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from .configuration import replaced
 from .guidance import METHODS
+from .scenes import SCENES
 from .settings import DEMO, PUBLISHED, Setting, Settings, preset_for
-from .sources import BRIDGE_2D, CSD_3D, MEASURED, THREESTUDIO
+from .sources import MEASURED
 
 T = TypeVar("T")
 
@@ -32,56 +33,6 @@ FAMILY_NAMES: dict[str, str] = {
 }
 
 FORMER_NAMES = {"embedded": DEMO}  # still understood in this release
-
-DREAM_GAUSSIAN = "DreamGaussian, arXiv:2309.16653, its configs/text.yaml"
-CONSTANT_RANGE = "no annealing in the published 2D runs (SDS-Bridge, arXiv:2406.09417)"
-
-SCENES: dict[str, Settings] = {
-    "image": {
-        "optim.n_steps": Setting(1000, BRIDGE_2D),
-        "optim.views_per_step": Setting(1, BRIDGE_2D),
-        "optim.lr": Setting(0.01, "measured on the small world; published 2D runs optimise latents"),
-        "optim.timesteps.t_min": Setting(0.02, BRIDGE_2D),
-        "optim.timesteps.t_max": Setting(0.98, BRIDGE_2D),
-        "optim.timesteps.t_max_end": Setting(0.98, CONSTANT_RANGE),
-    },
-    "latent": {
-        "optim.n_steps": Setting(1000, BRIDGE_2D),
-        "optim.views_per_step": Setting(1, BRIDGE_2D),
-        "optim.lr": Setting(0.01, BRIDGE_2D),
-        "optim.timesteps.t_min": Setting(0.02, BRIDGE_2D),
-        "optim.timesteps.t_max": Setting(0.98, BRIDGE_2D),
-        "optim.timesteps.t_max_end": Setting(0.98, CONSTANT_RANGE),
-    },
-    "nerf": {
-        "optim.n_steps": Setting(10_000, THREESTUDIO),
-        "optim.views_per_step": Setting(4, "ours: calmer than the one view of dreamfusion-sd.yaml"),
-        "optim.lr": Setting(0.02, "measured on the small world, for the dense grid; threestudio: 0.01 for hash grids"),
-        "optim.size": Setting(64, THREESTUDIO),
-        "optim.timesteps.t_min": Setting(0.02, THREESTUDIO),
-        "optim.timesteps.t_max": Setting(0.98, THREESTUDIO),
-        "optim.timesteps.t_max_end": Setting(0.5, "ProlificDreamer, arXiv:2305.16213: t_max falls to 0.5"),
-        "optim.timesteps.anneal_end": Setting(0.5, "at step 5000 of 10 000, as " + CSD_3D),
-    },
-    "mesh_texture": {
-        "optim.n_steps": Setting(3000, "ours: the shape is there, and colours settle sooner"),
-        "optim.views_per_step": Setting(4, "ours: as for the NeRF"),
-        "optim.lr": Setting(0.02, "measured on the small world, for the dense grid"),
-        "optim.size": Setting(512, "ours: no rays are marched, so that full views are affordable"),
-        "optim.timesteps.t_min": Setting(0.02, THREESTUDIO),
-        "optim.timesteps.t_max": Setting(0.98, THREESTUDIO),
-        "optim.timesteps.t_max_end": Setting(0.5, "ProlificDreamer, arXiv:2305.16213: t_max falls to 0.5"),
-        "optim.timesteps.anneal_end": Setting(0.5, "halfway, as " + CSD_3D),
-    },
-    "gaussian": {
-        "optim.n_steps": Setting(500, DREAM_GAUSSIAN),
-        "optim.views_per_step": Setting(4, "ours: DreamGaussian takes one view"),
-        "optim.lr": Setting(0.01, f"{DREAM_GAUSSIAN}: that of the colours"),
-        "optim.size": Setting(256, "ours: between the 128 and 512 pixels of DreamGaussian, arXiv:2309.16653"),
-        "optim.timesteps.t_min": Setting(0.02, DREAM_GAUSSIAN),
-        "optim.timesteps.t_max": Setting(0.98, DREAM_GAUSSIAN),
-    },
-}
 
 TEMPLATE = "the size of ComfyUI's template for it"
 
@@ -107,35 +58,6 @@ ENLARGED = "threestudio enlarges the views to the size the model was trained at"
 FLOW_SCALE = "{}; no value for flow models is known to us"
 FLOW_FAMILIES = ("sd3", "flux", "qwen_image", "z_image", "krea2", "anima")
 
-EMBEDDED_OPTIM: dict[str, Settings] = {
-    "image": {
-        "optim.n_steps": Setting(250, MEASURED),
-        "optim.views_per_step": Setting(1, MEASURED),
-        "optim.lr": Setting(0.01, MEASURED),
-    },
-    "latent": {
-        "optim.n_steps": Setting(250, MEASURED),
-        "optim.views_per_step": Setting(1, MEASURED),
-        "optim.lr": Setting(0.03, MEASURED),
-    },
-    "nerf": {
-        "optim.n_steps": Setting(600, MEASURED),
-        "optim.views_per_step": Setting(4, MEASURED),
-        "optim.lr": Setting(0.02, MEASURED),
-        "optim.latent_until": Setting(0.5, MEASURED),
-    },
-    "mesh_texture": {
-        "optim.n_steps": Setting(200, MEASURED),
-        "optim.views_per_step": Setting(4, MEASURED),
-        "optim.lr": Setting(0.02, MEASURED),
-        "optim.timesteps.t_max_end": Setting(0.15, MEASURED),
-    },
-    "gaussian": {
-        "optim.n_steps": Setting(300, MEASURED),
-        "optim.views_per_step": Setting(4, MEASURED),
-        "optim.lr": Setting(0.02, MEASURED),
-    },
-}
 
 def preset(
     family: str,  # a name in FAMILY_NAMES
@@ -152,10 +74,10 @@ def preset(
         if name not in table:
             raise ValueError(f"Unknown {kind} {name!r}; choose one of {', '.join(table)}.")
     kind = DEMO if family == DEMO else PUBLISHED
-    of_scene = (EMBEDDED_OPTIM if kind == DEMO else SCENES)[scene]
+    of_scene = preset_for(SCENES[scene].presets, kind, method)
     of_method = preset_for(METHODS[method].presets, kind, scene) if method in METHODS else {}
     found = {**FAMILIES[family], **of_scene, **of_method}
-    if kind == PUBLISHED and scene in ("nerf", "gaussian", "mesh_texture"):
+    if kind == PUBLISHED and SCENES[scene].uses_cameras:
         size = FAMILIES[family]["optim.size"]
         found["optim.encode_size"] = Setting(size.value, f"{ENLARGED}: {size.source}")
     if family in FLOW_FAMILIES and "guidance.guidance_scale" in found:

@@ -97,10 +97,10 @@ def range_of(hint: Hint) -> str:
     low = hint.at_least if hint.above is None else hint.above
     high = hint.at_most if hint.below is None else hint.below
     if low is not None and high is not None:
-        return f"in {'(' if hint.above is not None else '['}{low:g}, {high:g}{')' if hint.below is not None else ']'}"
+        return f"in {'(' if hint.above is not None else '['}{low}, {high}{')' if hint.below is not None else ']'}"
     if low is not None:
-        return f"{'>' if hint.above is not None else '>='} {low:g}"
-    return "" if high is None else f"{'<' if hint.below is not None else '<='} {high:g}"
+        return f"{'>' if hint.above is not None else '>='} {low}"
+    return "" if high is None else f"{'<' if hint.below is not None else '<='} {high}"
 
 
 def described(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Hint | None]]:

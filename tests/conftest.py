@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACK_NAME = "tbsd-score-distillation"
 BOOT_SECONDS = 180
 RUN_SECONDS = 300
+collect_ignore = ["contributions"]  # what test_contributing.py adds to a copy
 LONG = ("test_browser", "test_sweep")  # begun first, so that no process is left alone with one of them at the end
 PLACES = ("~/comfy/ComfyUI", "~/comfy33/ComfyUI")  # the maintained host, the reference host
 
@@ -298,8 +299,9 @@ def start_server():
 
 
 @contextmanager
-def started(comfyui: ComfyUI, base: Path, on_gpu: bool = False) -> Iterator[Server]:
-    """A server with this pack and nothing else, whose own folders are below the empty folder `base`."""
+def started(comfyui: ComfyUI, base: Path, on_gpu: bool = False, pack: Path = ROOT) -> Iterator[Server]:
+    """A server with this pack, or the one in another folder, and nothing else. Its own folders are below the empty
+    folder `base`."""
     for folder in ("models/checkpoints", "input", "output", "temp", "user/default", "custom_nodes"):
         (base / folder).mkdir(parents=True)
     # a first visit would cover the page with the template browser, and frontend 1.27.10 fails when it sets the mouse
@@ -308,7 +310,7 @@ def started(comfyui: ComfyUI, base: Path, on_gpu: bool = False) -> Iterator[Serv
     settings = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": installed}
     settings |= {"Comfy.Canvas.LeftMouseClickBehavior": "panning", "Comfy.Canvas.MouseWheelScroll": "zoom"}
     (base / "user" / "default" / "comfy.settings.json").write_text(json.dumps(settings), encoding="utf-8")
-    (base / "custom_nodes" / PACK_NAME).symlink_to(ROOT, target_is_directory=True)
+    (base / "custom_nodes" / PACK_NAME).symlink_to(pack, target_is_directory=True)
     log = base / "server.log"
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

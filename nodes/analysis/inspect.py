@@ -116,3 +116,6 @@ class InspectDirections(Node):
         cameras = cameras or CameraConfig()
         made = run_directions(guidance, image, scene, cameras, size, config, cls.hidden.unique_id, title_of(guidance))
         return result(made, cls)
+
+
+NODES = [InspectDirections]

@@ -66,3 +66,6 @@ class OverTime(Node):
             lambda results: over_time_sheet(results, at, title_of(guidance)),
         )
         return result(sheet, cls)
+
+
+NODES = [OverTime]

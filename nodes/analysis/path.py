@@ -76,3 +76,6 @@ class ObjectivePathNode(Node):
         title = title_of(guidance)
         sheet = run_paths(guided, scene, cameras or CameraConfig(), optim, config, cls.hidden.unique_id, title)
         return result(sheet, cls)
+
+
+NODES = [ObjectivePathNode]

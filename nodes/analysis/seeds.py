@@ -63,3 +63,6 @@ class SeedsGrid(Node):
             lambda results: seeds_sheet(results, title_of(guidance)),
         )
         return result(sheet, cls)
+
+
+NODES = [SeedsGrid]

@@ -74,3 +74,6 @@ class SweepShape(Node):
             lambda results: sweep_sheet(results, setting, given, title_of(guidance)),
         )
         return result(sheet, cls)
+
+
+NODES = [SweepShape]

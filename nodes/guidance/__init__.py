@@ -7,6 +7,6 @@ from ...tbsd_core.guidance import METHODS
 from .node import guidance_node
 
 # the pack's own method comes first in the menu
-GUIDANCE_NODES = [guidance_node(spec) for spec in sorted(METHODS.values(), key=lambda spec: spec.name != "tbsd")]
+NODES = [guidance_node(spec) for spec in sorted(METHODS.values(), key=lambda spec: spec.name != "tbsd")]
 
-__all__ = ["GUIDANCE_NODES"]
+__all__ = ["NODES"]

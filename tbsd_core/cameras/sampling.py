@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..settings import check_settings, setting
 from .pose import Cameras
 
 VIEW_NAMES = ("front", "side", "back", "overhead")
@@ -15,29 +16,45 @@ VIEW_NAMES = ("front", "side", "back", "overhead")
 class CameraConfig:
     """Distribution of training cameras; angles in degrees, see `pose.py` for the convention."""
 
-    azimuth_min: float = -180.0
-    azimuth_max: float = 180.0
-    elevation_min: float = 0.0  # 0 is level
-    elevation_max: float = 45.0  # at most 90, straight above
-    distance: float = 3.0  # world units from the origin; scenes fill the unit ball
-    fov_y: float = 36.0  # full vertical field of view
-    stratified: bool = True  # spread the views of a step over the azimuth range instead of drawing each freely
+    azimuth_min: float = setting(
+        -180.0, "Start of the turn around the object; -180 to 180 is all around.", low=-360, high=360, step=1.0
+    )
+    azimuth_max: float = setting(180.0, "End of the turn around the object.", low=-360, high=360, step=1.0)
+    elevation_min: float = setting(
+        0.0, "Lowest camera: 0 is level, negative looks up from below.", at_least=-90, at_most=90, step=1.0
+    )
+    elevation_max: float = setting(
+        45.0, "Highest camera: 90 looks straight down.", at_least=-90, at_most=90, step=1.0
+    )
+    distance: float = setting(
+        3.0,
+        "Distance from the centre; the object has a radius of about 1.",
+        above=0,
+        low=0.5,
+        high=20,
+        step=0.1,
+    )
+    fov_y: float = setting(
+        36.0,
+        "Vertical opening angle of the lens; a small angle flattens the picture.",
+        above=0,
+        below=180,
+        low=5,
+        high=120,
+        step=1.0,
+    )
+    stratified: bool = setting(
+        True, "Spread the views of a step evenly around the object. Helps against several faces."
+    )
 
     def __post_init__(self) -> None:
+        check_settings(self)
         if not self.azimuth_min <= self.azimuth_max <= self.azimuth_min + 360:
             raise ValueError(
-                f"CameraConfig: azimuth range [{self.azimuth_min}, {self.azimuth_max}] must ascend and span at most 360"
-                " degrees."
+                f"The azimuth range [{self.azimuth_min}, {self.azimuth_max}] must ascend and span at most 360 degrees."
             )
-        if not -90 <= self.elevation_min <= self.elevation_max <= 90:
-            raise ValueError(
-                f"CameraConfig: elevation range [{self.elevation_min}, {self.elevation_max}] must ascend within"
-                " [-90, 90] degrees."
-            )
-        if not self.distance > 0:
-            raise ValueError(f"CameraConfig: distance must be > 0, got {self.distance}.")
-        if not 0 < self.fov_y < 180:
-            raise ValueError(f"CameraConfig: fov_y must lie in (0, 180) degrees, got {self.fov_y}.")
+        if not self.elevation_min <= self.elevation_max:
+            raise ValueError(f"The elevation range [{self.elevation_min}, {self.elevation_max}] must ascend.")
 
 
 CAMERA_PRESETS: dict[str, tuple[str, CameraConfig]] = {

@@ -11,9 +11,10 @@ from typing import Any
 
 from ..configuration import with_setting
 from ..optional import require
+from ..scenes import SCENES
 
 INTERRUPTED = 130  # exit code
-SCENE_HELP = "image, latent, nerf, gaussian or mesh_texture (default %(default)s)"
+SCENE_HELP = f"{', '.join(SCENES)} (default %(default)s)"
 
 
 def add_run_arguments(
@@ -102,7 +103,6 @@ def case_of(config: Any, loaded: Loaded, label: str, settings: dict[str, Any] | 
     """The analysis.cases.Case of a ExperimentConfig, from its own start or from `scene`."""
     from ..analysis.cases import Case
     from ..guidance import build_guidance
-    from ..scenes import SCENES
 
     return Case(
         label=label,

@@ -19,6 +19,7 @@ from ..cameras.pose import Cameras
 from ..cameras.sampling import orbit
 from ..renderer.rasterize import interpolate, project, rasterize
 from ..scenes.base import Scene3D
+from ..settings import check_settings, setting
 from .isosurface import query_colors, scene_device
 from .mesh import Mesh
 from .uv import dilate, texel_fragments
@@ -34,17 +35,14 @@ SHELL = 0.1  # of the bound; where the render's depth is farther from the place,
 class BakeConfig:
     """From where the field is looked at."""
 
-    views: int = 8  # around the object at each elevation
-    elevations: tuple[float, ...] = (-30.0, 15.0, 50.0)  # degrees
-    size: int = 256  # pixels of a view
+    views: int = setting(8, at_least=1)  # around the object at each elevation
+    elevations: tuple[float, ...] = setting((-30.0, 15.0, 50.0), at_least=-90, at_most=90)  # degrees
+    size: int = setting(256, at_least=8)  # pixels of a view
 
     def __post_init__(self) -> None:
-        if self.views < 1:
-            raise ValueError(f"BakeConfig: views must be >= 1, got {self.views}.")
-        if not self.elevations or not all(-90 <= e <= 90 for e in self.elevations):
-            raise ValueError(f"BakeConfig: elevations must be degrees in [-90, 90], got {self.elevations}.")
-        if self.size < 8:
-            raise ValueError(f"BakeConfig: size must be >= 8, got {self.size}.")
+        check_settings(self)
+        if not self.elevations:
+            raise ValueError("elevations must be at least one, got none.")
 
     def cameras(self, bound: float) -> Cameras:
         """Rings of views, and one view from straight above and below."""

@@ -12,6 +12,7 @@ import numpy as np
 from ..optional import require
 from ..scenes.base import Scene3D
 from ..scenes.mesh_texture import MeshTextureScene
+from ..settings import check_settings, setting
 from .bake import BakeConfig, bake, bake_vertices
 from .isosurface import MeshConfig, extract_surface
 from .mesh import Mesh
@@ -24,14 +25,28 @@ from .uv import XATLAS, UVConfig, unwrap
 class ExportConfig:
     """From a scene to a textured mesh."""
 
-    faces: int = 8000  # triangles at most; unwrapping grows faster than their number. 0 keeps all that were cut
-    texture: int = 1024  # texels along each side of the texture; 0 colours the vertices instead
+    faces: int = setting(
+        8000,  # unwrapping grows faster than their number
+        "Triangles at most; the mesh is simplified to it. 0 keeps all that were cut.",
+        at_least=0,
+        high=1_000_000,
+        step=100,
+        optional=True,
+    )
+    texture: int = setting(
+        1024,
+        "Texels along each side of the texture. 0 colours the vertices instead.",
+        widget="texture_size",
+        low=0,
+        high=8192,
+        step=64,
+        optional=True,
+    )
     surface: MeshConfig = field(default_factory=MeshConfig)
     bake: BakeConfig = field(default_factory=BakeConfig)
 
     def __post_init__(self) -> None:
-        if self.faces < 0:
-            raise ValueError(f"ExportConfig: faces must be >= 0, got {self.faces}.")
+        check_settings(self)
         if self.texture != 0:
             UVConfig(size=self.texture)
 

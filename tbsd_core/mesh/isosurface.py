@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..optional import require
 from ..scenes.base import Scene3D
+from ..settings import check_settings, setting
 from .mesh import Mesh
 
 logger = logging.getLogger(__name__)
@@ -23,20 +24,34 @@ MIN_VISIBLE = 0.05  # part of the light that an object through the whole scene m
 class MeshConfig:
     """How finely and where a field is cut."""
 
-    resolution: int = 96  # grid points per axis; the field holds no detail below its own resolution
-    threshold: float | None = None  # density of the surface, 1 / world unit; None chooses it, see find_threshold
-    keep_fraction: float = 0.1  # pieces with less than this part of the largest one's volume are floaters; 0 keeps all
-    chunk: int = 262144  # points per query
+    resolution: int = setting(
+        96,
+        "Grid points along each side. More gives more triangles, not more detail than was learned.",
+        at_least=8,
+        low=16,
+        high=512,
+        step=8,
+    )
+    threshold: float | None = setting(
+        None,  # see find_threshold; 1 / world unit
+        "Density at which the surface lies. 0 chooses it; lower is thicker, higher is thinner.",
+        above=0,
+        low=0.0,
+        high=1000.0,
+        step=0.1,
+        none=0.0,
+    )
+    keep_fraction: float = setting(
+        0.1,
+        "Loose pieces smaller than this part of the largest one are dropped; 0 keeps all.",
+        at_least=0,
+        at_most=1,
+        step=0.01,
+    )
+    chunk: int = setting(262144, at_least=1)  # points per query
 
     def __post_init__(self) -> None:
-        if self.resolution < 8:
-            raise ValueError(f"MeshConfig: resolution must be >= 8, got {self.resolution}.")
-        if self.threshold is not None and not self.threshold > 0:
-            raise ValueError(f"MeshConfig: threshold must be > 0 or None, got {self.threshold}.")
-        if not 0 <= self.keep_fraction <= 1:
-            raise ValueError(f"MeshConfig: keep_fraction must lie in [0, 1], got {self.keep_fraction}.")
-        if self.chunk < 1:
-            raise ValueError(f"MeshConfig: chunk must be >= 1, got {self.chunk}.")
+        check_settings(self)
 
 
 def auto_threshold(bound: float) -> float:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..renderer.rasterize import interpolate
 from ..rng import named_generator
 from ..scenes.mesh_texture import MeshTextureConfig, MeshTextureScene
+from ..settings import check_settings, setting
 from .mesh import Mesh
 from .texture import sample_texture
 from .uv import UVConfig, dilate, texel_fragments, unwrap, uv_overlap
@@ -29,17 +30,23 @@ class PlacementConfig:
 
     # of the sphere around it, world units: 0.9 just fills the pictures of the default cameras, as models expect of a
     # photographed object; the scene is the unit ball. None: it stands and is sized as it should be
-    radius: float | None = 0.9
-    up: str = "y"  # the mesh's own upward axis: y (glTF, Blender's export) or z (CAD, scans)
-    turn: float = 0.0  # degrees, counter-clockwise from above, by which it is turned so that its front shows
+    radius: float | None = setting(0.9, above=0, at_most=1)
+    up: str = setting(
+        "y", "The mesh's own upward axis: y for GLB files, often z for STL and scans.", choices=UP_AXES
+    )
+    turn: float = setting(
+        0.0,
+        "Degrees to turn it, counter-clockwise from above, until its front faces the camera: look at the first picture "
+        "of Render Views.",
+        low=-360.0,
+        high=360.0,
+        step=15.0,
+    )
 
     def __post_init__(self) -> None:
-        if self.radius is not None and not 0 < self.radius <= 1:
-            raise ValueError(f"PlacementConfig: radius must lie in (0, 1] or be None, got {self.radius}.")
-        if self.up not in UP_AXES:
-            raise ValueError(f"PlacementConfig: up must be {' or '.join(UP_AXES)}, got {self.up!r}.")
+        check_settings(self)
         if not np.isfinite(self.turn):
-            raise ValueError(f"PlacementConfig: turn must be a number of degrees, got {self.turn}.")
+            raise ValueError(f"turn must be a number of degrees, got {self.turn}.")
 
 
 def placement(vertices: np.ndarray, config: PlacementConfig) -> np.ndarray:

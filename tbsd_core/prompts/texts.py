@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..settings import check_settings, setting
+
 CONDITION_NAMES = ("target", "uncond", "negative", "target_negative")
 
 # the same words as cameras.sampling.VIEW_NAMES; "" stands for any view
@@ -25,13 +27,13 @@ class PromptConfig:
     negative_descriptors: str = "blurry, oversaturated, pixelated, malformed"  # faults, comma-separated
     view_dependent: bool = True  # one text per view direction ("..., front view"); off for single images
     ready_made: bool = False  # the conditions are CONDITIONING of ComfyUI: the texts here say nothing about them
-    perp_neg: float = 0.0  # strength of Perp-Neg between the views, >= 0; 0 = off, 1 = published. Needs view_dependent
+    # strength of Perp-Neg between the views; 0 = off, 1 = published. Needs view_dependent
+    perp_neg: float = setting(0.0, at_least=0)
 
     def __post_init__(self) -> None:
+        check_settings(self)
         if not self.prompt.strip():
             raise ValueError(f'prompt must say what to make, got {self.prompt!r}. Example: "a brick house".')
-        if not self.perp_neg >= 0:
-            raise ValueError(f"perp_neg must be >= 0, got {self.perp_neg}.")
         if self.perp_neg > 0 and not self.view_dependent:
             raise ValueError("perp_neg tells views apart: turn view_dependent on, or set perp_neg to 0.")
 

@@ -1,8 +1,8 @@
-"""Scenes: what is optimised. A new one is a file with a config and an nn.Module, and one line in SCENES."""
+"""Scenes: what is optimised. A new one is a file that ends with a SceneSpec named SPEC, and its line in MODULES."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from importlib import import_module
 
 from .base import AdaptiveScene, RenderOutput, Scene, Scene3D
 from .encodings import ENCODINGS
@@ -13,49 +13,15 @@ from .mesh_texture import MeshTextureConfig, MeshTextureScene
 from .nerf import NeRFConfig, NeRFScene
 from .spec import Given, SceneSpec
 
-SCENES: dict[str, SceneSpec] = {
-    spec.name: spec
-    for spec in (
-        SceneSpec(
-            name="image",
-            label="Image",
-            scene=ImageScene,
-            config=ImageConfig,
-            summary="free pixels",
-            uses_cameras=False,
-            fit=lambda config, given: replace(config, size=given.size),
-        ),
-        SceneSpec(
-            name="latent",
-            label="Image",
-            scene=LatentImageScene,
-            config=LatentImageConfig,
-            summary="free latents",
-            uses_cameras=False,
-            fit=lambda config, given: replace(
-                config, channels=given.latent_channels, size=given.size // given.spatial_factor
-            ),
-        ),
-        SceneSpec(name="nerf", label="NeRF", scene=NeRFScene, config=NeRFConfig, summary="a volume"),
-        SceneSpec(
-            name="mesh_texture",
-            label="MeshTexture",
-            scene=MeshTextureScene,
-            config=MeshTextureConfig,
-            summary="the colours of a given mesh",
-            paints_mesh=True,
-            fit=lambda config, given: replace(
-                config,
-                n_vertices=len(given.mesh.vertices),
-                n_faces=len(given.mesh.faces),
-                n_uvs=0 if given.mesh.uvs is None else len(given.mesh.uvs),
-            ),
-        ),
-        SceneSpec(
-            name="gaussian", label="Gaussian", scene=GaussianScene, config=GaussianConfig, summary="Gaussian splats"
-        ),
-    )
-}
+MODULES = (
+    "image",
+    "latent",
+    "nerf",
+    "mesh_texture",
+    "gaussians",
+)
+_SPECS: list[SceneSpec] = [import_module(f".{module}", __name__).SPEC for module in MODULES]
+SCENES: dict[str, SceneSpec] = {spec.name: spec for spec in _SPECS}
 
 __all__ = [
     "ENCODINGS",

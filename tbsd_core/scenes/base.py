@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -33,19 +34,21 @@ class RenderOutput:
     penalties: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class Scene(Protocol):
-    """A differentiable picture or object. Implementations are nn.Modules, so they checkpoint themselves."""
+class Scene(nn.Module, ABC):
+    """A differentiable picture or object.
 
-    config: Any  # the frozen dataclass it was made from; the class can be called with it again
-    uses_cameras: bool  # False for pictures: they have `n_images` views of their own and no view words
+    Args:
+        config: the frozen dataclass that describes it; the class can be called with it again.
+    """
 
-    # what nn.Module gives each of them
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-    def state_dict(self) -> Mapping[str, Any]: ...
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
-    def to(self, device: torch.device | str) -> Any: ...
-    def cpu(self) -> Any: ...
+    uses_cameras: ClassVar[bool] = True  # False for pictures: they have views of their own and no view words
+    n_images: int = 0  # of a scene of pictures, how many it holds
 
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
     def render(
         self,
         cameras: Cameras,
@@ -55,13 +58,51 @@ class Scene(Protocol):
         with_normal: bool = False,
     ) -> RenderOutput: ...
 
-    def parameter_groups(self, lr: float) -> list[dict]:
+    @abstractmethod
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Parameter groups for torch.optim, each with its own learning rate derived from `lr`."""
-        ...
 
     def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
-        """Named scalar losses, already weighted; the loop adds them up. Empty for image scenes."""
-        ...
+        """Named scalar losses, already weighted; the loop adds them up."""
+        return {}
+
+
+class PictureScene(Scene):
+    """Independent pictures side by side, as many as the config's `n_images`: nothing is seen from anywhere else."""
+
+    uses_cameras = False
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.n_images = config.n_images
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """One group, in which each picture is optimised for itself; see SharedAdam."""
+        return [{"params": list(self.parameters()), "lr": lr, "per_row": True}]
+
+    def as_render(self, cameras: Cameras, rgb: Tensor, latents: Tensor | None = None) -> RenderOutput:
+        """The pictures [n_images, 3, H, W] as what cameras see. Raises ValueError for another number of cameras."""
+        if len(cameras) != self.n_images:
+            raise ValueError(
+                f"{type(self).__name__} holds {self.n_images} image(s) but was given {len(cameras)} camera(s): use as "
+                "many cameras as images."
+            )
+        ones = torch.ones_like(rgb[:, :1])
+        return RenderOutput(rgb=rgb, opacity=ones, depth=torch.zeros_like(ones), latents=latents)
+
+
+class Scene3D(Scene):
+    """A scene with volume: it can be exported as a mesh."""
+
+    bound: float  # the scene lives in the cube [-bound, bound]^3
+
+    @abstractmethod
+    def density(self, points: Tensor) -> Tensor:
+        """Densities [N] >= 0 at points [N, 3]."""
+
+    @abstractmethod
+    def albedo(self, points: Tensor) -> Tensor:
+        """Base colours [N, 3] in [0, 1] at points [N, 3]."""
 
 
 @runtime_checkable
@@ -70,21 +111,6 @@ class ShrinkingScene(Protocol):
 
     def shrink(self) -> bool:
         """Use less memory from now on; False where that is as little as it can be."""
-        ...
-
-
-@runtime_checkable
-class Scene3D(Scene, Protocol):
-    """A scene with volume: it can be exported as a mesh."""
-
-    bound: float  # the scene lives in the cube [-bound, bound]^3
-
-    def density(self, points: Tensor) -> Tensor:
-        """Densities [N] >= 0 at points [N, 3]."""
-        ...
-
-    def albedo(self, points: Tensor) -> Tensor:
-        """Base colours [N, 3] in [0, 1] at points [N, 3]."""
         ...
 
 

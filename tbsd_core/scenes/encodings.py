@@ -1,28 +1,50 @@
 """Trainable functions of position: points in [-1, 1]^3 -> 4 raw values (density logit, 3 colour logits).
 
-An encoding is one class with the constructor `(resolutions, generator)`, `forward`, `parameter_groups`,
-`total_variation` and `twice_differentiable` (by its points), and one line in ENCODINGS. On a CPU the grids
-that `grid_sample` reads are about five times faster than a hash grid of 16 levels; the hash grid is there
-for fine detail on a GPU.
+An encoding is one class and one line in ENCODINGS. On a CPU the grids that `grid_sample` reads are about five
+times faster than a hash grid of 16 levels; the hash grid is there for fine detail on a GPU.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import reduce
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..settings import setting
 
 N_RAW = 4
 
 
 def _normal(shape: Sequence[int], std: float, generator: torch.Generator) -> nn.Parameter:
     return nn.Parameter(torch.randn(*shape, generator=generator) * std)
+
+
+class Encoding(nn.Module, ABC):
+    """A trainable function of position, made of the resolutions of its levels and the generator of its start."""
+
+    twice_differentiable: ClassVar[bool] = False  # by its points
+
+    def __init__(self, resolutions: Sequence[int], generator: torch.Generator) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def forward(self, points: Tensor) -> Tensor:
+        """Raw values [N, 4] at points [N, 3]."""
+
+    @abstractmethod
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """Parameter groups for torch.optim, each with its own learning rate derived from `lr`."""
+
+    @abstractmethod
+    def total_variation(self) -> Tensor:
+        """Mean absolute difference of neighbours on the finest level, summed over the axes."""
 
 
 class Decoder(nn.Module):
@@ -62,7 +84,7 @@ def _variation(grid: Tensor, axes: Sequence[int]) -> Tensor:
     return (grid * gradient).sum()
 
 
-class DenseGrids(nn.Module):
+class DenseGrids(Encoding):
     """Sum of dense voxel grids of several resolutions, read by trilinear interpolation.
 
     The levels are added up on the finest grid before it is read, so that any number of levels costs one
@@ -70,11 +92,8 @@ class DenseGrids(nn.Module):
     reading every level by itself. All values start at 0: the scene's density prior is the initial shape.
     """
 
-    twice_differentiable = False
-
     def __init__(self, resolutions: Sequence[int], generator: torch.Generator) -> None:
-        super().__init__()
-        del generator  # a start at zero needs no draws
+        super().__init__(resolutions, generator)
         self.levels = nn.ParameterList(nn.Parameter(torch.zeros(1, N_RAW, r, r, r)) for r in resolutions)
 
     def grid(self) -> Tensor:
@@ -96,27 +115,25 @@ class DenseGrids(nn.Module):
         raw = raw.view(parts, N_RAW, -1).transpose(1, 2).reshape(-1, N_RAW)
         return raw if len(raw) == n else raw[:n]
 
-    def parameter_groups(self, lr: float) -> list[dict]:
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         return [{"params": list(self.levels), "lr": lr}]
 
     def total_variation(self) -> Tensor:
-        """Mean absolute difference of neighbouring voxels on the finest level, summed over the axes."""
         fine = max(self.levels, key=lambda level: level.shape[-1])
         return _variation(fine, (2, 3, 4))
 
 
-class KPlanes(nn.Module):
+class KPlanes(Encoding):
     """Products of three axis-aligned feature planes per resolution (K-Planes, arXiv:2301.10241, Eq. 1).
 
     Memory grows with the square of the resolution, so resolutions can be higher than a dense grid's.
     """
 
-    twice_differentiable = False
     N_FEATURES = 8
     AXES = ((0, 1), (0, 2), (1, 2))
 
     def __init__(self, resolutions: Sequence[int], generator: torch.Generator) -> None:
-        super().__init__()
+        super().__init__(resolutions, generator)
         self.planes = nn.ParameterList(
             # around 1, the neutral factor: a plane then passes the others' gradients on
             nn.Parameter(1 + 0.1 * torch.randn(3, self.N_FEATURES, r, r, generator=generator)) for r in resolutions
@@ -134,14 +151,13 @@ class KPlanes(nn.Module):
             features.append(a * b * c)  # [C, N]
         return self.decoder(torch.cat(features).T)
 
-    def parameter_groups(self, lr: float) -> list[dict]:
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         return [
             {"params": list(self.planes), "lr": 3 * lr},  # products of three near 1 pass on small changes
             {"params": list(self.decoder.parameters()), "lr": 0.25 * lr},
         ]
 
     def total_variation(self) -> Tensor:
-        """Mean absolute difference of neighbouring cells on the finest planes, summed over the axes."""
         fine = max(self.planes, key=lambda plane: plane.shape[-1])
         return _variation(fine, (2, 3))
 
@@ -177,7 +193,7 @@ def _look_up(table: Tensor, rows: Tensor) -> Tensor:
     return torch.view_as_real(found).view(*rows.shape, 2)
 
 
-class HashGrid(nn.Module):
+class HashGrid(Encoding):
     """Multi-resolution hash encoding (Instant-NGP, arXiv:2201.05989, Section 3) in plain PyTorch.
 
     Sixteen levels grow geometrically from the smallest to the largest of `resolutions`. A level that fits
@@ -190,8 +206,13 @@ class HashGrid(nn.Module):
     # points at once: 2.5 KB each while they are worked on; on a CPU as many as its cache holds
     BLOCK, CPU_BLOCK = 2**17, 2**14
 
+    # constants
+    strides: Tensor  # [3, 1, levels]
+    first_rows: Tensor  # [levels]
+    last: Tensor  # [levels]: cells along an axis
+
     def __init__(self, resolutions: Sequence[int], generator: torch.Generator) -> None:
-        super().__init__()
+        super().__init__(resolutions, generator)
         growth = (max(resolutions) / min(resolutions)) ** (1 / (self.N_LEVELS - 1))
         self.sizes = [max(2, round(min(resolutions) * growth**level)) for level in range(self.N_LEVELS)]
         rows = [min(size**3, 2**self.LOG2_TABLE) for size in self.sizes]
@@ -206,9 +227,9 @@ class HashGrid(nn.Module):
             for level, size in enumerate(self.sizes)
         ]
         constants = {
-            "strides": torch.tensor(strides, dtype=torch.int32).T[:, None].contiguous(),  # [3, 1, levels]
+            "strides": torch.tensor(strides, dtype=torch.int32).T[:, None].contiguous(),
             "first_rows": torch.tensor([0, *accumulate(rows[:-1])], dtype=torch.int32),
-            "last": torch.tensor(self.sizes) - 1.0,  # cells along an axis
+            "last": torch.tensor(self.sizes) - 1.0,
         }
         for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
@@ -237,7 +258,7 @@ class HashGrid(nn.Module):
         features = [_Interpolation.apply(table, *self._corners(block)) for block in blocks]
         return self.decoder(torch.cat(features).view(-1, self.N_LEVELS * self.N_FEATURES))
 
-    def parameter_groups(self, lr: float) -> list[dict]:
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         return [
             {"params": list(self.tables), "lr": lr},
             {"params": list(self.decoder.parameters()), "lr": 0.25 * lr},
@@ -248,19 +269,35 @@ class HashGrid(nn.Module):
         return self.tables[0].new_zeros(())
 
 
-ENCODINGS: dict[str, type[nn.Module]] = {"dense": DenseGrids, "kplanes": KPlanes, "hash": HashGrid}
+ENCODINGS: dict[str, type[Encoding]] = {"dense": DenseGrids, "kplanes": KPlanes, "hash": HashGrid}
 # a configuration may come from a file: these bound what is allocated for it (2 GB for the dense grid)
 MAX_RESOLUTIONS: dict[str, int] = {"dense": 512, "kplanes": 4096, "hash": 65536}
 MAX_LEVELS = 16
 
 
-def check_encoding(owner: str, encoding: str, resolutions: Sequence[int]) -> None:
-    """Raise ValueError, in the name of a config, for an unknown encoding or resolutions it cannot have."""
-    if encoding not in ENCODINGS:
-        raise ValueError(f"{owner}: unknown encoding {encoding!r}; choose from {', '.join(ENCODINGS)}.")
+def encoding_setting(what: str, **hint: Any) -> Any:
+    """The field `encoding` of a configuration; `what` is stored, as in "the volume is"."""
+    which = "Dense grids are the fastest on a CPU; planes and hash grids hold finer detail in less memory."
+    return setting("dense", f"How {what} stored. {which}", choices=tuple(ENCODINGS), **hint)
+
+
+def resolutions_setting(levels: tuple[int, ...], tooltip: str, **hint: Any) -> Any:
+    """The field `resolutions`, grid points per axis of each level. A widget shows the finest one, and what it says
+    stands above those coarser ones of the default that are smaller."""
+    return setting(
+        levels,
+        tooltip,
+        widget="detail",
+        shown=lambda value: value[-1],
+        read=lambda finest: (*(r for r in levels[:-1] if r < finest), finest),
+        **hint,
+    )
+
+
+def check_resolutions(encoding: str, resolutions: Sequence[int]) -> None:
+    """Raise ValueError for resolutions that an encoding cannot have."""
     most = MAX_RESOLUTIONS[encoding]
     if not 1 <= len(resolutions) <= MAX_LEVELS or not all(2 <= r <= most for r in resolutions):
         raise ValueError(
-            f"{owner}: resolutions must be 1 to {MAX_LEVELS} integers in [2, {most}] for {encoding}, got "
-            f"{tuple(resolutions)}."
+            f"resolutions must be 1 to {MAX_LEVELS} integers in [2, {most}] for {encoding}, got {tuple(resolutions)}."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +16,14 @@ from ..renderer.regularizers import opacity_entropy
 from ..renderer.splatting import BACKENDS, Splats, choose_backend, intrinsics, splat_reference, view_matrices
 from ..renderer.volume import MIN_OPACITY
 from ..rng import named_generator
-from .base import RenderOutput
+from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
+from ..sources import MEASURED
+from .base import RenderOutput, Scene
 from .relocation import clear_moments, draw_targets, shared_opacity_and_scale
+from .spec import SceneSpec
 
-# learning rates relative to that of the colours: DreamGaussian, arXiv:2309.16653, its configs/text.yaml
+DREAM_GAUSSIAN = "DreamGaussian, arXiv:2309.16653, its configs/text.yaml"
+# learning rates relative to that of the colours: DREAM_GAUSSIAN
 POSITION_RATE, OPACITY_RATE, SCALE_RATE, ROTATION_RATE = 0.1, 5.0, 0.5, 0.5
 
 MIN_ROWS = 8  # of pixels; drawing fewer at once costs more time than it saves memory
@@ -29,59 +34,60 @@ class GaussianConfig:
     """Number, start, densification and regularisers of a scene of Gaussians. Regulariser weights are relative
     to a data gradient of unit RMS averaged over pixels."""
 
-    n_gaussians: int = 6000  # stays the same: faded ones are moved to where more are needed
-    bound: float = 1.0  # radius of the ball that holds the scene, world units; positions are kept inside
-    init_radius: float = 0.6  # radius of the ball of points it starts from, as a fraction of the bound (ours)
-    init_scale: float = 0.8  # initial standard deviation in units of the mean spacing of the points (ours)
-    init_opacity: float = 0.1  # arXiv:2308.04079
-    position_decay: float = 0.1  # position rate at the end of the run / at its start (ours; DreamGaussian: 0.02)
-    relocate_every: int = 25  # steps; 0 never moves faded ones (ours: for runs of some hundred steps)
-    relocate_end: float = 0.9  # fraction of the run after which none are moved (ours)
-    dead_opacity: float = 0.005  # at or below it a Gaussian has faded, arXiv:2404.09591
-    background: tuple[float, float, float] = BACKGROUND
-    opacity_weight: float = 0.01  # on the mean opacity of the Gaussians, arXiv:2404.09591
-    scale_weight: float = 0.01  # on their mean scale / bound, arXiv:2404.09591
-    fog_weight: float = 0.01  # on the mean opacity of the views, as for a NeRF (ours)
-    entropy_weight: float = 0.02  # view opacity towards 0 or 1; ramps up over the first half, as for a NeRF (ours)
-    backend: str = "auto"  # a name in renderer.splatting.BACKENDS, or auto: gsplat on CUDA where it is installed
-    seed: int = 0  # of the start and of the moves
+    n_gaussians: int = setting(
+        6000,
+        "How many. It stays the same: faded ones move to where more are needed. Some thousand on a CPU, 50000 and more "
+        "on a GPU with gsplat.",
+        at_least=1,
+        low=100,
+        high=1_000_000,
+    )
+    # radius of the ball that holds the scene, world units; positions are kept inside
+    bound: float = setting(1.0, above=0)
+    init_radius: float = setting(0.6, above=0)  # of the ball of points it starts from / the bound (ours)
+    # initial standard deviation in units of the mean spacing of the points (ours)
+    init_scale: float = setting(0.8, above=0)
+    init_opacity: float = setting(0.1, above=0, below=1)  # arXiv:2308.04079
+    # position rate at the end of the run / at its start (ours; DreamGaussian: 0.02)
+    position_decay: float = setting(0.1, above=0, at_most=1)
+    relocate_every: int = setting(
+        25,  # ours: for runs of some hundred steps
+        "Steps between moves of faded Gaussians to opaque places. 0 never moves them.",
+        at_least=0,
+        high=1000,
+    )
+    relocate_end: float = setting(0.9, at_least=0, at_most=1)  # fraction of the run after which none are moved (ours)
+    dead_opacity: float = setting(0.005, above=0, below=1)  # at or below it a Gaussian has faded, arXiv:2404.09591
+    background: tuple[float, float, float] = setting(BACKGROUND, at_least=0, at_most=1)
+    opacity_weight: float = setting(0.01, at_least=0)  # on the mean opacity of the Gaussians, arXiv:2404.09591
+    scale_weight: float = setting(0.01, at_least=0)  # on their mean scale / bound, arXiv:2404.09591
+    fog_weight: float = setting(0.01, at_least=0)  # on the mean opacity of the views, as for a NeRF (ours)
+    # view opacity towards 0 or 1; ramps up over the first half, as for a NeRF (ours)
+    entropy_weight: float = setting(0.02, at_least=0)
+    backend: str = setting(
+        "auto",
+        "What draws them. auto: gsplat on a CUDA GPU where it is installed, else plain PyTorch.",
+        choices=("auto", *BACKENDS),
+    )
+    seed: int = setting(0, "The points that it starts from.")  # and of the moves
 
     def __post_init__(self) -> None:
-        if self.n_gaussians < 1:
-            raise ValueError(f"GaussianConfig: n_gaussians must be >= 1, got {self.n_gaussians}.")
-        if self.backend not in ("auto", *BACKENDS):
-            names = ", ".join(("auto", *BACKENDS))
-            raise ValueError(f"GaussianConfig: unknown backend {self.backend!r}; choose from {names}.")
-        for name in ("bound", "init_radius", "init_scale"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"GaussianConfig: {name} must be > 0, got {getattr(self, name)}.")
-        for name in ("init_opacity", "dead_opacity"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"GaussianConfig: {name} must be between 0 and 1, got {getattr(self, name)}.")
-        for name in ("relocate_every", "opacity_weight", "scale_weight", "fog_weight", "entropy_weight"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"GaussianConfig: {name} must be >= 0, got {getattr(self, name)}.")
-        if not 0 <= self.relocate_end <= 1 or not 0 < self.position_decay <= 1:
-            raise ValueError(
-                "GaussianConfig: relocate_end must be in [0, 1] and position_decay in (0, 1], got "
-                f"{self.relocate_end} and {self.position_decay}."
-            )
-        if len(self.background) != 3 or not all(0 <= c <= 1 for c in self.background):
-            raise ValueError(f"GaussianConfig: background must be three numbers in [0, 1], got {self.background}.")
+        check_settings(self)
 
 
-class GaussianScene(nn.Module):
-    """A 3D scene without volume (scenes.base.Scene): it is seen and saved as splats, and has no surface to cut out.
+class GaussianScene(Scene):
+    """A 3D scene without volume: it is seen and saved as splats, and has no surface to cut out.
 
     Parameters: means [N, 3], log_scales [N, 3], quats [N, 4] (w, x, y, z), and the logits of opacities [N] and
     colours [N, 3].
     """
 
-    uses_cameras = True
+    config: GaussianConfig
+    backdrop: Tensor
 
     def __init__(self, config: GaussianConfig | None = None) -> None:
-        super().__init__()
-        self.config = c = config or GaussianConfig()
+        c = config or GaussianConfig()
+        super().__init__(c)
         self.bound = c.bound
         generator = named_generator(c.seed, "gaussian init")
         n = c.n_gaussians
@@ -152,7 +158,7 @@ class GaussianScene(nn.Module):
         self.rows_at_once = rows
         return True
 
-    def parameter_groups(self, lr: float) -> list[dict]:
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Adam's groups; lr is that of the colours, the others are in DreamGaussian's ratio to it."""
         rates = {
             "means": POSITION_RATE * self.bound,
@@ -226,3 +232,28 @@ def _depth_normals(points: Tensor, rays_d: Tensor, seen: Tensor) -> Tensor:
     inner[:, [0, -1]] = False
     inner[:, :, [0, -1]] = False
     return normal * inner
+
+
+SPEC = SceneSpec(
+    name="gaussian",
+    label="Gaussian",
+    scene=GaussianScene,
+    config=GaussianConfig,
+    summary="Gaussian splats",
+    description="A 3D object made of coloured Gaussians (splats), a faint grey ball at first.",
+    presets={
+        (PUBLISHED, ""): {
+            "optim.n_steps": Setting(500, DREAM_GAUSSIAN),
+            "optim.views_per_step": Setting(4, "ours: DreamGaussian takes one view"),
+            "optim.lr": Setting(0.01, f"{DREAM_GAUSSIAN}: that of the colours"),
+            "optim.size": Setting(256, "ours: between the 128 and 512 pixels of DreamGaussian, arXiv:2309.16653"),
+            "optim.timesteps.t_min": Setting(0.02, DREAM_GAUSSIAN),
+            "optim.timesteps.t_max": Setting(0.98, DREAM_GAUSSIAN),
+        },
+        (DEMO, ""): {
+            "optim.n_steps": Setting(300, MEASURED),
+            "optim.views_per_step": Setting(4, MEASURED),
+            "optim.lr": Setting(0.02, MEASURED),
+        },
+    },
+)

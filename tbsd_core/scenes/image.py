@@ -8,12 +8,16 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from ..cameras.pose import Cameras
 from ..rng import named_generator
-from .base import RenderOutput
+from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
+from ..sources import BRIDGE_2D, MEASURED
+from .base import PictureScene, RenderOutput
+from .spec import SceneSpec
 
+CONSTANT_RANGE = "no annealing in the published 2D runs (SDS-Bridge, arXiv:2406.09417)"
 GAIN = 4.0  # sigmoid'(0) = 1/4: a small step of a mid-grey parameter is the same step of the pixel
 
 
@@ -21,41 +25,33 @@ GAIN = 4.0  # sigmoid'(0) = 1/4: a small step of a mid-grey parameter is the sam
 class ImageConfig:
     """Size and start of image scenes."""
 
-    n_images: int = 1  # independent images, optimised side by side
-    size: int = 64  # pixels along each side
-    init_noise: float = 0.05  # standard deviation of the initial pixels around mid grey
-    seed: int = 0  # of the initial pixels
+    size: int = setting(
+        64,
+        "Width and height in pixels. 64 for the demo models, 512 for Stable Diffusion 1.5.",
+        at_least=1,
+        low=16,
+        high=2048,
+        step=8,
+    )
+    n_images: int = setting(1, "How many independent pictures to optimise side by side.", at_least=1, high=16)
+    init_noise: float = setting(0.05, at_least=0)  # standard deviation of the initial pixels around mid grey
+    seed: int = setting(0, "The noise that the pictures start from.")
 
     def __post_init__(self) -> None:
-        if self.n_images < 1 or self.size < 1:
-            raise ValueError(f"ImageConfig: n_images and size must be >= 1, got {self.n_images} and {self.size}.")
-        if self.init_noise < 0:
-            raise ValueError(f"ImageConfig: init_noise must be >= 0, got {self.init_noise}.")
+        check_settings(self)
 
 
-def check_view_count(n_cameras: int, n_images: int, scene: str) -> None:
-    """Image scenes have no viewpoint; the number of cameras must still be the number of images."""
-    if n_cameras != n_images:
-        raise ValueError(
-            f"{scene} holds {n_images} image(s) but was given {n_cameras} camera(s): use as many cameras as images."
-        )
-
-
-class ImageScene(nn.Module):
+class ImageScene(PictureScene):
     """Pixels behind a sigmoid: always inside the gamut, and with a gradient everywhere."""
 
-    uses_cameras = False
+    config: ImageConfig
 
     def __init__(self, config: ImageConfig | None = None) -> None:
-        super().__init__()
-        self.config = c = config or ImageConfig()
+        c = config or ImageConfig()
+        super().__init__(c)
         generator = named_generator(c.seed, "image init")
         noise = torch.randn(c.n_images, 3, c.size, c.size, generator=generator)
         self.pixels = nn.Parameter(noise * c.init_noise)
-
-    @property
-    def n_images(self) -> int:
-        return self.config.n_images
 
     def render(
         self,
@@ -66,18 +62,10 @@ class ImageScene(nn.Module):
         with_normal: bool = False,
     ) -> RenderOutput:
         """The images, whatever the cameras see; resized where another size is asked for. No normals."""
-        check_view_count(len(cameras), self.n_images, "ImageScene")
         rgb = torch.sigmoid(GAIN * self.pixels)
         if (height, width) != (self.config.size, self.config.size):
             rgb = F.interpolate(rgb, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
-        ones = torch.ones(len(rgb), 1, height, width, dtype=rgb.dtype, device=rgb.device)
-        return RenderOutput(rgb=rgb, opacity=ones, depth=torch.zeros_like(ones))
-
-    def parameter_groups(self, lr: float) -> list[dict]:
-        return [{"params": [self.pixels], "lr": lr, "per_row": True}]  # each picture for itself, see SharedAdam
-
-    def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
-        return {}
+        return self.as_render(cameras, rgb)
 
 
 def side_by_side(scenes: Sequence[Any]) -> Any:
@@ -97,3 +85,29 @@ def apart(scene: Any) -> list[Any]:
     for i, single in enumerate(singles):
         single.load_state_dict({name: t[i : i + 1].clone() for name, t in scene.state_dict().items()})
     return singles
+
+
+SPEC = SceneSpec(
+    name="image",
+    label="Image",
+    scene=ImageScene,
+    config=ImageConfig,
+    summary="free pixels",
+    uses_cameras=False,
+    fit=lambda config, given: replace(config, size=given.size),
+    presets={
+        (PUBLISHED, ""): {
+            "optim.n_steps": Setting(1000, BRIDGE_2D),
+            "optim.views_per_step": Setting(1, BRIDGE_2D),
+            "optim.lr": Setting(0.01, "measured on the small world; published 2D runs optimise latents"),
+            "optim.timesteps.t_min": Setting(0.02, BRIDGE_2D),
+            "optim.timesteps.t_max": Setting(0.98, BRIDGE_2D),
+            "optim.timesteps.t_max_end": Setting(0.98, CONSTANT_RANGE),
+        },
+        (DEMO, ""): {
+            "optim.n_steps": Setting(250, MEASURED),
+            "optim.views_per_step": Setting(1, MEASURED),
+            "optim.lr": Setting(0.01, MEASURED),
+        },
+    },
+)

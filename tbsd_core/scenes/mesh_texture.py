@@ -8,19 +8,22 @@ A texture is baked from it at the end (mesh/texture.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..cameras.pose import Cameras
 from ..renderer.background import BACKGROUND, over_background
 from ..renderer.rasterize import project, rasterize
 from ..rng import named_generator
-from .base import RenderOutput
-from .encodings import ENCODINGS, check_encoding
+from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
+from ..sources import CSD_3D, MEASURED, THREESTUDIO
+from .base import RenderOutput, Scene
+from .encodings import ENCODINGS, check_resolutions, encoding_setting, resolutions_setting
+from .spec import SceneSpec
 
 MAX_VERTICES = MAX_FACES = 5_000_000  # sizes come from files; a mesh this large takes 0.5 GB
 SHADINGS = ("none", "soft")
@@ -32,42 +35,36 @@ AMBIENT, DIFFUSE = 0.55, 0.5
 class MeshTextureConfig:
     """The colour field on a fixed surface. The sizes are those of the geometry, which the scene's file holds."""
 
-    n_vertices: int = 3  # of the geometry
-    n_faces: int = 1
+    n_vertices: int = setting(3, at_least=1, at_most=MAX_VERTICES)  # of the geometry
+    n_faces: int = setting(1, at_least=1, at_most=MAX_FACES)
     n_uvs: int = 0  # 0, or n_vertices where the mesh has texture coordinates of its own
-    encoding: str = "dense"  # a name in scenes.encodings.ENCODINGS
-    resolutions: tuple[int, ...] = (33, 97)  # grid points per axis of each level; see the encoding
-    color_gain: float = 1.0  # step of the colour logits per step of the encoding
-    # none: the field is what is seen. soft: it is lit by one light, so that shadows stay out of the texture
-    shading: str = "soft"
-    supersample: int = 2  # rendered pixels per pixel along each side; texture finer than a pixel does not flicker
-    bound: float = 1.0  # radius of the ball that holds the mesh, world units
-    background: tuple[float, float, float] = BACKGROUND
-    tv_weight: float = 0.1  # against noise on the finest grid
-    seed: int = 0  # of the initial parameters
+    encoding: str = encoding_setting("the colours are", optional=True)
+    resolutions: tuple[int, ...] = resolutions_setting(
+        (33, 97),
+        "Colour cells along each side of the finest level. 97 suits 64-pixel pictures; 256 and more for Stable "
+        "Diffusion.",
+        low=17,
+        high=512,
+    )
+    color_gain: float = setting(1.0, above=0)  # step of the colour logits per step of the encoding
+    shading: str = setting(
+        "soft",
+        "soft: the model sees it lit, and the texture stays free of shadows. none: light and shadow are painted into "
+        "the texture.",
+        choices=SHADINGS,
+    )
+    # rendered pixels per pixel along each side; texture finer than a pixel does not flicker
+    supersample: int = setting(2, at_least=1, at_most=8)
+    bound: float = setting(1.0, above=0)  # radius of the ball that holds the mesh, world units
+    background: tuple[float, float, float] = setting(BACKGROUND, at_least=0, at_most=1)
+    tv_weight: float = setting(0.1, at_least=0)  # against noise on the finest grid
+    seed: int = setting(0, "The values that the colours start from.")
 
     def __post_init__(self) -> None:
-        for name, most in (("n_vertices", MAX_VERTICES), ("n_faces", MAX_FACES)):
-            if not 1 <= getattr(self, name) <= most:
-                raise ValueError(f"MeshTextureConfig: {name} must lie in [1, {most}], got {getattr(self, name)}.")
+        check_settings(self)
+        check_resolutions(self.encoding, self.resolutions)
         if self.n_uvs not in (0, self.n_vertices):
-            raise ValueError(
-                f"MeshTextureConfig: n_uvs must be 0 or n_vertices = {self.n_vertices}, got {self.n_uvs}."
-            )
-        check_encoding("MeshTextureConfig", self.encoding, self.resolutions)
-        if self.shading not in SHADINGS:
-            raise ValueError(f"MeshTextureConfig: shading must be {' or '.join(SHADINGS)}, got {self.shading!r}.")
-        if not 1 <= self.supersample <= 8:
-            raise ValueError(f"MeshTextureConfig: supersample must lie in [1, 8], got {self.supersample}.")
-        for name in ("color_gain", "bound"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"MeshTextureConfig: {name} must be > 0, got {getattr(self, name)}.")
-        if not self.tv_weight >= 0:
-            raise ValueError(f"MeshTextureConfig: tv_weight must be >= 0, got {self.tv_weight}.")
-        if len(self.background) != 3 or not all(0 <= c <= 1 for c in self.background):
-            raise ValueError(
-                f"MeshTextureConfig: background must be three numbers in [0, 1], got {self.background}."
-            )
+            raise ValueError(f"n_uvs must be 0 or n_vertices = {self.n_vertices}, got {self.n_uvs}.")
 
 
 def soft_light(normals: Tensor) -> Tensor:
@@ -76,18 +73,24 @@ def soft_light(normals: Tensor) -> Tensor:
     return AMBIENT + DIFFUSE * (normals * light).sum(-1, keepdim=True).clamp(min=0)
 
 
-class MeshTextureScene(nn.Module):
-    """A scene (see scenes.base.Scene) whose shape is fixed; grey at first.
+class MeshTextureScene(Scene):
+    """A scene whose shape is fixed; grey at first.
 
     The geometry is held as buffers, so that it is saved and copied with the colours; `set_geometry` fills
     them. place maps the mesh's own coordinates into the scene: scene = place[:3, :3] @ own + place[:3, 3].
     """
 
-    uses_cameras = True
+    config: MeshTextureConfig
+    vertices: Tensor
+    faces: Tensor
+    corner_normals: Tensor
+    place: Tensor
+    uvs: Tensor
+    backdrop: Tensor
 
     def __init__(self, config: MeshTextureConfig | None = None) -> None:
-        super().__init__()
-        c = self.config = config or MeshTextureConfig()
+        c = config or MeshTextureConfig()
+        super().__init__(c)
         self.bound = c.bound
         self.encoding = ENCODINGS[c.encoding](c.resolutions, named_generator(c.seed, "mesh texture init"))
         self.register_buffer("vertices", torch.zeros(c.n_vertices, 3))
@@ -175,7 +178,7 @@ class MeshTextureScene(nn.Module):
         normal = F.normalize(image(normals), dim=1) if with_normal else None
         return RenderOutput(rgb.clamp(max=1), opacity, depth / opacity.clamp(min=1e-6), normal)
 
-    def parameter_groups(self, lr: float) -> list[dict]:
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Parameter groups of the encoding; lr = 0.02 with Adam suits the defaults."""
         return self.encoding.parameter_groups(lr)
 
@@ -191,3 +194,37 @@ class MeshTextureScene(nn.Module):
         y = torch.linspace(-edge_y, edge_y, height, dtype=depth.dtype, device=depth.device)[:, None]
         x = torch.linspace(-edge_x, edge_x, width, dtype=depth.dtype, device=depth.device)
         return depth * (1 + (half * y).square() + (half * x).square()).sqrt()
+
+
+SPEC = SceneSpec(
+    name="mesh_texture",
+    label="MeshTexture",
+    scene=MeshTextureScene,
+    config=MeshTextureConfig,
+    summary="the colours of a given mesh",
+    paints_mesh=True,
+    fit=lambda config, given: replace(
+        config,
+        n_vertices=len(given.mesh.vertices),
+        n_faces=len(given.mesh.faces),
+        n_uvs=0 if given.mesh.uvs is None else len(given.mesh.uvs),
+    ),
+    presets={
+        (PUBLISHED, ""): {
+            "optim.n_steps": Setting(3000, "ours: the shape is there, and colours settle sooner"),
+            "optim.views_per_step": Setting(4, "ours: as for the NeRF"),
+            "optim.lr": Setting(0.02, "measured on the small world, for the dense grid"),
+            "optim.size": Setting(512, "ours: no rays are marched, so that full views are affordable"),
+            "optim.timesteps.t_min": Setting(0.02, THREESTUDIO),
+            "optim.timesteps.t_max": Setting(0.98, THREESTUDIO),
+            "optim.timesteps.t_max_end": Setting(0.5, "ProlificDreamer, arXiv:2305.16213: t_max falls to 0.5"),
+            "optim.timesteps.anneal_end": Setting(0.5, "halfway, as " + CSD_3D),
+        },
+        (DEMO, ""): {
+            "optim.n_steps": Setting(200, MEASURED),
+            "optim.views_per_step": Setting(4, MEASURED),
+            "optim.lr": Setting(0.02, MEASURED),
+            "optim.timesteps.t_max_end": Setting(0.15, MEASURED),
+        },
+    },
+)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..cameras.pose import Cameras
 from ..cameras.rays import camera_rays
@@ -18,12 +19,20 @@ from ..renderer.sampling import sample_intervals, sphere_interval
 from ..renderer.shading import lambertian, random_lights
 from ..renderer.volume import MIN_OPACITY, accumulate, composite
 from ..rng import named_generator, rand_rows
-from .base import RenderOutput
-from .encodings import ENCODINGS, check_encoding
+from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
+from ..sources import CSD_3D, MEASURED, THREESTUDIO
+from .base import RenderOutput, Scene3D
+from .encodings import ENCODINGS, check_resolutions, encoding_setting, resolutions_setting
 from .normals import NORMALS, analytic_normals, density_normals
+from .spec import SceneSpec
 
 MIN_NORMAL_WEIGHT = 1e-2  # samples below it are not worth six more density queries
 ENVIRONMENT_LR = 0.1  # of the field's; threestudio: 0.001 to 0.01
+
+
+def weight(default: float, tooltip: str, **hint: Any) -> Any:
+    """A field with the weight of a regulariser."""
+    return setting(default, tooltip, at_least=0, high=1, step=0.001, **hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,82 +40,96 @@ class NeRFConfig:
     """Field, sampling and regularisers of a NeRF scene. Regulariser weights are relative to a data gradient
     of unit RMS averaged over pixels."""
 
-    encoding: str = "dense"  # a name in scenes.encodings.ENCODINGS
-    resolutions: tuple[int, ...] = (17, 49)  # grid points per axis of each level; see the encoding
-    n_samples: int = 48  # intervals across the diameter of the scene
-    bound: float = 1.0  # radius of the ball that holds the scene, world units
-    density_scale: float = 10.0  # 1 / world unit; the largest density is about ten times this
-    density_gain: float = 10.0  # step of the density logit per step of the encoding
-    color_gain: float = 0.5  # step of the colour logits per step of the encoding; more over-saturates early
-    blob_strength: float = 8.0  # logit of the initial density at the centre; 0 starts without an object
-    blob_radius: float = 0.75  # fraction of the bound at which the initial logit crosses 0
+    encoding: str = encoding_setting("the volume is")
+    resolutions: tuple[int, ...] = resolutions_setting(
+        (17, 49),
+        "Grid points along each side of the finest level. More is sharper, slower and noisier.",
+        low=9,
+        high=513,
+    )
+    n_samples: int = setting(
+        48,
+        "Samples along each ray across the object. Use about as many as the grid has points.",
+        at_least=2,
+        low=8,
+        high=512,
+    )
+    bound: float = setting(1.0, above=0)  # radius of the ball that holds the scene, world units
+    density_scale: float = setting(10.0, above=0)  # 1 / world unit; the largest density is about ten times this
+    density_gain: float = setting(10.0, above=0)  # step of the density logit per step of the encoding
+    color_gain: float = setting(0.5, above=0)  # step of the colour logits; more over-saturates early
+    blob_strength: float = setting(8.0, at_least=0)  # logit of the initial density at the centre; 0 starts empty
+    blob_radius: float = setting(0.75, above=0)  # fraction of the bound at which the initial logit crosses 0
     empty_logit: float = -1.0  # added to the density logit everywhere
     occupancy_resolution: int = 48  # coarse grid that skips empty and hidden samples; 0 evaluates all
-    chunk_rays: int = 0  # rays rendered at once; 0 = all, and fewer by itself where the memory is not enough
-    background: tuple[float, float, float] = BACKGROUND
-    background_mode: str = "solid"  # solid; random: half of the training views get another colour; learned
-    shaded: float = 0.0  # share of training steps under a random light, in [0, 1]; the priors' light is in the colours
-    textureless: float = 0.5  # of those, share that shows the shape alone, in grey (threestudio's textureless_prob)
-    normals: str = "finite"  # differences, for every encoding; analytic: exact and cheaper, for the hash grid only
-    entropy_weight: float = 0.02  # opacity towards 0 or 1; ramps up over the first half
-    opacity_weight: float = 0.01  # against fog
-    tv_weight: float = 0.5  # against noise on the finest grid
-    sparsity_weight: float = 0.0  # against fog, stronger on thin fog than opacity_weight
-    orientation_weight: float = 0.0  # against surfaces that turn away from the camera that sees them
-    z_variance_weight: float = 0.0  # against thick, cloudy surfaces
-    seed: int = 0  # of the initial parameters
+    chunk_rays: int = setting(0, at_least=0)  # rays rendered at once; 0 = all, and fewer where memory is short
+    background: tuple[float, float, float] = setting(BACKGROUND, at_least=0, at_most=1)
+    background_mode: str = setting(
+        "solid",
+        "solid: the grey of the demo models. random: another colour in half of the views, so that the object cannot "
+        "hide in it. learned: an environment that is optimised, too.",
+        choices=BACKGROUNDS,
+        optional=True,
+    )
+    shaded: float = setting(
+        0.0,  # the priors' light is in the colours
+        "Part of the steps that light the object from a random side, so that colour cannot pass for shape. 0 for the "
+        "demo models, 0.5 or more for Stable Diffusion.",
+        at_least=0,
+        at_most=1,
+        step=0.001,
+        optional=True,
+    )
+    # of those, share that shows the shape alone, in grey (threestudio's textureless_prob)
+    textureless: float = setting(0.5, at_least=0, at_most=1)
+    # finite: differences, for every encoding; analytic: exact and cheaper, for the hash grid only
+    normals: str = setting("finite", choices=NORMALS)
+    entropy_weight: float = setting(0.02, at_least=0)  # opacity towards 0 or 1; ramps up over the first half
+    opacity_weight: float = weight(
+        0.01,
+        "Pushes against fog around the object. Raise it if the background is smoky, lower it if the object vanishes.",
+    )
+    tv_weight: float = weight(0.5, "Smooths the surface. Raise it against grainy colours.")  # on the finest grid
+    sparsity_weight: float = weight(
+        0.0, "Pushes against thin fog, harder than opacity_weight does.", optional=True
+    )
+    orientation_weight: float = weight(
+        0.0, "Pushes against surfaces that turn away from the camera.", optional=True
+    )
+    z_variance_weight: float = weight(0.0, "Pushes against thick, cloudy surfaces.", optional=True)
+    seed: int = setting(0, "The values that the volume starts from.")
 
     def __post_init__(self) -> None:
-        check_encoding("NeRFConfig", self.encoding, self.resolutions)
-        if self.n_samples < 2:
-            raise ValueError(f"NeRFConfig: n_samples must be >= 2, got {self.n_samples}.")
+        check_settings(self)
+        check_resolutions(self.encoding, self.resolutions)
         if self.occupancy_resolution != 0 and self.occupancy_resolution < 8:
-            raise ValueError(
-                f"NeRFConfig: occupancy_resolution must be 0 (off) or >= 8, got {self.occupancy_resolution}."
-            )
-        for name in ("bound", "density_scale", "density_gain", "color_gain", "blob_radius"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"NeRFConfig: {name} must be > 0, got {getattr(self, name)}.")
-        weights = ("entropy", "opacity", "tv", "sparsity", "orientation", "z_variance")
-        for name in ("blob_strength", *(f"{w}_weight" for w in weights)):
-            if getattr(self, name) < 0:
-                raise ValueError(f"NeRFConfig: {name} must be >= 0, got {getattr(self, name)}.")
-        for name in ("shaded", "textureless"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"NeRFConfig: {name} must lie in [0, 1], got {getattr(self, name)}.")
-        if self.chunk_rays < 0:
-            raise ValueError(f"NeRFConfig: chunk_rays must be >= 0, got {self.chunk_rays}.")
-        for name, known in (("background_mode", BACKGROUNDS), ("normals", NORMALS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"NeRFConfig: {name} must be {' or '.join(known)}, got {getattr(self, name)!r}.")
+            raise ValueError(f"occupancy_resolution must be 0 (off) or >= 8, got {self.occupancy_resolution}.")
         if self.normals == "analytic" and not ENCODINGS[self.encoding].twice_differentiable:
             able = ", ".join(name for name, e in ENCODINGS.items() if e.twice_differentiable)
             raise ValueError(
-                f"NeRFConfig: analytic normals need an encoding with a second derivative ({able}), got "
-                f"{self.encoding!r}. Use finite ones."
+                f"Analytic normals need an encoding with a second derivative ({able}), got {self.encoding!r}. Use "
+                "finite ones."
             )
-        if len(self.background) != 3 or not all(0 <= c <= 1 for c in self.background):
-            raise ValueError(f"NeRFConfig: background must be three numbers in [0, 1], got {self.background}.")
 
 
-class NeRFScene(nn.Module):
-    """A 3D scene (see scenes.base.Scene3D) whose parameters are those of its encoding."""
+class NeRFScene(Scene3D):
+    """A 3D scene whose parameters are those of its encoding."""
 
-    uses_cameras = True
+    config: NeRFConfig
+    # constants that would be uploaded or made again at every render
+    coarse_points: Tensor
+    backdrop: Tensor
 
     def __init__(self, config: NeRFConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or NeRFConfig()
-        self.bound = self.config.bound
-        generator = named_generator(self.config.seed, "nerf init")
-        self.encoding = ENCODINGS[self.config.encoding](self.config.resolutions, generator)
-        learned = self.config.background_mode == "learned"
-        self.environment = Environment(self.config.background, generator) if learned else None
-        # constants that would be uploaded or made again at every render
-        points = grid_points(self.bound, self.config.occupancy_resolution)
-        self.register_buffer("coarse_points", points, persistent=False)
-        self.register_buffer("backdrop", torch.tensor(self.config.background), persistent=False)
-        self.chunk_rays = self.config.chunk_rays
+        c = config or NeRFConfig()
+        super().__init__(c)
+        self.bound = c.bound
+        generator = named_generator(c.seed, "nerf init")
+        self.encoding = ENCODINGS[c.encoding](c.resolutions, generator)
+        self.environment = Environment(c.background, generator) if c.background_mode == "learned" else None
+        self.register_buffer("coarse_points", grid_points(c.bound, c.occupancy_resolution), persistent=False)
+        self.register_buffer("backdrop", torch.tensor(c.background), persistent=False)
+        self.chunk_rays = c.chunk_rays
         self._n_rays = 0  # of the last render
 
     def query(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -247,7 +270,7 @@ class NeRFScene(nn.Module):
         self.chunk_rays = chunk
         return True
 
-    def parameter_groups(self, lr: float) -> list[dict]:
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Parameter groups of the encoding and the environment; lr = 0.02 with Adam suits the defaults."""
         groups = self.encoding.parameter_groups(lr)
         if self.environment is not None:
@@ -265,3 +288,33 @@ class NeRFScene(nn.Module):
         if c.sparsity_weight > 0:
             losses["sparsity"] = c.sparsity_weight * sparsity(render.opacity)
         return losses | {name: getattr(c, f"{name}_weight") * value for name, value in render.penalties.items()}
+
+
+SPEC = SceneSpec(
+    name="nerf",
+    label="NeRF",
+    scene=NeRFScene,
+    config=NeRFConfig,
+    summary="a volume",
+    description="A 3D object to optimise, a grey ball at first. The defaults suit 64-pixel renders on a CPU.",
+    presets={
+        (PUBLISHED, ""): {
+            "optim.n_steps": Setting(10_000, THREESTUDIO),
+            "optim.views_per_step": Setting(4, "ours: calmer than the one view of dreamfusion-sd.yaml"),
+            "optim.lr": Setting(
+                0.02, "measured on the small world, for the dense grid; threestudio: 0.01 for hash grids"
+            ),
+            "optim.size": Setting(64, THREESTUDIO),
+            "optim.timesteps.t_min": Setting(0.02, THREESTUDIO),
+            "optim.timesteps.t_max": Setting(0.98, THREESTUDIO),
+            "optim.timesteps.t_max_end": Setting(0.5, "ProlificDreamer, arXiv:2305.16213: t_max falls to 0.5"),
+            "optim.timesteps.anneal_end": Setting(0.5, "at step 5000 of 10 000, as " + CSD_3D),
+        },
+        (DEMO, ""): {
+            "optim.n_steps": Setting(600, MEASURED),
+            "optim.views_per_step": Setting(4, MEASURED),
+            "optim.lr": Setting(0.02, MEASURED),
+            "optim.latent_until": Setting(0.5, MEASURED),
+        },
+    },
+)

@@ -25,11 +25,9 @@ def render_views(
         for start in range(0, len(cameras), chunk)
     ]
 
-    def join(name: str) -> Tensor | None:
-        values = [getattr(part, name) for part in parts]
-        return None if values[0] is None else torch.cat(values).cpu()
-
-    return RenderOutput(join("rgb"), join("opacity"), join("depth"), join("normal"), join("latents"))
+    names = ("rgb", "opacity", "depth", "normal", "latents")
+    shown = [name for name in names if getattr(parts[0], name) is not None]
+    return RenderOutput(**{name: torch.cat([getattr(part, name) for part in parts]).cpu() for name in shown})
 
 
 def render_orbit(

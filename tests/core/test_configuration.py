@@ -26,6 +26,7 @@ class Outer:
     flag: bool = False
     levels: tuple[int, ...] = (1, 2)
     limit: float | None = None
+    pair: tuple[float, float] = (0.0, 1.0)
     inner: Inner = field(default_factory=Inner)
 
 
@@ -58,6 +59,7 @@ def test_a_setting_reads_as_its_type_and_leaves_the_rest(name, text, value):
         ("count", "1.5", "count must be of type int, got 1.5"),
         ("count", "true", "count must be of type int"),
         ("flag", "1", "flag must be of type bool"),
+        ("pair", "[1]", "pair must be 2 values, got 1"),
         ("inner.rate", "fast", "rate must be of type float, got 'fast'"),
         ("inner.rate", "-1", "rate must be > 0"),
     ],

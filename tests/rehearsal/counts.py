@@ -32,6 +32,7 @@ WAITS = {
     "gaussian": 6,
     "mesh_texture": 4,
 }
+MOST_WAITS = max(WAITS.values())  # of a scene that is not named there
 LATE_WAITS = 2  # of a host that reads what the step before has reported, while the device has this one
 
 

@@ -18,14 +18,14 @@ def found() -> dict[str, dict[str, int]]:
 
 def test_every_scene_and_method_is_there(found):
     scenes = {*SCENES, *(f"nerf {name}" for name in ENCODINGS)} - {"nerf"}
-    assert set(counts.WAITS) == scenes
+    assert set(counts.WAITS) <= scenes
     assert set(found) == {f"{scene} {method}" for scene in scenes for method in METHODS}
 
 
-@pytest.mark.parametrize("scene", counts.WAITS)
+@pytest.mark.parametrize("scene", dict.fromkeys([*counts.WAITS, *sorted(SCENES.keys() - {"nerf"})]))
 def test_a_step_seldom_waits_for_the_device(found, scene):
     waits = {f"{scene} {method}": found[f"{scene} {method}"]["waits"] for method in METHODS}
-    assert not {key: n for key, n in waits.items() if n > counts.WAITS[scene]}
+    assert not {key: n for key, n in waits.items() if n > counts.WAITS.get(scene, counts.MOST_WAITS)}
     late = {f"{scene} {method}": found[f"{scene} {method}"]["late_waits"] for method in METHODS}
     assert not {key: n for key, n in late.items() if n > counts.LATE_WAITS}
 

@@ -102,17 +102,18 @@ def test_view_names(azimuth, elevation, name):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "wrong, message",
     [
-        {"azimuth_min": 10, "azimuth_max": 0},
-        {"azimuth_max": 300},
-        {"elevation_max": 91},
-        {"distance": 0},
-        {"fov_y": 180},
+        ({"azimuth_min": 10, "azimuth_max": 0}, "azimuth range"),
+        ({"azimuth_max": 300}, "azimuth range"),
+        ({"elevation_min": 50}, "elevation range"),
+        ({"elevation_max": 91}, r"elevation_max must be in \[-90, 90\], got 91"),
+        ({"distance": 0}, "distance must be > 0"),
+        ({"fov_y": 180}, r"fov_y must be in \(0, 180\)"),
     ],
 )
-def test_wrong_ranges_are_refused(wrong):
-    with pytest.raises(ValueError, match="CameraConfig"):
+def test_wrong_ranges_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
         CameraConfig(**wrong)
 
 

@@ -116,5 +116,10 @@ def test_a_file_with_impossible_faces_is_refused(tmp_path):
     ],
 )
 def test_config_ranges(wrong):
-    with pytest.raises(ValueError, match="MeshTextureConfig"):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
         MeshTextureConfig(**wrong)
+
+
+def test_a_range_is_told_in_full():
+    with pytest.raises(ValueError, match=r"n_vertices must be in \[1, 5000000\], got 0"):
+        MeshTextureConfig(n_vertices=0)

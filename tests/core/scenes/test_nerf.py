@@ -167,7 +167,7 @@ def test_orbit_equals_single_views():
     [{"encoding": "magic"}, {"resolutions": ()}, {"n_samples": 1}, {"bound": 0.0}, {"background": (2, 0, 0)}],
 )
 def test_wrong_configs_are_refused(wrong):
-    with pytest.raises(ValueError, match="NeRFConfig"):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
         NeRFConfig(**wrong)
 
 

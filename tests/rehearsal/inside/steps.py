@@ -35,6 +35,7 @@ from tbsd_pack.tbsd_core.optim import (  # noqa: E402
 from tbsd_pack.tbsd_core.priors.small_world.learned import load_learned_prior  # noqa: E402
 from tbsd_pack.tbsd_core.prompts import PromptConfig, build_texts, encode_texts  # noqa: E402
 from tbsd_pack.tbsd_core.samples import sample_mesh  # noqa: E402
+from tbsd_pack.tbsd_core.scenes import SCENES as ALL_SCENES  # noqa: E402
 from tbsd_pack.tbsd_core.scenes import (  # noqa: E402
     GaussianConfig,
     GaussianScene,
@@ -69,6 +70,7 @@ SCENES = {
     "gaussian": lambda: GaussianScene(GaussianConfig(n_gaussians=100)),
     "mesh_texture": mesh_texture,
 }
+SCENES |= {name: spec.scene for name, spec in ALL_SCENES.items() if name not in (*SCENES, "nerf")}
 
 
 def guidance_for(scene: str, method: str):

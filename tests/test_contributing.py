@@ -1,0 +1,188 @@
+"""What CONTRIBUTING.md says is enough: in a copy of the pack, with the files of tests/contributions and one line in a
+table for each, the command line and a ComfyUI server know what was added."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTRIBUTIONS = ROOT / "tests" / "contributions"
+SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that is added.
+
+    Args:
+        folder: in tests/contributions: the new files, as they lie in the pack.
+        section: of CONTRIBUTING.md.
+        name, label: what <name> and <Label> stand for there.
+        table: the file whose table gets a line.
+        lines: what it gets, by the line that it then stands behind.
+    """
+
+    folder: str
+    section: str
+    name: str
+    label: str
+    table: str
+    lines: dict[str, str]
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The new files by their paths in the pack."""
+        own = CONTRIBUTIONS / self.folder
+        return {p.relative_to(own).as_posix(): p for p in sorted(own.rglob("*")) if p.suffix in (".py", ".md")}
+
+    @property
+    def steps(self) -> list[str]:
+        """The file that each step of the section names first."""
+        text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split(f"\n## {self.section}\n")[1]
+        named = re.findall(r"^\d+\. `([^`]+)`", text.split("\n## ")[0], re.MULTILINE)
+        return [path.replace("<name>", self.name).replace("<Label>", self.label) for path in named]
+
+
+BALANCER = Part(
+    "balancer",
+    "Add a balancer",
+    "thirds",
+    "Thirds",
+    "tbsd_core/balancing/__init__.py",
+    {
+        "from .schedules import ProgressSchedule": "from .thirds import Thirds",
+        '    "orthogonal": Orthogonal,': '    "thirds": Thirds,',
+    },
+)
+SCENE = Part(
+    "scene", "Add a scene", "ball", "Ball", "tbsd_core/scenes/__init__.py", {'    "gaussians",': '    "ball",'}
+)
+NODE = Part("node", "Add a node", "mirror", "Mirror", "nodes/__init__.py", {'    "metrics",': '    "mirror",'})
+PARTS = (BALANCER, SCENE, NODE)
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """Tracked files, and new ones that git does not ignore; without git all that are there."""
+    command = ["git", "ls-files", "-z", "-c", "-o", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=folder, capture_output=True, check=True, text=True).stdout.split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        listed = [p.relative_to(folder).as_posix() for p in folder.rglob("*")]
+    found = {name: folder / name for name in listed if name and "__pycache__" not in name}
+    return {name: path for name, path in found.items() if path.is_file() and not path.is_symlink()}
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory) -> Path:
+    """A copy with all parts."""
+    copy = tmp_path_factory.mktemp("contributed") / "pack"
+    for name, path in files_of(ROOT).items():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy / name)
+    for part in PARTS:
+        for name, path in part.files.items():
+            assert not (copy / name).exists(), name
+            shutil.copyfile(path, copy / name)
+        table = copy / part.table
+        rows = table.read_text(encoding="utf-8").splitlines()
+        for before, line in part.lines.items():
+            rows.insert(rows.index(before) + 1, line)
+        table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return copy
+
+
+def python(pack: Path, *arguments: object) -> str:
+    """What Python prints in the copy; it must succeed."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=pack, env=environment, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    return done.stdout
+
+
+def call(pack: Path, *arguments: object) -> str:
+    return python(pack, "-m", "tbsd_core", *arguments)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.folder)
+def test_a_part_is_what_its_section_names(part):
+    assert sorted(part.steps) == sorted([part.table, *part.files])
+
+
+def test_the_copy_differs_by_these_files_and_lines_alone(pack):
+    before, after = files_of(ROOT), files_of(pack)
+    assert after.keys() - before.keys() == {name for part in PARTS for name in part.files}
+    assert not before.keys() - after.keys()
+    changed = {name for name in before if before[name].read_bytes() != after[name].read_bytes()}
+    assert changed == {part.table for part in PARTS}
+    for part in PARTS:
+        old, new = (found[part.table].read_text(encoding="utf-8").splitlines() for found in (before, after))
+        assert [line for line in new if line not in part.lines.values()] == old
+
+
+def test_run_knows_the_scene_and_the_balancer(pack, tmp_path):
+    what = ("--prompt", "a brick cube", "--scene", "ball", "--set", "guidance.balancer=thirds_schedule")
+    call(pack, "run", *what, "--steps", 2, "--size", 16, "--out", tmp_path)
+    report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert report["config"]["scene_name"] == "ball" and report["config"]["scene"]["softness"] == 0.02
+    assert report["config"]["guidance"]["balancer"] == "thirds_schedule"
+    assert report["warnings"] == [] and "mesh.glb" in report["files"]
+
+
+def test_lists_and_presets_know_them(pack):
+    assert "ball" in call(pack, "run", "--help")
+    assert "optim.n_steps = 7  (ours: there is little to learn)" in call(
+        pack, "presets", "--family", "embedded", "--scene", "ball"
+    )
+    assert "tbsd\n" in call(pack, "methods")
+
+
+def test_vary_and_compare_know_them(pack, tmp_path):
+    small = ("--scene", "ball", "--steps", 2, "--size", 16)
+    varied = ("--prompt", "a brick cube", "--key", "scene.radius", "--values", 0.3, 0.6)
+    call(pack, "vary", *small, *varied, "--set", "guidance.balancer=thirds", "--out", tmp_path / "vary")
+    assert list((tmp_path / "vary").glob("*.png"))
+    methods = ("--methods", "sds", "tbsd", "--set", "guidance.balancer=thirds")
+    call(pack, "compare", *small, "--prompts", "a brick cube", *methods, "--out", tmp_path / "compare")
+    reports = [path.read_text(encoding="utf-8") for path in (tmp_path / "compare").rglob("run.json")]
+    assert len(reports) == 2 and all('"ball"' in report for report in reports)
+    assert sum('"thirds"' in report for report in reports) == 1
+
+
+def test_the_tests_of_the_pack_are_content(pack):
+    """Those that go through a table, for what is new in it, and those of the new files."""
+    where = ["core/balancing/test_balancers.py", "core/scenes", "core/test_presets.py", "core/test_configuration.py"]
+    files = [f"tests/{name}" for name in (*where, "core/test_cli.py", "test_help.py", "test_repository.py")]
+    chosen = "thirds or ball or mirror or specification or names_every_scene or pictures_are_small"
+    report = python(pack, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, *files)
+    assert int(re.search(r"(\d+) passed", report)[1]) > 60
+    counted = json.loads(python(pack, "tests/rehearsal/inside/steps.py", "ball,sds"))
+    assert counted["ball sds"]["kernels"] > 0
+
+
+def test_a_server_has_their_nodes(comfyui, start_server, pack, tmp_path):
+    with start_server(comfyui, tmp_path / "server", pack=pack) as server:
+        info = server.request("/object_info")
+        radius = info["TBSD_BallScene"]["input"]["required"]["radius"]
+        assert radius == ["FLOAT", radius[1]] and (radius[1]["default"], radius[1]["min"]) == (0.5, 0.05)
+        assert "control_after_generate" in info["TBSD_BallScene"]["input"]["required"]["seed"][1]
+        assert "thirds" in json.dumps(info["TBSD_Guidance"]["input"]["required"]["balancer"])
+        graph = {
+            "ball": {"class_type": "TBSD_BallScene", "inputs": {"radius": 0.4, "seed": 0}},
+            "views": {
+                "class_type": "TBSD_RenderViews",
+                "inputs": {"scene": ["ball", 0], "n_views": 1, "size": 32, "elevation": 0, "distance": 3, "fov_y": 36},
+            },
+            "mirror": {"class_type": "TBSD_Mirror", "inputs": {"images": ["views", 0]}},
+            "show": {"class_type": "PreviewImage", "inputs": {"images": ["mirror", 0]}},
+        }
+        assert len(server.run(graph)["show"]["images"]) == 1
