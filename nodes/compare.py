@@ -11,7 +11,7 @@ from .base import Node, problem
 from .bridge.compare import compare, plan
 from .bridge.files import inside_output
 from .bridge.preview import check_packages
-from .optimize import lr_input, picture_size, steps_input, timestep_inputs, timesteps_input, with_numbers
+from .optimize import is_given, lr_input, picture_size, steps_input, timestep_inputs, timesteps_input, with_numbers
 from .sockets import GuidedModel, default
 
 SLOTS, PROMPT_SLOTS = 6, 4
@@ -125,8 +125,10 @@ class Compare(Node):
             lr=lr,
             timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),
         )
-        jobs = plan(methods, prompts, range(seed, seed + n_seeds), config, MATCH[match])
-        result = compare(jobs, scene, cameras or CameraConfig(), filename_prefix, cls.hidden.unique_id)
+        own = is_given(timesteps, t_min, t_max, t_max_end)
+        seeds, cameras = range(seed, seed + n_seeds), cameras or CameraConfig()
+        jobs = plan(methods, prompts, seeds, scene, cameras, config, MATCH[match], own)
+        result = compare(jobs, scene, filename_prefix, cls.hidden.unique_id)
         shown = ui.PreviewImage(result.grid, cls=cls).as_dict() | {"text": [result.table]}
         return io.NodeOutput(result.grid, result.images, result.table, ui=shown)
 

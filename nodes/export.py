@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..tbsd_core.experiment import write_file
 from ..tbsd_core.mesh import WRITERS, ExportConfig, write_mesh
 from . import sockets
 from .base import Node, problem
@@ -11,7 +12,7 @@ from .bridge.autograd import optimization_mode
 from .bridge.compat import file_value
 from .bridge.files import existing_output, inside_output, new_output, ui_file
 from .bridge.mesh import extract, from_mesh
-from .bridge.scenes import load_with_run, run_of, save_with_run
+from .bridge.scenes import load_with_run, run_of
 from .bridge.splats import save as save_splats
 from .widgets import widgets, with_widgets
 
@@ -140,7 +141,7 @@ class SaveScene(Node):
     @classmethod
     def execute(cls, scene, filename_prefix: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, ".safetensors")
-        save_with_run(scene, run_of(scene), path)
+        write_file(path, scene, run_of(scene))
         return io.NodeOutput(relative, ui={"text": [relative]})
 
 
@@ -151,7 +152,7 @@ class LoadScene(Node):
             node_id="TBSD_LoadScene",
             display_name="Load Scene",
             category=sockets.SCENE,
-            description="Reads a scene that Save Scene wrote.",
+            description="Reads a scene that Save Scene or the command line wrote, with the run that it is in.",
             inputs=[
                 io.String.Input(
                     "scene_file",

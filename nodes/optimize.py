@@ -11,6 +11,7 @@ from ..tbsd_core.guidance import TimestepConfig
 from ..tbsd_core.optim import OptimConfig
 from . import sockets
 from .base import Node
+from .bridge.config import config_of
 from .bridge.preview import check_packages, run_ui
 from .bridge.run import run
 from .bridge.runs import workflow_of
@@ -35,7 +36,8 @@ def lr_input() -> io.Float.Input:
         max=1.0,
         step=0.001,
         round=False,
-        tooltip="Learning rate: how far each step goes. Halve it if the result flickers or burns out.",
+        tooltip="Learning rate: how far each step goes. Halve it if the result flickers or burns out. With settings "
+        "connected to the guidance node, theirs counts.",
     )
 
 
@@ -74,6 +76,11 @@ def with_numbers(timesteps: TimestepConfig | None, **values: float | None) -> Ti
     """Timesteps with those of the single numbers that are connected."""
     connected = {name: value for name, value in values.items() if value is not None}
     return replace(timesteps or TimestepConfig(), **connected)
+
+
+def is_given(*inputs: TimestepConfig | float | None) -> bool:
+    """Whether any of the sockets for timesteps is connected: they then count more than the guidance's settings."""
+    return any(value is not None for value in inputs)
 
 
 def picture_size(scene, guidance: GuidedModel) -> int:
@@ -196,7 +203,9 @@ class Optimizer3D(Node):
             timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),
         )
         workflow = workflow_of(cls.hidden.extra_pnginfo)
-        result = run(guidance, scene, cameras or CameraConfig(), config, cls.hidden.unique_id, workflow, resume)
+        own = is_given(timesteps, t_min, t_max, t_max_end)
+        whole = config_of(guidance, scene, cameras or CameraConfig(), config, own)
+        result = run(guidance, scene, whole, cls.hidden.unique_id, workflow, resume)
         return io.NodeOutput(result.scene, result.images, ui=run_ui(result, cls))
 
 
@@ -263,7 +272,8 @@ class OptimizeImage(Node):
             timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),
         )
         workflow = workflow_of(cls.hidden.extra_pnginfo)
-        result = run(guidance, scene, CameraConfig(), config, cls.hidden.unique_id, workflow, resume)
+        whole = config_of(guidance, scene, CameraConfig(), config, is_given(timesteps, t_min, t_max, t_max_end))
+        result = run(guidance, scene, whole, cls.hidden.unique_id, workflow, resume)
         return io.NodeOutput(result.images, result.scene, ui=run_ui(result, cls))
 
 

@@ -143,7 +143,8 @@ class PerpNeg(Node):
 
     @classmethod
     def execute(cls, prompts: Prompts, strength: float) -> io.NodeOutput:
-        return io.NodeOutput(replace(prompts, set=replace(prompts.set, perp_neg=strength)))
+        config = None if prompts.config is None else replace(prompts.config, perp_neg=strength)
+        return io.NodeOutput(replace(prompts, set=replace(prompts.set, perp_neg=strength), config=config))
 
 
 class PromptsFromConditioning(Node):

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import comfy.model_management
 import torch
 from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig, orbit
+from ...tbsd_core.experiment import Autosave, Experiment, ExperimentConfig, StoredRun
 from ...tbsd_core.guidance.base import TrainingGuidance
-from ...tbsd_core.optim import (
-    Curves,
-    OptimConfig,
-    OptimState,
-    Snapshot,
-    Watchdog,
-    create_adapter,
-    go_on,
-    not_finite,
-    optimize,
-    take_snapshot,
-)
+from ...tbsd_core.optim import Curves, OptimConfig, Watchdog, not_finite
 from ...tbsd_core.scenes import RenderOutput, Scene
 from ...tbsd_core.scenes.stored import copy_scene
 from .events import send_step
 from .files import to_image
-from .prior import ComfyPrior, prior_device, with_prior
+from .prior import ComfyPrior, with_prior
 from .progress import SHOWN, RunProgress, to_pil
 from .runs import Run, open_run
 from .scenes import remember_run, run_of
@@ -41,6 +30,7 @@ if TYPE_CHECKING:
 
 PREVIEW_VIEWS = 8
 AUTOSAVE_SECONDS = 60.0
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
@@ -54,8 +44,7 @@ class RunResult:
 def run(
     guided: GuidedModel,
     scene: Scene,
-    cameras: CameraConfig,
-    config: OptimConfig,
+    config: ExperimentConfig,
     node_id: str | None,
     workflow: str | None = None,
     resume: bool = False,  # go on with the run that the scene comes from
@@ -66,58 +55,73 @@ def run(
     Raises:
         ValueError: there is no run to go on with, or it does not fit.
     """
-    earlier = run_of(scene)
-    if resume and earlier is None:
-        raise ValueError(
-            "resume is on, and the scene comes from no run: connect Load Scene with the file of a run, or the scene of "
-            "another optimiser, or turn resume off."
-        )
+    earlier = run_to_go_on_with(scene, config.optim.n_steps) if resume else None
 
     def body(prior: ComfyPrior) -> RunResult:
-        trained = copy_scene(scene, prior_device(guided.model))
-        state = OptimState.create(trained, config, create_adapter(prior, guided.guidance, config.seed))
-        changed = go_on(earlier, state, config) if resume and earlier is not None else []
-        curves, watchdog = Curves(), Watchdog(trained.uses_cameras)
-
-        def snapshot() -> Snapshot:
-            return take_snapshot(state, config)
-
-        with watched(open_run(config.n_steps, node_id, workflow), trained, snapshot) as shown:
-            progress = RunProgress(config.n_steps, node_id, shown)
+        experiment = begun(config, prior, guided, scene)
+        trained, optim = experiment.scene, config.optim
+        changed = [] if earlier is None else experiment.restore(earlier)
+        changed = [text for text in changed if not text.startswith("mesh.")]  # the scene holds what it paints
+        curves, watchdog = experiment.curves, Watchdog(trained.uses_cameras)
+        with watched(open_run(optim.n_steps, node_id, workflow), experiment) as shown:
+            progress = RunProgress(optim.n_steps, node_id, shown)
             if changed:
-                shown.warn(f"Going on after step {state.step} with other settings: {'; '.join(changed)}.")
-            saved_at = time.monotonic()
-            for record in optimize(prior, guided.prompts.set, guided.guidance, trained, cameras, config, state):
-                curves.add(record)
+                shown.warn(f"Going on after step {experiment.state.step} with other settings: {'; '.join(changed)}.")
+            save = Autosave(shown.autosaved(), experiment, AUTOSAVE_SECONDS, True, shown.warn)
+            for record in experiment.steps():
                 is_last = shown.stop_wanted
                 progress(record.step + 1, pictures_of(record.render, prior, SHOWN), record, is_last)
                 advice = watchdog(record)
                 if advice:
                     shown.warn(advice)
-                if shown.answer(trained, snapshot) or advice:
+                if shown.answer(experiment) or advice:
                     send_step(shown.event())
                 if is_last:
                     break
-                if time.monotonic() - saved_at >= AUTOSAVE_SECONDS:
-                    autosave(shown, trained, snapshot)
-                    saved_at = time.monotonic()
+                save()
             advice = watchdog.rest()
             if advice:
                 shown.warn(advice)
-            remember_run(trained.cpu(), snapshot())  # on the CPU its pictures are made, and it travels on
+            remember_run(trained.cpu(), experiment.stored())  # on the CPU its pictures are made, and it travels on
             check_finite(trained)
-            pictures = final_pictures(trained, prior, cameras, config)
+            pictures = final_pictures(trained, prior, config.cameras, optim)
             shown.show(to_pil(pictures), final=True)
         return RunResult(trained, to_image(pictures), curves)
 
-    encoded = config.encode_size or config.size
-    shape = (config.views_per_step, encoded, encoded)
+    return with_models(guided, config.optim, body)
+
+
+def run_to_go_on_with(scene: Scene, n_steps: int) -> StoredRun:
+    """The run that a scene comes from. Raises ValueError if there is none, or nothing left to do of it."""
+    earlier = run_of(scene)
+    if earlier is None:
+        raise ValueError(
+            "resume is on, and the scene comes from no run: connect Load Scene with the file of a run, or the scene of "
+            "another optimiser, or turn resume off."
+        )
+    if earlier.step >= n_steps:
+        raise ValueError(
+            f"The run of this scene has done {earlier.step} steps, and steps is {n_steps}. Set steps to more "
+            "to go on with it, or turn resume off to begin a new run."
+        )
+    return earlier
+
+
+def begun(config: ExperimentConfig, prior: ComfyPrior, guided: GuidedModel, scene: Scene) -> Experiment:
+    """The experiment of a graph before its first step, on a copy of its scene."""
+    return Experiment(config, prior, prompts=guided.prompts.set, scene=copy_scene(scene, config.device))
+
+
+def with_models(guided: GuidedModel, optim: OptimConfig, body: Callable[[ComfyPrior], T]) -> T:
+    """Call `body` with the prior of a guidance, its models loaded with room for the views of a step."""
+    encoded = optim.encode_size or optim.size
     trains = isinstance(guided.guidance, TrainingGuidance)
+    shape = (optim.views_per_step, encoded, encoded)
     return with_prior(guided.model, guided.vae, guided.prompts.conditions(), shape, body, trains)
 
 
 @contextmanager
-def watched(run: Run, scene: Scene, snapshot: Callable[[], Snapshot]) -> Iterator[Run]:
+def watched(run: Run, experiment: Experiment) -> Iterator[Run]:
     """Tell the panels how a run ends, and keep scene and state of one that does not reach its end."""
     status, error = "done", ""
     try:
@@ -126,12 +130,12 @@ def watched(run: Run, scene: Scene, snapshot: Callable[[], Snapshot]) -> Iterato
     except comfy.model_management.InterruptProcessingException:
         status = "interrupted"
         if run.step:
-            keep(run, scene, snapshot, "interrupted")
+            keep(run, experiment, "interrupted")
         raise
     except BaseException as reason:
         status, error = "failed", f"{type(reason).__name__}: {reason}"
         if run.step:
-            keep(run, scene, snapshot, "failed")
+            keep(run, experiment, "failed")
         raise
     else:
         run.drop_autosaves()
@@ -140,22 +144,14 @@ def watched(run: Run, scene: Scene, snapshot: Callable[[], Snapshot]) -> Iterato
         send_step(run.event())
 
 
-def keep(run: Run, scene: Scene, snapshot: Callable[[], Snapshot], kind: str) -> None:
+def keep(run: Run, experiment: Experiment, kind: str) -> None:
     """Save what there is of a run; a failure is logged and never takes the place of the reason for its end."""
     try:
-        name = run.save(scene, kind, snapshot())
+        name = run.save(experiment, kind)
     except Exception:
         logger.exception("The scene of the run that was %s could not be saved.", kind)
     else:
         logger.info("%s after %d of %d steps; scene and run are output/%s", kind, run.step, run.n_steps, name)
-
-
-def autosave(run: Run, scene: Scene, snapshot: Callable[[], Snapshot]) -> None:
-    """Save the state for the case of a crash; a full disk does not end the run."""
-    try:
-        run.autosave(scene, snapshot())
-    except Exception as error:  # the file format's library has a type of its own for full disks
-        run.warn(f"The state could not be saved ({error}); the run goes on. Free space in the output folder.")
 
 
 def check_finite(scene: Scene) -> None:

@@ -9,22 +9,20 @@ from __future__ import annotations
 import io
 import logging
 import math
-import os
 import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
 from PIL import Image
 
-from ...tbsd_core.optim import Snapshot
+from ...tbsd_core.experiment import Experiment
+from ...tbsd_core.experiment.file import previous
 from ...tbsd_core.optim.history import Thinned
-from ...tbsd_core.scenes import Scene
 from .files import new_output, output_root
-from .scenes import save_with_run
 
 MAX_RUNS = 16
 MAX_POINTS = 400
@@ -123,14 +121,14 @@ class Run:
             self._wanted.append(future)
             return future
 
-    def answer(self, scene: Scene, snapshot: Callable[[], Snapshot]) -> bool:
+    def answer(self, experiment: Experiment) -> bool:
         """Write the checkpoint that was asked for, once for all who did; False if nobody did."""
         with self._lock:
             wanted = self._take_wanted()
         if not wanted:
             return False
         try:
-            name = self.save(scene, "checkpoint", snapshot())
+            name = self.save(experiment, "checkpoint")
         except Exception:  # a full disk must not end the run; whoever asked is told
             logger.exception("The checkpoint of node %s could not be written.", self.node)
             for future in wanted:
@@ -140,27 +138,21 @@ class Run:
                 future.set_result(name)
         return True
 
-    def save(self, scene: Scene, kind: str, snapshot: Snapshot) -> str:
+    def save(self, experiment: Experiment, kind: str) -> str:
         """Write the scene and its run under tbsd/ in the output folder; returns its relative name."""
         path, name = new_output(f"tbsd/{kind}_{self._name()}", ".safetensors")
-        save_with_run(scene, snapshot, path)
+        experiment.save(path)
         with self._lock:
             self.saved = [*self.saved, name][-MAX_SAVED:]
         return name
 
-    def autosave(self, scene: Scene, snapshot: Snapshot) -> None:
-        """Write the state that a crash or a power cut leaves behind; the one before it is kept until it is written."""
-        path = self.autosaved()
-        if path.exists():
-            os.replace(path, path.with_suffix(".previous.safetensors"))
-        save_with_run(scene, snapshot, path)
-
     def autosaved(self) -> Path:
+        """The file of the state that a crash or a power cut leaves behind."""
         return output_root() / "tbsd" / f"autosave_{self._name()}.safetensors"
 
     def drop_autosaves(self) -> None:
         """A run that has given its result needs none."""
-        for path in (self.autosaved(), self.autosaved().with_suffix(".previous.safetensors")):
+        for path in (self.autosaved(), previous(self.autosaved())):
             path.unlink(missing_ok=True)
 
     def _name(self) -> str:

@@ -51,6 +51,11 @@ def find_method(name: str) -> MethodSpec:
     return METHODS[name]
 
 
+def method_of(guidance: Guidance) -> MethodSpec:
+    """What is known of the method that made it."""
+    return next(spec for spec in METHODS.values() if type(guidance) is spec.method)
+
+
 def default_config(name: str) -> Any:
     """A method's config with its defaults; `dataclasses.replace` makes variants."""
     return find_method(name).config()
@@ -89,5 +94,6 @@ __all__ = [
     "build_guidance",
     "default_config",
     "find_method",
+    "method_of",
     "n_evaluations",
 ]

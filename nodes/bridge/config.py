@@ -1,0 +1,56 @@
+"""What a graph describes, as the core's one configuration of a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ...tbsd_core.cameras.sampling import CameraConfig
+from ...tbsd_core.experiment import ExperimentConfig
+from ...tbsd_core.experiment.config import COMFYUI
+from ...tbsd_core.guidance import method_of
+from ...tbsd_core.optim import OptimConfig
+from ...tbsd_core.presets import with_settings
+from ...tbsd_core.prompts import PromptConfig
+from ...tbsd_core.scenes import SCENES, Scene
+from ...tbsd_core.settings import DEMO
+from .family import model_family
+from .prior import prior_device
+
+if TYPE_CHECKING:
+    from ..sockets import GuidedModel
+
+OF_THE_OPTIMIZER = (  # what a node says of a run whose guidance brings settings; all else defines the method
+    *("n_steps", "views_per_step", "size", "start_size", "encode_size", "seed", "timestep_seed", "reuse_steps"),
+)
+READY_MADE = PromptConfig(prompt="conditioning", target_modifier="", view_dependent=False, ready_made=True)
+
+
+def config_of(
+    guided: GuidedModel,
+    scene: Scene,
+    cameras: CameraConfig,
+    optim: OptimConfig,
+    own_timesteps: bool = False,  # whether those of `optim` were asked for, and not those of the guidance's settings
+) -> ExperimentConfig:
+    """The configuration of a run. Where Recommended Settings are connected to its guidance, they travel with it: the
+    learning rate and the timesteps are those of the method's preset."""
+    family, _ = model_family(guided.model)
+    inner = guided.model.model
+    dtype = "float32" if family == DEMO else str(inner.manual_cast_dtype or inner.get_dtype()).removeprefix("torch.")
+    if guided.preset is not None:
+        own = {name: getattr(optim, name) for name in OF_THE_OPTIMIZER}
+        own |= {"timesteps": optim.timesteps} if own_timesteps else {}
+        optim = replace(with_settings(optim, "optim", guided.preset), **own)
+    return ExperimentConfig(
+        prompt=guided.prompts.config or READY_MADE,
+        guidance_name=method_of(guided.guidance).name,
+        guidance=guided.guidance.config,
+        scene_name=next(name for name, spec in SCENES.items() if type(scene) is spec.scene),
+        scene=scene.config,
+        cameras=cameras,
+        optim=optim,
+        prior="learned" if family == DEMO else COMFYUI + family,
+        device=str(prior_device(guided.model)),
+        dtype=dtype,
+    )
