@@ -8,25 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..guidance import METHODS
+
 DEFAULT = Path(__file__).with_name("text_to_image.json")
 MAX_BYTES = 16 * 2**20
 PROMPT_NODE, PROMPT_INPUT = "TBSD_PromptEncode", "prompt"
 SEED_INPUTS = ("seed", "noise_seed")
-METHOD_NODES = {
-    "sds": "TBSD_SDSGuidance",
-    "bridge": "TBSD_BridgeGuidance",
-    "csd": "TBSD_CSDGuidance",
-    "tbsd": "TBSD_Guidance",
-    "vsd": "TBSD_VSDGuidance",
-    "esd": "TBSD_ESDGuidance",
-    "nfsd": "TBSD_NFSDGuidance",
-    "bsd": "TBSD_BSDGuidance",
-    "ism": "TBSD_ISMGuidance",
-    "sdi": "TBSD_SDIGuidance",
-    "hifa": "TBSD_HiFAGuidance",
-}
+METHOD_NODES = {name: spec.node for name, spec in METHODS.items()}
 
 Workflow = dict[str, dict[str, Any]]  # nodes by id
+NodeInfo = dict[str, Any]  # /object_info of a node class
 
 
 def read_workflow(path: Path) -> Workflow:
@@ -74,7 +65,7 @@ def with_cell(workflow: Workflow, prompt: str, seed: int) -> Workflow:
     return changed
 
 
-def with_method(workflow: Workflow, method: str, describe: Callable[[str], dict[str, Any]]) -> Workflow:
+def with_method(workflow: Workflow, method: str, describe: Callable[[str], NodeInfo]) -> Workflow:
     """The workflow with its one guidance node made that of a method: links stay, other widgets take their defaults.
 
     Args:
