@@ -90,7 +90,9 @@ def separated(joint: Experiment, configs: Sequence[ExperimentConfig]) -> list[Ex
     """
     stored, found = joint.stored(), []
     seconds = {name: value / len(configs) for name, value in stored.curves.seconds.items()}
-    for i, (config, scene) in enumerate(zip(configs, apart(joint.scene), strict=True)):
+    for i, (config, picture) in enumerate(zip(configs, apart(joint.scene), strict=True)):
+        scene = make_scene(config)  # whose seed is its own
+        scene.load_state_dict(picture.state_dict())
         rows = {name: value[i : i + 1] if value.ndim else value for name, value in stored.tensors.items()}
         curves = Curves(seconds=seconds, skipped=stored.curves.skipped)
         experiment = Experiment(config, joint.prior, prompts=joint.prompts, scene=scene.to(config.device))

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-import csv
-import dataclasses
 import json
+from dataclasses import replace
 
 import pytest
 import torch
-from tbsd_pack.tbsd_core.comparison import Cell, cell_folder, read_result, run_cells, summarize, write_tables
-from tbsd_pack.tbsd_core.comparison.cells import RESULT, SCENE
+from tbsd_pack.tbsd_core.experiment import NEWEST, Experiment, default_config, load_scene, resumed, run
+from tbsd_pack.tbsd_core.experiment.file import read_newest
+from tbsd_pack.tbsd_core.guidance import TimestepConfig
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
-from tbsd_pack.tbsd_core.experiment import default_config
-from tbsd_pack.tbsd_core.scenes.files import load_scene
+from tbsd_pack.tbsd_core.study import InlinePool, Job, job_folder, job_of, run_jobs
+from tbsd_pack.tbsd_core.study.side_by_side import run_side_by_side
 
 PROMPT = "brick"  # names no object: nothing is measured against truth, which takes most of the time
 
@@ -20,94 +20,94 @@ def prior():
     return load_prior("learned")
 
 
-def cell(label: str = "sds", seed: int = 0, steps: int = 2, prompt: str = PROMPT, method: str = "sds") -> Cell:
-    return Cell(label, default_config(prompt, "latent", method, n_steps=steps, seed=seed))
+def config(seed: int = 0, steps: int = 2, scene: str = "latent", **optim):
+    made = default_config(PROMPT, scene, "sds", n_steps=steps, seed=seed, size=32)
+    return replace(made, optim=replace(made.optim, **optim))
+
+
+def job(label: str = "sds", **settings) -> Job:
+    return job_of(label, config(**settings))
 
 
 def test_a_batch_gives_each_seed_what_it_gets_alone(prior, tmp_path):
-    cells = [cell(seed=s) for s in (0, 5, 9)]
-    run_cells(cells, tmp_path / "together", 8, prior=prior)
-    run_cells(cells, tmp_path / "alone", 1, prior=prior)
-    for c in cells:
-        a, b = (load_scene(cell_folder(tmp_path / n, c) / SCENE).latents for n in ("together", "alone"))
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
-        stored = [json.loads((cell_folder(tmp_path / n, c) / RESULT).read_text()) for n in ("together", "alone")]
-        assert [s["pictures_side_by_side"] for s in stored] == [3, 1]
-        assert stored[0]["config"] == stored[1]["config"]
-    a, b = (load_scene(cell_folder(tmp_path / "alone", c) / SCENE).latents for c in cells[:2])
-    assert not torch.allclose(a, b, atol=0.1)
+    jobs = [job(seed=s) for s in (0, 5, 9)]
+    for name, batch in (("together", 8), ("alone", 1)):
+        run_jobs(jobs, tmp_path / name, lambda: InlinePool(prior), batch=batch)
+    latents = {}
+    for name, beside in (("together", 3), ("alone", 1)):
+        folders = [job_folder(tmp_path / name, j) for j in jobs]
+        assert [json.loads((f / "run.json").read_text())["pictures_side_by_side"] for f in folders] == [beside] * 3
+        assert all({p.name for p in f.iterdir()} == {"run.json", "image.png", NEWEST} for f in folders)
+        latents[name] = torch.cat([load_scene(f / NEWEST).latents for f in folders])
+    torch.testing.assert_close(latents["together"], latents["alone"], rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(latents["alone"][0], latents["alone"][1], atol=0.1)
+
+
+@pytest.mark.parametrize("optimizer", ["shared_adam", "adam"])
+@pytest.mark.parametrize("scene", ["image", "latent"])
+def test_a_cell_of_a_batch_of_one_goes_on_with_more_steps_as_if_it_had_never_ended(prior, tmp_path, scene, optimizer):
+    always = TimestepConfig(t_max_end=0.98)  # nothing asks for the progress, so that more steps change no other ones
+    short = config(3, 4, scene, optimizer=optimizer, reuse_steps=3, timestep_seed=8, timesteps=always)
+    run_side_by_side([short], [tmp_path / "cell"], prior)
+    whole = replace(short, optim=replace(short.optim, n_steps=9))
+    run(whole, tmp_path / "more", tmp_path / "cell", prior=prior, in_full=False)
+    run(whole, tmp_path / "whole", prior=prior, in_full=False)
+    a, b = (read_newest(tmp_path / name) for name in ("more", "whole"))
+    assert a.run.step == b.run.step == 9 and a.run.config == b.run.config
+    for one, other in ((a.tensors, b.tensors), (a.run.tensors, b.run.tensors)):
+        assert one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_a_cell_of_a_batch_of_three_goes_on_with_its_own_moments(prior, tmp_path):
+    configs = [config(s, 3, reuse_steps=2) for s in (0, 1, 2)]
+    run_side_by_side(configs, [tmp_path / str(i) for i in range(3)], prior)
+    for i, own in enumerate(configs):
+        alone = Experiment(own, prior)
+        for _ in alone.steps():
+            pass
+        cell = resumed(read_newest(tmp_path / str(i)), own, prior)[0].stored().tensors
+        wanted = alone.stored().tensors
+        assert cell.keys() == wanted.keys() and any(k.startswith("reused.") for k in cell)
+        for name, value in wanted.items():
+            torch.testing.assert_close(cell[name], value, rtol=1e-3, atol=1e-4, msg=f"{i} {name}")
 
 
 def test_finished_cells_are_skipped_and_changed_ones_run_again(prior, tmp_path):
-    seen = []
-    run = lambda cells: run_cells(  # noqa: E731
-        cells, tmp_path, on_result=lambda r, fresh: seen.append((r.cell.seeds[0], fresh)), prior=prior
-    )
-    first = run([cell(seed=0)])
-    again = run([cell(seed=0), cell(seed=1)])
-    assert seen == [(0, True), (0, False), (1, True)]
-    assert again[0] == first[0]
-    run([cell(seed=0, steps=3)])
-    assert seen[-1] == (0, True)
-    assert read_result(tmp_path, cell(seed=0, steps=2)) is None and read_result(tmp_path, cell(seed=0, steps=3))
-    (cell_folder(tmp_path, cell(seed=0)) / RESULT).write_text("{")  # damaged: not finished
-    assert read_result(tmp_path, cell(seed=0, steps=3)) is None
+    seen: list[tuple[int, bool]] = []
+
+    def go(*jobs: Job):
+        show = lambda j, report, fresh: seen.append((j.seed, fresh))  # noqa: E731
+        return run_jobs(jobs, tmp_path, lambda: InlinePool(prior), anew=True, on_result=show)
+
+    first, again = go(job(seed=0)), go(job(seed=0), job(seed=1))
+    assert seen == [(0, True), (0, False), (1, True)] and again[0] == first[0]
+    assert go(job(seed=0, steps=3))[0]["config"]["optim"]["n_steps"] == 3 and seen[-1] == (0, True)
 
 
 def test_a_failing_cell_is_marked_and_the_others_run(tmp_path):
     """A method that trains a LoRA cannot run on the exact prior; the method beside it can."""
-    cells = [Cell(m, default_config(PROMPT, "image", m, "exact", 1, size=32)) for m in ("vsd", "sds")]
-    bad, good = run_cells(cells, tmp_path)
-    assert "trains a LoRA" in bad.error and bad.metrics == {}
-    assert good.error is None and good.metrics["contrast"] > 0
-    reason = json.loads((cell_folder(tmp_path, cells[0]) / "failed.json").read_text())["error"]
-    assert reason == bad.error and read_result(tmp_path, cells[0]) is None
-    assert write_tables([bad, good], tmp_path, {}) == ["table.csv", "table.json", "table.md"]
-    assert f"- vsd on 'brick', seed 0: {bad.error}" in (tmp_path / "table.md").read_text()
-    rows = list(csv.DictReader((tmp_path / "table.csv").open()))
-    assert [r["status"] for r in rows] == ["failed", "finished"] and rows[0]["error"] == bad.error
+    jobs = [job_of(m, default_config(PROMPT, "image", m, "exact", 1, size=32)) for m in ("vsd", "sds")]
+    found = run_jobs(jobs, tmp_path, InlinePool, retries=2)
+    assert "trains a LoRA" in found[0] and found[1]["metrics"]["contrast"] > 0
+    assert not job_folder(tmp_path, jobs[0]).exists()
 
 
-def test_a_folder_that_cannot_be_written_ends_the_run_and_keeps_the_seeds_before_it(prior, tmp_path):
-    cells = [cell(seed=s) for s in (6, 7)]
-    blocked = cell_folder(tmp_path, cells[1])
+def test_a_folder_that_cannot_be_written_ends_the_study_and_keeps_the_seeds_before_it(prior, tmp_path):
+    jobs = [job(seed=s) for s in (6, 7)]
+    blocked = job_folder(tmp_path, jobs[1])
     blocked.parent.mkdir(parents=True)
     blocked.write_text("in the way")
     with pytest.raises((FileExistsError, NotADirectoryError)):
-        run_cells(cells, tmp_path, prior=prior)  # not even the reason can be written: that is the disk's fault
-    assert read_result(tmp_path, cells[0]) is not None
+        run_jobs(jobs, tmp_path, lambda: InlinePool(prior), batch=8)
+    assert (job_folder(tmp_path, jobs[0]) / "run.json").is_file()
 
 
 def test_an_interrupt_keeps_what_is_finished(prior, tmp_path):
-    cells = [cell("a"), cell("b")]
-
-    def stop(c, record, n):
-        if c.label == "b":
+    def stop(j: Job, n_steps: int) -> None:
+        if j.label == "b":
             raise KeyboardInterrupt
 
+    jobs = [job("a"), job("b")]
     with pytest.raises(KeyboardInterrupt):
-        run_cells(cells, tmp_path, on_step=stop, prior=prior)
-    assert read_result(tmp_path, cells[0]) and not read_result(tmp_path, cells[1])
-
-
-def test_labels_that_share_a_folder_and_no_batch_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="share a folder"):
-        run_cells([cell("a b"), cell("a/b")], tmp_path)
-    with pytest.raises(ValueError, match="batch"):
-        run_cells([cell()], tmp_path, batch=0)
-
-
-def test_the_summary_is_mean_and_sample_sd(tmp_path):
-    from statistics import mean, stdev
-
-    from tbsd_pack.tbsd_core.comparison import CellResult
-
-    values = [0.2, 0.5, 0.9]
-    results = [CellResult(cell(seed=i), {"contrast": v}, 4, 1.0) for i, v in enumerate(values)]
-    results.append(CellResult(cell(seed=9), {}, 0, 0.0, "ValueError: no"))
-    entry = summarize(results)["sds"]
-    assert (entry["cells"], entry["failed"]) == (4, 1)
-    assert entry["numbers"]["contrast"] == {"mean": pytest.approx(mean(values)), "sd": stdev(values), "n": 3}
-    nan = dataclasses.replace(results[0], metrics={"contrast": float("nan")})
-    write_tables([nan], tmp_path, {"a": 1})
-    assert json.loads((tmp_path / "table.json").read_text())["cells"][0]["contrast"] is None
+        run_jobs(jobs, tmp_path, lambda: InlinePool(prior, on_steps=stop))
+    assert [(job_folder(tmp_path, j) / "run.json").is_file() for j in jobs] == [True, False]
