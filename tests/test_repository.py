@@ -151,7 +151,7 @@ def test_no_pickle_and_no_evaluated_text(path):
 def test_the_network_is_reached_from_the_files_that_are_meant_to():
     """Servers that a user names for a sweep, and the host's own server; libraries fetch only with --allow-download."""
     network = {"socket", "urllib", "http", "requests", "aiohttp", "httpx", "websockets", "ftplib", "smtplib", "ssl"}
-    meant = {"tbsd_core/sweep/comfyui.py", "nodes/bridge/routes.py"}
+    meant = {"tbsd_core/study/comfyui.py", "nodes/bridge/routes.py"}
     found = {p.relative_to(ROOT).as_posix() for p in python_files(CORE, NODES) if top(imports(p)) & network}
     assert found == meant
 

@@ -1,10 +1,10 @@
 """The quality benchmark: `python -m tbsd_core benchmark quality`.
 
 All configurations of configurations.py on held-out prompts of the small world, against its ground truth.
-Methods share prompts, seeds, noise, timesteps and cameras, so they are compared run by run: the difference
-to TBSD on the same prompt and seed, with an interval that takes the prompts as the units (statistics.py).
-The small world says whether the code does what the formulas say. It does not say how methods rank on a
-real checkpoint.
+Each has the preset of its own method; prompts, seeds, noise, cameras and numbers of steps are the same for all.
+So they are compared run by run: the difference to TBSD on the same prompt and seed, with an interval that takes
+the prompts as the units (statistics.py). The small world says whether the code does what the formulas say. It
+does not say how methods rank on a real checkpoint.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from typing import Any
 
 import torch
 
-from ..comparison import Cell, CellResult, read_result, summarize
-from ..comparison.cells import slug
-from ..comparison.table import formatted, metric_names, row
 from ..configuration import replaced
-from ..experiment import ExperimentConfig, check_config, default_config, versions
-from .configurations import CONFIGURATIONS, DIMENSIONS, QUICK, REFERENCE, SPLITS, TBSD_SCALE, Dimension
+from ..experiment import ExperimentConfig, check_config, config_from_plain, default_config, versions
+from ..study import InlinePool, Job, Pool, ProcessPool, Report, Row, job_of, job_row, of_cell, run_jobs, summarize
+from ..study.jobs import slug
+from ..study.table import failures, formatted, metrics_of
+from .configurations import CONFIGURATIONS, DIMENSIONS, QUICK, REFERENCE, SPLITS, TBSD_SCALE, Configuration, Dimension
 from .statistics import LEVEL, RESAMPLES, paired_difference
-from .workers import run_groups
 
+BATCH = 8  # pictures of one method and prompt that are optimised side by side
+RETRIES = 2  # of a cell whose process died, say
 RIGHT = 0.5  # posterior probability below which a result counts as another object or material
 # ratios have their best value at 1: their distance from it can be compared, they themselves cannot
 DISTANCES = {"saturation_error": "saturation_ratio", "high_frequency_error": "high_frequency_ratio"}
@@ -63,21 +64,18 @@ class QualityConfig:
             raise ValueError(f"workers must be at least 1, got {self.workers}.")
 
 
-def plan(config: QualityConfig, name: str) -> list[list[Cell]]:
-    """The cells of one dimension, in groups of one method and prompt."""
+def plan(config: QualityConfig, name: str) -> list[Job]:
+    """The jobs of one dimension; those of one method and prompt follow each other."""
     dimension = _dimension(config, name)
-    groups = []
-    for prompt in SPLITS[config.split][: dimension.n_prompts]:
-        for label, entry in CONFIGURATIONS.items():
-            if name == "2d" or entry.in_3d:
-                base = _configured(label, prompt, dimension, config.prior)
-                cells = [
-                    Cell(label, _seeded(base, seed, stream))
-                    for stream in dimension.timestep_streams
-                    for seed in dimension.seeds
-                ]
-                groups.append(cells)
-    return groups
+    return [
+        job_of(label, of_cell(base, prompt, seed, seed + stream if stream else None))
+        for prompt in SPLITS[config.split][: dimension.n_prompts]
+        for label, entry in CONFIGURATIONS.items()
+        if name == "2d" or entry.in_3d
+        for base in [_configured(entry, prompt, dimension, config.prior)]
+        for stream in dimension.timestep_streams
+        for seed in dimension.seeds
+    ]
 
 
 def _dimension(config: QualityConfig, name: str) -> Dimension:
@@ -85,57 +83,45 @@ def _dimension(config: QualityConfig, name: str) -> Dimension:
     return dimension if config.n_steps is None else replace(dimension, n_steps=config.n_steps)
 
 
-def _configured(label: str, prompt: str, dimension: Dimension, prior: str) -> ExperimentConfig:
-    entry = CONFIGURATIONS[label]
-    base = default_config(prompt, dimension.scene, "tbsd", prior, dimension.n_steps)
+def _configured(entry: Configuration, prompt: str, dimension: Dimension, prior: str) -> ExperimentConfig:
+    """The whole preset of its method, and what the tables say."""
+    config = default_config(prompt, dimension.scene, entry.method, prior, dimension.n_steps)
     # short runs in which every step goes through the VAE: nothing but the method may make a difference
-    base = replace(base, optim=replace(base.optim, latent_until=0.0))
-    scale = base.guidance.guidance_scale
-    own = default_config(prompt, dimension.scene, entry.method, prior)
-    config = replace(base, guidance_name=entry.method, guidance=own.guidance)  # everything else is shared
+    config = replace(config, optim=replace(config.optim, latent_until=0.0))
+    scale = default_config(prompt, dimension.scene, "tbsd", prior).guidance.guidance_scale
     for name, value in entry.settings.items():
         config = replaced(config, name, scale if value == TBSD_SCALE else value)
     return config
-
-
-def _seeded(config: ExperimentConfig, seed: int, stream: int) -> ExperimentConfig:
-    optim = replace(config.optim, seed=seed, timestep_seed=seed + stream if stream else None)
-    return replace(config, optim=optim, scene=replace(config.scene, seed=seed))
 
 
 def measure_quality(
     config: QualityConfig,
     out: Path,
     on_steps: Callable[[int], None] = lambda n: None,
-    on_result: Callable[[CellResult], None] = lambda result: None,
+    on_result: Callable[[Job, Report | str], None] = lambda job, report: None,
 ) -> dict[str, Any]:
     """Run what is not finished in `out`, and return the report."""
     start = time.perf_counter()
+
+    def make_pool() -> Pool:
+        steps = lambda job, n_steps: on_steps(n_steps)  # noqa: E731
+        if config.workers == 1:
+            return InlinePool(on_steps=steps)
+        return ProcessPool(config.workers, in_full=False, on_steps=steps)
+
+    def take(job: Job, report: Report | str, fresh: bool) -> None:
+        if not fresh:
+            on_steps(job.n_steps or 0)
+        on_result(job, report)
+
     dimensions = {}
     for name in config.dimensions:
-        groups = plan(config, name)
-        for group in groups:
-            check_config(group[0].config)
+        jobs = plan(config, name)
+        for job in {(job.label, job.prompt): job for job in jobs}.values():
+            check_config(config_from_plain(job.config))
         folder = out / slug(f"{config.split}_{name}" + ("_quick" if config.quick else ""))
-        results: list[CellResult] = []
-        waiting = []
-        for group in groups:
-            found = [read_result(folder, cell) for cell in group]
-            done = [r for r in found if r is not None]
-            results += done
-            on_steps(sum(r.cell.config.optim.n_steps for r in done))
-            missing = [cell for cell, r in zip(group, found, strict=True) if r is None]
-            # 3D scenes run one by one: as tasks of their own they spread over the workers
-            waiting += [[cell] for cell in missing] if name == "3d" else [missing] if missing else []
-
-        def take(result: CellResult, results: list[CellResult] = results) -> None:
-            results.append(result)
-            on_result(result)
-
-        run_groups(waiting, folder, config.workers, on_steps, take)
-        order = {cell: i for i, cell in enumerate(repr(cell) for group in groups for cell in group)}
-        results.sort(key=lambda r: order[repr(r.cell)])
-        dimensions[name] = evaluate_dimension(results)
+        reports = run_jobs(jobs, folder, make_pool, batch=BATCH, retries=RETRIES, anew=True, on_result=take)
+        dimensions[name] = evaluate_dimension([job_row(job, reports[i]) for i, job in enumerate(jobs)])
     return {
         "split": config.split,
         "quick": config.quick,
@@ -152,26 +138,25 @@ def measure_quality(
 
 def total_steps(config: QualityConfig) -> int:
     """Steps of all cells, for a progress bar."""
-    groups = [group for name in config.dimensions for group in plan(config, name)]
-    return sum(cell.config.optim.n_steps for group in groups for cell in group)
+    return sum(job.n_steps or 0 for name in config.dimensions for job in plan(config, name))
 
 
-def evaluate_dimension(results: Sequence[CellResult]) -> dict[str, Any]:
+def evaluate_dimension(rows: Sequence[Row]) -> dict[str, Any]:
     """Summary, wrong identities and paired differences of one dimension's results."""
-    results = [_with_distances(r) for r in results]
-    finished = [r for r in results if not r.error]
-    summary = summarize(results)
-    wrong: dict[str, list[int]] = {}
+    rows = [_with_distances(row) for row in rows]
+    finished = [row for row in rows if not row["error"]]
+    summary = summarize(rows)
+    wrong: dict[str, dict[str, int]] = {}
     for label in summary:
-        own = [r for r in finished if r.cell.label == label]
-        wrong[label] = [sum(is_wrong(r.metrics) for r in own), len(own)]
-    names = [*metric_names(finished), "seconds"]
+        own = [row for row in finished if row["method"] == label]
+        wrong[label] = {"wrong": sum(is_wrong(row) for row in own), "of": len(own)}
+    names = [*metrics_of(finished), "seconds"]
     by_label: dict[str, dict[str, dict[tuple, float]]] = {label: {n: {} for n in names} for label in summary}
-    for r in finished:
-        key = (r.cell.prompt, *r.cell.seeds)
+    for row in finished:
+        key = (row["prompt"], row["seed"], row["timestep_seed"])
         for name in names:
-            value = r.seconds if name == "seconds" else r.metrics.get(name, math.nan)
-            by_label[r.cell.label][name][key] = value
+            value = row.get(name)
+            by_label[row["method"]][name][key] = math.nan if value is None else value
     differences = {}
     if REFERENCE in by_label:
         differences = {
@@ -183,22 +168,17 @@ def evaluate_dimension(results: Sequence[CellResult]) -> dict[str, Any]:
             for label, values in by_label.items()
             if label != REFERENCE
         }
-    return {
-        "summary": summary,
-        "wrong_identity": {label: {"wrong": w, "of": n} for label, (w, n) in wrong.items()},
-        "difference_to_reference": differences,
-        "cells": [row(r) for r in results],
-    }
+    return {"summary": summary, "wrong_identity": wrong, "difference_to_reference": differences, "cells": rows}
 
 
-def is_wrong(metrics: Mapping[str, float]) -> bool:
-    """Whether the picture shows another object or another material than the prompt names."""
-    return not (metrics["identity_shape"] >= RIGHT and metrics["identity_material"] >= RIGHT)
+def is_wrong(row: Row) -> bool:
+    """Whether the picture shows another object or another material than the prompt names, or nothing that is known."""
+    identities = (row["identity_shape"], row["identity_material"])
+    return not all(value is not None and value >= RIGHT for value in identities)
 
 
-def _with_distances(result: CellResult) -> CellResult:
-    added = {name: abs(result.metrics[of] - 1) for name, of in DISTANCES.items() if of in result.metrics}
-    return replace(result, metrics=result.metrics | added)
+def _with_distances(row: Row) -> Row:
+    return row | {name: abs(row[of] - 1) for name, of in DISTANCES.items() if row.get(of) is not None}
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -227,10 +207,7 @@ def markdown(report: dict[str, Any]) -> str:
         lines += [f"| method | {' | '.join(m.replace('_', ' ') for m in metrics)} |", "|---" * (len(metrics) + 1) + "|"]
         for label, by_metric in part["difference_to_reference"].items():
             lines.append(f"| {label} | {' | '.join(_difference(by_metric.get(m)) for m in metrics)} |")
-        failures = [c for c in cells if c["error"]]
-        if failures:
-            lines += ["", "Failed:"]
-            lines += [f"- {c['method']} on {c['prompt']!r}, seed {c['seed']}: {c['error']}" for c in failures]
+        lines += failures(cells)
     return "\n".join(lines) + "\n"
 
 

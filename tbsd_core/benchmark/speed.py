@@ -21,11 +21,13 @@ from typing import Any
 import torch
 
 from ..cameras.sampling import CameraConfig, orbit
-from ..guidance import TBSDConfig, build_guidance
-from ..optim import OptimConfig, OptimState, optimize
+from ..experiment import Experiment, ExperimentConfig
+from ..guidance import TBSDConfig
+from ..optim import OptimConfig
 from ..priors.diffusers import DiffusersPrior
 from ..priors.small_world.learned import load_learned_prior
-from ..prompts import PromptConfig, build_texts, encode_texts
+from ..prompts import PromptConfig
+from ..scenes import SCENES
 from .models import SHAPES, random_prior
 from .scenes import measured_scene
 
@@ -86,9 +88,17 @@ def _measure_scene(name: str, prior: DiffusersPrior, config: SpeedConfig) -> dic
     scene = measured_scene(name, size, prior.spatial_factor).to(config.device)
     view_size = config.nerf_size or size if scene.uses_cameras else size
     optim = replace(config.optim, size=view_size)
-    prompts = encode_texts(build_texts(PromptConfig(prompt="a brick house")), prior.encode_prompt)
-    guidance = build_guidance("tbsd", TBSDConfig())
-    steps = optimize(prior, prompts, guidance, scene, CameraConfig(), optim, OptimState.create(scene, optim))
+    experiment = ExperimentConfig(
+        prompt=PromptConfig(prompt="a brick house"),
+        guidance_name="tbsd",
+        guidance=TBSDConfig(),
+        scene_name=next(kind for kind, spec in SCENES.items() if type(scene) is spec.scene),
+        scene=scene.config,
+        cameras=CameraConfig(),
+        optim=optim,
+        device=config.device,
+    )
+    steps = Experiment(experiment, prior, scene=scene).steps()
     n_views = optim.views_per_step if scene.uses_cameras else 1
     parts = {
         "forward": _bare_forward(prior, n_views, view_size, prior.encode_prompt("a house").shape[1], conditions=3),

@@ -14,12 +14,9 @@ from statistics import mean, stdev
 import torch
 
 from ..cameras.sampling import orbit
-from ..experiment import MeshInput, default_config, make_scene, read_mesh, read_prior
-from ..guidance import build_guidance
+from ..experiment import Experiment, MeshInput, default_config, read_mesh, read_prior
 from ..metrics import evaluate_images
-from ..optim import OptimState, optimize
 from ..priors.diffusers import sample_ddim
-from ..prompts import build_texts, encode_texts
 
 VIEWS, ELEVATION = 12, 20.0
 CLEAN_SCALE, CLEAN_STEPS = 3.0, 25  # of the prior's samples, as in benchmarks/learned_prior.py
@@ -43,18 +40,15 @@ def measure_texture(config: TextureConfig, on_row: Callable[[dict], None] = lamb
             source = MeshInput(file=f"sample:{shape}")
             run = default_config(prompt, "mesh_texture", n_steps=config.n_steps, seed=seed, mesh=source)
             prior = read_prior(run) if prior is None else prior
-            prompts = encode_texts(build_texts(run.prompt), prior.encode_prompt)
-            guidance = build_guidance(run.guidance_name, run.guidance)
             start = time.perf_counter()
-            scene = make_scene(run)
-            for _ in optimize(
-                prior, prompts, guidance, scene, run.cameras, run.optim, OptimState.create(scene, run.optim)
-            ):
+            experiment = Experiment(run, prior)
+            for _ in experiment.steps():
                 pass
             seconds.append(time.perf_counter() - start)
             with torch.no_grad():
                 cameras = orbit(VIEWS, ELEVATION)
-                images = torch.cat([scene.render(cameras[i : i + 4], 64, 64).rgb for i in range(0, VIEWS, 4)])
+                render = experiment.scene.render
+                images = torch.cat([render(cameras[i : i + 4], 64, 64).rgb for i in range(0, VIEWS, 4)])
             results.append(evaluate_images(images, shape, material))
         views = ["front view", "side view", "back view"] * (VIEWS // 3)
         texts = [f"{prompt}, {view}, {run.prompt.target_modifier}" for view in views]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..atomic import atomic_path
 
+if TYPE_CHECKING:
+    from .options import Commands
 
-def register(benchmarks: Any) -> None:
+
+def register(benchmarks: Commands) -> None:
     """Add the command to the sub-parsers of `benchmark`."""
     parser = benchmarks.add_parser("nerf", help="encodings fitted to true views: quality, rays per second, memory")
     parser.add_argument("--shape", default="house", help="object of the small world (default %(default)s)")

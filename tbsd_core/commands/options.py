@@ -7,11 +7,16 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..configuration import with_setting
 from ..optional import require
 from ..scenes import SCENES
+
+if TYPE_CHECKING:
+    from ..experiment import ExperimentConfig, MeshInput
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # sub-parsers of the command line
 
 INTERRUPTED = 130  # exit code
 SCENE_HELP = f"{', '.join(SCENES)} (default %(default)s)"
@@ -157,3 +162,58 @@ def finish(
         print("interrupted: the sheet holds what was done by then", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a scene that paints a mesh is made of; see `mesh_input`."""
+    parser.add_argument("--mesh", help="for --scene mesh_texture: file to paint (.glb .obj .ply .stl), or sample:house")
+    parser.add_argument("--up", default="y", help="its upward axis, y or z (default %(default)s)")
+    parser.add_argument("--turn", type=float, default=0.0, help="degrees to turn it so that its front faces the camera")
+    parser.add_argument("--keep-colors", action="store_true", help="start from the colours that it has")
+
+
+def mesh_input(arguments: argparse.Namespace) -> MeshInput:
+    """The mesh of these arguments. Raises ValueError for one without a scene that paints it, or such a scene alone."""
+    from ..experiment import MeshInput
+    from ..mesh import PlacementConfig
+
+    if (arguments.mesh is not None) != (arguments.scene == "mesh_texture"):
+        raise ValueError("--mesh and --scene mesh_texture belong together: name both, or neither.")
+    placement = PlacementConfig(up=arguments.up, turn=arguments.turn)
+    return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, placement=placement)
+
+
+def add_study_arguments(parser: argparse.ArgumentParser, methods: Sequence[str] | None = None) -> None:
+    """Methods, seeds and everything else that studies have in common; `methods` None makes them say which."""
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        required=methods is None,
+        default=methods,
+        help="names of `methods`, separated by commas or spaces, each with its own preset; LABEL=METHOD for a second one "
+        f"of the same method; --set LABEL:KEY=VALUE is for one alone{f' (default: {methods[0]})' if methods else ''}",
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
+    add_common_arguments(parser, one_seed=False)
+    add_mesh_arguments(parser)
+    parser.add_argument("--allow-download", action="store_true", help="let diffusers:OWNER/NAME be fetched")
+
+
+def study_configs(arguments: argparse.Namespace, prompt: str) -> dict[str, ExperimentConfig]:
+    """The ExperimentConfig of each label on one prompt, with what --set says.
+
+    Raises:
+        ValueError: an unknown name or setting, or the same label twice.
+    """
+    from ..experiment import default_config
+    from ..study import assigned, labelled
+
+    a = arguments
+    mesh = mesh_input(a)
+    configs = {
+        label: default_config(
+            prompt, a.scene, name, a.prior, a.steps, a.seeds[0], a.size, a.device, a.dtype, a.allow_download, mesh
+        )
+        for label, name in labelled(a.methods).items()
+    }
+    return assigned(configs, a.set)

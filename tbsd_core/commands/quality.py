@@ -6,15 +6,19 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..atomic import atomic_path
 from ..optional import require
+from .options import INTERRUPTED
 
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from ..study import Job, Report
+    from .options import Commands
 
 
-def register(benchmarks: Any) -> None:
+
+def register(benchmarks: Commands) -> None:
     """Add the command to the sub-parsers of `benchmark`."""
     parser = benchmarks.add_parser("quality", help="methods on held-out prompts of the embedded world, with intervals")
     parser.add_argument("--json", type=Path, required=True, help="the report; its tables go beside it as .md")
@@ -45,11 +49,10 @@ def quality(arguments: argparse.Namespace) -> int:
     require("transformers").utils.logging.disable_progress_bar()
     with tqdm(total=total_steps(config), desc="benchmark", unit="step", disable=None) as bar:
 
-        def on_result(result: Any) -> None:
-            if result.error:
-                where = f"{result.cell.label} on {result.cell.prompt!r}"
-                bar.write(f"{where}: failed ({result.error})", file=sys.stderr)
-            bar.set_postfix_str(f"{result.cell.label}, {result.cell.prompt}", refresh=False)
+        def on_result(job: Job, report: Report | str) -> None:
+            if isinstance(report, str):
+                bar.write(f"{job.title}: failed ({report})", file=sys.stderr)
+            bar.set_postfix_str(f"{job.label}, {job.prompt}", refresh=False)
 
         try:
             report = measure_quality(config, arguments.out, bar.update, on_result)

@@ -10,6 +10,7 @@ from typing import Any
 from ..lock import locked
 from ..optim import StepRecord, Watchdog
 from ..optim.distributed import WHOLE, Split
+from ..priors.base import TextPrior
 from .autosave import AUTOSAVE_SECONDS, Autosave
 from .check import check_config
 from .config import ExperimentConfig
@@ -27,6 +28,8 @@ def run(
     on_phase: Callable[[str], None] = lambda text: None,
     autosave_seconds: float = AUTOSAVE_SECONDS,
     split: Split = WHOLE,  # the part of the views that this process has
+    in_full: bool = True,  # see write_results
+    prior: TextPrior | None = None,  # None reads that of the configuration
 ) -> dict[str, Any]:
     """Run to the end and write everything to `out`; returns what run.json holds.
 
@@ -43,7 +46,7 @@ def run(
         check_resume(read_newest(resume), config)
     with locked(out):
         start, cpu = time.perf_counter(), time.process_time()
-        experiment, is_ours = _begun(config, resume, out, split, on_phase)
+        experiment, is_ours = _begun(config, prior or read_prior(config), resume, out, split, on_phase)
         for name in FINAL_FILES:  # results of an older run in this folder would pass for this run's
             (out / name).unlink(missing_ok=True)
         save = Autosave(out / NEWEST, experiment, autosave_seconds, is_ours, on_phase)
@@ -63,7 +66,7 @@ def run(
         on_phase("measuring and writing files")
         seconds["cpu"] = time.process_time() - cpu
         account = Account(seconds, began=start, warnings=list(watchdog.warnings.values()))
-        report = write_results(experiment, out, account)
+        report = write_results(experiment, out, account, in_full)
         for warning in report["warnings"]:
             if warning not in watchdog.warnings.values():
                 on_phase(warning)
@@ -84,10 +87,14 @@ def take_part(config: ExperimentConfig, split: Split, resume: Path | None = None
 
 
 def _begun(
-    config: ExperimentConfig, resume: Path | None, out: Path, split: Split, on_phase: Callable[[str], None]
+    config: ExperimentConfig,
+    prior: TextPrior,
+    resume: Path | None,
+    out: Path,
+    split: Split,
+    on_phase: Callable[[str], None],
 ) -> tuple[Experiment, bool]:
     """The experiment before its next step, and whether the file in `out` is of this run."""
-    prior = read_prior(config)
     if resume is None:
         return Experiment(config, prior, split=split), False
     stored = read_newest(resume)

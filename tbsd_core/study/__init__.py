@@ -1,0 +1,51 @@
+"""A study: many experiments under one rule, that settings which define a method travel with it.
+
+It is a list of jobs. A `Pool` runs them (in this process, in several, on a Ray cluster, on ComfyUI servers) and hands
+back their files as bytes, so that no machine needs a disk in common with another. The runner alone writes, skips, tries
+again and gives up. Every job's folder is that of a run.
+"""
+
+from .entry import Entry
+from .inline import InlinePool
+from .jobs import Job, Report, job_folder
+from .plan import assigned, job_of, labelled, matched, of_cell
+from .pool import OnSteps, Outcome, Pool, Task
+from .processes import ProcessPool
+from .prompts import PromptLine, read_prompts
+from .runner import Reports, run_jobs
+from .sheet import write_sheet
+from .table import Row, job_row, markdown, summarize, table_row, write_csv, write_tables
+from .views import montage, picture, read_views
+
+__all__ = [
+    "Entry",
+    "InlinePool",
+    "Job",
+    "OnSteps",
+    "Outcome",
+    "Pool",
+    "ProcessPool",
+    "PromptLine",
+    "Report",
+    "Reports",
+    "Row",
+    "Task",
+    "assigned",
+    "job_folder",
+    "job_of",
+    "job_row",
+    "labelled",
+    "markdown",
+    "matched",
+    "montage",
+    "of_cell",
+    "picture",
+    "read_prompts",
+    "read_views",
+    "run_jobs",
+    "summarize",
+    "table_row",
+    "write_csv",
+    "write_sheet",
+    "write_tables",
+]

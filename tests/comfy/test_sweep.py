@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from tbsd_pack.tbsd_core.cli import main
-from tbsd_pack.tbsd_core.sweep.comfyui import ComfyUIServer
-from tbsd_pack.tbsd_core.sweep.workflow import DEFAULT, METHOD_NODES, read_workflow, with_method
+from tbsd_pack.tbsd_core.study.comfyui import ComfyUIServer
+from tbsd_pack.tbsd_core.study.workflow import DEFAULT, METHOD_NODES, read_workflow, with_method
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--set", "6.steps=40", "--set", "5.n_images=1"]
@@ -67,7 +67,7 @@ def test_methods_take_the_place_of_the_guidance_node_and_finished_cells_are_skip
     capsys.readouterr()
     assert main(arguments) == 0 and capsys.readouterr().out.count("finished before") == 4
     assert main([*arguments, "--set", "6.lr=0.5"]) == 2
-    assert "config.workflow" not in (said := capsys.readouterr().err) and "workflow.6.inputs.lr is 0.03 there" in said
+    assert "config.workflow" not in (said := capsys.readouterr().err) and "workflow.6.inputs.lr was 0.03, is 0.5" in said
 
 
 @pytest.mark.parametrize("method", METHOD_NODES)

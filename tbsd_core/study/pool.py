@@ -1,11 +1,16 @@
-"""What runs the jobs of a sweep."""
+"""What runs the jobs of a study."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from .jobs import Job
+
+# jobs by index. Several differ in nothing but their seeds, and are optimised side by side where a pool can
+Task = Mapping[int, Job]
+OnSteps = Callable[[Job, int], None]  # a job of a task; so many steps more are done, over all its jobs
 
 
 @dataclass(frozen=True)
@@ -20,13 +25,13 @@ class Outcome:
 
 
 class Pool(Protocol):
-    """Jobs go in by index, outcomes come back in any order. A pool that can do no more raises RuntimeError."""
+    """Tasks go in, outcomes of their jobs come back in any order. A pool that can do no more raises RuntimeError."""
 
     def room(self) -> int:
-        """How many jobs it would take now."""
+        """How many tasks it would take now."""
         ...
 
-    def submit(self, index: int, job: Job) -> None: ...
+    def submit(self, task: Task) -> None: ...
 
     def wait(self) -> list[Outcome]:
         """What has ended; waits about a second for something to."""
@@ -35,3 +40,9 @@ class Pool(Protocol):
     def close(self) -> None:
         """End what is under way, and free everything."""
         ...
+
+
+def only(task: Task) -> tuple[int, Job]:
+    """The job of a task of one, for pools that take no others."""
+    ((index, job),) = task.items()
+    return index, job

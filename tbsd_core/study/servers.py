@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..comparison.cells import slug
+from ..experiment.results import REPORT
 from .comfyui import GONE, ComfyUIServer, Refused
-from .jobs import RESULT, Job
-from .pool import Outcome
+from .jobs import Job, slug
+from .pool import Outcome, Task, only
 
 POLL, PATIENCE = 0.2, 1.0  # seconds
 SILENCES = 3  # requests in a row without an answer, after which a server counts as gone
@@ -28,7 +28,7 @@ class _Running:
 
 
 class ServerPool:
-    """See pool.Pool. A server that is gone is not asked again in this sweep."""
+    """It takes tasks of one. See pool.Pool. A server that is gone is not asked again in this sweep."""
 
     def __init__(self, servers: Sequence[ComfyUIServer], on_note: Callable[[str], None] = lambda text: None) -> None:
         self._servers = list(servers)
@@ -40,7 +40,8 @@ class ServerPool:
     def room(self) -> int:
         return len(self._servers) - len(self._running)
 
-    def submit(self, index: int, job: Job) -> None:
+    def submit(self, task: Task) -> None:
+        index, job = only(task)
         server = next(server for server in self._servers if server.url not in self._running)
         try:
             run = server.queue(job.config["workflow"])
@@ -107,9 +108,9 @@ class ServerPool:
             "metrics": {},
             "seconds": {"total": time.monotonic() - running.start},
             "server": server.url,
-            "files": sorted([*files, RESULT]),
+            "files": sorted([*files, REPORT]),
         }
-        return Outcome(running.index, {**files, RESULT: (json.dumps(report, indent=2) + "\n").encode()})
+        return Outcome(running.index, {**files, REPORT: (json.dumps(report, indent=2) + "\n").encode()})
 
     def close(self) -> None:
         for server in self._servers:
@@ -139,7 +140,7 @@ def fetched(server: ComfyUIServer, outputs: dict[str, Any]) -> dict[str, bytes]:
             content = server.file(saved["filename"], str(saved.get("subfolder", "")), str(saved.get("type", "output")))
             stem, dot, suffix = saved["filename"].rpartition(".")
             name = f"{slug(stem)}.{slug(suffix)}" if dot else slug(suffix)  # the server's word is no path here
-            if name in files or name == RESULT:
+            if name in files or name == REPORT:
                 name = f"{slug(node)}_{len(files)}_{name}"
             files[name] = content
     return files

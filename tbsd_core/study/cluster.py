@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..optional import require
-from .jobs import Job
-from .pool import Outcome
-from .task import run_task
+from .pool import Outcome, Task, only
+from .task import Worker
 
 LOCAL = "local"
 PATIENCE = 1.0  # seconds
@@ -16,7 +17,7 @@ WINDOW = 1_000  # tasks that are handed in: enough to let an autoscaler see the 
 
 
 class RayPool:
-    """One Ray task per job. See pool.Pool.
+    """One Ray task per job; it takes tasks of one. See pool.Pool.
 
     A task whose worker or machine dies is run again by Ray, `retries` times. The code of this package travels to the
     cluster with the sweep; torch and the packages of requirements.txt must be there.
@@ -61,20 +62,19 @@ class RayPool:
     def room(self) -> int:
         return WINDOW - len(self._running)
 
-    def submit(self, index: int, job: Job) -> None:
-        self._running[self._task.remote(job.config, self._threads)] = index
+    def submit(self, task: Task) -> None:
+        index, job = only(task)
+        self._running[self._task.remote({index: job}, self._threads)] = index
 
     def wait(self) -> list[Outcome]:
+        outcomes: list[Outcome] = []
         done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=PATIENCE)
-        outcomes = []
         for reference in done:
             index = self._running.pop(reference)
             try:
-                files, error, again = self._ray.get(reference)
+                outcomes += self._ray.get(reference)
             except self._ray.exceptions.RayError as failure:  # of the worker or its machine, tried by Ray already
                 outcomes.append(Outcome(index, error=f"{type(failure).__name__}: {str(failure).splitlines()[0]}"))
-            else:
-                outcomes.append(Outcome(index, files, error, again))
         return outcomes
 
     def close(self) -> None:
@@ -84,8 +84,6 @@ class RayPool:
         self._ray.shutdown()
 
 
-def _ray_task(config: dict[str, Any], threads: int) -> tuple[dict[str, bytes] | None, str, bool]:
-    import torch
-
+def _ray_task(task: Task, threads: int) -> list[Outcome]:
     torch.set_num_threads(threads)
-    return run_task(config)
+    return Worker(in_full=True)(task)

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tbsd_pack.tbsd_core.sweep import PromptLine, read_prompts
-from tbsd_pack.tbsd_core.sweep.prompts import MAX_LINE_BYTES, MAX_TEXT
+from tbsd_pack.tbsd_core.study import PromptLine, read_prompts
+from tbsd_pack.tbsd_core.study.prompts import MAX_LINE_BYTES, MAX_TEXT
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -64,4 +64,4 @@ def test_an_empty_file_and_none_are_refused(tmp_path):
 def test_the_workflow_that_a_sweep_queues_is_the_template():
     """It ships inside the core, which an installation without the templates has, too."""
     template = json.loads((ROOT / "tests" / "workflows" / "Text to image.json").read_text(encoding="utf-8"))
-    assert json.loads((ROOT / "tbsd_core" / "sweep" / "text_to_image.json").read_text(encoding="utf-8")) == template
+    assert json.loads((ROOT / "tbsd_core" / "study" / "text_to_image.json").read_text(encoding="utf-8")) == template

@@ -17,6 +17,7 @@ SEED_INPUTS = ("seed", "noise_seed")
 METHOD_NODES = {name: spec.node for name, spec in METHODS.items()}
 
 Workflow = dict[str, dict[str, Any]]  # nodes by id
+NodeInfo = dict[str, Any]  # /object_info of a node class
 
 
 def read_workflow(path: Path) -> Workflow:
@@ -64,7 +65,7 @@ def with_cell(workflow: Workflow, prompt: str, seed: int) -> Workflow:
     return changed
 
 
-def with_method(workflow: Workflow, method: str, describe: Callable[[str], dict[str, Any]]) -> Workflow:
+def with_method(workflow: Workflow, method: str, describe: Callable[[str], NodeInfo]) -> Workflow:
     """The workflow with its one guidance node made that of a method: links stay, other widgets take their defaults.
 
     Args:

@@ -110,7 +110,7 @@ def test_each_cell_is_what_run_makes_and_lines_have_settings_of_their_own(tmp_pa
     code, output = ended(sweep(*arguments))
     assert code == 0 and output.count("finished before") == 2
     code, output = ended(sweep(*arguments, "--set", "optim.lr=0.5"))
-    assert code == 2 and "optim.lr is 0.03 there, 0.5 was asked for" in output
+    assert code == 2 and "optim.lr was 0.03, is 0.5" in output
 
 
 def test_cells_that_fail_are_listed_and_the_others_finish(tmp_path):

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import torch
-from tbsd_pack.tbsd_core.comparison import montage, read_views
 from tbsd_pack.tbsd_core.media import write_strip
+from tbsd_pack.tbsd_core.study import montage, read_views
 
 
 def test_a_montage_shows_four_sides_and_strips_are_read_back(tmp_path):

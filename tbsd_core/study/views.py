@@ -1,4 +1,4 @@
-"""The pictures of a cell: kept as a strip, shown as one."""
+"""The pictures of a job: kept as a strip, shown as one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..experiment.results import VIEWS
 from ..optional import require
+
+PICTURES = ("image.png", VIEWS)  # of runs; elsewhere the first picture that there is
 
 
 def montage(images: Tensor) -> Tensor:
@@ -20,8 +23,14 @@ def montage(images: Tensor) -> Tensor:
 
 
 def read_views(path: Path) -> Tensor:
-    """Images [V, 3, H, W] of a strip of square views, as cells keep them; any other picture is one."""
+    """Images [V, 3, H, W] of a strip of square views, as runs keep them; any other picture is one."""
     strip = torch.from_numpy(np.asarray(require("PIL.Image", "pillow").open(path).convert("RGB")).copy())
     height = strip.shape[0]
     views = strip.permute(2, 0, 1).float().div(255)
     return torch.stack(list(views.split(height, -1))) if strip.shape[1] % height == 0 else views[None]
+
+
+def picture(folder: Path) -> Path | None:
+    """The file that shows a finished job."""
+    known = [folder / name for name in PICTURES]
+    return next((path for path in (*known, *sorted(folder.glob("*.png"))) if path.is_file()), None)
