@@ -7,10 +7,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..configuration import with_setting
 from ..optional import require
+
+if TYPE_CHECKING:
+    from ..experiment import MeshInput
 
 INTERRUPTED = 130  # exit code
 SCENE_HELP = "image, latent, nerf, gaussian or mesh_texture (default %(default)s)"
@@ -41,6 +44,25 @@ def add_common_arguments(parser: argparse.ArgumentParser, scene: str = "image", 
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting of `run`, by its dotted name"
     )
+
+
+def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a scene that paints a mesh needs; `mesh_input` reads it."""
+    parser.add_argument("--mesh", help="for --scene mesh_texture: file to paint (.glb .obj .ply .stl), or sample:house")
+    parser.add_argument("--up", default="y", help="its upward axis, y or z (default %(default)s)")
+    parser.add_argument("--turn", type=float, default=0.0, help="degrees to turn it so that its front faces the camera")
+    parser.add_argument("--keep-colors", action="store_true", help="start from the colours that it has")
+
+
+def mesh_input(arguments: argparse.Namespace) -> MeshInput:
+    """The mesh to paint. Raises ValueError for one without a scene that paints it, or the other way round."""
+    from ..experiment import MeshInput
+    from ..mesh import PlacementConfig
+
+    if (arguments.mesh is not None) != (arguments.scene == "mesh_texture"):
+        raise ValueError("--mesh and --scene mesh_texture belong together: name both, or neither.")
+    placement = PlacementConfig(up=arguments.up, turn=arguments.turn)
+    return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, placement=placement)
 
 
 def run_config(arguments: argparse.Namespace, **changes: Any) -> Any:
