@@ -1,19 +1,21 @@
-"""What the commands that make runs have in common: their arguments, and the run these describe."""
+"""What the commands that make runs have in common: their arguments, and the experiments these describe."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from ..configuration import with_setting
 from ..optional import require
 
 if TYPE_CHECKING:
-    from ..experiment import MeshInput
+    from ..analysis.sheet import Sheet
+    from ..experiment import ExperimentConfig, MeshInput
+    from ..priors.base import TextPrior
+    from ..study import Entry
 
 INTERRUPTED = 130  # exit code
 SCENE_HELP = "image, latent, nerf, gaussian or mesh_texture (default %(default)s)"
@@ -27,6 +29,7 @@ def add_run_arguments(
         "--prompt", required=needs_prompt, help="what to make; see `vocabulary` for the embedded priors"
     )
     add_common_arguments(parser, scene)
+    add_mesh_arguments(parser)
     if method is not None:
         parser.add_argument("--method", default=method, help="guidance method (default %(default)s)")
 
@@ -65,28 +68,34 @@ def mesh_input(arguments: argparse.Namespace) -> MeshInput:
     return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, placement=placement)
 
 
-def run_config(arguments: argparse.Namespace, **changes: Any) -> Any:
-    """The checked ExperimentConfig of these arguments; `changes` replace arguments of `default_config`."""
+def run_config(
+    arguments: argparse.Namespace, prompt: str | None = None, method: str | None = None
+) -> ExperimentConfig:
+    """The checked configuration of these arguments: the whole preset of the method, with what is set.
+
+    Args:
+        prompt, method: instead of those of the arguments.
+    """
     from ..experiment import check_config, default_config
 
-    values = {
-        "prompt": getattr(arguments, "prompt", None),
-        "scene": arguments.scene,
-        "method": getattr(arguments, "method", None),
-        "prior": arguments.prior,
-        "n_steps": arguments.steps,
-        "seed": arguments.seed,
-        "size": arguments.size,
-        "device": arguments.device,
-        "dtype": arguments.dtype,
-    }
-    config = default_config(**{**values, **changes})
+    config = default_config(
+        arguments.prompt if prompt is None else prompt,
+        arguments.scene,
+        arguments.method if method is None else method,
+        arguments.prior,
+        arguments.steps,
+        arguments.seed,
+        arguments.size,
+        arguments.device,
+        arguments.dtype,
+        mesh=mesh_input(arguments),
+    )
     config = with_assignments(config, arguments.set)
     check_config(config)
     return config
 
 
-def with_assignments(config: Any, assignments: Iterable[str], prefix: str = "") -> Any:
+def with_assignments(config: ExperimentConfig, assignments: Iterable[str], prefix: str = "") -> ExperimentConfig:
     """`config` with settings of the form KEY=VALUE."""
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
@@ -96,52 +105,38 @@ def with_assignments(config: Any, assignments: Iterable[str], prefix: str = "") 
     return config
 
 
-def method_config(arguments: argparse.Namespace, text: str) -> Any:
-    """The ExperimentConfig of a method with settings of its own: "bridge,negative=negative"."""
-    name, *own = text.split(",")
-    return with_assignments(run_config(arguments, method=name), own, "guidance.")
+def method_entries(arguments: argparse.Namespace) -> list[Entry]:
+    """An experiment for each of --methods: "bridge,negative=negative" has settings of its own."""
+    from ..study import Entry, with_labels
+
+    configs = []
+    for text in arguments.methods:
+        name, *own = text.split(",")
+        configs.append(with_assignments(run_config(arguments, method=name), own, "guidance."))
+    return with_labels([Entry(label="", config=config) for config in configs])
 
 
-@dataclass
-class Loaded:
-    """A prior with the prompts of a run."""
+def load_prior(config: ExperimentConfig) -> TextPrior:
+    """The prior of all experiments of a command."""
+    from ..experiment import read_prior
 
-    prior: Any
-    prompts: Any
-
-    @classmethod
-    def of(cls, config: Any, prior: Any = None) -> Loaded:
-        """Load the prior (unless it is given) and encode the prompts."""
-        from ..prompts import build_texts, encode_texts
-        from ..experiment import read_prior
-
-        require("transformers").utils.logging.disable_progress_bar()  # its bar would hide ours
-        prior = prior or read_prior(config)
-        return cls(prior, encode_texts(build_texts(config.prompt), prior.encode_prompt))
+    require("transformers").utils.logging.disable_progress_bar()  # its bar would hide ours
+    return read_prior(config)
 
 
-def case_of(config: Any, loaded: Loaded, label: str, settings: dict[str, Any] | None = None, scene: Any = None) -> Any:
-    """The analysis.cases.Case of a ExperimentConfig, from its own start or from `scene`."""
-    from ..analysis.cases import Case
-    from ..guidance import build_guidance
-    from ..scenes import SCENES
+class Progress(Protocol):
+    """Where something is that takes many steps."""
 
-    return Case(
-        label=label,
-        guidance=build_guidance(config.guidance_name, config.guidance),
-        prompts=loaded.prompts,
-        scene=SCENES[config.scene_name].scene(config.scene) if scene is None else scene,
-        optim=config.optim,
-        settings=settings or {},
-    )
+    @property
+    def done(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def label(self) -> str: ...
 
 
-def consume(steps: Iterable[Any], title: str) -> bool:
-    """Run to the end with a progress bar; False where the user interrupted it.
-
-    Args:
-        steps: objects with `done`, `total` and `label`.
-    """
+def consume(steps: Iterable[Progress], title: str) -> bool:
+    """Run to the end with a progress bar; False where the user interrupted it."""
     tqdm = require("tqdm").tqdm
     with tqdm(desc=title, unit="step", disable=None) as bar:
         try:
@@ -154,23 +149,15 @@ def consume(steps: Iterable[Any], title: str) -> bool:
     return True
 
 
-def with_labels(cases: list[Any]) -> list[Any]:
-    """The cases with labels that tell their methods apart."""
-    from ..analysis.cases import labels_of
-
-    labels = labels_of([case.guidance for case in cases])
-    return [replace(case, label=label) for case, label in zip(cases, labels, strict=True)]
-
-
 def finish(
-    make_sheet: Callable[[], Any],  # the Sheet of what there is
-    parts: Sequence[Any],  # what it is made of: CaseResults, or anything else that is not empty once there is something
+    make_sheet: Callable[[], Sheet],  # of what there is
+    has_any: bool,  # whether there is anything to show
     arguments: argparse.Namespace,
     name: str,
     complete: bool,
 ) -> int:
     """Write the sheet, say so, and return the exit code."""
-    if not any(getattr(part, "pictures", True) for part in parts):
+    if not has_any:
         print("interrupted before there was anything to show", file=sys.stderr)
         return INTERRUPTED
     picture, numbers = make_sheet().write(arguments.out, name)
