@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from .options import add_common_arguments, add_mesh_arguments, consume, finish, load_prior, run_config
+
+if TYPE_CHECKING:
+    from ..study import Entry
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -18,18 +22,25 @@ def register(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(action=_seeds)
 
 
-def _seeds(arguments: argparse.Namespace) -> int:
-    from ..analysis.pictures import Result, watch_pictures
-    from ..analysis.seeds import seed_entries, seeds_sheet
+def entries_of(arguments: argparse.Namespace) -> list[Entry]:
+    """Prompts x seeds."""
+    from ..analysis.seeds import seed_entries
     from ..study import Entry
 
     seeds = arguments.seeds or range(arguments.seed, arguments.seed + arguments.n)
     if not seeds:
         raise ValueError(f"--n must be at least 1, got {arguments.n}.")
     rows = [Entry(label=prompt, config=run_config(arguments, prompt)) for prompt in arguments.prompt]
-    entries = [entry for row in rows for entry in seed_entries(row, seeds)]
+    return [entry for row in rows for entry in seed_entries(row, seeds)]
+
+
+def _seeds(arguments: argparse.Namespace) -> int:
+    from ..analysis.pictures import Result, watch_pictures
+    from ..analysis.seeds import seeds_sheet
+
+    entries = entries_of(arguments)
     results: list[Result] = []
     complete = consume(watch_pictures(entries, load_prior(entries[0].config), results), "seeds")
-    title = arguments.method.upper() + (f": {arguments.prompt[0]}" if len(rows) == 1 else "")
+    title = arguments.method.upper() + (f": {arguments.prompt[0]}" if len(arguments.prompt) == 1 else "")
     has_any = any(result.pictures for result in results)
     return finish(lambda: seeds_sheet(results, title), has_any, arguments, "seeds", complete)

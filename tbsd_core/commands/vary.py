@@ -9,6 +9,7 @@ from .options import add_run_arguments, consume, finish, load_prior, run_config
 
 if TYPE_CHECKING:
     from ..analysis.sheet import Sheet
+    from ..study import Entry
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -25,10 +26,10 @@ def register(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(action=_vary)
 
 
-def _vary(arguments: argparse.Namespace) -> int:
-    from ..analysis.pictures import Result, watch_pictures
-    from ..analysis.vary import MEANING, varied, vary_sheet
-    from ..experiment import check_config, evaluate
+def entries_of(arguments: argparse.Namespace) -> list[Entry]:
+    """One for each value."""
+    from ..analysis.vary import varied
+    from ..experiment import check_config
     from ..study import Entry
 
     key, values = arguments.key, arguments.values
@@ -39,8 +40,16 @@ def _vary(arguments: argparse.Namespace) -> int:
     for config in configs:
         check_config(config)
     name = key.split(".")[-1]
-    entries = [Entry(label=f"{name} {value}", config=c) for value, c in zip(values, configs, strict=True)]
-    prior = load_prior(base)
+    return [Entry(label=f"{name} {value}", config=config) for value, config in zip(values, configs, strict=True)]
+
+
+def _vary(arguments: argparse.Namespace) -> int:
+    from ..analysis.pictures import Result, watch_pictures
+    from ..analysis.vary import MEANING, vary_sheet
+    from ..experiment import evaluate
+
+    entries = entries_of(arguments)
+    prior = load_prior(entries[0].config)
     results: list[Result] = []
     complete = consume(watch_pictures(entries, prior, results), "vary")
 
@@ -48,7 +57,7 @@ def _vary(arguments: argparse.Namespace) -> int:
         return evaluate(result.entry.config, result.experiment.scene, prior)[0]
 
     def sheet() -> Sheet:
-        made = vary_sheet(results, key, values, arguments.prompt, measure)
+        made = vary_sheet(results, arguments.key, arguments.values, arguments.prompt, measure)
         for case in made.numbers["cases"]:
             shown = "  ".join(f"{MEANING.get(k, k)} {v:.3f}" for k, v in case["metrics"].items())
             print(f"{case['value']:>6s}  {shown}")

@@ -18,7 +18,9 @@ from tbsd_pack.tbsd_core.analysis.directions import (
     directions_sheet,
     inspect_directions,
 )
-from tbsd_pack.tbsd_core.guidance import TBSD, VSD, BridgeConfig, TBSDConfig
+from tbsd_pack.tbsd_core.guidance.bridge import BridgeConfig
+from tbsd_pack.tbsd_core.guidance.tbsd import TBSD, TBSDConfig
+from tbsd_pack.tbsd_core.guidance.vsd import VSD
 from tbsd_pack.tbsd_core.prompts import PromptSet
 
 LATENTS = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
