@@ -8,7 +8,7 @@ from .analysis.inspect import InspectDirections
 from .analysis.overtime import OverTime
 from .analysis.path import ObjectivePathNode
 from .analysis.seeds import SeedsGrid
-from .analysis.sweep import SweepShape
+from .analysis.vary import VarySetting
 from .bridge.compat import require_host
 from .bridge.routes import register_routes
 from .cameras import CameraPresetNode, CamerasNode
@@ -76,7 +76,7 @@ NODES: list[type[io.ComfyNode]] = [
     InspectDirections,
     OverTime,
     SeedsGrid,
-    SweepShape,
+    VarySetting,
     ObjectivePathNode,
     Metrics,
 ]
