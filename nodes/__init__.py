@@ -24,7 +24,7 @@ MODULES = (  # in the order of menus
     "analysis.inspect",
     "analysis.overtime",
     "analysis.seeds",
-    "analysis.sweep",
+    "analysis.vary",
     "analysis.path",
     "metrics",
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .commands import compare, export, field, inspect, methods, overtime, path, quality, seeds, sweep, vary
-from .commands.options import SCENE_HELP
+from .commands.options import SCENE_HELP, add_mesh_arguments, mesh_input
 from .configuration import all_settings, with_setting
 from .optional import require
 
@@ -61,10 +61,7 @@ def _parser() -> _Parser:
     run.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--size", type=int, help="pixels of a view (default: the preset's)")
-    run.add_argument("--mesh", help="for --scene mesh_texture: file to paint (.glb .obj .ply .stl), or sample:house")
-    run.add_argument("--up", default="y", help="its upward axis, y or z (default %(default)s)")
-    run.add_argument("--turn", type=float, default=0.0, help="degrees to turn it so that its front faces the camera")
-    run.add_argument("--keep-colors", action="store_true", help="start from the colours that it has")
+    add_mesh_arguments(run)
     run.add_argument("--cameras", help="where they stand: around, eye level, from above, everywhere, front half ...")
     run.add_argument("--out", type=Path, required=True, help="folder for the results")
     run.add_argument("--resume", type=Path, help="continue the run of this folder or file with its settings")
@@ -185,7 +182,7 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.device,
             arguments.dtype,
             arguments.allow_download,
-            _mesh_input(arguments),
+            mesh_input(arguments),
         )
     if arguments.cameras is not None:
         config = replace(config, cameras=camera_preset(arguments.cameras))
@@ -209,16 +206,6 @@ def _run(arguments: argparse.Namespace) -> int:
             return _execute(config, arguments.out, arguments.resume, arguments.autosave, split)
         take_part(config, split, arguments.resume)
         return 0
-
-
-def _mesh_input(arguments: argparse.Namespace) -> Any:
-    from .experiment import MeshInput
-    from .mesh import PlacementConfig
-
-    if (arguments.mesh is not None) != (arguments.scene == "mesh_texture"):
-        raise ValueError("--mesh and --scene mesh_texture belong together: name both, or neither.")
-    placement = PlacementConfig(up=arguments.up, turn=arguments.turn)
-    return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, placement=placement)
 
 
 def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0, split: Any = None) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ...tbsd_core.analysis.seeds import seed_cases, seeds_sheet
+from ...tbsd_core.analysis.seeds import seed_entries, seeds_sheet
 from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
 from ..base import Node
-from ..bridge.analysis import make_cases, run_sheet, title_of
+from ..bridge.analysis import make_entries, run_sheet, title_of
 from .inputs import guidance_inputs, optim_config, optional_inputs, outputs, result, run_inputs
 
 
@@ -52,17 +52,10 @@ class SeedsGrid(Node):
     ) -> io.NodeOutput:
         guided = [g for g in (guidance, guidance_2, guidance_3, guidance_4) if g is not None]
         optim = optim_config(guidance, scene, steps, lr, seed, views_per_step, size, t)
-        seeds = range(seed, seed + n_seeds)
-        sheet = run_sheet(
-            guided,
-            lambda: [c for case in make_cases(guided, scene, optim) for c in seed_cases(case, seeds)],
-            cameras or CameraConfig(),
-            optim,
-            (1.0,),
-            cls.hidden.unique_id,
-            lambda results: seeds_sheet(results, title_of(guidance)),
-        )
-        return result(sheet, cls)
+        rows, title = make_entries(guided, scene, cameras or CameraConfig(), optim), title_of(guidance)
+        entries = [entry for row in rows for entry in seed_entries(row, range(seed, seed + n_seeds))]
+        made = run_sheet(guided, entries, (1.0,), cls.hidden.unique_id, lambda results: seeds_sheet(results, title))
+        return result(made, cls)
 
 
 NODES = [SeedsGrid]

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ...tbsd_core.analysis.cases import Case, CaseResult, front, labels_of, run_cases, view
 from ...tbsd_core.analysis.directions import DirectionsConfig, directions_sheet, inspect_directions
 from ...tbsd_core.analysis.path import ObjectivePath, PathConfig, objective_paths, path_sheet
+from ...tbsd_core.analysis.pictures import Result, front, view, watch_pictures
 from ...tbsd_core.analysis.sheet import Sheet
-from ...tbsd_core.cameras.sampling import CameraConfig, view_name
+from ...tbsd_core.cameras.sampling import CameraConfig
 from ...tbsd_core.guidance.base import TrainingGuidance
 from ...tbsd_core.optim import OptimConfig
 from ...tbsd_core.optional import require
 from ...tbsd_core.scenes import Scene
 from ...tbsd_core.scenes.stored import copy_scene
+from ...tbsd_core.study import Entry, StudyStep, with_labels
 from .autograd import cloned
+from .config import config_of
 from .prior import ComfyPrior, prior_device, with_prior
 from .progress import SHOWN, RunProgress
 from .run import pictures_of
@@ -27,55 +29,47 @@ if TYPE_CHECKING:
     from ..sockets import GuidedModel
 
 
-def make_cases(guided: Sequence[GuidedModel], scene: Scene, optim: OptimConfig) -> list[Case]:
+def make_entries(
+    guided: Sequence[GuidedModel], scene: Scene, cameras: CameraConfig, optim: OptimConfig
+) -> list[Entry]:
     """One run per guidance from the same start, with labels that tell them apart."""
-    labels = labels_of([g.guidance for g in guided])
-    return [
-        Case(label=label, guidance=g.guidance, prompts=g.prompts.set, scene=scene, optim=optim)
-        for label, g in zip(labels, guided, strict=True)
-    ]
+    return with_labels(
+        [
+            Entry(label="", config=config_of(g, scene, cameras, optim), prompts=g.prompts.set, start=scene)
+            for g in guided
+        ]
+    )
 
 
 def run_sheet(
     guided: Sequence[GuidedModel],
-    cases: Callable[[], list[Case]],  # called where scenes can be made
-    cameras: CameraConfig,
-    optim: OptimConfig,
+    entries: Sequence[Entry],
     at: Sequence[float],
     node_id: str | None,
-    sheet: Callable[[list[CaseResult]], Sheet],
+    sheet: Callable[[list[Result]], Sheet],
 ) -> Sheet:
-    """Run all cases with one loading of the models and make the sheet of their results."""
+    """Run all entries with one loading of the models and make the sheet of their results."""
 
     def body(prior: ComfyPrior) -> Sheet:
-        results: list[CaseResult] = []
-        steps = run_cases(prior, cases(), cameras, results, at, prior_device(guided[0].model))
-        _show(steps, prior, node_id)
+        results: list[Result] = []
+        _show(watch_pictures(entries, prior, results, at), prior, node_id)
         return sheet(results)
 
-    return _with_models(guided, optim, body)
+    return _with_models(guided, entries[0].config.optim, body)
 
 
 def run_paths(
-    guided: Sequence[GuidedModel],
-    scene: Scene,
-    cameras: CameraConfig,
-    optim: OptimConfig,
-    config: PathConfig,
-    node_id: str | None,
-    title: str,
+    guided: Sequence[GuidedModel], entries: Sequence[Entry], config: PathConfig, node_id: str | None, title: str
 ) -> Sheet:
     """The paths of all guidances in the plane of the two objectives."""
 
     def body(prior: ComfyPrior) -> Sheet:
-        results: list[CaseResult] = []
+        results: list[Result] = []
         paths: list[ObjectivePath] = []
-        cases = make_cases(guided, scene, optim)
-        device = prior_device(guided[0].model)
-        _show(objective_paths(prior, cases, cameras, config, results, paths, device), prior, node_id)
+        _show(objective_paths(entries, prior, config, results, paths), prior, node_id)
         return path_sheet(paths, results, config, title)
 
-    return _with_models(guided, optim, body)
+    return _with_models(guided, entries[0].config.optim, body)
 
 
 def run_directions(
@@ -101,8 +95,7 @@ def run_directions(
         else:
             shown = copy_scene(scene, device)
             images = view(shown, prior, cameras, size)
-            if shown.uses_cameras:
-                views = [view_name(0.0, front(shown, cameras)[1])] * len(images)
+            views = front(shown, cameras)[1]
         with torch.no_grad():
             latents = torch.cat([prior.encode(part) for part in images.split(1)])
         progress = RunProgress(len(latents) * len(config.t), node_id)
@@ -143,8 +136,9 @@ def _with_models(guided: Sequence[GuidedModel], optim: OptimConfig, body: Callab
     return with_prior(first.model, first.vae, conditions, (optim.views_per_step, encoded, encoded), body, trains)
 
 
-def _show(steps, prior: ComfyPrior, node_id: str | None) -> None:
+def _show(steps: Iterable[StudyStep], prior: ComfyPrior, node_id: str | None) -> None:
     progress = None
     for step in steps:
         progress = progress or RunProgress(step.total, node_id)
-        progress(step.done, pictures_of(step.record.render, prior, SHOWN))
+        if step.record is not None:
+            progress(step.done, pictures_of(step.record.render, prior, SHOWN))

@@ -25,11 +25,12 @@ import torch
 from torch import Tensor
 
 from ..grid import labelled_grid
-from ..guidance import Bridge, BridgeConfig, Guidance, GuidanceInputs, TrainingGuidance, directions
+from ..guidance import METHODS, directions
+from ..guidance.base import Guidance, GuidanceInputs, TrainingGuidance
+from ..guidance.bridge import Bridge, BridgeConfig
 from ..priors.base import Prior
 from ..prompts import PromptSet
 from ..rng import named_generator
-from .cases import method_name
 from .sheet import Sheet
 
 CONDITIONS = ("target", "uncond", "negative", "target_negative")
@@ -98,6 +99,7 @@ def inspect_directions(
     """
     n = config.n_noises
     bridge = Bridge(replace(config.bridge, weighting="uniform"))
+    own = next((name for name, spec in METHODS.items() if type(guidance) is spec.method), type(guidance).__name__)
     for i, clean in enumerate(latents.split(1)):
         for level in config.t:
             timestep = round(level * (prior.schedule.n_timesteps - 1))
@@ -120,7 +122,7 @@ def inspect_directions(
                 inputs = GuidanceInputs(eps, noise, a_bar, t, progress)
                 found[BRIDGE + at] = bridge(inputs).grad
                 if guidance is not None and not isinstance(guidance, TrainingGuidance):
-                    found[method_name(guidance) + at] = guidance(inputs).grad
+                    found[own + at] = guidance(inputs).grad
             denoised = prior.schedule.denoise(x_t[:1], eps["target"][:1], t[:1])
             means = {name: d.mean(0, keepdim=True) for name, d in found.items()}
             yield DirectionRow(i, level, timestep, clean, denoised, means)

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..grid import labelled_grid
-from .cases import CaseResult
+from .pictures import Result
 from .sheet import Sheet
 
 MOMENTS = (0.25, 0.5, 0.75, 1.0)  # with Bridge's switch at 0.5 the second is the last picture of SDS
 
 
-def over_time_sheet(results: Sequence[CaseResult], at: Sequence[float], title: str) -> Sheet:
-    """Rows of cases, columns of progress; moments that an interrupted case did not reach stay empty."""
+def over_time_sheet(results: Sequence[Result], at: Sequence[float], title: str) -> Sheet:
+    """Rows of entries, columns of progress; moments that an interrupted run did not reach stay empty."""
     images = [[result.pictures.get(p) for p in at] for result in results]
-    labels = [result.case.label for result in results]
+    labels = [result.entry.label for result in results]
     image = labelled_grid(images, labels, [f"{p:g}" for p in at], title, column_axis="progress of the run")
     return Sheet(image, {"title": title, "progress": list(at), "cases": [r.numbers() for r in results]})

@@ -32,16 +32,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..cameras.sampling import CameraConfig, view_name
+from ..experiment import Experiment
 from ..grid import labelled_grid, stacked
-from ..optim.loop import enlarged
+from ..optim.guide import enlarged
 from ..priors.base import Prior
 from ..prompts import PromptSet
 from ..rng import named_generator
-from ..scenes import Scene
-from ..scenes.stored import copy_scene
-from .cases import Case, CaseResult, CaseStep, front, run_cases
+from ..study import Entry, StudyStep
 from .charts import COLOURS, GRID, INK, drawn, new_figure, plain_axes, points
+from .pictures import Result, front, watch_pictures
 from .sheet import Sheet
 
 CONDITIONS = ("target", "uncond", "target_negative")
@@ -102,7 +101,7 @@ class PathPoint:
 
 @dataclass
 class ObjectivePath:
-    """The measured points of one case."""
+    """The measured points of one entry."""
 
     label: str
     points: list[PathPoint] = field(default_factory=list)
@@ -135,45 +134,35 @@ class Objectives:
 
 
 def objective_paths(
+    entries: Sequence[Entry],
     prior: Prior,
-    cases: Sequence[Case],
-    cameras: CameraConfig,
     config: PathConfig,
-    results: list[CaseResult],
+    results: list[Result],
     paths: list[ObjectivePath],  # filled as it goes, as `results` is
-    device: torch.device | str = "cpu",
-) -> Iterator[CaseStep]:
-    """Optimise each case and measure its path; yields once per step. Objects are measured from the front.
+) -> Iterator[StudyStep]:
+    """Run the entries as `study.watch` does, and measure the path of each. Objects are measured from the front.
 
     Raises:
-        ValueError: the prompts lack a condition of the two objectives, or what `optim.optimize` refuses.
+        ValueError: the prompts lack a condition of the two objectives, or what `study.watch` refuses.
     """
-    objectives: Objectives | None = None
-    before: tuple[Tensor, Tensor, Tensor] | None = None
-    for step in run_cases(prior, cases, cameras, results, (0.0, 1.0), device):
-        case, record = results[-1].case, step.record
-        if record.step == 0:
-            objectives = Objectives(prior, case.prompts, config)
-            paths.append(ObjectivePath(case.label))
-            start = copy_scene(case.scene, device)
-            before = _measure(paths[-1], objectives, start, case, cameras, 0, None)
-        if (record.step + 1) % config.every == 0 or record.step + 1 == record.n_steps:
-            before = _measure(paths[-1], objectives, results[-1].scene, case, cameras, record.step + 1, before)
+    path, before = ObjectivePath(""), None
+    for step in watch_pictures(entries, prior, results, (0.0, 1.0)):
+        if step.record is None:
+            path, before = ObjectivePath(step.label), None
+        if step.experiment.state.step % config.every == 0 or step.is_last:
+            before = _measure(path, step.experiment, config, before)
+        if step.record is None:
+            paths.append(path)
         yield step
 
 
-def _measure(
-    path: ObjectivePath,
-    objectives: Objectives,
-    scene: Scene,
-    case: Case,
-    cameras: CameraConfig,
-    step: int,
-    before: tuple[Tensor, Tensor, Tensor] | None,  # latents and both gradients at the last point
-) -> tuple[Tensor, Tensor, Tensor]:
-    latents = scene_latents(scene, objectives.prior, cameras, case.optim.size, case.optim.encode_size)
-    views = [view_name(0.0, front(scene, cameras)[1])] * len(latents) if scene.uses_cameras else [""] * len(latents)
-    g_s, g_t = objectives.gradients(latents, views)
+Measured = tuple[Tensor, Tensor, Tensor]  # latents and the gradients of both objectives, each [B, C, h, w]
+
+
+def _measure(path: ObjectivePath, experiment: Experiment, config: PathConfig, before: Measured | None) -> Measured:
+    """Add a point to a path; `before` is what was measured at the last one."""
+    latents, views = scene_latents(experiment)
+    g_s, g_t = Objectives(experiment.prior, experiment.prompts, config).gradients(latents, views)
     shape = texture = moved = 0.0
     if before is not None:
         z, last_s, last_t = before
@@ -181,7 +170,8 @@ def _measure(
         texture = path.points[-1].texture + _dot((last_t + g_t) / 2, latents - z)
         moved = math.sqrt(_dot(latents - z, latents - z))
     gram = (_dot(g_s, g_s), _dot(g_s, g_t), _dot(g_t, g_t))
-    path.points.append(PathPoint(step, step / case.optim.n_steps, shape, texture, gram, moved))
+    step = experiment.state.step
+    path.points.append(PathPoint(step, step / experiment.config.optim.n_steps, shape, texture, gram, moved))
     return latents, g_s, g_t
 
 
@@ -191,12 +181,14 @@ def _dot(a: Tensor, b: Tensor) -> float:
 
 
 @torch.no_grad()
-def scene_latents(
-    scene: Scene, prior: Prior, cameras: CameraConfig, size: int, encode_size: int | None = None
-) -> Tensor:
-    """The prior's latents [B, C, h, w] of a scene's pictures; of an object, the one from the front."""
-    render = scene.render(front(scene, cameras)[0], size, size)
-    return prior.encode(enlarged(render.rgb, encode_size)) if render.latents is None else render.latents.clone()
+def scene_latents(experiment: Experiment) -> tuple[Tensor, list[str]]:
+    """The prior's latents [B, C, h, w] of a scene's pictures and their view names; of an object, the one in front."""
+    scene, prior, optim = experiment.scene, experiment.prior, experiment.config.optim
+    cameras, views = front(scene, experiment.config.cameras)
+    render = scene.render(cameras, optim.size, optim.size)
+    if render.latents is not None:
+        return render.latents.clone(), views
+    return prior.encode(enlarged(render.rgb, optim.encode_size)), views
 
 
 def reachable(gram: tuple[float, float, float], direction: tuple[float, float]) -> bool:
@@ -212,11 +204,11 @@ def reachable(gram: tuple[float, float, float], direction: tuple[float, float]) 
     return a >= 0 and b >= 0
 
 
-def path_sheet(paths: Sequence[ObjectivePath], results: Sequence[CaseResult], config: PathConfig, title: str) -> Sheet:
+def path_sheet(paths: Sequence[ObjectivePath], results: Sequence[Result], config: PathConfig, title: str) -> Sheet:
     """The paths in the plane above the final pictures."""
     results = results[: len(paths)]  # an interrupt may come between a start and its measure
     last = [r.pictures.get(1.0, r.pictures.get(0.0)) for r in results]
-    strip = labelled_grid([last], [""], [r.case.label for r in results])
+    strip = labelled_grid([last], [""], [r.entry.label for r in results])
     image = stacked(path_chart(paths, title, max(720, strip.shape[2])), strip)
     numbers = [
         {**r.numbers(), "path": [p.numbers() for p in path.points]} for r, path in zip(results, paths, strict=True)

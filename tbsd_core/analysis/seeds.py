@@ -9,27 +9,37 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..grid import labelled_grid
-from .cases import Case, CaseResult, reseeded
+from ..scenes import SCENES
+from ..study import Entry
+from .pictures import Result
 from .sheet import Sheet
 
 
-def seed_cases(case: Case, seeds: Iterable[int]) -> list[Case]:
-    """The case with another start, other noise and other cameras for each seed."""
+def seed_entries(entry: Entry, seeds: Iterable[int]) -> list[Entry]:
+    """The entry with another start, other noise and other cameras for each seed. A mesh that was given to be painted
+    starts as it is."""
+    config, start = entry.config, entry.start
+    if not SCENES[config.scene_name].paints_mesh:
+        start = None
     return [
         replace(
-            case,
-            scene=reseeded(case.scene, seed),
-            optim=replace(case.optim, seed=seed),
-            settings={**case.settings, "seed": seed},
+            entry,
+            config=replace(
+                config,
+                scene=config.scene if start else replace(config.scene, seed=seed),
+                optim=replace(config.optim, seed=seed),
+            ),
+            start=start,
+            facts={**entry.facts, "seed": seed},
         )
         for seed in seeds
     ]
 
 
-def seeds_sheet(results: Sequence[CaseResult], title: str) -> Sheet:
+def seeds_sheet(results: Sequence[Result], title: str) -> Sheet:
     """Rows of labels, columns of seeds, in the order of their first run; what was not reached stays empty."""
-    found: dict[tuple[str, int], CaseResult] = {(r.case.label, r.case.optim.seed): r for r in results}
-    rows, seeds = (list(dict.fromkeys(key[i] for key in found)) for i in (0, 1))
+    found = {(r.entry.label, r.entry.config.optim.seed): r for r in results}
+    rows, seeds = list(dict.fromkeys(row for row, _ in found)), list(dict.fromkeys(seed for _, seed in found))
     done = {key: result.pictures.get(1.0) for key, result in found.items()}
     images = [[done.get((row, seed)) for seed in seeds] for row in rows]
     labels = rows if len(rows) > 1 else [""]

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from .options import Loaded, add_run_arguments, case_of, consume, finish, run_config, with_assignments
+from .options import add_run_arguments, consume, finish, load_prior, run_config, with_assignments
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..experiment import Experiment, ExperimentConfig
+    from ..guidance.bridge import BridgeConfig
+    from ..priors.base import TextPrior
 
 
-def register(commands: Any) -> None:
+def register(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "inspect", help="delta_cls, delta_post (GNP, TNP) and delta_Bridge of a picture, decoded"
     )
     add_run_arguments(parser, needs_prompt=False)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--image", type=Path, help="look at this picture instead of making one with --method")
-    source.add_argument("--run", type=Path, help="look at the run in this folder, finished or not; its settings count")
+    source.add_argument("--run", type=Path, help="look at the run of this folder or file; its settings count")
     parser.add_argument("--t", type=float, nargs="+", help="noise levels in [0, 1] (default 0.2 0.4 0.6 0.8)")
     parser.add_argument("--progress", type=float, nargs="+", help="for delta_Bridge and the method (default 0.25)")
     parser.add_argument("--post", default="target", help="post directions from target, or uncond (default %(default)s)")
@@ -27,62 +35,54 @@ def register(commands: Any) -> None:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from ..analysis.cases import front, view
-    from ..analysis.directions import DirectionsConfig, directions_sheet, inspect_directions
-    from ..cameras.sampling import view_name
-    from ..experiment import default_config
-    from ..guidance import build_guidance
-    from ..optim.loop import enlarged
+    from ..analysis.directions import DirectionRow, DirectionsConfig, directions_sheet, inspect_directions
+    from ..analysis.pictures import front, view
+    from ..optim.guide import enlarged
 
     config = _config(arguments)
-    prompt = config.prompt.prompt
-    bridge = default_config(prompt, config.scene_name, "bridge", config.prior, device=config.device).guidance
     given = {"t": arguments.t, "progress": arguments.progress}
     settings = DirectionsConfig(
         post=arguments.post,
         shown=arguments.shown,
         n_noises=arguments.noises,
         seed=arguments.seed,
-        bridge=bridge,
         **{name: tuple(values) for name, values in given.items() if values},
     )
-    loaded = Loaded.of(config)
-    source = _picture(arguments, config, loaded)
-    if source is None:
-        return finish(lambda: None, [], arguments, "directions", False)
-    scene, images = source
-    if scene is not None:
-        images = view(scene, loaded.prior, config.cameras, config.optim.size)
+    image = None if arguments.image is None else _read_image(arguments.image, config.optim.size)
+    prior = load_prior(config)
+    settings = replace(settings, bridge=_bridge(config))
+    rows: list[DirectionRow] = []
+
+    def finished(complete: bool) -> int:
+        title = config.prompt.prompt
+        return finish(
+            lambda: directions_sheet(rows, prior, settings, title), bool(rows), arguments, "directions", complete
+        )
+
+    experiment = _experiment(arguments, config, prior)
+    if experiment is None:
+        return finished(False)
     views = None
-    if scene is not None and scene.uses_cameras:
-        views = [view_name(0.0, front(scene, config.cameras)[1])] * len(images)
-    latents = loaded.prior.encode(enlarged(images.to(config.device), config.optim.encode_size)).detach()
-    guidance = build_guidance(config.guidance_name, config.guidance)
-    rows = []
+    if image is None:
+        image = view(experiment.scene, prior, config.cameras, config.optim.size)
+        views = front(experiment.scene, config.cameras)[1]
+    latents = prior.encode(enlarged(image.to(config.device), config.optim.encode_size)).detach()
     try:
-        for row in inspect_directions(loaded.prior, loaded.prompts, latents, settings, guidance, views):
+        for row in inspect_directions(prior, experiment.prompts, latents, settings, experiment.guidance, views):
             rows.append(row)
-        complete = True
     except KeyboardInterrupt:
-        complete = False
-    return finish(
-        lambda: directions_sheet(rows, loaded.prior, settings, prompt),
-        rows,
-        arguments,
-        "directions",
-        complete,
-    )
+        return finished(False)
+    return finished(True)
 
 
-def _config(arguments: argparse.Namespace) -> Any:
-    from ..experiment import check_config, config_from_plain
-    from ..optim import read_config
+def _config(arguments: argparse.Namespace) -> ExperimentConfig:
+    from ..experiment import check_config, stored_config
 
     if arguments.run is None:
         if arguments.prompt is None:
             raise ValueError("--prompt is missing: say what the picture shows, e.g. --prompt 'a brick house'.")
         return run_config(arguments)
-    config = config_from_plain(read_config(arguments.run))
+    config = stored_config(arguments.run)
     if arguments.prompt not in (None, config.prompt.prompt):
         raise ValueError(f"The run in {arguments.run} has the prompt {config.prompt.prompt!r}; leave out --prompt.")
     given = {"device": arguments.device, "dtype": arguments.dtype}  # the machine may be another one
@@ -92,26 +92,38 @@ def _config(arguments: argparse.Namespace) -> Any:
     return config
 
 
-def _picture(arguments: argparse.Namespace, config: Any, loaded: Loaded) -> tuple[Any, Any] | None:
-    """(scene, None) or (None, pictures [B, 3, H, W]); None where making one was interrupted."""
-    from ..analysis.cases import run_cases
-    from ..optim import OptimState, create_adapter, load_checkpoint
+def _bridge(config: ExperimentConfig) -> BridgeConfig:
+    """What the preset of Bridge is for the model and the scene at hand."""
+    from ..experiment import model_shape, with_preset
+    from ..guidance import default_config
 
-    if arguments.image is not None:
-        return None, _read_image(arguments.image, config.optim.size)
+    bridge = replace(config, guidance_name="bridge", guidance=default_config("bridge"))
+    return with_preset(bridge, model_shape(config.prior).family).guidance
+
+
+def _experiment(arguments: argparse.Namespace, config: ExperimentConfig, prior: TextPrior) -> Experiment | None:
+    """The experiment to look at, where it was left or at its end; with --image one that has not begun.
+
+    None where it was interrupted.
+    """
+    from ..analysis.pictures import Result, watch_pictures
+    from ..experiment import read_newest, resumed
+    from ..study import Entry
+
     if arguments.run is not None:
-        case = case_of(config, loaded, "")
-        state = OptimState.create(case.scene, case.optim, create_adapter(loaded.prior, case.guidance, 0))
-        load_checkpoint(arguments.run, case.scene, state)
-        return case.scene.to(config.device), None
-    results: list = []
-    steps = run_cases(
-        loaded.prior, [case_of(config, loaded, config.guidance_name)], config.cameras, results, device=config.device
-    )
-    return (results[0].scene, None) if consume(steps, f"{config.guidance_name} on {config.scene_name}") else None
+        stored = read_newest(arguments.run)
+        if stored.warning:
+            print(stored.warning, file=sys.stderr)
+        return resumed(stored, config, prior)[0]
+    entry = Entry(label=config.guidance_name, config=config)
+    if arguments.image is not None:
+        return entry.begin(prior)
+    results: list[Result] = []
+    title = f"{config.guidance_name} on {config.scene_name}"
+    return results[0].experiment if consume(watch_pictures([entry], prior, results), title) else None
 
 
-def _read_image(path: Path, size: int) -> Any:
+def _read_image(path: Path, size: int) -> Tensor:
     """[1, 3, size, size] in [0, 1]: the middle square of a picture file."""
     import numpy as np
     import torch

@@ -1,20 +1,22 @@
-"""What the commands that make runs have in common: their arguments, and the run these describe."""
+"""What the commands that make runs have in common: their arguments, and the experiments these describe."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from ..configuration import with_setting
 from ..optional import require
 from ..scenes import SCENES
 
 if TYPE_CHECKING:
+    from ..analysis.sheet import Sheet
     from ..experiment import ExperimentConfig, MeshInput
+    from ..priors.base import TextPrior
+    from ..study import Entry
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # sub-parsers of the command line
 
@@ -27,9 +29,10 @@ def add_run_arguments(
 ) -> None:
     """--prompt, --scene, --method (unless None) and what else `run` takes; --out is the folder of the results."""
     parser.add_argument(
-        "--prompt", required=needs_prompt, help="what to make; see `vocabulary` for the embedded priors"
+        "--prompt", required=needs_prompt, help="what to make; see `vocabulary` for the demo models"
     )
     add_common_arguments(parser, scene)
+    add_mesh_arguments(parser)
     if method is not None:
         parser.add_argument("--method", default=method, help="guidance method (default %(default)s)")
 
@@ -49,28 +52,53 @@ def add_common_arguments(parser: argparse.ArgumentParser, scene: str = "image", 
     )
 
 
-def run_config(arguments: argparse.Namespace, **changes: Any) -> Any:
-    """The checked ExperimentConfig of these arguments; `changes` replace arguments of `default_config`."""
+def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a scene that paints a mesh needs; `mesh_input` reads it."""
+    parser.add_argument("--mesh", help="for --scene mesh_texture: file to paint (.glb .obj .ply .stl), or sample:house")
+    parser.add_argument("--up", default="y", help="its upward axis, y or z (default %(default)s)")
+    parser.add_argument("--turn", type=float, default=0.0, help="degrees to turn it so that its front faces the camera")
+    parser.add_argument("--keep-colors", action="store_true", help="start from the colours that it has")
+
+
+def mesh_input(arguments: argparse.Namespace) -> MeshInput:
+    """The mesh to paint. Raises ValueError for one without a scene that paints it, or the other way round."""
+    from ..experiment import MeshInput
+    from ..mesh import PlacementConfig
+
+    if (arguments.mesh is not None) != (arguments.scene == "mesh_texture"):
+        raise ValueError("--mesh and --scene mesh_texture belong together: name both, or neither.")
+    placement = PlacementConfig(up=arguments.up, turn=arguments.turn)
+    return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, placement=placement)
+
+
+def run_config(
+    arguments: argparse.Namespace, prompt: str | None = None, method: str | None = None
+) -> ExperimentConfig:
+    """The checked configuration of these arguments: the whole preset of the method, with what is set.
+
+    Args:
+        prompt, method: instead of those of the arguments.
+    """
     from ..experiment import check_config, default_config
 
-    values = {
-        "prompt": getattr(arguments, "prompt", None),
-        "scene": arguments.scene,
-        "method": getattr(arguments, "method", None),
-        "prior": arguments.prior,
-        "n_steps": arguments.steps,
-        "seed": arguments.seed,
-        "size": arguments.size,
-        "device": arguments.device,
-        "dtype": arguments.dtype,
-    }
-    config = default_config(**{**values, **changes})
+    config = default_config(
+        arguments.prompt if prompt is None else prompt,
+        arguments.scene,
+        arguments.method if method is None else method,
+        arguments.prior,
+        arguments.steps,
+        arguments.seed,
+        arguments.size,
+        arguments.device,
+        arguments.dtype,
+        mesh=mesh_input(arguments),
+    )
     config = with_assignments(config, arguments.set)
     check_config(config)
     return config
 
 
-def with_assignments(config: Any, assignments: Iterable[str], prefix: str = "") -> Any:
+def with_assignments(config: ExperimentConfig, assignments: Iterable[str], prefix: str = "") -> ExperimentConfig:
     """`config` with settings of the form KEY=VALUE."""
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
@@ -80,51 +108,38 @@ def with_assignments(config: Any, assignments: Iterable[str], prefix: str = "") 
     return config
 
 
-def method_config(arguments: argparse.Namespace, text: str) -> Any:
-    """The ExperimentConfig of a method with settings of its own: "bridge,negative=negative"."""
-    name, *own = text.split(",")
-    return with_assignments(run_config(arguments, method=name), own, "guidance.")
+def method_entries(arguments: argparse.Namespace) -> list[Entry]:
+    """An experiment for each of --methods: "bridge,negative=negative" has settings of its own."""
+    from ..study import Entry, with_labels
+
+    configs = []
+    for text in arguments.methods:
+        name, *own = text.split(",")
+        configs.append(with_assignments(run_config(arguments, method=name), own, "guidance."))
+    return with_labels([Entry(label="", config=config) for config in configs])
 
 
-@dataclass
-class Loaded:
-    """A prior with the prompts of a run."""
+def load_prior(config: ExperimentConfig) -> TextPrior:
+    """The prior of all experiments of a command."""
+    from ..experiment import read_prior
 
-    prior: Any
-    prompts: Any
-
-    @classmethod
-    def of(cls, config: Any, prior: Any = None) -> Loaded:
-        """Load the prior (unless it is given) and encode the prompts."""
-        from ..experiment import read_prior
-        from ..prompts import build_texts, encode_texts
-
-        require("transformers").utils.logging.disable_progress_bar()  # its bar would hide ours
-        prior = prior or read_prior(config)
-        return cls(prior, encode_texts(build_texts(config.prompt), prior.encode_prompt))
+    require("transformers").utils.logging.disable_progress_bar()  # its bar would hide ours
+    return read_prior(config)
 
 
-def case_of(config: Any, loaded: Loaded, label: str, settings: dict[str, Any] | None = None, scene: Any = None) -> Any:
-    """The analysis.cases.Case of a ExperimentConfig, from its own start or from `scene`."""
-    from ..analysis.cases import Case
-    from ..guidance import build_guidance
+class Progress(Protocol):
+    """Where something is that takes many steps."""
 
-    return Case(
-        label=label,
-        guidance=build_guidance(config.guidance_name, config.guidance),
-        prompts=loaded.prompts,
-        scene=SCENES[config.scene_name].scene(config.scene) if scene is None else scene,
-        optim=config.optim,
-        settings=settings or {},
-    )
+    @property
+    def done(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def label(self) -> str: ...
 
 
-def consume(steps: Iterable[Any], title: str) -> bool:
-    """Run to the end with a progress bar; False where the user interrupted it.
-
-    Args:
-        steps: objects with `done`, `total` and `label`.
-    """
+def consume(steps: Iterable[Progress], title: str) -> bool:
+    """Run to the end with a progress bar; False where the user interrupted it."""
     tqdm = require("tqdm").tqdm
     with tqdm(desc=title, unit="step", disable=None) as bar:
         try:
@@ -137,23 +152,15 @@ def consume(steps: Iterable[Any], title: str) -> bool:
     return True
 
 
-def with_labels(cases: list[Any]) -> list[Any]:
-    """The cases with labels that tell their methods apart."""
-    from ..analysis.cases import labels_of
-
-    labels = labels_of([case.guidance for case in cases])
-    return [replace(case, label=label) for case, label in zip(cases, labels, strict=True)]
-
-
 def finish(
-    make_sheet: Callable[[], Any],  # the Sheet of what there is
-    parts: Sequence[Any],  # what it is made of: CaseResults, or anything else that is not empty once there is something
+    make_sheet: Callable[[], Sheet],  # of what there is
+    has_any: bool,  # whether there is anything to show
     arguments: argparse.Namespace,
     name: str,
     complete: bool,
 ) -> int:
     """Write the sheet, say so, and return the exit code."""
-    if not any(getattr(part, "pictures", True) for part in parts):
+    if not has_any:
         print("interrupted before there was anything to show", file=sys.stderr)
         return INTERRUPTED
     picture, numbers = make_sheet().write(arguments.out, name)
@@ -164,25 +171,6 @@ def finish(
     return 0
 
 
-def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
-    """What a scene that paints a mesh is made of; see `mesh_input`."""
-    parser.add_argument("--mesh", help="for --scene mesh_texture: file to paint (.glb .obj .ply .stl), or sample:house")
-    parser.add_argument("--up", default="y", help="its upward axis, y or z (default %(default)s)")
-    parser.add_argument("--turn", type=float, default=0.0, help="degrees to turn it so that its front faces the camera")
-    parser.add_argument("--keep-colors", action="store_true", help="start from the colours that it has")
-
-
-def mesh_input(arguments: argparse.Namespace) -> MeshInput:
-    """The mesh of these arguments. Raises ValueError for one without a scene that paints it, or such a scene alone."""
-    from ..experiment import MeshInput
-    from ..mesh import PlacementConfig
-
-    if (arguments.mesh is not None) != (arguments.scene == "mesh_texture"):
-        raise ValueError("--mesh and --scene mesh_texture belong together: name both, or neither.")
-    placement = PlacementConfig(up=arguments.up, turn=arguments.turn)
-    return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, placement=placement)
-
-
 def add_study_arguments(parser: argparse.ArgumentParser, methods: Sequence[str] | None = None) -> None:
     """Methods, seeds and everything else that studies have in common; `methods` None makes them say which."""
     parser.add_argument(
@@ -190,8 +178,8 @@ def add_study_arguments(parser: argparse.ArgumentParser, methods: Sequence[str] 
         nargs="+",
         required=methods is None,
         default=methods,
-        help="names of `methods`, separated by commas or spaces, each with its own preset; LABEL=METHOD for a second one "
-        f"of the same method; --set LABEL:KEY=VALUE is for one alone{f' (default: {methods[0]})' if methods else ''}",
+        help="names of `methods`, separated by commas or spaces, each with its own preset; LABEL=METHOD for a second "
+        f"one of the same method; --set LABEL:KEY=VALUE is for one alone{f' (default: {methods[0]})' if methods else ''}",
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
     add_common_arguments(parser, one_seed=False)

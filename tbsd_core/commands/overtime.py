@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from .options import (
-    Loaded,
-    add_run_arguments,
-    case_of,
-    consume,
-    finish,
-    method_config,
-    with_labels,
-)
+from .options import add_run_arguments, consume, finish, load_prior, method_entries
 
 METHODS = ("bridge,negative=target_negative", "bridge,negative=negative")
 
 
-def register(commands: Any) -> None:
+def register(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("overtime", help="how the pictures of methods change over the run, as a grid")
     add_run_arguments(parser, method=None)
     parser.add_argument(
@@ -33,14 +24,12 @@ def register(commands: Any) -> None:
 
 
 def _overtime(arguments: argparse.Namespace) -> int:
-    from ..analysis.cases import CaseResult, run_cases
     from ..analysis.overtime import MOMENTS, over_time_sheet
+    from ..analysis.pictures import Result, watch_pictures
 
-    configs = [method_config(arguments, text) for text in arguments.methods]
+    entries = method_entries(arguments)
     at = tuple(arguments.at or MOMENTS)
-    loaded = Loaded.of(configs[0])
-    cases = with_labels([case_of(config, loaded, "") for config in configs])
-    results: list[CaseResult] = []
-    steps = run_cases(loaded.prior, cases, configs[0].cameras, results, at, configs[0].device)
-    complete = consume(steps, "overtime")
-    return finish(lambda: over_time_sheet(results, at, arguments.prompt), results, arguments, "overtime", complete)
+    results: list[Result] = []
+    complete = consume(watch_pictures(entries, load_prior(entries[0].config), results, at), "overtime")
+    has_any = any(result.pictures for result in results)
+    return finish(lambda: over_time_sheet(results, at, arguments.prompt), has_any, arguments, "overtime", complete)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from .options import Loaded, add_run_arguments, case_of, consume, finish, method_config, with_labels
+from .options import add_run_arguments, consume, finish, load_prior, method_entries
 
 
-def register(commands: Any) -> None:
+def register(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("path", help="methods from one start in the plane of shape and texture objective")
     add_run_arguments(parser, method=None)
     parser.add_argument(
@@ -25,16 +24,15 @@ def register(commands: Any) -> None:
 
 
 def _path(arguments: argparse.Namespace) -> int:
-    from ..analysis.cases import CaseResult
     from ..analysis.path import ObjectivePath, PathConfig, objective_paths, path_sheet
+    from ..analysis.pictures import Result
 
     levels = {"t": tuple(arguments.t)} if arguments.t else {}
     settings = PathConfig(every=arguments.every, n_noises=arguments.noises, seed=arguments.seed, **levels)
-    configs = [method_config(arguments, text) for text in arguments.methods]
-    loaded = Loaded.of(configs[0])
-    cases = with_labels([case_of(config, loaded, "") for config in configs])
-    results: list[CaseResult] = []
+    entries = method_entries(arguments)
+    results: list[Result] = []
     paths: list[ObjectivePath] = []
-    steps = objective_paths(loaded.prior, cases, configs[0].cameras, settings, results, paths, configs[0].device)
+    steps = objective_paths(entries, load_prior(entries[0].config), settings, results, paths)
     complete = consume(steps, "path")
-    return finish(lambda: path_sheet(paths, results, settings, arguments.prompt), paths, arguments, "path", complete)
+    title = arguments.prompt
+    return finish(lambda: path_sheet(paths, results, settings, title), bool(paths), arguments, "path", complete)

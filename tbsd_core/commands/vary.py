@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..configuration import with_setting
-from .options import Loaded, add_run_arguments, case_of, consume, finish, run_config
+from .options import add_run_arguments, consume, finish, load_prior, run_config
+
+if TYPE_CHECKING:
+    from ..analysis.sheet import Sheet
+    from ..study import Entry
 
 
-def register(commands: Any) -> None:
+def register(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("vary", help="one setting at several values: final pictures and measures")
     add_run_arguments(parser)
     parser.add_argument(
@@ -23,36 +26,38 @@ def register(commands: Any) -> None:
     parser.set_defaults(action=_vary)
 
 
-def _vary(arguments: argparse.Namespace) -> int:
-    from ..analysis.cases import CaseResult, run_cases
-    from ..analysis.sweep import IMPLIED, MEANING, sweep_sheet
-    from ..experiment import check_config, evaluate
+def entries_of(arguments: argparse.Namespace) -> list[Entry]:
+    """One for each value."""
+    from ..analysis.vary import varied
+    from ..experiment import check_config
+    from ..study import Entry
 
-    if "." not in arguments.key:
-        raise ValueError(
-            f"--key must name a setting inside a group, such as guidance.guidance_scale, got {arguments.key!r}."
-        )
+    key, values = arguments.key, arguments.values
+    if "." not in key:
+        raise ValueError(f"--key must name a setting inside a group, such as guidance.guidance_scale, got {key!r}.")
     base = run_config(arguments)
-    for name, value in IMPLIED.get(arguments.key.removeprefix("guidance."), {}).items():
-        if hasattr(base.guidance, name):
-            base = with_setting(base, f"guidance.{name}", value)
-    configs = [with_setting(base, arguments.key, value) for value in arguments.values]
+    configs = [varied(base, key, value) for value in values]
     for config in configs:
         check_config(config)
-    loaded = Loaded.of(base)
-    cases = [  # the prompts of each value, because it may be one of their settings
-        case_of(config, Loaded.of(config, loaded.prior), f"{arguments.key.split('.')[-1]} {value}", {"value": value})
-        for config, value in zip(configs, arguments.values, strict=True)
-    ]
-    results: list[CaseResult] = []
-    complete = consume(run_cases(loaded.prior, cases, base.cameras, results, device=base.device), "vary")
+    name = key.split(".")[-1]
+    return [Entry(label=f"{name} {value}", config=config) for value, config in zip(values, configs, strict=True)]
 
-    def measure(result: CaseResult) -> dict[str, float]:
-        truth, _ = evaluate(base, result.scene.cpu(), loaded.prior)
-        return truth or result.statistics()
 
-    def sheet() -> Any:
-        made = sweep_sheet(results, arguments.key, arguments.values, arguments.prompt, measure)
+def _vary(arguments: argparse.Namespace) -> int:
+    from ..analysis.pictures import Result, watch_pictures
+    from ..analysis.vary import MEANING, vary_sheet
+    from ..experiment import evaluate
+
+    entries = entries_of(arguments)
+    prior = load_prior(entries[0].config)
+    results: list[Result] = []
+    complete = consume(watch_pictures(entries, prior, results), "vary")
+
+    def measure(result: Result) -> dict[str, float]:
+        return evaluate(result.entry.config, result.experiment.scene, prior)[0]
+
+    def sheet() -> Sheet:
+        made = vary_sheet(results, arguments.key, arguments.values, arguments.prompt, measure)
         for case in made.numbers["cases"]:
             shown = "  ".join(f"{MEANING.get(k, k)} {v:.3f}" for k, v in case["metrics"].items())
             print(f"{case['value']:>6s}  {shown}")
@@ -60,5 +65,5 @@ def _vary(arguments: argparse.Namespace) -> int:
             print(f"no effect between the values {made.numbers['identical']}: the pictures are identical")
         return made
 
-    finished = [result for result in results if 1.0 in result.pictures]
-    return finish(sheet, finished, arguments, "vary", complete)
+    has_any = any(1.0 in result.pictures for result in results)
+    return finish(sheet, has_any, arguments, "vary", complete)

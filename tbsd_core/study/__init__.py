@@ -8,6 +8,7 @@ again and gives up. Every job's folder is that of a run.
 from .entry import Entry
 from .inline import InlinePool
 from .jobs import Job, Report, job_folder
+from .labels import labels_of, with_labels
 from .plan import assigned, job_of, labelled, matched, of_cell
 from .pool import OnSteps, Outcome, Pool, Task
 from .processes import ProcessPool
@@ -16,6 +17,7 @@ from .runner import Reports, run_jobs
 from .sheet import write_sheet
 from .table import Row, job_row, markdown, summarize, table_row, write_csv, write_tables
 from .views import montage, picture, read_views
+from .watch import StudyStep, watch
 
 __all__ = [
     "Entry",
@@ -29,12 +31,14 @@ __all__ = [
     "Report",
     "Reports",
     "Row",
+    "StudyStep",
     "Task",
     "assigned",
     "job_folder",
     "job_of",
     "job_row",
     "labelled",
+    "labels_of",
     "markdown",
     "matched",
     "montage",
@@ -45,6 +49,8 @@ __all__ = [
     "run_jobs",
     "summarize",
     "table_row",
+    "watch",
+    "with_labels",
     "write_csv",
     "write_sheet",
     "write_tables",

@@ -72,19 +72,20 @@ def test_a_text_that_is_no_list_of_numbers_is_refused(server):
     assert "moments must be numbers separated by commas" in server.error(graph(analysis=wrong))
 
 
-def test_a_sweep_of_an_unknown_setting_lists_what_there_is(server):
-    sweep = node("TBSD_SweepShape", **RUN, setting="balance.shape_share", values="0, 1")
-    assert "it has guidance_scale, weighting" in server.error(graph(analysis=sweep))
-    sweep = node("TBSD_SweepShape", **RUN, setting="guidance_scale", values="1, 9")
-    found = numbers(server, analysis=sweep)
-    assert [case["guidance"]["guidance_scale"] for case in found["cases"]] == [1.0, 9.0] and not found["identical"]
+def test_an_unknown_setting_lists_what_there_is(server):
+    vary = node("TBSD_SweepShape", **RUN, setting="balance.shape_share", values="0, 1")
+    assert "it has guidance_scale, weighting" in server.error(graph(analysis=vary))
+    vary = node("TBSD_SweepShape", **RUN, setting="guidance_scale", values="1, 9")
+    found = numbers(server, analysis=vary)
+    assert [case["config"]["guidance"]["guidance_scale"] for case in found["cases"]] == [1.0, 9.0]
+    assert not found["identical"]
 
 
 def test_objects_run_through_the_series_too(server):
     nerf = node("TBSD_NeRFScene", encoding="dense", detail=17, n_samples=12, opacity_weight=0.0, tv_weight=0.0, seed=0)
     seeds = node("TBSD_SeedsGrid", **RUN, n_seeds=2)
     found = numbers(server, scene=nerf, analysis=seeds)
-    assert [case["optim"]["seed"] for case in found["cases"]] == [0, 1]
+    assert [case["config"]["optim"]["seed"] for case in found["cases"]] == [0, 1]
     assert found["cases"][0]["pictures"] != found["cases"][1]["pictures"]
 
 

@@ -67,7 +67,8 @@ def test_methods_take_the_place_of_the_guidance_node_and_finished_cells_are_skip
     capsys.readouterr()
     assert main(arguments) == 0 and capsys.readouterr().out.count("finished before") == 4
     assert main([*arguments, "--set", "6.lr=0.5"]) == 2
-    assert "config.workflow" not in (said := capsys.readouterr().err) and "workflow.6.inputs.lr was 0.03, is 0.5" in said
+    said = capsys.readouterr().err
+    assert "config.workflow" not in said and "workflow.6.inputs.lr was 0.03, is 0.5" in said
 
 
 @pytest.mark.parametrize("method", METHOD_NODES)

@@ -18,8 +18,8 @@ from tbsd_pack.tbsd_core.analysis.directions import (
     directions_sheet,
     inspect_directions,
 )
-from tbsd_pack.tbsd_core.guidance import BridgeConfig, TBSDConfig
-from tbsd_pack.tbsd_core.guidance.tbsd import TBSD
+from tbsd_pack.tbsd_core.guidance.bridge import BridgeConfig
+from tbsd_pack.tbsd_core.guidance.tbsd import TBSD, TBSDConfig
 from tbsd_pack.tbsd_core.guidance.vsd import VSD
 from tbsd_pack.tbsd_core.prompts import PromptSet
 

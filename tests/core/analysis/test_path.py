@@ -5,8 +5,7 @@ import math
 
 import pytest
 import torch
-from analysis_gaussian import MEANS, SIZE, gaussian_prior, gaussian_prompts
-from tbsd_pack.tbsd_core.analysis.cases import Case
+from analysis_gaussian import MEANS, SIZE, gaussian_entry, gaussian_prior, gaussian_prompts
 from tbsd_pack.tbsd_core.analysis.path import (
     Objectives,
     PathConfig,
@@ -16,16 +15,14 @@ from tbsd_pack.tbsd_core.analysis.path import (
     reachable,
     scene_latents,
 )
-from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
-from tbsd_pack.tbsd_core.guidance import TBSDConfig
-from tbsd_pack.tbsd_core.guidance.csd import CSD, CSDConfig
-from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
-from tbsd_pack.tbsd_core.guidance.tbsd import TBSD
-from tbsd_pack.tbsd_core.optim import OptimConfig
+from tbsd_pack.tbsd_core.guidance.csd import CSDConfig
+from tbsd_pack.tbsd_core.guidance.sds import SDSConfig
+from tbsd_pack.tbsd_core.guidance.tbsd import TBSDConfig
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition
 from tbsd_pack.tbsd_core.prompts import PromptSet
 from tbsd_pack.tbsd_core.rng import named_generator
-from tbsd_pack.tbsd_core.scenes import LatentImageConfig, LatentImageScene
+from tbsd_pack.tbsd_core.scenes import LatentImageConfig
+from tbsd_pack.tbsd_core.study import Entry
 
 VARIANCES = {"target": 0.02, "uncond": 0.3, "negative": 0.1, "target_negative": 0.08}
 CONFIG = PathConfig(every=2, t=(0.4, 0.8), n_noises=2)
@@ -53,21 +50,22 @@ def log_odds(z: torch.Tensor, a: str, b: str) -> torch.Tensor:
     return total / (len(CONFIG.t) * CONFIG.n_noises) / len(z)
 
 
-def case(guidance, label="x", n_images=1) -> Case:
-    config = LatentImageConfig(size=SIZE, channels=3, n_images=n_images, init_scale=0.3)
-    optim = OptimConfig(n_steps=STEPS, size=SIZE, views_per_step=1, lr=0.05)
-    return Case(label=label, guidance=guidance, prompts=prompts(), scene=LatentImageScene(config), optim=optim)
+def entry(guidance, label="x", n_images=1) -> Entry:
+    scene = LatentImageConfig(size=SIZE, channels=3, n_images=n_images, init_scale=0.3)
+    return gaussian_entry(label, guidance, scene, prompts(), n_steps=STEPS, lr=0.05)
 
 
-def run(cases, config=CONFIG):
+def run(entries, config=CONFIG):
     results, paths = [], []
-    for _ in objective_paths(gaussian_prior(), cases, CameraConfig(), config, results, paths):
+    for _ in objective_paths(entries, gaussian_prior(), config, results, paths):
         pass
     return results, paths
 
 
-def latents(scene) -> torch.Tensor:
-    return scene_latents(scene, gaussian_prior(), CameraConfig(), SIZE)
+def latents(experiment) -> torch.Tensor:
+    found, views = scene_latents(experiment)
+    assert views == [""] * len(found)
+    return found.detach()
 
 
 def test_gradients_are_those_of_the_log_odds():
@@ -80,9 +78,9 @@ def test_gradients_are_those_of_the_log_odds():
 
 @pytest.mark.parametrize("n_images", [1, 2])
 def test_the_path_ends_at_the_known_objectives_of_a_quadratic(n_images):
-    a_case = case(SDS(SDSConfig(guidance_scale=4.0)), n_images=n_images)
-    (result,), (path,) = run([a_case])
-    start, end = latents(a_case.scene).detach(), latents(result.scene).detach()
+    an_entry = entry(SDSConfig(guidance_scale=4.0), n_images=n_images)
+    (result,), (path,) = run([an_entry])
+    start, end = latents(an_entry.begin(gaussian_prior())), latents(result.experiment)
     for value, other in ((path.points[-1].shape, "uncond"), (path.points[-1].texture, "target_negative")):
         expected = log_odds(end, "target", other) - log_odds(start, "target", other)
         assert value == pytest.approx(float(expected), rel=1e-3)
@@ -90,7 +88,7 @@ def test_the_path_ends_at_the_known_objectives_of_a_quadratic(n_images):
 
 
 def test_points_are_measured_at_the_start_every_so_many_steps_and_at_the_end():
-    _, (path,) = run([case(SDS())])
+    _, (path,) = run([entry(SDSConfig())])
     assert [p.step for p in path.points] == [0, 2, 4, 6, 7]
     first = path.points[0]
     assert (first.shape, first.texture, first.moved) == (0.0, 0.0, 0.0)
@@ -98,23 +96,24 @@ def test_points_are_measured_at_the_start_every_so_many_steps_and_at_the_end():
 
 
 def test_the_value_of_a_quadratic_does_not_depend_on_how_often_it_is_measured():
-    ends = [run([case(SDS())], PathConfig(every=n, t=CONFIG.t, n_noises=2))[1][0].points[-1] for n in (1, 7)]
+    ends = [run([entry(SDSConfig())], PathConfig(every=n, t=CONFIG.t, n_noises=2))[1][0].points[-1] for n in (1, 7)]
     assert ends[0].shape == pytest.approx(ends[1].shape, rel=1e-3)
     assert ends[0].texture == pytest.approx(ends[1].texture, rel=1e-3)
 
 
 def test_paths_of_several_methods_start_together():
-    methods = [CSD(CSDConfig(negative_end=0.0)), TBSD(TBSDConfig(balancer="fixed", anchor=0.0))]
-    _, paths = run([case(m, str(i)) for i, m in enumerate(methods)])
+    methods = [CSDConfig(negative_end=0.0), TBSDConfig(balancer="fixed", anchor=0.0)]
+    _, paths = run([entry(m, str(i)) for i, m in enumerate(methods)])
     assert paths[0].points[0].gram == paths[1].points[0].gram
     assert paths[0].points[-1].shape != paths[1].points[-1].shape
     assert all(p.points[-1].shape > 0 for p in paths), "both follow the classifier, so the log-odds rise"
 
 
 def test_the_gram_matrix_holds_norms_and_angle():
-    a_case = case(SDS())
-    _, (path,) = run([a_case])
-    shape, texture = Objectives(gaussian_prior(), prompts(), CONFIG).gradients(latents(a_case.scene).detach(), [""])
+    an_entry = entry(SDSConfig())
+    _, (path,) = run([an_entry])
+    start = latents(an_entry.begin(gaussian_prior()))
+    shape, texture = Objectives(gaussian_prior(), prompts(), CONFIG).gradients(start, [""])
     point = path.points[0].numbers()
     assert point["norm_shape"] == pytest.approx(float(shape.norm()), rel=1e-4)
     assert point["norm_texture"] == pytest.approx(float(texture.norm()), rel=1e-4)
@@ -151,8 +150,8 @@ def test_what_is_reachable_is_what_mixtures_do():
 
 def test_the_sheet_holds_the_paths_of_an_interrupted_run():
     results, paths = [], []
-    cases = [case(SDS(), "a"), case(CSD(), "b")]
-    for step in objective_paths(gaussian_prior(), cases, CameraConfig(), CONFIG, results, paths):
+    entries = [entry(SDSConfig(), "a"), entry(CSDConfig(), "b")]
+    for step in objective_paths(entries, gaussian_prior(), CONFIG, results, paths):
         if step.done == STEPS + 3:
             break
     numbers = json.loads(path_sheet(paths, results, CONFIG, "t").json())
@@ -161,7 +160,7 @@ def test_the_sheet_holds_the_paths_of_an_interrupted_run():
 
 
 def test_the_chart_shows_each_path():
-    _, paths = run([case(SDS(), "a"), case(CSD(), "b")])
+    _, paths = run([entry(SDSConfig(), "a"), entry(CSDConfig(), "b")])
     one, two = path_chart(paths[:1], "t", 500), path_chart(paths, "t", 500)
     assert one.shape == two.shape == (3, 425, 500) and not torch.equal(one, two)
 

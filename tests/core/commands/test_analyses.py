@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from tbsd_pack.tbsd_core.analysis.pictures import watch_pictures
 from tbsd_pack.tbsd_core.analysis.sheet import Sheet
-from tbsd_pack.tbsd_core.cli import main
-from tbsd_pack.tbsd_core.commands.options import INTERRUPTED, consume, finish
+from tbsd_pack.tbsd_core.cli import _parser, main
+from tbsd_pack.tbsd_core.commands import seeds, vary
+from tbsd_pack.tbsd_core.commands.options import INTERRUPTED, consume, finish, method_entries
+from tbsd_pack.tbsd_core.configuration import with_setting
+from tbsd_pack.tbsd_core.experiment import default_config, load_scene, read_prior, run
 from tbsd_pack.tbsd_core.media import write_png
 
 SMALL = ["--size", 32, "--steps", 2]
@@ -42,19 +46,22 @@ def test_inspect_looks_at_a_picture_file_and_at_a_stored_run(tmp_path):
     write_png(torch.rand(3, 40, 50), tmp_path / "noise.png")
     small = ["--size", 32, "--t", 0.5, "--noises", 1]
     assert call("inspect", *HOUSE, *small, "--image", tmp_path / "noise.png", "--out", tmp_path / "a") == 0
-    run = ["run", *HOUSE, *SMALL, "--scene", "image", "--out", tmp_path / "run"]
-    assert call(*run) == 0
+    run(default_config("a house", "image", n_steps=2, size=32), tmp_path / "run")
     assert call("inspect", *small, "--run", tmp_path / "run", "--out", tmp_path / "b") == 0
-    norms = [written(tmp_path / name, "directions")["rows"][0]["norm"]["delta_cls"] for name in "ab"]
-    assert norms[0] != norms[1]
+    file = tmp_path / "run" / "checkpoint.safetensors"
+    assert call("inspect", *small, "--run", file, "--out", tmp_path / "c") == 0
+    norms = [written(tmp_path / name, "directions")["rows"][0]["norm"]["delta_cls"] for name in "abc"]
+    assert norms[0] != norms[1] == norms[2]
 
 
 def test_overtime_has_a_row_per_method_with_its_own_settings(tmp_path):
     methods = ["bridge,negative=negative,switch=0", "sds,guidance_scale=3"]
     assert call("overtime", *HOUSE, *SMALL, "--methods", *methods, "--at", 0.5, 1, "--out", tmp_path) == 0
     first, second = written(tmp_path, "overtime")["cases"]
-    assert (first["method"], first["guidance"]["negative"], first["guidance"]["switch"]) == ("bridge", "negative", 0.0)
-    assert (second["method"], second["guidance"]["guidance_scale"]) == ("sds", 3.0)
+    bridge, sds = (case["config"] for case in (first, second))
+    assert (bridge["guidance_name"], bridge["guidance"]["negative"]) == ("bridge", "negative")
+    assert bridge["guidance"]["switch"] == 0.0
+    assert (sds["guidance_name"], sds["guidance"]["guidance_scale"]) == ("sds", 3.0)
     assert set(first["pictures"]) == {"0.5", "1"}
 
 
@@ -69,8 +76,9 @@ def test_seeds_have_a_row_per_prompt(tmp_path):
 def test_vary_measures_against_the_truth(tmp_path, capsys):
     assert call("vary", *HOUSE, *SMALL, "--values", 0, 1, "--out", tmp_path) == 0
     first, second = written(tmp_path, "vary")["cases"]
-    assert first["guidance"]["balancer"] == second["guidance"]["balancer"] == "fixed"
-    assert [c["guidance"]["balance"]["shape_share"] for c in (first, second)] == [0.0, 1.0]
+    guidances = [case["config"]["guidance"] for case in (first, second)]
+    assert [g["balancer"] for g in guidances] == ["fixed", "fixed"]
+    assert [g["balance"]["shape_share"] for g in guidances] == [0.0, 1.0]
     assert "identity_shape" in first["metrics"] and first["metrics"] != second["metrics"]
     assert "right object" in capsys.readouterr().out
 
@@ -88,6 +96,78 @@ def test_vary_reaches_the_words_of_the_prompts(tmp_path):
     key = ["--key", "prompt.negative_descriptors", "--set", "guidance.balancer=fixed"]
     assert call("vary", *HOUSE, *SMALL, *key, "--values", "blurry", "dark", "--out", tmp_path) == 0
     assert not written(tmp_path, "vary")["identical"]
+
+
+NERF = {"scene.resolutions": "[5, 9]", "scene.n_samples": "12", "scene.occupancy_resolution": "8"}
+SMALL_NERF = ["--scene", "nerf", "--size", 16, "--steps", 3, *(f"--set={k}={v}" for k, v in NERF.items())]
+
+
+def test_vary_reaches_perp_neg(tmp_path):
+    key = ["--key", "prompt.perp_neg", "--values", 0, 1]
+    assert call("vary", "--prompt", "a house", *SMALL_NERF, *key, "--out", tmp_path) == 0
+    numbers = written(tmp_path, "vary")
+    assert not numbers["identical"]
+    first, second = numbers["cases"]
+    assert first["metrics"] != second["metrics"]
+
+
+@pytest.fixture(scope="module")
+def a_run(tmp_path_factory):
+    """(config, scene): what `run` makes of Bridge's preset on a small NeRF with Perp-Neg and the seed 1."""
+    out = tmp_path_factory.mktemp("run")
+    config = default_config("a house", "nerf", "bridge", n_steps=3, size=16, seed=1)
+    for key, value in {**NERF, "prompt.perp_neg": "1", "guidance.switch": "0.5"}.items():
+        config = with_setting(config, key, value)
+
+    def stop_at_the_end(record):  # its state is saved, and no mesh is made
+        if record.step + 1 == record.n_steps:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, out, on_step=stop_at_the_end)
+    return config, load_scene(out / "checkpoint.safetensors").state_dict()
+
+
+@pytest.mark.parametrize(
+    "entries_of, command",
+    [
+        (vary.entries_of, ["vary", "--method=bridge", "--seed=1", "--key=guidance.switch", "--values", "0", "0.5"]),
+        (seeds.entries_of, ["seeds", "--method=bridge", "--seeds", "0", "1", "--set=guidance.switch=0.5"]),
+        (method_entries, ["overtime", "--seed=1", "--methods", "sds", "bridge,switch=0.5"]),
+        (method_entries, ["path", "--seed=1", "--methods", "tbsd", "bridge,switch=0.5"]),
+    ],
+    ids=["vary", "seeds", "overtime", "path"],
+)
+def test_each_experiment_is_the_one_that_run_makes(entries_of, command, a_run):
+    config, expected = a_run
+    others = ["--prompt", "a house", *SMALL_NERF, "--set=prompt.perp_neg=1", "--out", "nowhere"]
+    entries = entries_of(_parser().parse_args([*command, *map(str, others)]))
+    assert [entry.config == config for entry in entries] == [False, True]
+    results = []
+    for _ in watch_pictures(entries, read_prior(config), results, (0.0, 0.3, 1.0)):
+        pass
+    other, found = (result.experiment.scene.state_dict() for result in results)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+    assert any(not torch.equal(other[name], value) for name, value in expected.items())
+
+
+def test_a_method_brings_the_whole_of_its_preset():
+    """Timesteps, learning rate and all that belongs to a method, whatever stands beside it."""
+    arguments = ["--prompt", "a house", "--out", "nowhere", "--methods", "sds", "hifa", "tbsd"]
+    for entry in method_entries(_parser().parse_args(["overtime", *arguments])):
+        assert entry.config == default_config("a house", "image", entry.config.guidance_name)
+
+
+@pytest.mark.parametrize("command", ["vary", "overtime", "seeds", "path", "inspect"])
+def test_a_mesh_can_be_painted(command, tmp_path):
+    mesh = tmp_path / "tetrahedron.obj"
+    mesh.write_text("v 1 1 1\nv 1 -1 -1\nv -1 1 -1\nv -1 -1 1\nf 1 2 3\nf 1 4 2\nf 1 3 4\nf 2 4 3\n")
+    painted = ["--scene", "mesh_texture", "--mesh", mesh, "--size", 16, "--steps", 1, "--set=scene.resolutions=[9]"]
+    few = {"vary": ["--values", 0, 1], "seeds": ["--n", 1], "inspect": ["--t", 0.5, "--noises", 1]}.get(command, [])
+    assert call(command, "--prompt", "a house", *painted, *few, "--out", tmp_path / "out") == 0
+    assert any((tmp_path / "out").glob("*.png"))
 
 
 def test_path_measures_each_method_from_the_same_start(tmp_path):
@@ -109,6 +189,8 @@ def test_path_measures_each_method_from_the_same_start(tmp_path):
         (["overtime", "--methods", "bridge,negative"], "KEY=VALUE, got 'negative'"),
         (["overtime", "--methods", "sds,switch=1"], "no setting 'switch'"),
         (["overtime", "--at", 1.5], "moments must be numbers in [0, 1]"),
+        (["seeds", "--scene", "mesh_texture"], "--mesh and --scene mesh_texture belong together"),
+        (["overtime", "--mesh", "sample:house"], "--mesh and --scene mesh_texture belong together"),
         (["seeds", "--n", 0], "--n must be at least 1"),
         (["vary", "--key", "guidance.shape"], "no setting 'shape'"),
         (["vary", "--key", "prior"], "--key must name a setting inside a group"),
@@ -135,7 +217,7 @@ def test_an_interrupt_keeps_what_was_done(tmp_path, capsys):
     assert consume(steps(), "x") is False
     arguments = argparse.Namespace(out=tmp_path)
     sheet = Sheet(torch.rand(3, 64, 64), {"value": float("nan")})
-    assert finish(lambda: sheet, ["something"], arguments, "x", complete=False) == INTERRUPTED
+    assert finish(lambda: sheet, True, arguments, "x", complete=False) == INTERRUPTED
     assert written(tmp_path, "x") == {"value": None}
-    assert finish(lambda: sheet, [], argparse.Namespace(out=tmp_path / "none"), "x", complete=False) == INTERRUPTED
+    assert finish(lambda: sheet, False, argparse.Namespace(out=tmp_path / "none"), "x", complete=False) == INTERRUPTED
     assert not (tmp_path / "none").exists() and "before there was anything" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 After Figure 3a of TBSD (arXiv:2511.11710), "Result images with varying levels of shape information controlled
 by coefficient a". Its formula is not in the text that we have. Here the coefficient is the constant weight of the
 shape direction, `balance.shape_share` of TBSD with the balancer "fixed": 1 is SDS, 0 is Bridge's second stage. Any
-other setting can be swept by its dotted name.
+other setting can be varied by its dotted name.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ import torch
 from torch import Tensor
 
 from ..configuration import with_setting
+from ..experiment import ExperimentConfig
 from ..grid import labelled_grid, stacked
-from ..guidance import build_guidance
-from ..guidance.base import Guidance
-from .cases import CaseResult, method_name
 from .charts import metric_charts
+from .pictures import Result
 from .sheet import Sheet
 
-SHAPE_COEFFICIENT = "balance.shape_share"
+SHAPE_COEFFICIENT = "guidance.balance.shape_share"
 VALUES = (0.0, 0.25, 0.5, 0.75, 1.0)
-# settings without which a swept one has no effect
-IMPLIED: dict[str, dict[str, str]] = {SHAPE_COEFFICIENT: {"balancer": "fixed"}}
+# settings without which a varied one has no effect
+IMPLIED: dict[str, dict[str, str]] = {SHAPE_COEFFICIENT: {"guidance.balancer": "fixed"}}
 MEANING = {
     "foreground": "object's share of picture",
     "saturation": "saturation",
@@ -40,27 +39,26 @@ MEANING = {
 }
 
 
-def with_value(guidance: Guidance, key: str, text: str) -> Guidance:
-    """The same method with one setting changed, and what that setting needs to have an effect.
+def varied(config: ExperimentConfig, key: str, text: str) -> ExperimentConfig:
+    """The same experiment with one setting changed, by its dotted name, and what that needs to have an effect.
 
     Raises:
-        ValueError: the method has no such setting, or the value is out of its range.
+        ValueError: there is no such setting, or the value is out of its range.
     """
-    config = guidance.config
+    config = with_setting(config, key, text)
     for name, value in IMPLIED.get(key, {}).items():
-        if hasattr(config, name):
-            config = with_setting(config, name, value)
-    return build_guidance(method_name(guidance), with_setting(config, key, text))
+        config = with_setting(config, name, value)
+    return config
 
 
-def sweep_sheet(
-    results: Sequence[CaseResult],
-    key: str,  # the dotted name of what was swept
+def vary_sheet(
+    results: Sequence[Result],
+    key: str,  # the dotted name of the setting
     values: Sequence[str],  # as many as there were to be
     title: str,
-    measure: Callable[[CaseResult], Mapping[str, float]] = CaseResult.statistics,
+    measure: Callable[[Result], Mapping[str, float]] = Result.statistics,
 ) -> Sheet:
-    """The strip and the charts; values that an interrupted sweep did not reach have an empty place."""
+    """The strip and the charts; values that were not reached have an empty place."""
     finished = [r for r in results if 1.0 in r.pictures]
     images: list[Tensor | None] = [r.pictures[1.0] for r in finished]
     images += [None] * (len(values) - len(finished))

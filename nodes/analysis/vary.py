@@ -6,20 +6,22 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from ...tbsd_core.analysis.sweep import SHAPE_COEFFICIENT, VALUES, sweep_sheet, with_value
+from ...tbsd_core.analysis.vary import SHAPE_COEFFICIENT, VALUES, varied, vary_sheet
 from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
 from ..base import Node, problem
-from ..bridge.analysis import make_cases, run_sheet, title_of
+from ..bridge.analysis import make_entries, run_sheet, title_of
 from .inputs import optim_config, optional_inputs, outputs, result, run_inputs, text_input, words
 
+GROUP = "guidance."  # settings of the method, which the widget names without it
 
-class SweepShape(Node):
+
+class VarySetting(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="TBSD_SweepShape",
-            display_name="Sweep Shape Coefficient",
+            display_name="Vary a Setting",
             category=sockets.ANALYSIS,
             description="Runs a method with several values of one setting and shows the pictures with measures. The "
             "default is the weight of the shape against the texture in TBSD.",
@@ -31,7 +33,7 @@ class SweepShape(Node):
                 *run_inputs(),
                 io.String.Input(
                     "setting",
-                    default=SHAPE_COEFFICIENT,
+                    default=SHAPE_COEFFICIENT.removeprefix(GROUP),
                     tooltip="The setting by its dotted name. balance.shape_share: constant weight of the shape (sets "
                     "the balancer to fixed); balance.shape_floor: its least weight; guidance_scale ...",
                 ),
@@ -62,18 +64,18 @@ class SweepShape(Node):
         **t,
     ) -> io.NodeOutput:
         given = words(values, "values")
-        guided = [replace(guidance, guidance=with_value(guidance.guidance, setting, value)) for value in given]
         optim = optim_config(guidance, scene, steps, lr, seed, views_per_step, size, t)
-        sheet = run_sheet(
-            guided,
-            lambda: make_cases(guided, scene, optim),
-            cameras or CameraConfig(),
-            optim,
+        (base,) = make_entries([guidance], scene, cameras or CameraConfig(), optim)
+        entries = [replace(base, label=value, config=varied(base.config, GROUP + setting, value)) for value in given]
+        title = title_of(guidance)
+        made = run_sheet(
+            [guidance],
+            entries,
             (1.0,),
             cls.hidden.unique_id,
-            lambda results: sweep_sheet(results, setting, given, title_of(guidance)),
+            lambda results: vary_sheet(results, GROUP + setting, given, title),
         )
-        return result(sheet, cls)
+        return result(made, cls)
 
 
-NODES = [SweepShape]
+NODES = [VarySetting]

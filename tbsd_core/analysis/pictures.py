@@ -1,0 +1,99 @@
+"""Pictures of the experiments of a study at chosen moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..cameras.pose import Cameras
+from ..cameras.sampling import CameraConfig, orbit, view_name
+from ..experiment import Experiment, plain_config
+from ..metrics.image_stats import foreground, high_frequency_energy, saturation
+from ..priors.base import Prior
+from ..scenes import Scene
+from ..study import Entry, StudyStep, watch
+
+
+@dataclass
+class Result:
+    """What there is of an entry so far.
+
+    Args:
+        pictures: [3, H, W] by progress; several pictures of one scene side by side.
+    """
+
+    entry: Entry
+    experiment: Experiment
+    pictures: dict[float, Tensor] = field(default_factory=dict)
+
+    def statistics(self) -> dict[str, float]:
+        """Measures of the final picture that need no ground truth."""
+        return picture_statistics(self.pictures[1.0])
+
+    def numbers(self) -> dict[str, Any]:
+        """Plain data: what was run, and statistics of each picture."""
+        curves = self.experiment.curves
+        return {
+            "label": self.entry.label,
+            **self.entry.facts,
+            "config": plain_config(self.entry.config),
+            "steps_done": len(curves.steps),
+            "pictures": {f"{p:g}": picture_statistics(image) for p, image in self.pictures.items()},
+            "seconds": curves.seconds,
+        }
+
+
+def watch_pictures(
+    entries: Sequence[Entry],
+    prior: Prior,
+    results: list[Result],  # filled from the outside's view while this runs: what is there survives a stop
+    at: Sequence[float] = (1.0,),  # progress in [0, 1] at which pictures are taken
+) -> Iterator[StudyStep]:
+    """Run the entries as `study.watch` does, with pictures of each.
+
+    Raises:
+        ValueError: a progress outside [0, 1], or what `study.watch` refuses.
+    """
+    if not at or not all(0 <= p <= 1 for p in at):
+        raise ValueError(f"The moments must be numbers in [0, 1], at least one, got {tuple(at)}.")
+    for step in watch(entries, prior):
+        config, state = step.entry.config, step.experiment.state
+        if step.record is None:
+            results.append(Result(step.entry, step.experiment))
+        for progress in at:
+            if round(progress * config.optim.n_steps) == state.step:
+                images = view(step.experiment.scene, prior, config.cameras, config.optim.size)
+                results[-1].pictures[progress] = torch.cat(list(images.cpu()), dim=-1)
+        if step.is_last:  # the moments are twice as large as the scene, and nobody goes on from here
+            state.optimizer.state.clear()
+        yield step
+
+
+@torch.no_grad()
+def view(scene: Scene, prior: Prior, cameras: CameraConfig, size: int) -> Tensor:
+    """The pictures [B, 3, H, W] of a scene; an object from the front, at the mean height of the cameras."""
+    render = scene.render(front(scene, cameras)[0], size, size)
+    return render.rgb if render.latents is None else prior.decode(render.latents)
+
+
+def front(scene: Scene, cameras: CameraConfig) -> tuple[Cameras, list[str]]:
+    """The camera in front of an object; for pictures, as many as there are. With their view names, "" for pictures."""
+    elevation = (cameras.elevation_min + cameras.elevation_max) / 2
+    turn = orbit(1 if scene.uses_cameras else scene.n_images, elevation, cameras.distance, cameras.fov_y)
+    names = [view_name(0.0, elevation) if scene.uses_cameras else ""] * len(turn)
+    return turn.to(next(scene.parameters()).device), names
+
+
+def picture_statistics(image: Tensor) -> dict[str, float]:
+    """Statistics of one picture [3, H, W] that need no ground truth."""
+    images = image[None].float().cpu()
+    mask = foreground(images)
+    return {
+        "foreground": float(mask.float().mean()),
+        "saturation": float(saturation(images, mask)),
+        "fine_detail": float(high_frequency_energy(images, mask)),
+    }
