@@ -21,7 +21,7 @@ from pathlib import Path
 from PIL import Image
 
 from ...tbsd_core.optim import Snapshot
-from ...tbsd_core.optim.history import Thinned
+from ...tbsd_core.optim.bounded_history import BoundedHistory
 from ...tbsd_core.scenes import Scene
 from .files import new_output, output_root
 from .scenes import save_with_run
@@ -55,8 +55,8 @@ class Run:
         self.node, self.workflow, self.n_steps = str(node_id or "")[:MAX_NODE_ID], workflow, n_steps
         self.status, self.step, self.error = "running", 0, ""
         self.reported, self.scalars = 0, dict[str, float]()  # of the newest step that has reported
-        self.points: Thinned[dict[str, float]] = Thinned(MAX_POINTS)
-        self.previews: Thinned[bytes] = Thinned(MAX_PREVIEWS, MAX_PREVIEW_BYTES, len)
+        self.points: BoundedHistory[dict[str, float]] = BoundedHistory(MAX_POINTS)
+        self.previews: BoundedHistory[bytes] = BoundedHistory(MAX_PREVIEWS, MAX_PREVIEW_BYTES, len)
         self.latest: tuple[int, bytes] | None = None
         self.final = False  # whether that is the result
         self.saved: list[str] = []
