@@ -36,7 +36,7 @@ def glb_bytes(mesh: Mesh) -> bytes:
     A texture replaces the vertex colours: glTF would multiply the two.
     """
     arrays = [("POSITION", "VEC3", mesh.vertices), ("NORMAL", "VEC3", mesh.vertex_normals())]
-    if mesh.texture is not None:
+    if mesh.texture is not None and mesh.uvs is not None:
         arrays.append(("TEXCOORD_0", "VEC2", mesh.uvs))
     elif mesh.colors is not None:
         arrays.append(("COLOR_0", "VEC3", srgb_to_linear(mesh.colors)))
