@@ -203,7 +203,7 @@ def outside(folder: Path) -> set[Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0, help="number of the first input")
     parser.add_argument("--only", nargs="+", choices=[*READERS, "commands"], default=[*READERS, "commands"])

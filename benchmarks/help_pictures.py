@@ -38,7 +38,7 @@ from tbsd_core.priors.small_world.shapes import SHAPES
 from tbsd_core.priors.small_world.world import render_truth
 from tbsd_core.prompts import build_texts, encode_texts
 from tbsd_core.run import MeshInput, default_config, make_scene, pictures
-from tbsd_core.scenes import MeshTextureConfig
+from tbsd_core.scenes import MeshTextureConfig, NeRFScene
 from tbsd_core.scenes.base import Scene
 from tests.conftest import ROOT
 
@@ -193,8 +193,10 @@ def timesteps() -> Image.Image:
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
-def house_nerf() -> Scene:
-    return optimised("a brick house", "nerf", "tbsd")
+def house_nerf() -> NeRFScene:
+    scene = optimised("a brick house", "nerf", "tbsd")
+    assert isinstance(scene, NeRFScene)
+    return scene
 
 
 @torch.no_grad()
@@ -204,6 +206,7 @@ def nerf_scene() -> Tensor:
     solid = view.opacity > 0.5
     near, far = view.depth[solid].min(), view.depth[solid].max()
     depth = torch.where(solid, 1 - 0.9 * (view.depth - near) / (far - near), 0.0).expand(-1, 3, -1, -1)
+    assert view.normal is not None
     normals = (view.normal * 0.5 + 0.5) * view.opacity
     return labelled_grid([[view.rgb[0], depth[0], normals[0]]], [""], ["images", "depth", "normals"])
 
