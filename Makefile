@@ -28,7 +28,7 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 
 types: $(VENV)/.dev
-	$(VENV)/bin/pyright
+	$(VENV)/bin/pyright --pythonpath $(PY)
 
 # after a change of a node's texts: renews locales/en and says what is left to translate
 locales:

@@ -30,8 +30,8 @@ from tbsd_core.cli import main as command_line
 from tbsd_core.experiment import load_scene, save_scene
 from tbsd_core.mesh import Mesh, texture_scene, write_mesh
 from tbsd_core.mesh.load import load_mesh
+from tbsd_core.mesh.sample_meshes import sample_mesh
 from tbsd_core.priors.diffusers import check_pipeline
-from tbsd_core.samples import sample_mesh
 from tbsd_core.scenes import GaussianConfig, GaussianScene, ImageConfig, ImageScene, MeshTextureConfig
 
 SHOWN = (ValueError, RuntimeError, ImportError, OSError)  # what the command line and ComfyUI show
@@ -203,7 +203,7 @@ def outside(folder: Path) -> set[Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0, help="number of the first input")
     parser.add_argument("--only", nargs="+", choices=[*READERS, "commands"], default=[*READERS, "commands"])

@@ -29,14 +29,14 @@ from tbsd_core.guidance.timesteps import timestep_range
 from tbsd_core.media import to_uint8
 from tbsd_core.mesh import textured_mesh
 from tbsd_core.mesh.paint import start_from_colors, texture_scene
+from tbsd_core.mesh.sample_meshes import sample_mesh
 from tbsd_core.metrics.image_stats import image_statistics
 from tbsd_core.priors.diffusers import sample_ddim
 from tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior
 from tbsd_core.priors.small_world.materials import MATERIALS
 from tbsd_core.priors.small_world.shapes import SHAPES
 from tbsd_core.priors.small_world.world import render_truth
-from tbsd_core.samples import sample_mesh
-from tbsd_core.scenes import MeshTextureConfig
+from tbsd_core.scenes import MeshTextureConfig, NeRFScene
 from tbsd_core.scenes.base import Scene
 from tests.conftest import ROOT
 
@@ -188,8 +188,10 @@ def timesteps() -> Image.Image:
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
-def house_nerf() -> Scene:
-    return optimised("a brick house", "nerf", "tbsd")
+def house_nerf() -> NeRFScene:
+    scene = optimised("a brick house", "nerf", "tbsd")
+    assert isinstance(scene, NeRFScene)
+    return scene
 
 
 @torch.no_grad()
@@ -199,6 +201,7 @@ def nerf_scene() -> Tensor:
     solid = view.opacity > 0.5
     near, far = view.depth[solid].min(), view.depth[solid].max()
     depth = torch.where(solid, 1 - 0.9 * (view.depth - near) / (far - near), 0.0).expand(-1, 3, -1, -1)
+    assert view.normal is not None
     normals = (view.normal * 0.5 + 0.5) * view.opacity
     return labelled_grid([[view.rgb[0], depth[0], normals[0]]], [""], ["images", "depth", "normals"])
 

@@ -27,7 +27,7 @@ MAX_BYTES = 9_000
 LOOK_AT_STEP = 150  # of the run in 3D
 
 
-def crop(tab: Tab, nodes: Sequence[int], margin: int = 24) -> Image.Image:
+def crop(tab: Tab, nodes: Sequence[str], margin: int = 24) -> Image.Image:
     """The part of the page that shows these nodes, which must fit the window."""
     script = """([ids, margin]) => {
         const {ds, canvas} = app.canvas, place = canvas.getBoundingClientRect();
@@ -45,7 +45,7 @@ def crop(tab: Tab, nodes: Sequence[int], margin: int = 24) -> Image.Image:
     return Image.open(io.BytesIO(tab.page.screenshot(clip=box))).convert("RGB")
 
 
-def build(tab: Tab, nodes: dict[str, dict], links: Sequence[tuple[str, str, str, str]]) -> dict[str, int]:
+def build(tab: Tab, nodes: dict[str, dict], links: Sequence[tuple[str, str, str, str]]) -> dict[str, str]:
     """A graph of a few nodes beside each other: widgets by name, links as class, output, class, input."""
     script = """([nodes, links]) => {
         app.graph.clear();
@@ -62,7 +62,7 @@ def build(tab: Tab, nodes: dict[str, dict], links: Sequence[tuple[str, str, str,
         for (const [from, output, to, input] of links)
             made[from].connect(made[from].findOutputSlot(output), made[to], made[to].findInputSlot(input));
         app.canvas.setDirty(true, true);
-        return Object.fromEntries(Object.entries(made).map(([type, node]) => [type, node.id]));
+        return Object.fromEntries(Object.entries(made).map(([type, node]) => [type, String(node.id)]));
     }"""
     return tab.page.evaluate(script, [nodes, [list(link) for link in links]])
 

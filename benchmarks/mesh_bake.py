@@ -11,13 +11,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from tbsd_core.optim.checkpoint import load_run_scene
 
 from tbsd_core.cameras.sampling import orbit
 from tbsd_core.mesh import Mesh, textured_mesh
 from tbsd_core.mesh.glb import glb_bytes
 from tbsd_core.mesh.uv import uv_overlap
-from tbsd_core.optim.checkpoint import load_run_scene
 from tbsd_core.renderer.rasterize import interpolate, project, rasterize
+from tbsd_core.scenes import MeshTextureScene, Scene3D
 
 VIEWS, SIZE, ELEVATION = 8, 128, 15.0
 
@@ -38,6 +39,8 @@ def draw(mesh: Mesh, cameras, background) -> tuple[torch.Tensor, torch.Tensor]:
 def main(folders: list[str]) -> None:
     for folder in folders:
         scene = load_run_scene(Path(folder))
+        if not isinstance(scene, (Scene3D, MeshTextureScene)):
+            raise SystemExit(f"{folder} holds a picture.")
         mesh, report = textured_mesh(scene)
         if mesh.texture is None:
             raise SystemExit("\n".join(report["warnings"]))

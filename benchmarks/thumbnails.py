@@ -11,6 +11,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -75,7 +76,7 @@ def fitted(picture: Image.Image, width: int, height: int) -> Image.Image:
 
 def save_small(picture: Image.Image, path: Path, most: int) -> int:
     """Write a JPEG or WebP, by the name's ending, at the best quality of at most `most` bytes; returns them."""
-    options = {"method": 6} if path.suffix == ".webp" else {"optimize": True, "progressive": True}
+    options: dict[str, Any] = {"method": 6} if path.suffix == ".webp" else {"optimize": True, "progressive": True}
     for quality in range(88, 14, -3):
         picture.save(path, quality=quality, **options)
         if path.stat().st_size <= most:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from ...tbsd_core.experiment import Experiment
 from ...tbsd_core.experiment.file import previous
-from ...tbsd_core.optim.history import Thinned
+from ...tbsd_core.optim.bounded_history import BoundedHistory
 from .files import new_output, output_root
 
 MAX_RUNS = 16
@@ -53,8 +53,8 @@ class Run:
         self.node, self.workflow, self.n_steps = str(node_id or "")[:MAX_NODE_ID], workflow, n_steps
         self.status, self.step, self.error = "running", 0, ""
         self.reported, self.scalars = 0, dict[str, float]()  # of the newest step that has reported
-        self.points: Thinned[dict[str, float]] = Thinned(MAX_POINTS)
-        self.previews: Thinned[bytes] = Thinned(MAX_PREVIEWS, MAX_PREVIEW_BYTES, len)
+        self.points: BoundedHistory[dict[str, float]] = BoundedHistory(MAX_POINTS)
+        self.previews: BoundedHistory[bytes] = BoundedHistory(MAX_PREVIEWS, MAX_PREVIEW_BYTES, len)
         self.latest: tuple[int, bytes] | None = None
         self.final = False  # whether that is the result
         self.saved: list[str] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .export import ExportConfig, textured_mesh
 from .io import WRITERS, write_mesh
-from .isosurface import MeshConfig, extract_mesh
+from .isosurface import MeshConfig
 from .mesh import Mesh
 from .paint import PlacementConfig, painted_mesh, texture_scene
 
@@ -14,7 +14,6 @@ __all__ = [
     "Mesh",
     "MeshConfig",
     "PlacementConfig",
-    "extract_mesh",
     "painted_mesh",
     "texture_scene",
     "textured_mesh",

@@ -30,18 +30,13 @@ def srgb_to_linear(x: np.ndarray) -> np.ndarray:
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
-def linear_to_srgb(x: np.ndarray) -> np.ndarray:
-    """sRGB values of linear light in [0, 1]; the inverse of srgb_to_linear."""
-    return np.where(x <= 0.0031308, x * 12.92, 1.055 * np.maximum(x, 0) ** (1 / 2.4) - 0.055)
-
-
 def glb_bytes(mesh: Mesh) -> bytes:
     """A complete .glb file. glTF shares our axes (+y up, +z front, metres) and our uvs, so both go in as they are.
 
     A texture replaces the vertex colours: glTF would multiply the two.
     """
     arrays = [("POSITION", "VEC3", mesh.vertices), ("NORMAL", "VEC3", mesh.vertex_normals())]
-    if mesh.texture is not None:
+    if mesh.texture is not None and mesh.uvs is not None:
         arrays.append(("TEXCOORD_0", "VEC2", mesh.uvs))
     elif mesh.colors is not None:
         arrays.append(("COLOR_0", "VEC3", srgb_to_linear(mesh.colors)))

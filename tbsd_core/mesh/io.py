@@ -19,7 +19,7 @@ from .texture import sample_texture
 
 def _write_ply(mesh: Mesh, path: str | os.PathLike) -> None:
     """A PLY file carries no texture: its vertices get the texture's colours at their places."""
-    if mesh.texture is not None:
+    if mesh.texture is not None and mesh.uvs is not None:
         mesh = replace(mesh, colors=sample_texture(mesh.texture, mesh.uvs), uvs=None, texture=None)
     _write_trimesh(mesh, path)
 

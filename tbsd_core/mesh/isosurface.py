@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,8 +13,6 @@ from ..optional import require
 from ..scenes.base import Scene3D
 from ..settings import check_settings, setting
 from .mesh import Mesh
-
-logger = logging.getLogger(__name__)
 
 MIN_VISIBLE = 0.05  # part of the light that an object through the whole scene must absorb to be seen in renders
 
@@ -193,16 +190,3 @@ def query_colors(scene: Scene3D, points: Tensor, chunk: int = 262144) -> Tensor:
             "diverged: take an earlier scene, or run again with a lower learning rate."
         )
     return colors.clamp(0, 1)
-
-
-def extract_mesh(scene: Scene3D, config: MeshConfig | None = None) -> Mesh:
-    """The surface with the scene's colours at its vertices. A threshold that had to be lowered is logged.
-
-    Raises:
-        RuntimeError: there is no surface, see find_threshold.
-    """
-    config = config or MeshConfig()
-    mesh, _, message = extract_surface(scene, config)
-    if message:
-        logger.warning(message)
-    return replace(mesh, colors=query_colors(scene, torch.from_numpy(mesh.vertices), config.chunk).numpy())

@@ -139,10 +139,10 @@ def _join(parts: list[tuple[Any, np.ndarray]], name: str) -> tuple[Mesh, list[st
         faces = faces[area > 0]
     if not len(faces):
         raise ValueError(f"{name} has no face with an area: there is nothing to paint.")
-    uvs = [getattr(p.visual, "uv", None) for p, _ in parts]
+    uvs = [uv for p, v in parts if (uv := getattr(p.visual, "uv", None)) is not None and len(uv) == len(v)]
     images = [_image(p) for p, _ in parts]
     kept_uvs = kept_texture = None
-    if all(uv is not None and len(uv) == len(v) for uv, (_, v) in zip(uvs, parts, strict=True)):
+    if len(uvs) == len(parts):
         first = images[0]
         if len(parts) == 1 or (first is not None and all(i is first for i in images)):
             kept_uvs = np.concatenate(uvs).astype(np.float32) * [1, -1] + [0, 1]  # trimesh counts v from below

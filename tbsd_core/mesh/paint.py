@@ -17,7 +17,7 @@ from ..scenes.mesh_texture import MeshTextureConfig, MeshTextureScene
 from ..settings import check_settings, setting
 from .mesh import Mesh
 from .texture import sample_texture
-from .uv import UVConfig, dilate, texel_fragments, unwrap, uv_overlap
+from .uv import UVConfig, dilate, texel_fragments, unwrap_copies, uv_overlap
 
 CREASE = 40.0  # degrees: edges that fold more than this stay sharp
 MAX_OVERLAP = 0.01  # of the texture; texture coordinates with more are not used
@@ -147,12 +147,9 @@ def start_from_colors(scene: MeshTextureScene, mesh: Mesh, n_steps: int = 80, n_
     Raises:
         ValueError: the mesh has no colours, or some that are not finite numbers.
     """
-    if mesh.texture is None and mesh.colors is None:
-        raise ValueError("The mesh has neither a texture nor vertex colours to start from.")
-    sources = (("vertex colours", mesh.colors),) if mesh.texture is None else (("texture coordinates", mesh.uvs),)
-    sources += () if mesh.texture is None else (("texture's colours", mesh.texture),)
-    for name, values in sources:
-        if not np.isfinite(values).all():
+    sources = {"texture coordinates": mesh.uvs, "texture's colours": mesh.texture}
+    for name, values in ({"vertex colours": mesh.colors} if mesh.texture is None else sources).items():
+        if values is not None and not np.isfinite(values).all():
             raise ValueError(f"Some of the mesh's {name} are not finite numbers. Start from grey, or repair the mesh.")
     device = scene.vertices.device
     corner = scene.vertices[scene.faces].cpu()
@@ -178,10 +175,11 @@ def start_from_colors(scene: MeshTextureScene, mesh: Mesh, n_steps: int = 80, n_
 
 def _colors_of(mesh: Mesh, face: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Colours [K, 3] of a mesh at places [K, 3] of faces [K]."""
-    corners = mesh.faces[face]
-    if mesh.texture is not None:
-        return sample_texture(mesh.texture, (mesh.uvs[corners] * weights[..., None]).sum(1) % 1.0)
-    return (mesh.colors[corners] * weights[..., None]).sum(1)
+    values = mesh.colors if mesh.texture is None else mesh.uvs
+    if values is None:
+        raise ValueError("The mesh has neither a texture nor vertex colours to start from.")
+    mean = (values[mesh.faces[face]] * weights[..., None]).sum(1)
+    return mean if mesh.texture is None else sample_texture(mesh.texture, mean % 1.0)
 
 
 def own_coordinates(scene: MeshTextureScene) -> np.ndarray:
@@ -214,18 +212,16 @@ def painted_mesh(
     uvs = scene.uvs.cpu().numpy() if len(scene.uvs) else None
     mesh, own = Mesh(scene.vertices.cpu().numpy(), scene.faces.cpu().numpy(), uvs=uvs), own_coordinates(scene)
     report: dict[str, Any] = {"uv": "kept", "texture": config.size}
-    reason = "the mesh has no texture coordinates" if uvs is None else why_not_kept(mesh)
+    reason = why_not_kept(mesh)
     if reason:
         report["uv"] = f"unwrapped: {reason}"
-        numbers = np.repeat(np.arange(len(own))[:, None], 3, 1)
         try:
-            flat = unwrap(Mesh(mesh.vertices, mesh.faces, numbers), config)
+            mesh, source = unwrap_copies(mesh, config)
         except ImportError as error:
             warnings.append(f"The mesh has vertex colours instead of a texture: {error}")
             report |= {"uv": "none", "texture": 0}
         else:
-            own = own[flat.colors[:, 0]]  # the numbers say which vertex each copy on a seam is
-            mesh = Mesh(flat.vertices, flat.faces, uvs=flat.uvs)
+            own = own[source]
     lit = scene.config.shading == "none"
     unwrapped = time.perf_counter()
     on_progress("unwrap", 0.5)
@@ -255,6 +251,8 @@ def _colors(scene: MeshTextureScene, points: Tensor) -> Tensor:
 
 def why_not_kept(mesh: Mesh) -> str:
     """Why the texture coordinates of a mesh cannot hold a texture of its own; "" where they can."""
+    if mesh.uvs is None:
+        return "the mesh has no texture coordinates"
     if not np.isfinite(mesh.uvs).all():
         return "some of the mesh's texture coordinates are not numbers"
     if mesh.uvs.min() < -1e-4 or mesh.uvs.max() > 1 + 1e-4:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,7 +32,14 @@ class UVConfig:
 def unwrap(mesh: Mesh, config: UVConfig | None = None) -> Mesh:
     """The mesh with new uvs in one square of charts that do not overlap; vertices on seams are doubled.
 
-    Colours are kept, a texture is not (it belonged to other uvs).
+    Colours are kept, a texture is not (it belonged to other uvs). Raises what `unwrap_copies` does.
+    """
+    flat, source = unwrap_copies(mesh, config)
+    return flat if mesh.colors is None else replace(flat, colors=mesh.colors[source])
+
+
+def unwrap_copies(mesh: Mesh, config: UVConfig | None = None) -> tuple[Mesh, np.ndarray]:
+    """The unwrapped shape alone, and which of the given vertices each of its N vertices is a copy of, [N] int64.
 
     Raises:
         ImportError: xatlas is missing; with its pip line.
@@ -53,11 +60,10 @@ def unwrap(mesh: Mesh, config: UVConfig | None = None) -> Mesh:
     atlas.generate(pack_options=options)
     source, faces, uvs = atlas[0]
     source = source.astype(np.int64)
-    colors = None if mesh.colors is None else mesh.colors[source]
     # square, so that a texel is as wide as it is high, and as large as the padding was counted in
     side = max(atlas.width, atlas.height)
     uvs = uvs.astype(np.float64) * [atlas.width / side, atlas.height / side]
-    return Mesh(mesh.vertices[source], faces.astype(np.int64), colors, uvs.astype(np.float32))
+    return Mesh(mesh.vertices[source], faces.astype(np.int64), uvs=uvs.astype(np.float32)), source
 
 
 def texel_fragments(mesh: Mesh, height: int, width: int) -> Fragments:

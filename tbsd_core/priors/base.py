@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..settings import check_settings, setting
 from .schedule import NoiseSchedule
@@ -75,9 +75,14 @@ class LoRAConfig:
 
 
 class Adapter(Protocol):
-    """A trainable copy of a prior's score; its methods are those of priors/lora.py."""
+    """A trainable copy of a prior's score, an nn.Module; its own methods are those of priors/lora.py."""
 
     config: LoRAConfig
+
+    # what nn.Module gives it
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
 
     def predict_noise(
         self, x_t: Tensor, t: Tensor, conditions: Sequence[Condition], poses: Tensor | None

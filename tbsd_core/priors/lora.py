@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,16 @@ TIME_EMBEDDINGS = (
     *("t_embedding_norm", "t_embedder", "time_in", "tmlp"),
 )
 POSE_SIZE, POSE_WIDTH = 16, 64
+
+
+@runtime_checkable
+class Projection(Protocol):
+    """A layer that maps features to features: nn.Linear, and the quantised layers of hosts that are none."""
+
+    in_features: int
+    out_features: int
+
+    def register_forward_hook(self, hook: Callable[..., Any]) -> Any: ...
 
 
 class LoRAAdapter(nn.Module):
@@ -61,7 +72,7 @@ class LoRAAdapter(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        layers = [m for name, m in network.named_modules() if name.endswith(PROJECTIONS) and hasattr(m, "in_features")]
+        layers = [m for name, m in network.named_modules() if name.endswith(PROJECTIONS) and isinstance(m, Projection)]
         named = dict(network.named_modules())
         times = [named[name] for name in TIME_EMBEDDINGS if name in named]
         if not layers or not times:
@@ -120,9 +131,12 @@ class LoRAAdapter(nn.Module):
 
             return hook
 
-        def with_pose(module, inputs, output):
-            embedded = torch.tanh(poses @ self.pose_in.T) @ self.pose_out.T
-            return output + embedded.view(len(poses), *[1] * (output.ndim - 2), -1).to(output.dtype)
+        def with_pose(poses: Tensor):
+            def hook(module, inputs, output):
+                embedded = torch.tanh(poses @ self.pose_in.T) @ self.pose_out.T
+                return output + embedded.view(len(poses), *[1] * (output.ndim - 2), -1).to(output.dtype)
+
+            return hook
 
         def keep_input(module, inputs):
             # Flux adds to its activations in place after a norm has saved them for its backward pass
@@ -135,7 +149,7 @@ class LoRAAdapter(nn.Module):
         if torch.is_grad_enabled():
             handles += [norm.register_forward_pre_hook(keep_input) for norm in self._norms]
         if poses is not None:
-            handles.append(self._time_embedding[0].register_forward_hook(with_pose))
+            handles.append(self._time_embedding[0].register_forward_hook(with_pose(poses)))
         try:
             yield
         finally:

@@ -10,8 +10,12 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D")
@@ -53,7 +57,7 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Tab:
     """A browser tab on ComfyUI, with what a test asks of it."""
 
-    page: object  # playwright.sync_api.Page
+    page: Page
     url: str
     screenshots: Path
     errors: list[str] = field(default_factory=list)  # of the console and of the page

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import comfy.model_management as mm
 import comfy.model_patcher as patchers
@@ -74,7 +75,7 @@ SHAPES = {
     "sd3": (MMDiT, SD3, SD3_CUT, 4096, 2048, 16),
 }
 # older hosts have no dynamic VRAM
-MEMORY = import_module("comfy.memory_management") if find_spec("comfy.memory_management") else None
+MEMORY: Any = import_module("comfy.memory_management") if find_spec("comfy.memory_management") else None
 AUTOENCODER = dict(double_z=True, resolution=256, in_channels=3, out_ch=3, ch=128, ch_mult=[1, 2, 4, 4])
 AUTOENCODER |= dict(num_res_blocks=2, attn_resolutions=[], dropout=0.0)
 

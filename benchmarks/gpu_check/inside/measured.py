@@ -9,7 +9,7 @@ import comfy.model_management as mm
 import full_size
 import torch
 
-import nodes as core_nodes
+from nodes import common_ksampler  # type: ignore[reportAttributeAccessIssue]  # of ComfyUI, not ours
 
 TOLERANCE = {torch.float32: 0.01}  # of every difference, relative to the norm; below HALF for other dtypes
 HALF = 0.1
@@ -114,6 +114,7 @@ class Work:
         t = torch.tensor([prior.schedule.n_timesteps // 3], device=device)
         predicted = prior.predict_noise(self.latents.to(device), t, [[condition]])  # between forward and backward
         (latents * self.weights.to(device)).sum().backward()
+        assert leaf.grad is not None
         return {"latents": [latents.detach().cpu()], "encoder": [leaf.grad.cpu()], "predictions": [predicted[0].cpu()]}
 
     def lora(self, prior, condition, plain: bool) -> dict[str, list[torch.Tensor]]:
@@ -138,7 +139,7 @@ class Work:
             before = vae.encode(self.images.movedim(1, -1)).cpu()
             empty = {"samples": torch.zeros_like(self.latents)}
             prompts = self.conditioning(0), self.conditioning(1)
-            core_nodes.common_ksampler(model, 0, 2, 2.0, "euler", "normal", *prompts, empty)
+            common_ksampler(model, 0, 2, 2.0, "euler", "normal", *prompts, empty)
             resident = model.loaded_size() / model.model_size()
         with OwnChecks(self.load("nodes.bridge.autoencoder"), self.load("nodes.bridge.prior")) as checked:
             found = self.run(model, vae, trains=False)

@@ -33,6 +33,8 @@ def boot():
     importlib.import_module("main")
     name, root = "tbsd_inside", Path(REQUEST["pack"])
     spec = importlib.util.spec_from_file_location(name, root / "__init__.py", submodule_search_locations=[str(root)])
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{root} is no package.")
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
     return lambda module: importlib.import_module(f"{name}.{module}")

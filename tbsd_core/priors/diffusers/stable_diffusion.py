@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -126,11 +127,7 @@ def build(
     unet, vae, text_encoder = (parts[name].to(device) for name in ("unet", "vae", "text_encoder"))
     vae = autoencoder.to_safe_dtype(vae, unet.dtype)
     if tokenize is None:
-        tokenizer, length = parts["tokenizer"], text_encoder.config.max_position_embeddings
-
-        def tokenize(text: str) -> Tensor:
-            return token_ids(tokenizer, text, length)
-
+        tokenize = partial(token_ids, parts["tokenizer"], length=text_encoder.config.max_position_embeddings)
     scheduler = parts["scheduler"]
     return DiffusersPrior(
         unet, vae, text_encoder, tokenize, noise_schedule(scheduler), scheduler.config.prediction_type

@@ -62,7 +62,7 @@ if set(DEGRADATION_WORDS) != set(DEGRADATIONS):
 
 def vocabulary() -> list[str]:
     """Every word of the language in a fixed order (the tokenizer's ids follow it)."""
-    words = list(PUNCTUATION)
+    words: list[str] = [*PUNCTUATION]
     for table in TABLES:
         for synonyms in table.values():
             words += synonyms

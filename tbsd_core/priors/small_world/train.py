@@ -15,6 +15,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -24,47 +25,13 @@ from .captions import sample_caption
 from .dataset import Dataset, build_dataset
 from .tokenizer import MAX_LENGTH, load_tokenizer, tokenize, write_tokenizer
 
+if TYPE_CHECKING:
+    from diffusers import DDIMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextModel
+
 logger = logging.getLogger(__name__)
 
-VAE_CONFIG = dict(
-    in_channels=3,
-    out_channels=3,
-    latent_channels=4,
-    block_out_channels=(32, 64, 64),  # multiples of 32: the GroupNorm of ComfyUI's autoencoder is fixed
-    down_block_types=("DownEncoderBlock2D",) * 3,
-    up_block_types=("UpDecoderBlock2D",) * 3,
-    layers_per_block=1,
-    sample_size=64,
-)
-TEXT_CONFIG = dict(
-    hidden_size=64,
-    intermediate_size=256,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    max_position_embeddings=MAX_LENGTH,
-    hidden_act="quick_gelu",
-    projection_dim=64,
-)
-UNET_CONFIG = dict(
-    sample_size=16,
-    in_channels=4,
-    out_channels=4,
-    block_out_channels=(64, 96, 96),
-    layers_per_block=1,
-    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-    up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-    cross_attention_dim=64,
-    attention_head_dim=4,  # number of heads (diffusers keeps Stable Diffusion's misnomer)
-)
-SCHEDULER_CONFIG = dict(
-    num_train_timesteps=1000,
-    beta_start=0.00085,
-    beta_end=0.012,
-    beta_schedule="scaled_linear",
-    clip_sample=False,
-    set_alpha_to_one=False,
-    steps_offset=1,
-)
+BETA_START, BETA_END = 0.00085, 0.012  # Stable Diffusion's schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +50,75 @@ class TrainConfig:
     ema: float = 0.999
     seed: int = 0
     device: str = "cpu"
+
+
+def make_vae() -> Any:  # an AutoencoderKL: what diffusers writes about its `to` and `encode` does not hold
+    """An untrained autoencoder: 64 x 64 pixels to 4 channels of 16 x 16."""
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        in_channels=3,
+        out_channels=3,
+        latent_channels=4,
+        # diffusers writes tuple[int], a tuple of one, where it takes one of any length
+        block_out_channels=(32, 64, 64),  # type: ignore[reportArgumentType]  # of 32s: ComfyUI's GroupNorm is fixed
+        down_block_types=("DownEncoderBlock2D",) * 3,  # type: ignore[reportArgumentType]
+        up_block_types=("UpDecoderBlock2D",) * 3,  # type: ignore[reportArgumentType]
+        layers_per_block=1,
+        sample_size=64,
+    )
+
+
+def make_text_encoder(tokenizer) -> CLIPTextModel:
+    """An untrained CLIP text model for the words of a tokenizer."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        hidden_size=64,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=MAX_LENGTH,
+        hidden_act="quick_gelu",
+        projection_dim=64,
+    )
+    return CLIPTextModel(config)
+
+
+def make_unet() -> UNet2DConditionModel:
+    """An untrained UNet on those latents and the text encoder's 64 channels."""
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(64, 96, 96),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=64,
+        attention_head_dim=4,  # number of heads (diffusers keeps Stable Diffusion's misnomer)
+    )
+
+
+def make_scheduler() -> DDIMScheduler:
+    """The sampler that is saved beside the networks; it carries the schedule they were trained on."""
+    from diffusers import DDIMScheduler
+
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=BETA_START,
+        beta_end=BETA_END,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
 
 
 def cosine_lr(progress: float, step: int, warmup: int = 200) -> float:
@@ -113,12 +149,17 @@ def edges(images: Tensor) -> tuple[Tensor, Tensor]:
     return images.diff(dim=-1), images.diff(dim=-2)
 
 
-def train_vae(data: Dataset, config: TrainConfig):
-    """Fit the autoencoder; returns it with `scaling_factor` set so that latents have unit variance."""
+def read_vae(pipeline: Path) -> Any:
+    """The autoencoder of a pipeline folder, in float32."""
     from diffusers import AutoencoderKL
 
+    return AutoencoderKL.from_pretrained(pipeline / "vae", torch_dtype=torch.float32)
+
+
+def train_vae(data: Dataset, config: TrainConfig) -> Any:
+    """Fit the autoencoder; returns it with `scaling_factor` set so that latents have unit variance."""
     torch.manual_seed(config.seed)
-    vae = AutoencoderKL(**VAE_CONFIG).to(config.device)
+    vae = make_vae().to(config.device)
     optimizer = torch.optim.AdamW(vae.parameters(), config.vae_lr, betas=(0.9, 0.99), weight_decay=1e-4)
     generator = torch.Generator().manual_seed(config.seed + 1)
     start = time.monotonic()
@@ -159,15 +200,8 @@ def train_unet(data: Dataset, latents: Tensor, tokenizer, config: TrainConfig, s
 
     `start_from` is a (UNet, text encoder) pair to go on from instead of a random start.
     """
-    from diffusers import UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
     torch.manual_seed(config.seed)
-    special = dict(bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id)
-    text_config = CLIPTextConfig(
-        vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **special, **TEXT_CONFIG
-    )
-    model = torch.nn.ModuleDict({"unet": UNet2DConditionModel(**UNET_CONFIG), "text": CLIPTextModel(text_config)})
+    model = torch.nn.ModuleDict({"unet": make_unet(), "text": make_text_encoder(tokenizer)})
     # CLIP's own initialisation is made for large models and starts far too quiet here
     for embedding in (m for m in model["text"].modules() if isinstance(m, torch.nn.Embedding)):
         torch.nn.init.normal_(embedding.weight, std=0.3)
@@ -177,7 +211,7 @@ def train_unet(data: Dataset, latents: Tensor, tokenizer, config: TrainConfig, s
     model.to(config.device)
     ema = {k: v.detach().clone() for k, v in model.state_dict().items()}
     optimizer = torch.optim.AdamW(model.parameters(), config.unet_lr, betas=(0.9, 0.99), weight_decay=1e-3)
-    betas = torch.linspace(SCHEDULER_CONFIG["beta_start"] ** 0.5, SCHEDULER_CONFIG["beta_end"] ** 0.5, 1000) ** 2
+    betas = torch.linspace(BETA_START**0.5, BETA_END**0.5, 1000) ** 2
     alphas_cumprod = torch.cumprod(1 - betas, 0)
     generator = torch.Generator().manual_seed(config.seed + 2)
     clean = torch.tensor([i for i, label in enumerate(data.labels) if not label.degradations])
@@ -232,14 +266,12 @@ def save_pipeline(out: Path, vae, unet, text) -> None:
     """Write the parts as fp16 safetensors in diffusers layout (the tokenizer is already there)."""
     import copy
 
-    from diffusers import DDIMScheduler
-
     for name, part in (("vae", vae), ("unet", unet), ("text_encoder", text)):
         copy.deepcopy(part).half().save_pretrained(out / name, safe_serialization=True)
         config = json.loads((out / name / "config.json").read_text(encoding="utf-8"))
         config.pop("_name_or_path", None)  # where a part was read from says nothing about it
         (out / name / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    DDIMScheduler(**SCHEDULER_CONFIG).save_pretrained(out / "scheduler")
+    make_scheduler().save_pretrained(out / "scheduler")
     index = {
         "_class_name": "StableDiffusionPipeline",
         "vae": ["diffusers", "AutoencoderKL"],
@@ -271,9 +303,7 @@ def train(out: Path, config: TrainConfig, vae_from: Path | None = None, continue
         vae = train_vae(data, config)
         vae.save_pretrained(out / "vae", safe_serialization=True)
     else:
-        from diffusers import AutoencoderKL
-
-        vae = AutoencoderKL.from_pretrained(vae_from / "vae", torch_dtype=torch.float32).to(config.device)
+        vae = read_vae(vae_from).to(config.device)
     latents = (encode_all(vae, data.images, config.device) * vae.config.scaling_factor).half()
     logger.info("latents %s std %.3f", tuple(latents.shape), float(latents.float().std()))
 

@@ -14,7 +14,7 @@ from tbsd_pack.tbsd_core.cameras.sampling import orbit
 from tbsd_pack.tbsd_core.mesh import Mesh, MeshConfig, write_mesh
 from tbsd_pack.tbsd_core.mesh.bake import BakeConfig
 from tbsd_pack.tbsd_core.mesh.export import ExportConfig, textured_mesh
-from tbsd_pack.tbsd_core.mesh.isosurface import extract_mesh
+from tbsd_pack.tbsd_core.mesh.isosurface import extract_surface
 from tbsd_pack.tbsd_core.mesh.simplify import edge_defects, simplify
 from tbsd_pack.tbsd_core.mesh.uv import uv_overlap
 from tbsd_pack.tbsd_core.renderer.background import over_background
@@ -121,7 +121,7 @@ def test_a_scene_without_a_surface_is_refused(field, message):
 
 def test_a_chosen_threshold_is_not_lowered():
     with pytest.raises(RuntimeError, match="Use a threshold below"):
-        extract_mesh(Field(4.0), MeshConfig(resolution=16, threshold=50.0))
+        extract_surface(Field(4.0), MeshConfig(resolution=16, threshold=50.0))
 
 
 def test_without_xatlas_vertices_are_coloured_and_the_reason_given(monkeypatch):
@@ -138,7 +138,7 @@ def test_without_the_simplifier_triangles_stay_and_the_reason_is_given(monkeypat
 
 
 def test_simplified_stays_closed_inside_the_box_and_never_grows():
-    mesh = extract_mesh(Field(), MeshConfig(resolution=40))
+    mesh, _, _ = extract_surface(Field(), MeshConfig(resolution=40))
     fewer = simplify(mesh, 800)
     assert 100 < len(fewer.faces) <= 800
     assert (fewer.vertices >= mesh.vertices.min(0)).all() and (fewer.vertices <= mesh.vertices.max(0)).all()

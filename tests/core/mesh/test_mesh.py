@@ -7,8 +7,9 @@ import struct
 import numpy as np
 import pytest
 import torch
-from tbsd_pack.tbsd_core.mesh import WRITERS, Mesh, MeshConfig, extract_mesh, write_mesh
-from tbsd_pack.tbsd_core.mesh.glb import linear_to_srgb, srgb_to_linear
+from tbsd_pack.tbsd_core.mesh import WRITERS, Mesh, MeshConfig, write_mesh
+from tbsd_pack.tbsd_core.mesh.glb import srgb_to_linear
+from tbsd_pack.tbsd_core.mesh.isosurface import extract_surface, query_colors
 
 trimesh = pytest.importorskip("trimesh")
 pytest.importorskip("skimage")
@@ -35,13 +36,18 @@ class Balls:
         return points * 0.5 + 0.5
 
 
+def surface(scene: Balls, config: MeshConfig) -> Mesh:
+    return extract_surface(scene, config)[0]
+
+
 def as_trimesh(mesh: Mesh):
     return trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
 
 
 def test_sphere_has_its_volume_area_and_outward_normals():
     density_at_radius = 25.0  # the sigmoid's midpoint
-    mesh = extract_mesh(Balls(((0.0, 0.0, 0.0), 0.6)), MeshConfig(resolution=48, threshold=density_at_radius))
+    ball = Balls(((0.0, 0.0, 0.0), 0.6))
+    mesh = surface(ball, MeshConfig(resolution=48, threshold=density_at_radius))
     solid = as_trimesh(mesh)
     assert solid.is_watertight and solid.is_winding_consistent
     assert solid.volume == pytest.approx(4 / 3 * math.pi * 0.6**3, rel=0.01)
@@ -49,36 +55,36 @@ def test_sphere_has_its_volume_area_and_outward_normals():
     assert ((solid.face_normals * solid.triangles_center).sum(-1) > 0).all()
     assert np.allclose(np.linalg.norm(mesh.vertices, axis=-1), 0.6, atol=0.01)
     assert np.allclose((mesh.vertex_normals() * mesh.vertices).sum(-1), 0.6, atol=0.01)
-    assert np.allclose(mesh.colors, mesh.vertices * 0.5 + 0.5, atol=1e-5)
+    assert np.allclose(query_colors(ball, torch.from_numpy(mesh.vertices)), mesh.vertices * 0.5 + 0.5, atol=1e-5)
 
 
 def test_position_keeps_the_axes():
-    mesh = extract_mesh(Balls(((0.5, 0.2, -0.3), 0.3)), MeshConfig(resolution=32))
+    mesh = surface(Balls(((0.5, 0.2, -0.3), 0.3)), MeshConfig(resolution=32))
     assert np.allclose(mesh.vertices.mean(0), (0.5, 0.2, -0.3), atol=0.03)
 
 
 def test_floaters_and_cavities_are_dropped():
     two = Balls(((-0.4, 0.0, 0.0), 0.4), ((0.7, 0.0, 0.0), 0.12))
-    assert as_trimesh(extract_mesh(two, MeshConfig(resolution=48))).bounds[1, 0] < 0.2
-    everything = extract_mesh(two, MeshConfig(resolution=48, keep_fraction=0))
+    assert as_trimesh(surface(two, MeshConfig(resolution=48))).bounds[1, 0] < 0.2
+    everything = surface(two, MeshConfig(resolution=48, keep_fraction=0))
     assert as_trimesh(everything).bounds[1, 0] > 0.7
-    shell = extract_mesh(Balls(((0.0, 0.0, 0.0), 0.6), hollow=0.4), MeshConfig(resolution=48))
+    shell = surface(Balls(((0.0, 0.0, 0.0), 0.6), hollow=0.4), MeshConfig(resolution=48))
     assert np.linalg.norm(shell.vertices, axis=-1).min() > 0.5
 
 
 def test_object_that_touches_the_bound_is_closed():
-    assert as_trimesh(extract_mesh(Balls(((0.0, 0.0, 0.0), 2.0)), MeshConfig(resolution=16))).is_watertight
+    assert as_trimesh(surface(Balls(((0.0, 0.0, 0.0), 2.0)), MeshConfig(resolution=16))).is_watertight
 
 
 def test_empty_scene_says_so():
     with pytest.raises(RuntimeError, match="Nothing to extract"):
-        extract_mesh(Balls(), MeshConfig(resolution=8))
+        surface(Balls(), MeshConfig(resolution=8))
 
 
 @pytest.mark.parametrize("chunk", [100, 10**6])
 def test_chunks_do_not_matter(chunk):
     scene = Balls(((0.0, 0.1, 0.0), 0.5))
-    a, b = extract_mesh(scene, MeshConfig(resolution=16)), extract_mesh(scene, MeshConfig(resolution=16, chunk=chunk))
+    a, b = surface(scene, MeshConfig(resolution=16)), surface(scene, MeshConfig(resolution=16, chunk=chunk))
     assert np.array_equal(a.vertices, b.vertices) and np.array_equal(a.faces, b.faces)
 
 
@@ -108,7 +114,7 @@ def test_glb_round_trip_keeps_shape_and_linear_colours(tmp_path):
     assert read.volume > 0
     stored = glb_array(tmp_path / "a.glb", "COLOR_0")
     assert stored[0] == pytest.approx([0.0331, 0.1329, 0.3185], abs=1e-4)  # linear light of 0.2, 0.4, 0.6
-    assert np.allclose(linear_to_srgb(stored), mesh.colors, atol=1e-5)
+    assert np.allclose(stored, srgb_to_linear(mesh.colors), atol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".obj"])
@@ -134,9 +140,8 @@ def test_unknown_suffix_is_refused(tmp_path):
 
 
 def test_srgb_conversion_is_the_standards():
-    x = np.linspace(0, 1, 101)
-    assert np.allclose(linear_to_srgb(srgb_to_linear(x)), x, atol=1e-7)
-    assert srgb_to_linear(np.array(0.5)) == pytest.approx(0.21404, abs=1e-5)
+    # 0.04045, where the line meets the power, is 0.0031308 of linear light
+    assert srgb_to_linear(np.array([0, 0.04045, 0.5, 1])) == pytest.approx([0, 0.0031308, 0.21404, 1], abs=1e-5)
 
 
 def test_mesh_checks_its_shapes():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tbsd_pack.tbsd_core.optim.history import Thinned
+from tbsd_pack.tbsd_core.optim.bounded_history import BoundedHistory
 
 
 @pytest.mark.parametrize("stride", [1, 3, 20])
 @pytest.mark.parametrize("n", [1, 59, 60, 61, 5000])
 def test_the_kept_items_are_few_and_even(n, stride):
-    kept: Thinned[int] = Thinned(60)
+    kept: BoundedHistory[int] = BoundedHistory(60)
     for step in range(0, n * stride, stride):
         kept.add(step, step)
     steps = [step for step, _ in kept.items]
@@ -21,7 +21,7 @@ def test_the_kept_items_are_few_and_even(n, stride):
 
 
 def test_bytes_are_bounded():
-    kept: Thinned[bytes] = Thinned(1000, 10_000, len)
+    kept: BoundedHistory[bytes] = BoundedHistory(1000, 10_000, len)
     for step in range(500):
         kept.add(step, b"x" * 300)
         assert sum(len(item) for _, item in kept.items) <= 10_000
@@ -29,13 +29,13 @@ def test_bytes_are_bounded():
 
 
 def test_an_item_over_the_bound_alone_is_kept():
-    kept: Thinned[bytes] = Thinned(4, 10, len)
+    kept: BoundedHistory[bytes] = BoundedHistory(4, 10, len)
     kept.add(0, b"x" * 100)
     assert kept.items == [(0, b"x" * 100)]
 
 
 def test_the_nearest_item_is_found():
-    kept: Thinned[str] = Thinned(8)
+    kept: BoundedHistory[str] = BoundedHistory(8)
     assert kept.nearest(3) is None
     for step in (0, 10, 20):
         kept.add(step, str(step))
@@ -44,4 +44,4 @@ def test_the_nearest_item_is_found():
 
 def test_a_limit_of_one_is_refused():
     with pytest.raises(ValueError, match="got 1"):
-        Thinned(1)
+        BoundedHistory(1)

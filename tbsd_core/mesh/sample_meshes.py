@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from .mesh.mesh import Mesh
-from .optional import require
-from .priors.small_world.shapes import SHAPES
+from ..optional import require
+from ..priors.small_world.shapes import SHAPES
+from .mesh import Mesh
 
 
 @lru_cache(maxsize=4)

@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Thinned(Generic[T]):
-    """At most `limit` items; when there are more, every second one goes and the interval doubles.
+class BoundedHistory(Generic[T]):
+    """At most `limit` items, evenly spread: when there are more, every second one goes and the interval doubles.
 
     Args:
         limit: greatest number of items, 2 or more.
