@@ -179,7 +179,8 @@ def add_study_arguments(parser: argparse.ArgumentParser, methods: Sequence[str] 
         required=methods is None,
         default=methods,
         help="names of `methods`, separated by commas or spaces, each with its own preset; LABEL=METHOD for a second "
-        "one of the same method; --set LABEL:KEY=VALUE is for one alone" + (f" (default: {methods[0]})" if methods else ""),
+        "one of the same method; --set LABEL:KEY=VALUE is for one alone"
+        + (f" (default: {methods[0]})" if methods else ""),
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
     add_common_arguments(parser, one_seed=False)
