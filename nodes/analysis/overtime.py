@@ -9,6 +9,7 @@ from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
 from ..base import Node, problem
 from ..bridge.analysis import make_entries, run_sheet, title_of
+from ..optimize import is_given
 from .inputs import guidance_inputs, numbers, optim_config, optional_inputs, outputs, result, run_inputs, text_input
 
 
@@ -56,7 +57,8 @@ class OverTime(Node):
         guided = [g for g in (guidance, guidance_2, guidance_3, guidance_4) if g is not None]
         optim = optim_config(guidance, scene, steps, lr, seed, views_per_step, size, t)
         at = numbers(moments, "moments")
-        entries, title = make_entries(guided, scene, cameras or CameraConfig(), optim), title_of(guidance)
+        entries = make_entries(guided, scene, cameras or CameraConfig(), optim, is_given(*t.values()))
+        title = title_of(guidance)
         made = run_sheet(
             guided, entries, at, cls.hidden.unique_id, lambda results: over_time_sheet(results, at, title)
         )

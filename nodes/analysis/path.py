@@ -9,6 +9,7 @@ from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
 from ..base import Node
 from ..bridge.analysis import make_entries, run_paths, title_of
+from ..optimize import is_given
 from ..sockets import default
 from .inputs import guidance_inputs, numbers, optim_config, optional_inputs, outputs, result, run_inputs, text_input
 
@@ -73,7 +74,7 @@ class ObjectivePathNode(Node):
         guided = [g for g in (guidance, guidance_2, guidance_3, guidance_4) if g is not None]
         optim = optim_config(guidance, scene, steps, lr, seed, views_per_step, size, t)
         config = PathConfig(every=every, t=numbers(noise_levels, "noise_levels"), n_noises=n_noises, seed=seed)
-        entries = make_entries(guided, scene, cameras or CameraConfig(), optim)
+        entries = make_entries(guided, scene, cameras or CameraConfig(), optim, is_given(*t.values()))
         return result(run_paths(guided, entries, config, cls.hidden.unique_id, title_of(guidance)), cls)
 
 

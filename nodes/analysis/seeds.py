@@ -9,6 +9,7 @@ from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
 from ..base import Node
 from ..bridge.analysis import make_entries, run_sheet, title_of
+from ..optimize import is_given
 from .inputs import guidance_inputs, optim_config, optional_inputs, outputs, result, run_inputs
 
 
@@ -52,7 +53,8 @@ class SeedsGrid(Node):
     ) -> io.NodeOutput:
         guided = [g for g in (guidance, guidance_2, guidance_3, guidance_4) if g is not None]
         optim = optim_config(guidance, scene, steps, lr, seed, views_per_step, size, t)
-        rows, title = make_entries(guided, scene, cameras or CameraConfig(), optim), title_of(guidance)
+        rows = make_entries(guided, scene, cameras or CameraConfig(), optim, is_given(*t.values()))
+        title = title_of(guidance)
         entries = [entry for row in rows for entry in seed_entries(row, range(seed, seed + n_seeds))]
         made = run_sheet(guided, entries, (1.0,), cls.hidden.unique_id, lambda results: seeds_sheet(results, title))
         return result(made, cls)

@@ -11,6 +11,7 @@ from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
 from ..base import Node, problem
 from ..bridge.analysis import make_entries, run_sheet, title_of
+from ..optimize import is_given
 from .inputs import optim_config, optional_inputs, outputs, result, run_inputs, text_input, words
 
 GROUP = "guidance."  # settings of the method, which the widget names without it
@@ -65,7 +66,7 @@ class VarySetting(Node):
     ) -> io.NodeOutput:
         given = words(values, "values")
         optim = optim_config(guidance, scene, steps, lr, seed, views_per_step, size, t)
-        (base,) = make_entries([guidance], scene, cameras or CameraConfig(), optim)
+        (base,) = make_entries([guidance], scene, cameras or CameraConfig(), optim, is_given(*t.values()))
         entries = [replace(base, label=value, config=varied(base.config, GROUP + setting, value)) for value in given]
         title = title_of(guidance)
         made = run_sheet(

@@ -30,13 +30,18 @@ if TYPE_CHECKING:
 
 
 def make_entries(
-    guided: Sequence[GuidedModel], scene: Scene, cameras: CameraConfig, optim: OptimConfig
+    guided: Sequence[GuidedModel],
+    scene: Scene,
+    cameras: CameraConfig,
+    optim: OptimConfig,
+    own_timesteps: bool,  # see config_of
 ) -> list[Entry]:
     """One run per guidance from the same start, with labels that tell them apart."""
+    configs = [config_of(g, scene, cameras, optim, own_timesteps) for g in guided]
     return with_labels(
         [
-            Entry(label="", config=config_of(g, scene, cameras, optim), prompts=g.prompts.set, start=scene)
-            for g in guided
+            Entry(label="", config=config, prompts=g.prompts.set, start=scene)
+            for g, config in zip(guided, configs, strict=True)
         ]
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from ...tbsd_core.media import write_png, write_strip
 from ...tbsd_core.metrics import image_statistics
 from ...tbsd_core.optim import OptimConfig
 from ...tbsd_core.scenes import Scene
-from ...tbsd_core.study import montage, table_of, write_csv
+from ...tbsd_core.study import Row, markdown, montage, table_row, write_csv
 from .config import config_of
 from .files import new_output, to_image
 from .prior import ComfyPrior
@@ -39,17 +40,11 @@ class Job:
     guided: GuidedModel
     config: ExperimentConfig
 
-    @property
-    def entry(self) -> dict[str, Any]:
-        """What the table says of it before it is run."""
+    def row(self, **ended: Any) -> Row:
+        """Its line of the table; `ended`: seconds and metrics, or the error."""
         optim = self.config.optim
-        return {
-            "method": self.label,
-            "prompt": self.config.prompt.prompt,
-            "seed": optim.seed,
-            "steps": optim.n_steps,
-            "evaluations": evaluations_per_view(self.config),
-        }
+        cost = {"steps": optim.n_steps, "evaluations": evaluations_per_view(self.config)}
+        return table_row(self.label, self.config.prompt.prompt, optim.draw_seeds, **cost, **ended)
 
 
 @dataclass(frozen=True)
@@ -95,9 +90,11 @@ def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, node_id: st
     folder, _ = new_output(filename_prefix, "")
     progress = RunProgress(sum(job.config.optim.n_steps for job in jobs), node_id)
     tiles: dict[tuple[int, int], Tensor | str] = {}
-    rows, finished, done = [], [], 0
+    rows: list[Row] = []
+    finished: list[Tensor] = []
+    done = 0
     for job in jobs:
-        entry = job.entry
+        began = time.monotonic()
         try:
             views = run_cell(job, scene, lambda n, preview, at=done: progress(at + n, preview))
         except comfy.model_management.InterruptProcessingException:
@@ -105,10 +102,11 @@ def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, node_id: st
         except Exception as error:  # of this cell; the others must still run
             reason = f"{type(error).__name__}: {error}"
             tiles[job.row, job.column] = f"failed\n{reason}"
-            rows.append(entry | {"error": reason})
+            rows.append(job.row(error=reason))
         else:
             tiles[job.row, job.column] = montage(views)
-            rows.append(entry | {name: float(v.mean()) for name, v in image_statistics(views).items()})
+            measured = {name: float(v.mean()) for name, v in image_statistics(views).items()}
+            rows.append(job.row(seconds=time.monotonic() - began, metrics=measured))
             finished.append(views)
             write_strip(views, folder / f"cell_{job.row + 1:02d}_{job.column + 1:02d}.png")
         done += job.config.optim.n_steps
@@ -120,7 +118,7 @@ def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, node_id: st
     places = [[tiles.get((r, c)) for c in sorted(labels)] for r in sorted(names)]
     grid = labelled_grid(places, [names[r] for r in sorted(names)], [labels[c] for c in sorted(labels)])
     write_png(grid, folder / "grid.png")
-    return Comparison(to_image(grid[None]), to_image(torch.cat(finished)), table_of(rows))
+    return Comparison(to_image(grid[None]), to_image(torch.cat(finished)), markdown(rows))
 
 
 def run_cell(job: Job, scene: Scene, on_step: Callable) -> Tensor:

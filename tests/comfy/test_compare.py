@@ -82,7 +82,7 @@ def test_columns_are_methods_rows_are_seeds_and_every_cell_is_kept(server):
     results = [pixels(server, s) for s in outputs["results"]["images"]]
     assert not any((a == b).all() for i, a in enumerate(results) for b in results[:i])
     assert pixels(server, outputs["grid"]["images"][0]).shape[1] > 2 * 256
-    assert outputs["table"]["text"][0].startswith("| method | prompt | seed | steps | evaluations | saturation |")
+    assert outputs["table"]["text"][0].startswith("| method | cells | steps | evaluations | seconds | saturation |")
 
 
 def test_the_first_column_is_the_run_of_the_optimizer_with_that_seed(server):

@@ -1,0 +1,220 @@
+"""One configuration is one run: in ComfyUI and on the command line, for every method, and from one to the other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tbsd_pack.tbsd_core.cli import main
+from tbsd_pack.tbsd_core.configuration import replaced
+from tbsd_pack.tbsd_core.experiment import (
+    NEWEST,
+    Experiment,
+    ExperimentConfig,
+    Stored,
+    config_from_plain,
+    default_config,
+    read_file,
+    read_newest,
+    read_prior,
+    run,
+)
+from tbsd_pack.tbsd_core.guidance import METHODS
+
+PROMPT, STEPS, SIZE, VIEWS = "a brick house", 3, 32, 2
+SCENES = ("image", "nerf")
+COLUMNS = (list(METHODS)[:6][::-1], list(METHODS)[6:])  # of two nodes Compare Methods
+NERF = {"scene.resolutions": (17,), "scene.n_samples": 12, "optim.views_per_step": VIEWS}
+
+
+def node(kind: str, /, **inputs) -> dict:
+    return {"class_type": kind, "inputs": inputs}
+
+
+def of_the_command_line(scene: str, method: str, n_steps: int = STEPS) -> ExperimentConfig:
+    """What `run` makes of the same wishes."""
+    config = default_config(PROMPT, scene, method, n_steps=n_steps, size=SIZE)
+    for name, value in (NERF if scene == "nerf" else {}).items():
+        config = replaced(config, name, value)
+    return config
+
+
+def scene_node(scene: str) -> dict:
+    if scene == "image":
+        return node("TBSD_ImageScene", size=SIZE, n_images=1, seed=0)
+    weights = {name: getattr(of_the_command_line(scene, "sds").scene, name) for name in ("opacity_weight", "tv_weight")}
+    return node("TBSD_NeRFScene", encoding="dense", detail=17, n_samples=12, seed=0, **weights)
+
+
+def optimizer(scene: str, method: str, start: list, steps: int = STEPS, **more) -> dict:
+    inputs = dict(guidance=[method, 0], scene=start, steps=steps, lr=0.123, seed=0, **more)  # lr is the settings'
+    if scene == "image":
+        return node("TBSD_OptimizeImage", **inputs)
+    return node("TBSD_Optimizer3D", **inputs, views_per_step=VIEWS, size=SIZE)
+
+
+def widgets(server, kind: str) -> dict:
+    """The defaults of a node's required widgets; settings take their place."""
+    required = server.request(f"/object_info/{kind}")[kind]["input"]["required"]
+    return {name: spec[1]["default"] for name, spec in required.items() if len(spec) > 1 and "default" in spec[1]}
+
+
+def method_nodes(server, scene: str, method: str) -> dict:
+    """A method with its recommended settings."""
+    settings = [f"settings {method}", 10]
+    return {
+        settings[0]: node("TBSD_RecommendedSettings", model=["models", 0], method=method, scene=scene),
+        f"prompts {method}": node(
+            "TBSD_TargetNegativePrompt",
+            prompts=["plain", 0],
+            kind="both",
+            descriptors="not these",
+            target_modifier="",
+            settings=settings,
+        ),
+        method: node(
+            METHODS[method].node,
+            model=["models", 0],
+            vae=["models", 2],
+            prompts=[f"prompts {method}", 0],
+            settings=settings,
+            **widgets(server, METHODS[method].node),
+        ),
+    }
+
+
+def models() -> dict:
+    return {
+        "models": node("TBSD_DemoModels"),
+        "plain": node("TBSD_PromptEncode", clip=["models", 1], prompt=PROMPT, view_dependent=True),
+    }
+
+
+def graph(server, scene: str) -> dict:
+    """Every method by itself, and beside others in another order."""
+    prompt = models() | {"start": scene_node(scene)}
+    pictures, kept = (0, 1) if scene == "image" else (1, 0)
+    for method in METHODS:
+        prompt |= method_nodes(server, scene, method) | {
+            f"run {method}": optimizer(scene, method, ["start", 0]),
+            f"save {method}": node("TBSD_SaveScene", scene=[f"run {method}", kept], filename_prefix=f"p/{method}"),
+            f"pictures {method}": node("PreviewImage", images=[f"run {method}", pictures]),
+        }
+    for i, part in enumerate(COLUMNS):
+        prompt[f"compare {i}"] = node(
+            "TBSD_Compare",
+            scene=["start", 0],
+            labels="",
+            steps=STEPS,
+            match="steps",
+            lr=0.321,
+            seed=0,
+            n_seeds=1,
+            views_per_step=VIEWS,
+            size=SIZE,
+            filename_prefix="p/compare",
+            **{f"guidance_{k + 1}": [method, 0] for k, method in enumerate(part)},
+        )
+        prompt[f"compared {i}"] = node("PreviewImage", images=[f"compare {i}", 1])
+    return prompt
+
+
+@pytest.fixture(scope="module")
+def prior():
+    torch.set_num_threads(1)
+    return read_prior(of_the_command_line("image", "sds"))
+
+
+@pytest.fixture(params=SCENES)
+def made(server, request) -> tuple[str, dict[str, Stored], dict]:
+    """The scene that each method made in ComfyUI, as read from its file, and what the nodes showed."""
+    key = (server.url, request.param)
+    if key not in _made:
+        outputs = server.run(graph(server, request.param))
+        names = {method: outputs[f"save {method}"]["text"][0] for method in METHODS}
+        stored = {method: read_file(server.base / "output" / name) for method, name in names.items()}
+        shown = {
+            name: [np.asarray(Image.open(server.file(file))) for file in output["images"]]
+            for name, output in outputs.items()
+            if name.startswith(("pictures", "compared"))
+        }
+        _made[key] = request.param, stored, shown
+    return _made[key]
+
+
+_made: dict = {}  # a graph of all methods runs once on each host
+
+
+def test_recommended_settings_make_the_run_of_the_command_line(made, prior):
+    """The same configuration, and the same parameters up to the rounding of two implementations of one network."""
+    scene, stored, _ = made
+    for method, file in stored.items():
+        config = of_the_command_line(scene, method)
+        assert config_from_plain(file.run.config) == config, method
+        experiment = Experiment(config, prior)
+        for _ in experiment.steps():
+            pass
+        assert file.run.step == experiment.state.step == STEPS
+        for name, value in experiment.scene.state_dict().items():
+            if value.is_floating_point():
+                torch.testing.assert_close(file.tensors[name], value, atol=1e-4, rtol=0, msg=f"{method}, {name}")
+
+
+def test_beside_others_and_in_another_order_a_method_makes_the_same_pictures(made):
+    scene, _, shown = made
+    n = 1 if scene == "image" else 8
+    for i, part in enumerate(COLUMNS):
+        for k, method in enumerate(part):
+            own, beside = shown[f"pictures {method}"], shown[f"compared {i}"][k * n : (k + 1) * n]
+            assert len(own) == n and all((a == b).all() for a, b in zip(own, beside, strict=True)), method
+
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("method", ["tbsd", "vsd"])
+def test_a_run_of_the_command_line_goes_on_in_comfyui_and_back(scene, method, server, prior, tmp_path):
+    """Begun here, kept there without a change, gone on with there, and ended here."""
+    whole = of_the_command_line(scene, method, 2 * STEPS)
+    part = tmp_path / "part"
+
+    def stop(record) -> None:
+        if record.step + 1 == STEPS:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(whole, part, on_step=stop)
+    begun = read_newest(part)
+    file = server.base / "output" / f"begun_{scene}_{method}.safetensors"
+    file.write_bytes((part / NEWEST).read_bytes())
+    kept = 1 if scene == "image" else 0
+    again = optimizer(scene, method, ["loaded", 0], 2 * STEPS - 1, resume=True)
+    outputs = server.run(
+        models()
+        | method_nodes(server, scene, method)
+        | {
+            "loaded": node("TBSD_LoadScene", scene_file=file.name),
+            "copy": node("TBSD_SaveScene", scene=["loaded", 0], filename_prefix="p/copy"),
+            "rendered": node("PreviewImage", images=["run", 1 - kept]),
+            "run": again,
+            "save": node("TBSD_SaveScene", scene=["run", kept], filename_prefix="p/resumed"),
+        }
+    )
+    copy, resumed = (read_file(server.base / "output" / outputs[n]["text"][0]) for n in ("copy", "save"))
+    assert copy.run.config == begun.run.config and copy.run.step == STEPS
+    assert copy.run.curves == begun.run.curves
+    for of_copy, of_begun in ((copy.tensors, begun.tensors), (copy.run.tensors, begun.run.tensors)):
+        assert of_copy.keys() == of_begun.keys() and all(torch.equal(v, of_begun[k]) for k, v in of_copy.items())
+
+    # the file that went through ComfyUI is taken up here to the last bit
+    run(whole, tmp_path / "whole")
+    arguments = ["run", "--resume", str(server.base / "output" / outputs["copy"]["text"][0])]
+    assert main([*arguments, "--out", str(tmp_path / "back")]) == 0
+    expected, back = read_newest(tmp_path / "whole"), read_newest(tmp_path / "back")
+    assert all(torch.equal(v, back.tensors[k]) for k, v in expected.tensors.items())
+
+    # and what ComfyUI went on with ends here where the uninterrupted run does
+    assert resumed.run.step == 2 * STEPS - 1
+    arguments = ["run", "--resume", str(server.base / "output" / outputs["save"]["text"][0])]
+    assert main([*arguments, "--set", f"optim.n_steps={2 * STEPS}", "--out", str(tmp_path / "ended")]) == 0
+    ended = read_newest(tmp_path / "ended")
+    assert ended.run.step == 2 * STEPS and ended.run.curves.steps == list(range(2 * STEPS))
