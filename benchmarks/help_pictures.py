@@ -1,6 +1,6 @@
 """Pictures of the help pages that need no ComfyUI: `python -m benchmarks.help_pictures [NAME ...]`.
 
-Written to web/docs/images as small WebPs, from runs on the embedded world with its presets, from
+Written to web/docs/images as small WebPs, from runs on the small world with its presets, from
 renders of its objects, and from the thumbnails of the analysis templates (benchmarks/thumbnails.py).
 The pictures of panels and nodes come from benchmarks/help_screenshots.py.
 """

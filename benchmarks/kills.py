@@ -1,6 +1,6 @@
 """Kill runs at random moments and resume them: `python -m benchmarks.kills [--kills 200] [--scene nerf]`.
 
-A small run on the embedded world saves its state after each step. A process that is
+A small run on the small world saves its state after each step. A process that is
 forked runs it, and is killed (SIGKILL) after a random time, many times over, until one reaches the end;
 then the next run begins. After each kill the folder must hold a state that reads; the final states and
 curves must equal those of the uninterrupted run bit for bit. POSIX only.

@@ -1,4 +1,4 @@
-"""The embedded prior as ComfyUI models, and meshes of the objects it knows."""
+"""The demo model as ComfyUI models, and meshes of the objects it knows."""
 
 from __future__ import annotations
 

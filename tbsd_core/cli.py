@@ -46,7 +46,7 @@ def _parser() -> _Parser:
     demo.set_defaults(action=_demo)
 
     run = commands.add_parser("run", help="one run; see `methods` and `vocabulary`")
-    run.add_argument("--prompt", help="what to make; the embedded priors know the words of the vocabulary")
+    run.add_argument("--prompt", help="what to make; the demo models know the words of the vocabulary")
     run.add_argument("--scene", default="nerf", help=SCENE_HELP)
     run.add_argument("--method", default="tbsd", help="guidance method (default %(default)s)")
     run.add_argument(
@@ -103,7 +103,7 @@ def _parser() -> _Parser:
     compare.register(commands)
     export.register(commands)
     methods.register(commands)
-    commands.add_parser("vocabulary", help="list the words of the embedded world").set_defaults(action=_vocabulary)
+    commands.add_parser("vocabulary", help="list the words of the small world").set_defaults(action=_vocabulary)
     return parser
 
 

@@ -141,7 +141,7 @@ def test_run_knows_the_scene_and_the_balancer(pack, tmp_path):
 def test_lists_and_presets_know_them(pack):
     assert "ball" in call(pack, "run", "--help")
     assert "optim.n_steps = 7  (ours: there is little to learn)" in call(
-        pack, "presets", "--family", "embedded", "--scene", "ball"
+        pack, "presets", "--family", "demo", "--scene", "ball"
     )
     assert "tbsd\n" in call(pack, "methods")
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COMMAND = [sys.executable, "-m", "benchmarks.gpu_check"]
 ON_CPU = ["--device", "cpu", "--quick"]
 SECONDS = 240
-CASE = "embedded, gaussian, 16 pixels"  # the first of two
+CASE = "demo, gaussian, 16 pixels"  # the first of two
 
 
 def environment(**changes: object) -> dict[str, str]:
@@ -51,7 +51,7 @@ def test_the_steps_run_on_a_cpu(tmp_path):
     cases = {name: step["cases"] for name, step in found["steps"].items()}
     assert cases["agreement"]["gaussian tbsd"]["values"] == {"gradient float32": 0.0, "picture float32": 0.0}
     assert "CUDA" in cases["agreement"]["tests that need CUDA"]["reason"]
-    times = cases["step-time"]["embedded, image"]["values"]
+    times = cases["step-time"]["demo, image"]["values"]
     assert set(times) == {"forward ms", "encode ms", "render ms", "step ms", "step / floor"} and min(times.values()) > 0
     assert cases["peak-memory"][CASE]["status"] == "skipped"
     assert cases["waits"]["gaussian tbsd"]["values"]["ops"] > 1000

@@ -33,7 +33,7 @@ TEST_SECONDS = 120
 
 
 def run(cases: Cases) -> None:
-    make_prior, _ = PRIORS["embedded"]
+    make_prior, _ = PRIORS["demo"]
     priors = {device: make_prior(device) for device in {"cpu", cases.device}}
     for scene in scenes(cases.quick):
         for method in QUICK_METHODS if cases.quick else METHODS:

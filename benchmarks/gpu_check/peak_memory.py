@@ -17,7 +17,7 @@ STEPS = 2  # the second has the optimiser's state beside it
 
 def run(cases: Cases) -> None:
     for name, (make_prior, views) in PRIORS.items():
-        if cases.quick and name != "embedded":
+        if cases.quick and name != "demo":
             continue
         prior = make_prior(cases.device)
         for size in QUICK_SIZES if cases.quick else SIZES:

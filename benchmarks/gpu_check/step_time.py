@@ -1,11 +1,11 @@
-"""The time of a step over its floor, by the command `benchmark speed`: embedded prior, and SD 1.5 at full size."""
+"""The time of a step over its floor, by the command `benchmark speed`: demo model, and SD 1.5 at full size."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from tbsd_core.benchmark.speed import EMBEDDED, SpeedConfig, measure_speed
+from tbsd_core.benchmark.speed import DEMO, SpeedConfig, measure_speed
 from tbsd_core.optim import OptimConfig
 
 from .cases import Cases
@@ -13,10 +13,10 @@ from .cases import Cases
 SCENES = ("image", "nerf", "gaussian", "mesh_texture", "nerf hash")
 # model, half precision, views of a 3D scene, their pixels
 LARGE: dict[str, tuple[str, bool, int, int]] = {
-    "embedded": (EMBEDDED, False, 4, 64),
+    "demo": (DEMO, False, 4, 64),
     "sd15 float16": ("sd15", True, 1, 256),
 }
-QUICK = {"embedded": (EMBEDDED, False, 1, 16)}
+QUICK = {"demo": (DEMO, False, 1, 16)}
 ROUNDS = 10
 
 

@@ -23,7 +23,7 @@ REHEARSED = ROOT / "tests" / "rehearsal" / "counts.json"
 
 
 def run(cases: Cases) -> None:
-    make_prior, _ = PRIORS["embedded"]
+    make_prior, _ = PRIORS["demo"]
     prior = make_prior(cases.device)
     rehearsed = json.loads(REHEARSED.read_text(encoding="utf-8")) if REHEARSED.is_file() else {}
     for scene in scenes(cases.quick):

@@ -7,7 +7,7 @@ of that half, and the texture is given the length of the shape direction:
 
     lambda_shape = max(r, a);  lambda_texture = (1 - r) |g_shape| / |g_texture|
 
-Ours: nothing in the text on TBSD (arXiv:2511.11710) asks for unit vectors. On the embedded world it is the
+Ours: nothing in the text on TBSD (arXiv:2511.11710) asks for unit vectors. On the small world it is the
 balance that holds shape, identity and saturation best (benchmarks/results).
 """
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from ..cameras.sampling import CameraConfig
+from ..experiment import Experiment, ExperimentConfig
+from ..guidance import METHODS
 from ..mesh import PlacementConfig, texture_scene
 from ..mesh.sample_meshes import sample_mesh
+from ..optim import OptimConfig
+from ..priors.base import TextPrior
+from ..prompts import PromptConfig
 from ..scenes import (
+    SCENES,
     GaussianConfig,
     GaussianScene,
     ImageConfig,
@@ -56,3 +63,30 @@ def measured_scene(name: str, size: int, factor: int) -> Scene:
     if name not in MEASURED:
         raise ValueError(f"Unknown scene {name!r}; choose from {', '.join(MEASURED)}.")
     return MEASURED[name](size, factor)
+
+
+def measured_experiment(
+    name: str,  # of MEASURED
+    method: str,
+    prior: TextPrior,
+    picture_size: int,  # pixels of a picture
+    optim: OptimConfig,
+    device: str,
+) -> Experiment:
+    """A run of a method with its defaults on one of MEASURED."""
+    scene = measured_scene(name, picture_size, prior.spatial_factor).to(device)
+    kind = next(kind for kind, spec in SCENES.items() if type(scene) is spec.scene)
+    guidance = METHODS[method].config()
+    if (kind, method) == ("latent", "hifa"):  # it has no pixels to compare
+        guidance = replace(guidance, pixel_scale=0.0)
+    config = ExperimentConfig(
+        prompt=PromptConfig(prompt="a brick house"),
+        guidance_name=method,
+        guidance=guidance,
+        scene_name=kind,
+        scene=scene.config,
+        cameras=CameraConfig(),
+        optim=optim,
+        device=device,
+    )
+    return Experiment(config, prior, scene=scene)

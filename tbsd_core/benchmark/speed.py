@@ -20,24 +20,19 @@ from typing import Any
 
 import torch
 
-from ..cameras.sampling import CameraConfig, orbit
-from ..experiment import Experiment, ExperimentConfig
-from ..guidance import TBSDConfig
+from ..cameras.sampling import orbit
 from ..optim import OptimConfig
 from ..priors.diffusers import DiffusersPrior
 from ..priors.small_world.learned import load_learned_prior
-from ..prompts import PromptConfig
-from ..scenes import SCENES
 from .models import SHAPES, random_prior
-from .scenes import measured_scene
 
 WARM_UP = 2  # rounds that are measured and dropped
-EMBEDDED, EMBEDDED_SIZE = "learned", 64  # the prior over the small world, and the pixels it is made for
+DEMO, DEMO_SIZE = "learned", 64  # the prior over the small world, and the pixels it is made for
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedConfig:
-    model: str = "small"  # a name in models.SHAPES, or EMBEDDED
+    model: str = "small"  # a name in models.SHAPES, or DEMO
     scenes: tuple[str, ...] = ("image", "nerf")  # names in scenes.MEASURED that have pixels
     rounds: int = 15  # pairs of floor and step per scene, >= 1
     steps_per_round: int = 2  # whole steps in each round
@@ -49,8 +44,8 @@ class SpeedConfig:
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.steps_per_round < 1:
             raise ValueError(f"rounds and steps_per_round must be >= 1, got {self.rounds}, {self.steps_per_round}.")
-        if self.half and self.model == EMBEDDED:
-            raise ValueError(f"The prior {EMBEDDED!r} computes in float32. Leave half out.")
+        if self.half and self.model == DEMO:
+            raise ValueError(f"The prior {DEMO!r} computes in float32. Leave half out.")
 
 
 def measure_speed(config: SpeedConfig, on_scene: Callable[[str, dict], None] = lambda name, result: None) -> dict:
@@ -58,7 +53,7 @@ def measure_speed(config: SpeedConfig, on_scene: Callable[[str, dict], None] = l
     dtype = torch.float16 if config.half else torch.float32
     prior = (
         load_learned_prior(device=config.device)
-        if config.model == EMBEDDED
+        if config.model == DEMO
         else random_prior(config.model, config.device, dtype)
     )
     result: dict[str, Any] = {
@@ -84,22 +79,12 @@ def measure_speed(config: SpeedConfig, on_scene: Callable[[str, dict], None] = l
 
 
 def _measure_scene(name: str, prior: DiffusersPrior, config: SpeedConfig) -> dict[str, float]:
-    size = EMBEDDED_SIZE if config.model == EMBEDDED else SHAPES[config.model].size
-    scene = measured_scene(name, size, prior.spatial_factor).to(config.device)
-    view_size = config.nerf_size or size if scene.uses_cameras else size
-    optim = replace(config.optim, size=view_size)
-    experiment = ExperimentConfig(
-        prompt=PromptConfig(prompt="a brick house"),
-        guidance_name="tbsd",
-        guidance=TBSDConfig(),
-        scene_name=next(kind for kind, spec in SCENES.items() if type(scene) is spec.scene),
-        scene=scene.config,
-        cameras=CameraConfig(),
-        optim=optim,
-        device=config.device,
-    )
-    steps = Experiment(experiment, prior, scene=scene).steps()
-    n_views = optim.views_per_step if scene.uses_cameras else 1
+    size = DEMO_SIZE if config.model == DEMO else SHAPES[config.model].size
+    is_3d = name not in ("image", "latent")
+    optim = replace(config.optim, size=config.nerf_size or size if is_3d else size)
+    experiment = measured_experiment(name, "tbsd", prior, size, optim, config.device)
+    scene, view_size, steps = experiment.scene, optim.size, experiment.steps()
+    n_views = optim.views_per_step if is_3d else 1
     parts = {
         "forward": _bare_forward(prior, n_views, view_size, prior.encode_prompt("a house").shape[1], conditions=3),
         "encode": _encode(prior, n_views, view_size, config.device),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def register(benchmarks: Commands) -> None:
     """Add the command to the sub-parsers of `benchmark`."""
-    parser = benchmarks.add_parser("quality", help="methods on held-out prompts of the embedded world, with intervals")
+    parser = benchmarks.add_parser("quality", help="methods on held-out prompts of the small world, with intervals")
     parser.add_argument("--json", type=Path, required=True, help="the report; its tables go beside it as .md")
     parser.add_argument("--out", type=Path, default=Path("output/benchmark"), help="folder of the runs (resumable)")
     parser.add_argument("--split", default="heldout", help="tuning or heldout (default %(default)s)")

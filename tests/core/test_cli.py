@@ -72,7 +72,7 @@ BAD_ARGUMENTS = {
     "no prompt": ([], "--prompt is missing"),
     "size that does not fit": (["--prompt", "a cube", "--size", "30"], "size must be a multiple of 4, got 30"),
     "no such device": (["--prompt", "a cube", "--device", "abacus"], "The device 'abacus' cannot be used"),
-    "embedded prior in half": (["--prompt", "a cube", "--dtype", "float16"], "demo models compute in float32"),
+    "demo model in half": (["--prompt", "a cube", "--dtype", "float16"], "demo models compute in float32"),
     "unknown dtype": (["--prompt", "a cube", "--dtype", "float8"], "dtype must be one of float32, float16, bfloat16"),
     "set without a value": (["--prompt", "a cube", "--set", "optim.lr"], "--set needs KEY=VALUE, got 'optim.lr'"),
     "set of no setting": (["--prompt", "a cube", "--set", "optim.speed=1"], "no setting 'speed'"),

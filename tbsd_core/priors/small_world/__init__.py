@@ -26,7 +26,7 @@ PRIORS: dict[str, Callable[[str], TextPrior]] = {
 
 
 def load_prior(name: str, device: str = "cpu") -> TextPrior:
-    """Build an embedded prior. Raises ValueError for an unknown name."""
+    """Build a demo model. Raises ValueError for an unknown name."""
     if name not in PRIORS:
         raise ValueError(f"Unknown prior {name!r}; choose one of {', '.join(PRIORS)}.")
     return PRIORS[name](device)

@@ -98,7 +98,7 @@ def check_words(text: str) -> None:
     unknown = [w for w in split_words(text) if w not in known]
     if unknown:
         raise ValueError(
-            f"The embedded small world does not know {', '.join(map(repr, unknown))} (in the prompt {text!r}). "
+            f"The small world does not know {', '.join(map(repr, unknown))} (in the prompt {text!r}). "
             f"Use its words, or load a real checkpoint for free text. It knows\n{describe_vocabulary()}"
         )
 

@@ -1,4 +1,4 @@
-"""The analyses from the command line, on the embedded prior."""
+"""The analyses from the command line, on the demo model."""
 
 from __future__ import annotations
 
