@@ -25,6 +25,7 @@ from ..optim import OptimConfig
 from ..priors.diffusers import DiffusersPrior
 from ..priors.small_world.learned import load_learned_prior
 from .models import SHAPES, random_prior
+from .scenes import measured_experiment
 
 WARM_UP = 2  # rounds that are measured and dropped
 DEMO, DEMO_SIZE = "learned", 64  # the prior over the small world, and the pixels it is made for
