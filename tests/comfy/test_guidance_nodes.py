@@ -8,6 +8,24 @@ from tbsd_pack.tbsd_core.guidance import METHODS
 GUIDANCE = {spec.node for spec in METHODS.values()}
 
 
+# saved workflows hold values of widgets by position: what is new comes last
+ORDERS = {
+    "TBSD_Guidance": "guidance_scale texture_scale balancer shape_floor schedule anchor weighting schedule_start "
+    "schedule_end conflict_aversion cutoff",
+    "TBSD_SDSGuidance": "guidance_scale weighting",
+    "TBSD_CSDGuidance": "negative_start negative_end anneal_end weighting",
+    "TBSD_BridgeGuidance": "guidance_scale switch negative anchor weighting",
+    "TBSD_VSDGuidance": "guidance_scale weighting lora_rank lora_lr",
+    "TBSD_ESDGuidance": "guidance_scale entropy weighting lora_rank lora_lr",
+    "TBSD_NFSDGuidance": "guidance_scale clean_below weighting",
+    "TBSD_BSDGuidance": "guidance_scale weighting",
+    "TBSD_ISMGuidance": "guidance_scale baseline stride interval interval_start interval_anneal weighting",
+    "TBSD_SDIGuidance": "guidance_scale inversion_scale n_inversion_steps eta overshoot",
+    "TBSD_HiFAGuidance": "guidance_scale pixel_scale weighting",
+    "TBSD_Timesteps": "t_min t_max t_max_end anneal_end anneal draw",
+}
+
+
 def node(kind: str, /, **inputs) -> dict:
     return {"class_type": kind, "inputs": inputs}
 
@@ -59,6 +77,11 @@ def in_3d(seed: int, **inputs) -> dict:
 
 def test_the_list_of_guidance_nodes_is_whole(nodes):
     assert {k for k, v in nodes.items() if v["category"] == "TBSD/guidance"} == GUIDANCE
+
+
+@pytest.mark.parametrize("kind", ORDERS)
+def test_widgets_keep_their_places(nodes, kind):
+    assert list(widgets(nodes, kind))[: len(ORDERS[kind].split())] == ORDERS[kind].split()
 
 
 @pytest.mark.parametrize("kind", sorted(GUIDANCE))
