@@ -27,7 +27,7 @@ class Part:
         folder: in tests/contributions: the new files, as they lie in the pack.
         section: of CONTRIBUTING.md.
         name, label: what <name> and <Label> stand for there.
-        lines: what files that are there get, each by the line that it then stands behind.
+        lines: what files that are there get, each by the beginning of the one line that it then stands behind.
     """
 
     folder: str
@@ -60,12 +60,8 @@ BALANCER = Part(
             "from .schedules import ProgressSchedule": "from .thirds import Thirds",
             '    "orthogonal": Orthogonal,': '    "thirds": Thirds,',
         },
-        "README.md": {
-            "equally long and is what the embedded world's presets use; `schedule` and `fixed`.": "So is `thirds`."
-        },
-        "web/docs/TBSD_Guidance.md": {
-            "- **balancer**: how the two directions are weighed.": "  - `thirds`: two thirds of the shape."
-        },
+        "README.md": {"equally long and is what": "So is `thirds`."},
+        "web/docs/TBSD_Guidance.md": {"- **balancer**: how": "  - `thirds`: two thirds of the shape."},
     },
 )
 SCENE = Part(
@@ -100,7 +96,8 @@ def pack(tmp_path_factory) -> Path:
         for name, lines in part.lines.items():
             rows = (copy / name).read_text(encoding="utf-8").splitlines()
             for before, line in lines.items():
-                rows.insert(rows.index(before) + 1, line)
+                (at,) = (i for i, row in enumerate(rows, 1) if row.startswith(before))
+                rows.insert(at, line)
             (copy / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
     return copy
 
