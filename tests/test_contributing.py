@@ -27,16 +27,14 @@ class Part:
         folder: in tests/contributions: the new files, as they lie in the pack.
         section: of CONTRIBUTING.md.
         name, label: what <name> and <Label> stand for there.
-        table: the file whose table gets a line.
-        lines: what it gets, by the line that it then stands behind.
+        lines: what files that are there get, each by the beginning of the one line that it then stands behind.
     """
 
     folder: str
     section: str
     name: str
     label: str
-    table: str
-    lines: dict[str, str]
+    lines: dict[str, dict[str, str]]
 
     @property
     def files(self) -> dict[str, Path]:
@@ -57,16 +55,19 @@ BALANCER = Part(
     "Add a balancer",
     "thirds",
     "Thirds",
-    "tbsd_core/balancing/__init__.py",
     {
-        "from .schedules import ProgressSchedule": "from .thirds import Thirds",
-        '    "orthogonal": Orthogonal,': '    "thirds": Thirds,',
+        "tbsd_core/balancing/__init__.py": {
+            "from .schedules import ProgressSchedule": "from .thirds import Thirds",
+            '    "orthogonal": Orthogonal,': '    "thirds": Thirds,',
+        },
+        "README.md": {"equally long and is what": "So is `thirds`."},
+        "web/docs/TBSD_Guidance.md": {"- **balancer**: how": "  - `thirds`: two thirds of the shape."},
     },
 )
 SCENE = Part(
-    "scene", "Add a scene", "ball", "Ball", "tbsd_core/scenes/__init__.py", {'    "gaussians",': '    "ball",'}
+    "scene", "Add a scene", "ball", "Ball", {"tbsd_core/scenes/__init__.py": {'    "gaussians",': '    "ball",'}}
 )
-NODE = Part("node", "Add a node", "mirror", "Mirror", "nodes/__init__.py", {'    "metrics",': '    "mirror",'})
+NODE = Part("node", "Add a node", "mirror", "Mirror", {"nodes/__init__.py": {'    "metrics",': '    "mirror",'}})
 PARTS = (BALANCER, SCENE, NODE)
 
 
@@ -92,11 +93,12 @@ def pack(tmp_path_factory) -> Path:
         for name, path in part.files.items():
             assert not (copy / name).exists(), name
             shutil.copyfile(path, copy / name)
-        table = copy / part.table
-        rows = table.read_text(encoding="utf-8").splitlines()
-        for before, line in part.lines.items():
-            rows.insert(rows.index(before) + 1, line)
-        table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        for name, lines in part.lines.items():
+            rows = (copy / name).read_text(encoding="utf-8").splitlines()
+            for before, line in lines.items():
+                (at,) = (i for i, row in enumerate(rows, 1) if row.startswith(before))
+                rows.insert(at, line)
+            (copy / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
     return copy
 
 
@@ -115,7 +117,7 @@ def call(pack: Path, *arguments: object) -> str:
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.folder)
 def test_a_part_is_what_its_section_names(part):
-    assert sorted(part.steps) == sorted([part.table, *part.files])
+    assert sorted(part.steps) == sorted([*part.lines, *part.files])
 
 
 def test_the_copy_differs_by_these_files_and_lines_alone(pack):
@@ -123,10 +125,11 @@ def test_the_copy_differs_by_these_files_and_lines_alone(pack):
     assert after.keys() - before.keys() == {name for part in PARTS for name in part.files}
     assert not before.keys() - after.keys()
     changed = {name for name in before if before[name].read_bytes() != after[name].read_bytes()}
-    assert changed == {part.table for part in PARTS}
-    for part in PARTS:
-        old, new = (found[part.table].read_text(encoding="utf-8").splitlines() for found in (before, after))
-        assert [line for line in new if line not in part.lines.values()] == old
+    assert changed == {name for part in PARTS for name in part.lines}
+    for name in changed:
+        added = [line for part in PARTS for line in part.lines.get(name, {}).values()]
+        old, new = (found[name].read_text(encoding="utf-8").splitlines() for found in (before, after))
+        assert [line for line in new if line not in added] == old
 
 
 def test_run_knows_the_scene_and_the_balancer(pack, tmp_path):
@@ -162,7 +165,7 @@ def test_the_tests_of_the_pack_are_content(pack):
     """Those that go through a table, for what is new in it, and those of the new files."""
     where = ["core/balancing/test_balancers.py", "core/scenes", "core/test_presets.py", "core/test_configuration.py"]
     files = [f"tests/{name}" for name in (*where, "core/test_cli.py", "test_help.py", "test_repository.py")]
-    chosen = "thirds or ball or mirror or specification or names_every_scene or pictures_are_small"
+    chosen = "thirds or ball or mirror or specification or names_every or pictures_are_small or readme"
     report = python(pack, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, *files)
     assert int(re.search(r"(\d+) passed", report)[1]) > 60
     counted = json.loads(python(pack, "tests/rehearsal/inside/steps.py", "ball,sds"))

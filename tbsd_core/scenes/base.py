@@ -55,7 +55,7 @@ class Scene(nn.Module, ABC):
         height: int,
         width: int,
         generator: torch.Generator | None = None,  # of what training draws (jitter, light); None: nothing
-        with_normal: bool = False,
+        with_normal: bool = False,  # whoever asks relies on it; pictures have none
     ) -> RenderOutput: ...
 
     @abstractmethod

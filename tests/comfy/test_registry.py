@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from tbsd_pack.tbsd_core.scenes import SCENES, MeshTextureConfig, NeRFConfig
+from tbsd_pack.tbsd_core.scenes.files import load_scene
+from tbsd_pack.tbsd_core.settings import described
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = {
@@ -89,6 +92,42 @@ def test_a_help_page_names_every_input_and_its_pictures_are_served(nodes, server
             assert len(server.request(f"/extensions/tbsd-score-distillation/docs/{picture}")) > 1000
 
 
+@pytest.mark.parametrize("spec", [s for s in SCENES.values() if s.description], ids=lambda spec: spec.name)
+def test_the_widgets_of_a_scene_are_its_settings(nodes, spec):
+    inputs = nodes[spec.node]["input"]
+    said = [(name, value, hint) for name, value, hint in described(spec.config()) if hint and hint.tooltip]
+    shown = [(hint.widget or name, value, hint) for name, value, hint in said]
+    assert list(inputs["required"]) == [name for name, _, hint in shown if not hint.optional]
+    assert list(inputs.get("optional", {})) == [name for name, _, hint in shown if hint.optional]
+    for name, value, hint in shown:
+        options = {**inputs["required"], **inputs.get("optional", {})}[name][1]
+        assert options["tooltip"] == hint.tooltip
+        assert options["default"] == (hint.shown(value) if hint.shown else value)
+
+
+def test_what_widgets_say_is_in_the_scene(server):
+    values = {"encoding": "kplanes", "detail": 33, "n_samples": 20, "opacity_weight": 0.5, "tv_weight": 0.25, "seed": 3}
+    graph = {
+        "nerf": {"class_type": "TBSD_NeRFScene", "inputs": values | {"shaded": 0.125}},
+        "sample": {"class_type": "TBSD_SampleMesh", "inputs": {"shape": "cube", "resolution": 16}},
+        "mesh": {
+            "class_type": "TBSD_MeshTextureScene",
+            "inputs": {"mesh": ["sample", 0], "mesh_file": "", "up": "z", "turn": 30.0, "detail": 20}
+            | {"shading": "none", "keep_colors": False, "seed": 5, "encoding": "hash"},
+        },
+    }
+    for name in ("nerf", "mesh"):
+        inputs = {"scene": [name, 0], "filename_prefix": f"widgets/{name}"}
+        graph[f"save {name}"] = {"class_type": "TBSD_SaveScene", "inputs": inputs}
+    outputs = server.run(graph)
+    nerf, mesh = (load_scene(server.base / "output" / outputs[f"save {n}"]["text"][0]) for n in ("nerf", "mesh"))
+    settings = {name: value for name, value in values.items() if name != "detail"}
+    assert nerf.config == NeRFConfig(**settings, resolutions=(17, 33), shaded=0.125)
+    sizes = {name: getattr(mesh.config, name) for name in ("n_vertices", "n_faces", "n_uvs")}
+    own = {"encoding": "hash", "resolutions": (20,), "shading": "none", "seed": 5}
+    assert mesh.config == MeshTextureConfig(**own, **sizes)
+
+
 def test_seeds_can_be_randomised(nodes):
-    for node_id in ("TBSD_OptimizeImage", "TBSD_Optimizer3D"):
+    for node_id in ("TBSD_OptimizeImage", "TBSD_Optimizer3D", *(s.node for s in SCENES.values() if s.description)):
         assert nodes[node_id]["input"]["required"]["seed"][1]["control_after_generate"]

@@ -56,11 +56,14 @@ class BallScene(Scene3D):
     ) -> RenderOutput:
         """The disc that the ball is from everywhere."""
         rays_o, rays_d = camera_rays(cameras.to(self.color.device), height, width)
-        depth = -(rays_o * rays_d).sum(-1, keepdim=True)
-        passed = (rays_o + depth * rays_d).norm(dim=-1, keepdim=True)  # where the ray is nearest to the centre
+        nearest = -(rays_o * rays_d).sum(-1, keepdim=True)
+        passed = (rays_o + nearest * rays_d).norm(dim=-1, keepdim=True)  # distance of the ray from the centre
         opacity = torch.sigmoid((self.radius - passed) / self.config.softness)
         rgb = over_background(opacity * torch.sigmoid(self.color), opacity, BACKGROUND)
-        return RenderOutput(*(x.permute(0, 3, 1, 2) for x in (rgb, opacity, depth)))
+        depth = nearest - (self.radius.detach() ** 2 - passed**2).clamp(min=0).sqrt()
+        normal = nn.functional.normalize(rays_o + depth * rays_d, dim=-1)
+        shown = (rgb, opacity, depth, *([normal] if with_normal else []))
+        return RenderOutput(*(x.permute(0, 3, 1, 2) for x in shown))
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         return [{"params": list(self.parameters()), "lr": lr}]
