@@ -28,7 +28,6 @@ from tbsd_core.guidance.timesteps import timestep_range
 from tbsd_core.media import to_uint8
 from tbsd_core.mesh import textured_mesh
 from tbsd_core.mesh.paint import start_from_colors, texture_scene
-from tbsd_core.mesh.sample_meshes import sample_mesh
 from tbsd_core.metrics.image_stats import image_statistics
 from tbsd_core.optim import OptimState, create_adapter, optimize
 from tbsd_core.priors.diffusers import sample_ddim
@@ -38,6 +37,7 @@ from tbsd_core.priors.small_world.shapes import SHAPES
 from tbsd_core.priors.small_world.world import render_truth
 from tbsd_core.prompts import build_texts, encode_texts
 from tbsd_core.run import MeshInput, default_config, make_scene, pictures
+from tbsd_core.sample_meshes import sample_mesh
 from tbsd_core.scenes import MeshTextureConfig, NeRFScene
 from tbsd_core.scenes.base import Scene
 from tests.conftest import ROOT

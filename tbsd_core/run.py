@@ -25,7 +25,6 @@ from .mesh import ExportConfig, Mesh, PlacementConfig, texture_scene, textured_m
 from .mesh.isosurface import auto_threshold
 from .mesh.load import load_mesh
 from .mesh.paint import start_from_colors
-from .mesh.sample_meshes import sample_mesh
 from .metrics import evaluate_images, occupancy_iou, view_errors, view_repetition
 from .optim import (
     AUTOSAVE_SECONDS,
@@ -51,6 +50,7 @@ from .priors.small_world import PRIORS, load_prior
 from .priors.small_world.captions import check_words, parse_object
 from .priors.small_world.world import occupancy
 from .prompts import PromptConfig, build_texts, encode_texts
+from .sample_meshes import sample_mesh
 from .scenes import SCENES, GaussianScene, RenderOutput, Scene, Scene3D
 from .scenes.splat_ply import write_splats
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..mesh import PlacementConfig, texture_scene
-from ..mesh.sample_meshes import sample_mesh
+from ..sample_meshes import sample_mesh
 from ..scenes import (
     GaussianConfig,
     GaussianScene,

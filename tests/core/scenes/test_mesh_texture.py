@@ -5,8 +5,8 @@ import torch
 import trimesh
 from tbsd_pack.tbsd_core.cameras.sampling import orbit
 from tbsd_pack.tbsd_core.mesh import Mesh, PlacementConfig, texture_scene
-from tbsd_pack.tbsd_core.mesh.sample_meshes import sample_mesh
 from tbsd_pack.tbsd_core.priors.small_world import world
+from tbsd_pack.tbsd_core.sample_meshes import sample_mesh
 from tbsd_pack.tbsd_core.scenes import MeshTextureConfig, MeshTextureScene
 from tbsd_pack.tbsd_core.scenes.files import copy_scene, load_scene, save_scene
 from tbsd_pack.tbsd_core.scenes.mesh_texture import soft_light
