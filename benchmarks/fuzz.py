@@ -30,8 +30,8 @@ from tbsd_core.cli import main as command_line
 from tbsd_core.experiment import load_scene, save_scene
 from tbsd_core.mesh import Mesh, texture_scene, write_mesh
 from tbsd_core.mesh.load import load_mesh
-from tbsd_core.mesh.sample_meshes import sample_mesh
 from tbsd_core.priors.diffusers import check_pipeline
+from tbsd_core.sample_meshes import sample_mesh
 from tbsd_core.scenes import GaussianConfig, GaussianScene, ImageConfig, ImageScene, MeshTextureConfig
 
 SHOWN = (ValueError, RuntimeError, ImportError, OSError)  # what the command line and ComfyUI show

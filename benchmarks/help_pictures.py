@@ -29,13 +29,13 @@ from tbsd_core.guidance.timesteps import timestep_range
 from tbsd_core.media import to_uint8
 from tbsd_core.mesh import textured_mesh
 from tbsd_core.mesh.paint import start_from_colors, texture_scene
-from tbsd_core.mesh.sample_meshes import sample_mesh
 from tbsd_core.metrics.image_stats import image_statistics
 from tbsd_core.priors.diffusers import sample_ddim
 from tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior
 from tbsd_core.priors.small_world.materials import MATERIALS
 from tbsd_core.priors.small_world.shapes import SHAPES
 from tbsd_core.priors.small_world.world import render_truth
+from tbsd_core.sample_meshes import sample_mesh
 from tbsd_core.scenes import MeshTextureConfig, NeRFScene
 from tbsd_core.scenes.base import Scene
 from tests.conftest import ROOT

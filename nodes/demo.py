@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..tbsd_core.mesh.sample_meshes import sample_mesh
 from ..tbsd_core.priors.small_world.shapes import SHAPES
+from ..tbsd_core.sample_meshes import sample_mesh
 from . import sockets
 from .base import Node
 from .bridge.demo import load_demo_models

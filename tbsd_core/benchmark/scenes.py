@@ -9,10 +9,10 @@ from ..cameras.sampling import CameraConfig
 from ..experiment import Experiment, ExperimentConfig
 from ..guidance import METHODS
 from ..mesh import PlacementConfig, texture_scene
-from ..mesh.sample_meshes import sample_mesh
 from ..optim import OptimConfig
 from ..priors.base import TextPrior
 from ..prompts import PromptConfig
+from ..sample_meshes import sample_mesh
 from ..scenes import (
     SCENES,
     GaussianConfig,

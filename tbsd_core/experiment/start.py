@@ -8,10 +8,10 @@ from pathlib import Path
 from ..mesh import Mesh, texture_scene
 from ..mesh.load import load_mesh
 from ..mesh.paint import start_from_colors
-from ..mesh.sample_meshes import sample_mesh
 from ..priors.base import TextPrior
 from ..priors.diffusers import load_diffusers_prior
 from ..priors.small_world import load_prior
+from ..sample_meshes import sample_mesh
 from ..scenes import SCENES, Scene
 from .config import COMFYUI, DIFFUSERS, DTYPES, ExperimentConfig, MeshInput, is_demo
 

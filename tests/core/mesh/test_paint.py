@@ -16,10 +16,10 @@ from tbsd_pack.tbsd_core.mesh import (
 )
 from tbsd_pack.tbsd_core.mesh.load import load_mesh
 from tbsd_pack.tbsd_core.mesh.paint import corner_normals, own_coordinates, start_from_colors
-from tbsd_pack.tbsd_core.mesh.sample_meshes import sample_mesh
 from tbsd_pack.tbsd_core.mesh.texture import sample_texture
 from tbsd_pack.tbsd_core.mesh.uv import UVConfig, unwrap
 from tbsd_pack.tbsd_core.renderer.rasterize import interpolate, project, rasterize
+from tbsd_pack.tbsd_core.sample_meshes import sample_mesh
 from tbsd_pack.tbsd_core.scenes import MeshTextureConfig
 
 SMALL = MeshTextureConfig(resolutions=(9, 25), shading="none", supersample=1)

@@ -6,8 +6,8 @@ import trimesh
 from tbsd_pack.tbsd_core.cameras.sampling import orbit
 from tbsd_pack.tbsd_core.experiment import load_scene, save_scene
 from tbsd_pack.tbsd_core.mesh import Mesh, PlacementConfig, texture_scene
-from tbsd_pack.tbsd_core.mesh.sample_meshes import sample_mesh
 from tbsd_pack.tbsd_core.priors.small_world import world
+from tbsd_pack.tbsd_core.sample_meshes import sample_mesh
 from tbsd_pack.tbsd_core.scenes import MeshTextureConfig, MeshTextureScene
 from tbsd_pack.tbsd_core.scenes.mesh_texture import soft_light
 from tbsd_pack.tbsd_core.scenes.stored import copy_scene

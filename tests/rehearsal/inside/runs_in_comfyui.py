@@ -31,7 +31,7 @@ class Progress(run_module.RunProgress):
 
 
 def mesh_texture():
-    mesh, core_mesh = load("tbsd_core.mesh.sample_meshes").sample_mesh("house"), load("tbsd_core.mesh")
+    mesh, core_mesh = load("tbsd_core.sample_meshes").sample_mesh("house"), load("tbsd_core.mesh")
     config = scenes.MeshTextureConfig(n_vertices=len(mesh.vertices), n_faces=len(mesh.faces), resolutions=(5, 9))
     return core_mesh.texture_scene(mesh, config, core_mesh.PlacementConfig(radius=None))
 

@@ -22,7 +22,6 @@ from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig  # noqa: E402
 from tbsd_pack.tbsd_core.guidance import METHODS, build_guidance  # noqa: E402
 from tbsd_pack.tbsd_core.guidance.hifa import HiFAConfig  # noqa: E402
 from tbsd_pack.tbsd_core.mesh import PlacementConfig, texture_scene  # noqa: E402
-from tbsd_pack.tbsd_core.mesh.sample_meshes import sample_mesh  # noqa: E402
 from tbsd_pack.tbsd_core.optim import (  # noqa: E402
     Curves,
     Distillation,
@@ -35,6 +34,7 @@ from tbsd_pack.tbsd_core.optim import (  # noqa: E402
 )
 from tbsd_pack.tbsd_core.priors.small_world.learned import load_learned_prior  # noqa: E402
 from tbsd_pack.tbsd_core.prompts import PromptConfig, build_texts, encode_texts  # noqa: E402
+from tbsd_pack.tbsd_core.sample_meshes import sample_mesh  # noqa: E402
 from tbsd_pack.tbsd_core.scenes import SCENES as ALL_SCENES  # noqa: E402
 from tbsd_pack.tbsd_core.scenes import (  # noqa: E402
     GaussianConfig,

@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from ..optional import require
-from ..priors.small_world.shapes import SHAPES
-from .mesh import Mesh
+from .mesh.mesh import Mesh
+from .optional import require
+from .priors.small_world.shapes import SHAPES
 
 
 @lru_cache(maxsize=4)
