@@ -18,12 +18,12 @@ from tbsd_pack.tbsd_core.configuration import with_setting
 from tbsd_pack.tbsd_core.experiment import NEWEST, config_from_plain, default_config, read_file, run
 from tbsd_pack.tbsd_core.guidance import METHODS
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
-from tbsd_pack.tbsd_core.study import Entry, InlinePool, Job, job_folder, read_prompts, run_jobs
+from tbsd_pack.tbsd_core.study import Entry, InlinePool, Job, job_folder, job_of, of_cell, read_prompts, run_jobs
 
 SEED, SIZE = 3, 16
 PROMPT = "brick"  # names no object: nothing is measured against truth, which takes most of the time
 FIELD = {"scene.resolutions": "[5, 9]", "scene.n_samples": "8", "scene.occupancy_resolution": "8"}
-SETTINGS = {"image": {}, "nerf": {"optim.views_per_step": "1", **FIELD}}
+SETTINGS = {"image": {"prompt.view_dependent": "false"}, "nerf": {"optim.views_per_step": "1", **FIELD}}
 CASES = [(scene, method) for scene in SETTINGS for method in METHODS]
 Scene = dict[str, torch.Tensor]
 ROOT = Path(__file__).resolve().parents[3]
@@ -121,7 +121,8 @@ def test_sweep_and_the_quality_benchmark_in_another_process(wanted, prior, tmp_p
         for job in sweep.plan(arguments, read_prompts(prompts)):
             where[len(jobs)] = (scene, job.label)
             jobs.append(Job(f"{scene} {job.label}", job.prompt, job.seed, job.config))
-    measured = next(j for j in quality.plan(quality.QualityConfig(quick=True, n_steps=2), "2d") if j.label == "TBSD")
+    found = next(j for j in quality.plan(quality.QualityConfig(quick=True, n_steps=2), "2d") if j.label == "TBSD")
+    measured = job_of("quality", of_cell(config_from_plain(found.config), PROMPT, SEED))
     (tmp_path / "jobs.json").write_text(json.dumps([asdict(job) for job in (*jobs, measured)]))
     command = [sys.executable, "-c", POOL, str(tmp_path / "jobs.json"), str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
