@@ -6,17 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tbsd_pack.tbsd_core.benchmark.configurations import CONFIGURATIONS, DIMENSIONS, REFERENCE, SPLITS
 from tbsd_pack.tbsd_core.benchmark.quality import QualityConfig, evaluate_dimension, is_wrong, markdown, plan
 from tbsd_pack.tbsd_core.cli import main
-from tbsd_pack.tbsd_core.comparison import Cell, CellResult
-from tbsd_pack.tbsd_core.experiment import default_config
+from tbsd_pack.tbsd_core.experiment import config_from_plain, default_config
 from tbsd_pack.tbsd_core.priors.small_world.captions import parse_object
 from tbsd_pack.tbsd_core.priors.small_world.materials import MATERIALS
 from tbsd_pack.tbsd_core.priors.small_world.shapes import SHAPES
+from tbsd_pack.tbsd_core.study import Row, table_row
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -37,14 +38,19 @@ def test_the_amount_is_what_the_tables_promise():
     assert three.n_prompts >= 6 and len(three.seeds) >= 2
 
 
-def test_methods_share_everything_but_guidance_and_praise():
-    groups = plan(QualityConfig(), "2d")
-    cells = [cell for group in groups[: len(CONFIGURATIONS)] for cell in group]
-    assert {c.label for c in cells} == set(CONFIGURATIONS) and len(cells) == 8 * len(CONFIGURATIONS)
-    of = {c.label: c.config for c in cells}
+def test_each_configuration_is_the_preset_of_its_method_with_what_the_tables_say():
+    jobs = plan(QualityConfig(), "2d")[: 8 * len(CONFIGURATIONS)]
+    assert {j.label for j in jobs} == set(CONFIGURATIONS)
+    of = {j.label: config_from_plain(j.config) for j in jobs}
     tbsd = of[REFERENCE]
     for label, config in of.items():
-        assert (config.optim, config.scene, config.cameras) == (tbsd.optim, tbsd.scene, tbsd.cameras), label
+        own = default_config(config.prompt.prompt, "latent", CONFIGURATIONS[label].method, n_steps=250)
+        shared = dict(latent_until=0.0, seed=config.optim.seed, timestep_seed=config.optim.timestep_seed)
+        assert config.optim == replace(own.optim, **shared), label
+        assert (config.scene, config.cameras) == (tbsd.scene, tbsd.cameras), label
+        given = {name.removeprefix("guidance.") for name in CONFIGURATIONS[label].settings}
+        for name, value in vars(own.guidance).items():
+            assert name in given or getattr(config.guidance, name) == value, (label, name)
     scale = tbsd.guidance.guidance_scale
     assert of["SDS s"].guidance == of["SDS s, praise"].guidance and of["SDS s"].guidance.guidance_scale == scale
     assert of["SDS 100"].guidance.guidance_scale == 100
@@ -53,18 +59,17 @@ def test_methods_share_everything_but_guidance_and_praise():
     assert (of["GNP"].guidance.switch, of["GNP"].guidance.negative) == (0.0, "negative")
     assert (of["TNP"].guidance.switch, of["TNP"].guidance.negative) == (0.0, "target_negative")
     assert of["Bridge-TNP"].guidance.switch == 0.5 and of["TBSD mgda"].guidance.balancer == "mgda"
-    seeds = {c.seeds for c in cells}
+    seeds = {j.seeds for j in jobs}
     assert len(seeds) == 8 and len({s for s, _ in seeds}) == 4, "four starts, two streams of timesteps each"
 
 
 def test_3d_holds_the_method_and_its_fair_controls():
-    labels = {cell.label for group in plan(QualityConfig(), "3d") for cell in group}
+    labels = {job.label for job in plan(QualityConfig(), "3d")}
     assert labels == {"SDS 100", "SDS s, praise", "TNP", "TBSD"}
 
 
-def result(label: str, prompt: str, seed: int, **metrics: float) -> CellResult:
-    config = default_config(prompt, scene="image", seed=seed)
-    return CellResult(Cell(label, config), metrics, 500, 1.0)
+def result(label: str, prompt: str, seed: int, **metrics: float) -> Row:
+    return table_row(label, prompt, (seed, seed), steps=250, evaluations=500, seconds=1.0, metrics=metrics)
 
 
 def test_the_report_counts_wrong_objects_and_pairs_runs():
@@ -88,7 +93,7 @@ def test_the_report_counts_wrong_objects_and_pairs_runs():
 
 @pytest.mark.parametrize(
     "metrics, wrong",
-    [((0.6, 0.6), False), ((0.4, 0.9), True), ((0.9, 0.4), True), ((float("nan"), 0.9), True)],
+    [((0.6, 0.6), False), ((0.4, 0.9), True), ((0.9, 0.4), True), ((None, 0.9), True)],
 )
 def test_wrong_is_another_object_or_another_material(metrics, wrong):
     assert is_wrong(dict(zip(("identity_shape", "identity_material"), metrics, strict=True))) == wrong

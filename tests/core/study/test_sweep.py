@@ -140,7 +140,7 @@ def test_a_killed_process_costs_one_try(tmp_path):
         ([{"prompt": "a brick dragon"}], [], "line 1: "),
         ([{"prompt": "brick", "optim.nothing": 1}], [], "line 1: There is no setting 'nothing'"),
         ([{"prompt": "brick"}, {"prompt": "wooden", "optim.lr": "x"}], [], "line 2: lr must be of type float"),
-        ([{"prompt": "brick", "optim.seed": 1}], [], "'optim.seed' comes from the prompts and from --seeds"),
+        ([{"prompt": "brick", "optim.seed": 1}], [], "'optim.seed' comes from the prompts, --seeds"),
         ([{"prompt": "brick"}], ["--seeds", 1, 1], "The same seed stands twice"),
         ([{"prompt": "brick"}], ["--workers", 0], "--workers must be at least 1"),
         ([{"prompt": "brick"}], ["--retries", -1], "--retries must be at least 0"),
