@@ -99,6 +99,8 @@ class InspectDirections(Node):
         cameras=None,
         size=None,
     ) -> io.NodeOutput:
+        if (image is None) == (scene is None):
+            raise ValueError("Inspect Directions needs one picture to look at: connect either an image or a scene.")
         config = DirectionsConfig(
             t=numbers(noise_levels, "noise_levels"),
             progress=numbers(progress, "progress"),
@@ -114,5 +116,6 @@ class InspectDirections(Node):
                 guidance.vae.spacial_compression_encode() if hasattr(scene.config, "channels") else 1
             )
         cameras = cameras or CameraConfig()
-        made = run_directions(guidance, image, scene, cameras, size, config, cls.hidden.unique_id, title_of(guidance))
+        subject, title = scene if image is None else image, title_of(guidance)
+        made = run_directions(guidance, subject, cameras, size, config, cls.hidden.unique_id, title)
         return result(made, cls)
