@@ -99,7 +99,8 @@ class InspectDirections(Node):
         cameras=None,
         size=None,
     ) -> io.NodeOutput:
-        if (image is None) == (scene is None):
+        subject = scene if image is None else image
+        if subject is None or (image is not None and scene is not None):
             raise ValueError("Inspect Directions needs one picture to look at: connect either an image or a scene.")
         config = DirectionsConfig(
             t=numbers(noise_levels, "noise_levels"),
@@ -116,6 +117,6 @@ class InspectDirections(Node):
                 guidance.vae.spacial_compression_encode() if hasattr(scene.config, "channels") else 1
             )
         cameras = cameras or CameraConfig()
-        subject, title = scene if image is None else image, title_of(guidance)
+        title = title_of(guidance)
         made = run_directions(guidance, subject, cameras, size, config, cls.hidden.unique_id, title)
         return result(made, cls)
