@@ -12,7 +12,7 @@ from ...tbsd_core.optim import OptimConfig
 from .. import sockets
 from ..bridge.files import to_image
 from ..optimize import lr_input, steps_input, timestep_inputs, timesteps_input, with_numbers
-from ..sockets import GuidedModel
+from ..sockets import GuidedModel, default
 
 METHODS = 4  # guidance sockets of a node that compares
 
@@ -115,11 +115,11 @@ def optim_config(
         size, views_per_step = scene.config.size, scene.n_images
         if hasattr(scene.config, "channels"):  # a latent scene counts in latent cells
             size *= guidance.vae.spacial_compression_encode()
-    given = {"size": size, "views_per_step": views_per_step}
     return OptimConfig(
         n_steps=steps,
         lr=lr,
         seed=seed,
+        size=size or default(OptimConfig, "size"),
+        views_per_step=views_per_step or default(OptimConfig, "views_per_step"),
         timesteps=with_numbers(**{"timesteps": None, **t}),
-        **{k: v for k, v in given.items() if v is not None},
     )

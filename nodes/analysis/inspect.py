@@ -99,6 +99,9 @@ class InspectDirections(Node):
         cameras=None,
         size=None,
     ) -> io.NodeOutput:
+        subject = scene if image is None else image
+        if subject is None or (image is not None and scene is not None):
+            raise ValueError("Inspect Directions needs one picture to look at: connect either an image or a scene.")
         config = DirectionsConfig(
             t=numbers(noise_levels, "noise_levels"),
             progress=numbers(progress, "progress"),
@@ -114,7 +117,8 @@ class InspectDirections(Node):
                 guidance.vae.spacial_compression_encode() if hasattr(scene.config, "channels") else 1
             )
         cameras = cameras or CameraConfig()
-        made = run_directions(guidance, image, scene, cameras, size, config, cls.hidden.unique_id, title_of(guidance))
+        title = title_of(guidance)
+        made = run_directions(guidance, subject, cameras, size, config, cls.hidden.unique_id, title)
         return result(made, cls)
 
 

@@ -79,8 +79,7 @@ def run_paths(
 
 def run_directions(
     guided: GuidedModel,
-    image: Tensor | None,  # IMAGE [B, H, W, 3]
-    scene: Scene | None,
+    subject: Tensor | Scene,  # an IMAGE [B, H, W, 3], or a scene
     cameras: CameraConfig,
     size: int,
     config: DirectionsConfig,
@@ -88,17 +87,15 @@ def run_directions(
     title: str,
 ) -> Sheet:
     """The directions of pictures, or of a scene's picture (an object's from the front)."""
-    if (image is None) == (scene is None):
-        raise ValueError("Inspect Directions needs one picture to look at: connect either an image or a scene.")
     factor = guided.vae.spacial_compression_encode()
-    shape = (config.n_noises, size, size) if image is None else (config.n_noises, *image.shape[1:3])
+    height, width = subject.shape[1:3] if isinstance(subject, Tensor) else (size, size)
 
     def body(prior: ComfyPrior) -> Sheet:
         device, views = prior_device(guided.model), None
-        if image is not None:
-            images = cropped(cloned(image).movedim(-1, 1)[:, :3].to(device), factor)
+        if isinstance(subject, Tensor):
+            images = cropped(cloned(subject).movedim(-1, 1)[:, :3].to(device), factor)
         else:
-            shown = copy_scene(scene, device)
+            shown = copy_scene(subject, device)
             images = view(shown, prior, cameras, size)
             views = front(shown, cameras)[1]
         with torch.no_grad():
@@ -111,7 +108,7 @@ def run_directions(
         return directions_sheet(rows, prior, config, title)
 
     require("matplotlib")
-    return with_prior(guided.model, guided.vae, guided.prompts.conditions(), shape, body)
+    return with_prior(guided.model, guided.vae, guided.prompts.conditions(), (config.n_noises, height, width), body)
 
 
 def cropped(images: Tensor, factor: int) -> Tensor:

@@ -109,7 +109,7 @@ def inspect_directions(
             x_t = prior.schedule.add_noise(clean.expand_as(noise), noise, t)
             view = [views[i] if views else ""] * n
             predicted = prior.predict_noise(x_t, t, [prompts.select(name, view) for name in CONDITIONS])
-            eps = dict(zip(CONDITIONS, predicted, strict=True))
+            eps: dict[str, Tensor] = dict(zip(CONDITIONS, predicted, strict=True))
             start = eps[config.post]
             found = {
                 CLS: directions.delta_cls(eps["target"], eps["uncond"]),

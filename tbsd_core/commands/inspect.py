@@ -40,13 +40,13 @@ def _inspect(arguments: argparse.Namespace) -> int:
     from ..optim.guide import enlarged
 
     config = _config(arguments)
-    given = {"t": arguments.t, "progress": arguments.progress}
     settings = DirectionsConfig(
+        t=tuple(arguments.t or DirectionsConfig.t),
+        progress=tuple(arguments.progress or DirectionsConfig.progress),
         post=arguments.post,
         shown=arguments.shown,
         n_noises=arguments.noises,
         seed=arguments.seed,
-        **{name: tuple(values) for name, values in given.items() if values},
     )
     image = None if arguments.image is None else _read_image(arguments.image, config.optim.size)
     prior = load_prior(config)

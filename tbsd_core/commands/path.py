@@ -27,8 +27,8 @@ def _path(arguments: argparse.Namespace) -> int:
     from ..analysis.path import ObjectivePath, PathConfig, objective_paths, path_sheet
     from ..analysis.pictures import Result
 
-    levels = {"t": tuple(arguments.t)} if arguments.t else {}
-    settings = PathConfig(every=arguments.every, n_noises=arguments.noises, seed=arguments.seed, **levels)
+    levels = tuple(arguments.t or PathConfig.t)
+    settings = PathConfig(every=arguments.every, t=levels, n_noises=arguments.noises, seed=arguments.seed)
     entries = method_entries(arguments)
     results: list[Result] = []
     paths: list[ObjectivePath] = []

@@ -89,6 +89,19 @@ def test_objects_run_through_the_series_too(server):
     assert found["cases"][0]["pictures"] != found["cases"][1]["pictures"]
 
 
+def test_each_seed_paints_the_mesh_that_is_given(server):
+    mesh = node("TBSD_SampleMesh", shape="cone", resolution=48)
+    scene = node(
+        "TBSD_MeshTextureScene",
+        **{"mesh": ["mesh", 0], "mesh_file": "", "up": "y", "turn": 0.0, "detail": 17, "shading": "soft"},
+        keep_colors=False,
+        seed=0,
+    )
+    found = numbers(server, mesh=mesh, scene=scene, analysis=node("TBSD_SeedsGrid", **RUN, n_seeds=2))
+    assert all(case["pictures"]["1"]["foreground"] > 0.02 for case in found["cases"])
+    assert found["cases"][0]["pictures"] != found["cases"][1]["pictures"]
+
+
 def test_cancel_stops_a_series_within_a_step(server):
     long = node("TBSD_SeedsGrid", **(RUN | {"steps": 5000, "seed": 7}), n_seeds=4)
     prompt_id = server.queue(graph(analysis=long))
