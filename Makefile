@@ -15,7 +15,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 COMFY_PY = $(or $(COMFYUI_PYTHON),$(firstword $(wildcard $(COMFYUI_PATH)/.venv/bin/python $(COMFYUI_PATH)/venv/bin/python)),$(PY))
 
-.PHONY: demo test lint types locales comfyui thumbnails help-pictures gpu-check clean
+.PHONY: demo test lint types docs locales comfyui thumbnails help-pictures gpu-check clean
 
 demo: $(VENV)/.headless
 	$(PY) -m tbsd_core demo --out $(OUT)
@@ -29,6 +29,10 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(VENV)/bin/pyright --pythonpath $(PY)
+
+# after a change of a method or a balancer: renews what README and help pages say of them
+docs: $(VENV)/.dev
+	$(PY) -m tests.written
 
 # after a change of a node's texts: renews locales/en and says what is left to translate
 locales:

@@ -210,6 +210,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0, split: Any = None) -> int:
     from .experiment import check_config, is_demo, run
+    from .metrics.glossary import GLOSSARY
     from .optim.distributed import WHOLE
 
     check_config(config)
@@ -239,27 +240,8 @@ def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0
     print(f"took {seconds['total']:.1f} s ({seconds['optimize']:.1f} s of optimisation)")
     for name, value in report["metrics"].items():
         if value is not None:
-            print(f"  {name:22s} {value:.3f}  {MEANING[name]}")
+            print(f"  {name:22s} {value:.3f}  {GLOSSARY[name].sentence}")
     if "identity_shape" not in report["metrics"]:
         why = "the prompt does not name one object and one material" if is_demo(config) else "a pipeline has none"
         print(f"  no ground truth: {why}")
     return 0
-
-
-MEANING = {
-    "saturation": "mean saturation of the object",
-    "colourfulness": "0 is grey, 33 moderate, 82 very colourful",
-    "contrast": "spread of the brightness",
-    "sharpness": "fine edges; noise counts, too",
-    "identity_shape": "probability that it is the object of the prompt; 1 is certain",
-    "identity_material": "probability that it is made of that material; 1 is certain",
-    "patch_distance": "distance of its texture to the true one; 0 is perfect",
-    "patch_coverage": "distance of the true texture to what the result shows of it; 0 is all of it",
-    "saturation_ratio": "colourfulness relative to the truth; 1 is right, more is over-saturated",
-    "silhouette_iou": "overlap with the true outline; 1 is perfect",
-    "high_frequency_ratio": "fine detail relative to the truth; below 1 is over-smooth",
-    "occupancy_iou": "overlap with the true solid; 1 is perfect",
-    "view_error": "degrees by which the views seem to be taken from another side; 0 is perfect",
-    "view_repetition": "do views come back on another side? near 0.5 no, 1 yes (Janus); compare runs of one prompt",
-    "janus": "share of sides and back that show the front instead; 0 is perfect",
-}

@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CONTRIBUTIONS = ROOT / "tests" / "contributions"
 SECONDS = 300
+WRITTEN = ("README.md", "web/docs/TBSD_Guidance.md")  # by make docs
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,15 @@ class Part:
         return [path.replace("<name>", self.name).replace("<Label>", self.label) for path in named]
 
 
+METHOD = Part(
+    "method",
+    "Add a guidance method",
+    "pull",
+    "Pull",
+    {
+        "tbsd_core/guidance/__init__.py": {'        "hifa",': '        "pull",'},
+    },
+)
 BALANCER = Part(
     "balancer",
     "Add a balancer",
@@ -57,18 +67,15 @@ BALANCER = Part(
     "Thirds",
     {
         "tbsd_core/balancing/__init__.py": {
-            "from .schedules import ProgressSchedule": "from .thirds import Thirds",
-            '    "orthogonal": Orthogonal,': '    "thirds": Thirds,',
+            '        "orthogonal": "orthogonal.Orthogonal",': '        "thirds": "thirds.Thirds",'
         },
-        "README.md": {"equally long and is what": "So is `thirds`."},
-        "web/docs/TBSD_Guidance.md": {"- **balancer**: how": "  - `thirds`: two thirds of the shape."},
     },
 )
 SCENE = Part(
     "scene", "Add a scene", "ball", "Ball", {"tbsd_core/scenes/__init__.py": {'    "gaussians",': '    "ball",'}}
 )
 NODE = Part("node", "Add a node", "mirror", "Mirror", {"nodes/__init__.py": {'    "metrics",': '    "mirror",'}})
-PARTS = (BALANCER, SCENE, NODE)
+PARTS = (METHOD, BALANCER, SCENE, NODE)
 
 
 def files_of(folder: Path) -> dict[str, Path]:
@@ -99,6 +106,7 @@ def pack(tmp_path_factory) -> Path:
                 (at,) = (i for i, row in enumerate(rows, 1) if row.startswith(before))
                 rows.insert(at, line)
             (copy / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    python(copy, "-m", "tests.written")  # make docs
     return copy
 
 
@@ -125,11 +133,18 @@ def test_the_copy_differs_by_these_files_and_lines_alone(pack):
     assert after.keys() - before.keys() == {name for part in PARTS for name in part.files}
     assert not before.keys() - after.keys()
     changed = {name for name in before if before[name].read_bytes() != after[name].read_bytes()}
-    assert changed == {name for part in PARTS for name in part.lines}
-    for name in changed:
+    assert changed - set(WRITTEN) == {name for part in PARTS for name in part.lines}
+    for name in changed - set(WRITTEN):
         added = [line for part in PARTS for line in part.lines.get(name, {}).values()]
         old, new = (found[name].read_text(encoding="utf-8").splitlines() for found in (before, after))
         assert [line for line in new if line not in added] == old
+
+
+def test_run_knows_the_method(pack, tmp_path):
+    what = ("--prompt", "a brick cube", "--scene", "image", "--method", "pull")
+    call(pack, "run", *what, "--steps", 2, "--out", tmp_path)
+    report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert report["config"]["guidance"] == {"guidance_scale": 4.0, "weighting": "sigma2"}
 
 
 def test_run_knows_the_scene_and_the_balancer(pack, tmp_path):
@@ -146,7 +161,7 @@ def test_lists_and_presets_know_them(pack):
     assert "optim.n_steps = 7  (ours: there is little to learn)" in call(
         pack, "presets", "--family", "demo", "--scene", "ball"
     )
-    assert "tbsd\n" in call(pack, "methods")
+    assert "pull\n" in call(pack, "methods")
 
 
 def test_vary_and_compare_know_them(pack, tmp_path):
@@ -154,7 +169,7 @@ def test_vary_and_compare_know_them(pack, tmp_path):
     varied = ("--prompt", "a brick cube", "--key", "scene.radius", "--values", 0.3, 0.6)
     call(pack, "vary", *small, *varied, "--set", "guidance.balancer=thirds", "--out", tmp_path / "vary")
     assert list((tmp_path / "vary").glob("*.png"))
-    methods = ("--methods", "sds", "tbsd", "--set", "guidance.balancer=thirds")
+    methods = ("--methods", "pull", "tbsd", "--set", "guidance.balancer=thirds")
     call(pack, "compare", *small, "--prompts", "a brick cube", *methods, "--out", tmp_path / "compare")
     reports = [path.read_text(encoding="utf-8") for path in (tmp_path / "compare").rglob("run.json")]
     assert len(reports) == 2 and all('"ball"' in report for report in reports)
@@ -164,12 +179,13 @@ def test_vary_and_compare_know_them(pack, tmp_path):
 def test_the_tests_of_the_pack_are_content(pack):
     """Those that go through a table, for what is new in it, and those of the new files."""
     where = ["core/balancing/test_balancers.py", "core/scenes", "core/test_presets.py", "core/test_configuration.py"]
+    where += ["core/guidance", "core/experiment/test_cost.py"]
     files = [f"tests/{name}" for name in (*where, "core/test_cli.py", "test_help.py", "test_repository.py")]
-    chosen = "thirds or ball or mirror or specification or names_every or pictures_are_small or readme"
+    chosen = "pull or thirds or ball or mirror or specification or names_every or pictures_are_small or readme"
     report = python(pack, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, *files)
     assert int(re.search(r"(\d+) passed", report)[1]) > 60
-    counted = json.loads(python(pack, "tests/rehearsal/inside/steps.py", "ball,sds"))
-    assert counted["ball sds"]["kernels"] > 0
+    counted = json.loads(python(pack, "tests/rehearsal/inside/steps.py", "ball,pull"))
+    assert counted["ball pull"]["kernels"] > 0
 
 
 def test_a_server_has_their_nodes(comfyui, start_server, pack, tmp_path):
@@ -178,6 +194,7 @@ def test_a_server_has_their_nodes(comfyui, start_server, pack, tmp_path):
         radius = info["TBSD_BallScene"]["input"]["required"]["radius"]
         assert radius == ["FLOAT", radius[1]] and (radius[1]["default"], radius[1]["min"]) == (0.5, 0.05)
         assert "control_after_generate" in info["TBSD_BallScene"]["input"]["required"]["seed"][1]
+        assert info["TBSD_PullGuidance"]["input"]["required"]["guidance_scale"][1]["default"] == 3.0
         assert "thirds" in json.dumps(info["TBSD_Guidance"]["input"]["required"]["balancer"])
         graph = {
             "ball": {"class_type": "TBSD_BallScene", "inputs": {"radius": 0.4, "seed": 0}},

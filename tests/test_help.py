@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from tbsd_pack.tbsd_core.balancing import BALANCERS
 from tbsd_pack.tbsd_core.guidance import METHODS, MethodSpec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,25 +50,9 @@ def test_a_page_of_a_method_has_its_equation_and_its_paper(method):
     assert f"[arXiv:{number}](https://arxiv.org/abs/{number})" in section.group(2)
 
 
-def test_the_readme_lists_the_methods():
-    """A row each, with the counts and the paper of the method's file, and a link to its page."""
-    text = README.read_text(encoding="utf-8")
-    found = re.findall(r"^\| `(\w+)` \| (.+) \| (.+?) \| (.+?) \|$", text.split("\n## Methods\n")[1], re.MULTILINE)
-    rows = {name: (equation, evaluations, paper) for name, equation, evaluations, paper in found}
-    assert rows.keys() == METHODS.keys()
-    for name, method in METHODS.items():
-        _, evaluations, paper = rows[name]
-        counts = re.match(r"\d+( to \d+)?", method.evaluations)
-        assert counts is not None and re.match(rf"{counts.group()}\b", evaluations), name
-        assert ("training step" in method.evaluations) == ("training step" in evaluations), name
-        assert re.findall(r"arXiv:[\d.]+", paper) == re.findall(r"arXiv:[\d.]+", method.paper), name
-        assert re.search(rf"\[{method.label}( Guidance)?\]\(web/docs/{page_of(method).name}\)", text), name
-
-
-def test_readme_and_page_name_every_balancer():
-    for text in (README.read_text(encoding="utf-8"), page_of(METHODS["tbsd"]).read_text(encoding="utf-8")):
-        said = set(re.findall(r"`(\w+)`", text))
-        assert [n for n in BALANCERS if n not in said and n.removesuffix("_schedule") not in said] == []
+def test_readme_and_pages_say_what_the_specifications_say():
+    done = subprocess.run([sys.executable, "-m", "tests.written", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_page_of_tbsd_says_that_it_is_a_reconstruction():

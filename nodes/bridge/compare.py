@@ -40,7 +40,7 @@ class Job:
     guided: GuidedModel
     config: ExperimentConfig
 
-    def row(self, **ended: Any) -> Row:
+    def line(self, **ended: Any) -> Row:
         """Its line of the table; `ended`: seconds and metrics, or the error."""
         optim = self.config.optim
         cost = {"steps": optim.n_steps, "evaluations": evaluations_per_view(self.config)}
@@ -102,11 +102,11 @@ def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, node_id: st
         except Exception as error:  # of this cell; the others must still run
             reason = f"{type(error).__name__}: {error}"
             tiles[job.row, job.column] = f"failed\n{reason}"
-            rows.append(job.row(error=reason))
+            rows.append(job.line(error=reason))
         else:
             tiles[job.row, job.column] = montage(views)
             measured = {name: float(v.mean()) for name, v in image_statistics(views).items()}
-            rows.append(job.row(seconds=time.monotonic() - began, metrics=measured))
+            rows.append(job.line(seconds=time.monotonic() - began, metrics=measured))
             finished.append(views)
             write_strip(views, folder / f"cell_{job.row + 1:02d}_{job.column + 1:02d}.png")
         done += job.config.optim.n_steps

@@ -17,6 +17,7 @@ from torch import Tensor
 from ..configuration import with_setting
 from ..experiment import ExperimentConfig
 from ..grid import labelled_grid, stacked
+from ..metrics.glossary import label_of
 from .charts import metric_charts
 from .pictures import Result
 from .sheet import Sheet
@@ -25,18 +26,6 @@ SHAPE_COEFFICIENT = "guidance.balance.shape_share"
 VALUES = (0.0, 0.25, 0.5, 0.75, 1.0)
 # settings without which a varied one has no effect
 IMPLIED: dict[str, dict[str, str]] = {SHAPE_COEFFICIENT: {"guidance.balancer": "fixed"}}
-MEANING = {
-    "foreground": "object's share of picture",
-    "saturation": "saturation",
-    "fine_detail": "fine detail",
-    "identity_shape": "right object",
-    "identity_material": "right material",
-    "patch_distance": "texture distance",
-    "silhouette_iou": "outline overlap",
-    "saturation_ratio": "saturation / truth",
-    "high_frequency_ratio": "detail / truth",
-    "occupancy_iou": "solid overlap",
-}
 
 
 def varied(config: ExperimentConfig, key: str, text: str) -> ExperimentConfig:
@@ -66,7 +55,7 @@ def vary_sheet(
     strip = labelled_grid([images], [""], list(values), title, column_axis=axis)
     measured = [dict(measure(r)) for r in finished]
     names = list(dict.fromkeys(name for m in measured for name in m))
-    series = {MEANING.get(n, n.replace("_", " ")): [m.get(n, float("nan")) for m in measured] for n in names}
+    series = {label_of(n): [m.get(n, float("nan")) for m in measured] for n in names}
     image = stacked(strip, metric_charts(list(values[: len(finished)]), series, axis, strip.shape[2]))
     cases: list[dict[str, Any]] = [
         {"value": value, "metrics": m, **r.numbers()} for value, m, r in zip(values, measured, finished, strict=False)

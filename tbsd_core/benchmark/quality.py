@@ -20,6 +20,7 @@ import torch
 
 from ..configuration import replaced
 from ..experiment import ExperimentConfig, check_config, config_from_plain, default_config, versions
+from ..metrics.glossary import GLOSSARY
 from ..study import InlinePool, Job, Pool, ProcessPool, Report, Row, job_of, job_row, of_cell, run_jobs, summarize
 from ..study.jobs import slug
 from ..study.table import failures, formatted, metrics_of
@@ -31,18 +32,8 @@ RETRIES = 2  # of a cell whose process died, say
 RIGHT = 0.5  # posterior probability below which a result counts as another object or material
 # ratios have their best value at 1: their distance from it can be compared, they themselves cannot
 DISTANCES = {"saturation_error": "saturation_ratio", "high_frequency_error": "high_frequency_ratio"}
-BETTER = {  # what is better, to read the tables; metrics that are not named have no better
-    "identity_shape": "higher",
-    "identity_material": "higher",
-    "patch_distance": "lower",
-    "patch_coverage": "lower",
-    "silhouette_iou": "higher",
-    "occupancy_iou": "higher",
-    "view_error": "lower",
-    "janus": "lower",
-    "saturation_error": "lower",
-    "high_frequency_error": "lower",
-}
+# what is better, to read the tables; a measure that is not named has no better
+BETTER = {name: meaning.better for name, meaning in GLOSSARY.items() if meaning.better}
 
 
 @dataclass(frozen=True, kw_only=True)

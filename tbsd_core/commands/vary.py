@@ -45,8 +45,9 @@ def entries_of(arguments: argparse.Namespace) -> list[Entry]:
 
 def _vary(arguments: argparse.Namespace) -> int:
     from ..analysis.pictures import Result, watch_pictures
-    from ..analysis.vary import MEANING, vary_sheet
+    from ..analysis.vary import vary_sheet
     from ..experiment import evaluate
+    from ..metrics.glossary import label_of
 
     entries = entries_of(arguments)
     prior = load_prior(entries[0].config)
@@ -59,7 +60,7 @@ def _vary(arguments: argparse.Namespace) -> int:
     def sheet() -> Sheet:
         made = vary_sheet(results, arguments.key, arguments.values, arguments.prompt, measure)
         for case in made.numbers["cases"]:
-            shown = "  ".join(f"{MEANING.get(k, k)} {v:.3f}" for k, v in case["metrics"].items())
+            shown = "  ".join(f"{label_of(k)} {v:.3f}" for k, v in case["metrics"].items())
             print(f"{case['value']:>6s}  {shown}")
         if made.numbers["identical"]:
             print(f"no effect between the values {made.numbers['identical']}: the pictures are identical")

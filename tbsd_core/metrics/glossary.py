@@ -39,3 +39,8 @@ GLOSSARY: dict[str, Meaning] = {
     "clip_score": Meaning("CLIP score", "100 cos(picture, prompt); only numbers of one CLIP model compare", "higher"),
     "clip_r_precision": Meaning("R-precision", "share of pictures whose own prompt is nearest among others", "higher"),
 }
+
+
+def label_of(name: str) -> str:
+    """A few words for a measure, also for one that another program added."""
+    return GLOSSARY[name].label if name in GLOSSARY else name.replace("_", " ")

@@ -25,7 +25,12 @@ from tbsd_pack.tbsd_core.guidance import METHODS
 PROMPT, STEPS, SIZE, VIEWS = "a brick house", 3, 32, 2
 SCENES = ("image", "nerf")
 COLUMNS = (list(METHODS)[:6][::-1], list(METHODS)[6:])  # of two nodes Compare Methods
-NERF = {"scene.resolutions": (17,), "scene.n_samples": 12, "optim.views_per_step": VIEWS}
+NERF = {
+    "scene.resolutions": (17,),
+    "scene.n_samples": 12,
+    "scene.tv_weight": 0.0,  # its gradient is a sign, which rounding decides where neighbours are equal
+    "optim.views_per_step": VIEWS,
+}
 
 
 def node(kind: str, /, **inputs) -> dict:
@@ -158,7 +163,7 @@ def test_recommended_settings_make_the_run_of_the_command_line(made, prior):
         assert file.run.step == experiment.state.step == STEPS
         for name, value in experiment.scene.state_dict().items():
             if value.is_floating_point():
-                torch.testing.assert_close(file.tensors[name], value, atol=1e-4, rtol=0, msg=f"{method}, {name}")
+                assert float((file.tensors[name] - value).abs().max()) <= 1e-4, (method, name)
 
 
 def test_beside_others_and_in_another_order_a_method_makes_the_same_pictures(made):
