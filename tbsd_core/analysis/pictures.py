@@ -36,14 +36,13 @@ class Result:
 
     def numbers(self) -> dict[str, Any]:
         """Plain data: what was run, and statistics of each picture."""
-        curves = self.experiment.curves
         return {
             "label": self.entry.label,
             **self.entry.facts,
             "config": plain_config(self.entry.config),
-            "steps_done": len(curves.steps),
+            "steps_done": self.experiment.state.step,
             "pictures": {f"{p:g}": picture_statistics(image) for p, image in self.pictures.items()},
-            "seconds": curves.seconds,
+            "seconds": self.experiment.curves.seconds,
         }
 
 

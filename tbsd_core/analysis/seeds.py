@@ -18,22 +18,14 @@ from .sheet import Sheet
 def seed_entries(entry: Entry, seeds: Iterable[int]) -> list[Entry]:
     """The entry with another start, other noise and other cameras for each seed. A mesh that was given to be painted
     starts as it is."""
-    config, start = entry.config, entry.start
-    if not SCENES[config.scene_name].paints_mesh:
-        start = None
-    return [
-        replace(
-            entry,
-            config=replace(
-                config,
-                scene=config.scene if start else replace(config.scene, seed=seed),
-                optim=replace(config.optim, seed=seed),
-            ),
-            start=start,
-            facts={**entry.facts, "seed": seed},
-        )
-        for seed in seeds
-    ]
+    start = entry.start if SCENES[entry.config.scene_name].paints_mesh else None
+    entries = []
+    for seed in seeds:
+        config = replace(entry.config, optim=replace(entry.config.optim, seed=seed))
+        if start is None:
+            config = replace(config, scene=replace(config.scene, seed=seed))
+        entries.append(replace(entry, config=config, start=start, facts={**entry.facts, "seed": seed}))
+    return entries
 
 
 def seeds_sheet(results: Sequence[Result], title: str) -> Sheet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,10 +55,8 @@ def _inspect(arguments: argparse.Namespace) -> int:
     rows: list[DirectionRow] = []
 
     def finished(complete: bool) -> int:
-        title = config.prompt.prompt
-        return finish(
-            lambda: directions_sheet(rows, prior, settings, title), bool(rows), arguments, "directions", complete
-        )
+        sheet = partial(directions_sheet, rows, prior, settings, config.prompt.prompt)
+        return finish(sheet, bool(rows), arguments, "directions", complete)
 
     experiment = _experiment(arguments, config, prior)
     if experiment is None:
@@ -85,8 +84,8 @@ def _config(arguments: argparse.Namespace) -> ExperimentConfig:
     config = stored_config(arguments.run)
     if arguments.prompt not in (None, config.prompt.prompt):
         raise ValueError(f"The run in {arguments.run} has the prompt {config.prompt.prompt!r}; leave out --prompt.")
-    given = {"device": arguments.device, "dtype": arguments.dtype}  # the machine may be another one
-    config = replace(config, **{name: value for name, value in given.items() if value is not None})
+    # the machine may be another one
+    config = replace(config, device=arguments.device or config.device, dtype=arguments.dtype or config.dtype)
     config = with_assignments(config, arguments.set)
     check_config(config)
     return config
@@ -119,8 +118,7 @@ def _experiment(arguments: argparse.Namespace, config: ExperimentConfig, prior: 
     if arguments.image is not None:
         return entry.begin(prior)
     results: list[Result] = []
-    title = f"{config.guidance_name} on {config.scene_name}"
-    return results[0].experiment if consume(watch_pictures([entry], prior, results), title) else None
+    return results[0].experiment if consume(watch_pictures([entry], prior, results), "inspect") else None
 
 
 def _read_image(path: Path, size: int) -> Tensor:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ..configuration import with_setting
 from ..optional import require
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..analysis.sheet import Sheet
     from ..experiment import ExperimentConfig, MeshInput
     from ..priors.base import TextPrior
-    from ..study import Entry
+    from ..study import Entry, StudyStep
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # sub-parsers of the command line
 
@@ -127,18 +127,7 @@ def load_prior(config: ExperimentConfig) -> TextPrior:
     return read_prior(config)
 
 
-class Progress(Protocol):
-    """Where something is that takes many steps."""
-
-    @property
-    def done(self) -> int: ...
-    @property
-    def total(self) -> int: ...
-    @property
-    def label(self) -> str: ...
-
-
-def consume(steps: Iterable[Progress], title: str) -> bool:
+def consume(steps: Iterable[StudyStep], title: str) -> bool:
     """Run to the end with a progress bar; False where the user interrupted it."""
     tqdm = require("tqdm").tqdm
     with tqdm(desc=title, unit="step", disable=None) as bar:

@@ -54,10 +54,10 @@ def _vary(arguments: argparse.Namespace) -> int:
     results: list[Result] = []
     complete = consume(watch_pictures(entries, prior, results), "vary")
 
-    def measure(result: Result) -> dict[str, float]:
-        return evaluate(result.entry.config, result.experiment.scene, prior)[0]
-
     def sheet() -> Sheet:
+        def measure(result: Result) -> dict[str, float]:
+            return evaluate(result.entry.config, result.experiment.scene, prior)[0]
+
         made = vary_sheet(results, arguments.key, arguments.values, arguments.prompt, measure)
         for case in made.numbers["cases"]:
             shown = "  ".join(f"{label_of(k)} {v:.3f}" for k, v in case["metrics"].items())
@@ -66,5 +66,4 @@ def _vary(arguments: argparse.Namespace) -> int:
             print(f"no effect between the values {made.numbers['identical']}: the pictures are identical")
         return made
 
-    has_any = any(1.0 in result.pictures for result in results)
-    return finish(sheet, has_any, arguments, "vary", complete)
+    return finish(sheet, any(1.0 in r.pictures for r in results), arguments, "vary", complete)

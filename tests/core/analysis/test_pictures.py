@@ -146,7 +146,7 @@ def test_an_unknown_setting_or_a_bad_value_is_refused():
     config = entry("TBSD", TBSDConfig()).config
     with pytest.raises(ValueError, match="no setting 'shape'"):
         varied(config, "guidance.shape", "1")
-    with pytest.raises(ValueError, match=r"shape_share must be in \[0, 1\], got 2"):
+    with pytest.raises(ValueError, match="shape_share must be in"):
         varied(config, SHAPE_COEFFICIENT, "2")
     with pytest.raises(ValueError, match="no setting 'balance'"):
         varied(entry().config, SHAPE_COEFFICIENT, "0.5")

@@ -194,7 +194,7 @@ def test_path_measures_each_method_from_the_same_start(tmp_path):
         (["seeds", "--n", 0], "--n must be at least 1"),
         (["vary", "--key", "guidance.shape"], "no setting 'shape'"),
         (["vary", "--key", "prior"], "--key must name a setting inside a group"),
-        (["vary", "--values", 2], "shape_share must be in [0, 1]"),
+        (["vary", "--values", 2], "shape_share must be in"),
         (["vary", "--set", "optim.lr"], "KEY=VALUE, got 'optim.lr'"),
         (["path", "--every", 0], "every must be at least 1"),
         (["path", "--prompt", "a brick dragon"], "'dragon'"),
