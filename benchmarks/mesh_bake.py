@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 
 from tbsd_core.cameras.sampling import orbit
+from tbsd_core.experiment import read_newest
 from tbsd_core.mesh import Mesh, textured_mesh
 from tbsd_core.mesh.glb import glb_bytes
 from tbsd_core.mesh.uv import uv_overlap
-from tbsd_core.optim.checkpoint import load_run_scene
 from tbsd_core.renderer.rasterize import interpolate, project, rasterize
 
 VIEWS, SIZE, ELEVATION = 8, 128, 15.0
@@ -37,7 +37,7 @@ def draw(mesh: Mesh, cameras, background) -> tuple[torch.Tensor, torch.Tensor]:
 @torch.no_grad()
 def main(folders: list[str]) -> None:
     for folder in folders:
-        scene = load_run_scene(Path(folder))
+        scene = read_newest(Path(folder)).scene()
         mesh, report = textured_mesh(scene)
         if mesh.texture is None:
             raise SystemExit("\n".join(report["warnings"]))
