@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from tbsd_core.optim.checkpoint import load_run_scene
 
 from tbsd_core.cameras.sampling import orbit
+from tbsd_core.experiment import read_newest
 from tbsd_core.mesh import Mesh, textured_mesh
 from tbsd_core.mesh.glb import glb_bytes
 from tbsd_core.mesh.uv import uv_overlap
@@ -38,7 +38,7 @@ def draw(mesh: Mesh, cameras, background) -> tuple[torch.Tensor, torch.Tensor]:
 @torch.no_grad()
 def main(folders: list[str]) -> None:
     for folder in folders:
-        scene = load_run_scene(Path(folder))
+        scene = read_newest(Path(folder)).scene()
         if not isinstance(scene, (Scene3D, MeshTextureScene)):
             raise SystemExit(f"{folder} holds a picture.")
         mesh, report = textured_mesh(scene)

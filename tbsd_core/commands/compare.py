@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,7 +116,7 @@ def plan(arguments: argparse.Namespace, configs: dict[str, ExperimentConfig]) ->
     ]
 
 
-def settings_of(arguments: argparse.Namespace, batch: int) -> dict[str, object]:
+def settings_of(arguments: argparse.Namespace, batch: int) -> Mapping[str, object]:
     """What was asked for, as plain data."""
     names = ("prompts", "methods", "seeds", "scene", "mesh", "prior", "steps", "size", "match", "set", "clip")
     return {name: getattr(arguments, name) for name in names} | {"batch": batch}

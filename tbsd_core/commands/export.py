@@ -27,9 +27,9 @@ def register(commands: Any) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from ..experiment import read_newest
     from ..mesh import WRITERS, ExportConfig, MeshConfig, textured_mesh, write_mesh
     from ..mesh.bake import BakeConfig
-    from ..optim.checkpoint import load_run_scene
 
     if f".{arguments.format}" not in WRITERS:
         known = ", ".join(suffix[1:] for suffix in WRITERS)
@@ -40,7 +40,7 @@ def _export(arguments: argparse.Namespace) -> int:
         surface=MeshConfig(resolution=arguments.resolution, threshold=arguments.threshold),
         bake=BakeConfig(views=arguments.views),
     )
-    scene = load_run_scene(arguments.run)
+    scene = read_newest(arguments.run).scene()
     if not scene.uses_cameras:
         raise ValueError(f"The run in {arguments.run} made a picture; only a 3D scene has a surface.")
     mesh, report = textured_mesh(scene, config)
