@@ -116,12 +116,12 @@ def _forked(config: ExperimentConfig, out: Path, limit: float | None, counts: Co
 
 def _step(out: Path) -> int:
     """Steps done in the state of a folder; 0 without one."""
-    there = any((out / name).exists() for name in FILES)
-    return read_newest(out).run.step if there else 0
+    found = read_newest(out).run if any((out / name).exists() for name in FILES) else None
+    return found.step if found is not None else 0
 
 
 def _ended(out: Path, n_steps: int) -> bool:
-    return (out / NEWEST).exists() and read_newest(out).run.step == n_steps
+    return (out / NEWEST).exists() and _step(out) == n_steps
 
 
 def _equal(a: Stored, b: Stored) -> bool:

@@ -31,7 +31,7 @@ class Node(io.ComfyNode):
             return own.__func__(cls, **inputs)
 
         execute.is_checked = True  # type: ignore[attr-defined]
-        cls.execute = classmethod(execute)  # type: ignore[assignment]
+        cls.execute = classmethod(execute)
 
 
 def check_kinds(schema: list[io.Input], inputs: dict[str, Any]) -> None:

@@ -65,7 +65,9 @@ class Recommended:
 def default(config: type, name: str) -> Any:
     """The default of a config field: widgets show it, so that it is written in one place."""
     field = next(f for f in fields(config) if f.name == name)
-    return field.default if field.default is not MISSING else field.default_factory()
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def seed_input(tooltip: str) -> io.Int.Input:

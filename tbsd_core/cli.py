@@ -6,12 +6,15 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .commands import compare, export, field, inspect, methods, overtime, path, quality, seeds, sweep, vary
 from .commands.options import SCENE_HELP, add_mesh_arguments, mesh_input
 from .configuration import all_settings, with_setting
 from .optional import require
+
+if TYPE_CHECKING:
+    pass
 
 BAD_ARGUMENTS, INTERRUPTED = 2, 130
 DEMO_PROMPT = "a brick house"
@@ -77,9 +80,8 @@ def _parser() -> _Parser:
     )
     run.set_defaults(action=_run)
 
-    benchmark = commands.add_parser("benchmark", help="measure this installation").add_subparsers(
-        dest="benchmark", required=True, parser_class=_Parser
-    )
+    measured = commands.add_parser("benchmark", help="measure this installation")
+    benchmark = measured.add_subparsers(dest="benchmark", required=True, parser_class=_Parser)
     speed = benchmark.add_parser("speed", help="what a step costs beyond its floor, on random weights")
     speed.add_argument("--model", default="small", help="small, sd15, sd21 or learned (default %(default)s)")
     speed.add_argument("--scenes", nargs="+", default=["image", "nerf"], help="default: image nerf")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import comfy.taesd.taesd
 import torch
@@ -35,7 +36,7 @@ class Autoencoder:
 
     def __init__(self, vae, has_frames: bool = False) -> None:
         self.vae, self.dtype, self.has_frames = vae, working_dtype(vae), has_frames
-        self.module = resident_module(vae.patcher, vae.device, self.dtype)
+        self.module: Any = resident_module(vae.patcher, vae.device, self.dtype)  # comfy's, with encode and decode
         self.spatial_factor: int = vae.spacial_compression_encode()
         self._is_checked = False
 
@@ -59,7 +60,8 @@ class Autoencoder:
         if images.requires_grad and torch.is_grad_enabled() and not self._is_checked:
             self._is_checked = True
             self.check_gradient()
-        needed = encoding_memory(self.vae, (len(images), *images.shape[-2:]))
+        height, width = images.shape[-2:]
+        needed = encoding_memory(self.vae, (len(images), height, width))
         is_tight = needed > available_memory(self.vae.patcher, self.vae.device)
         with recomputed(self.module) if is_tight else nullcontext():
             return self._encode(images)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any
 
 import torch
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -18,7 +16,7 @@ def optimization_mode() -> Iterator[None]:
         yield
 
 
-def cloned(value: T) -> T:
+def cloned(value: Any) -> Any:
     """A copy of a tensor, or of a list, tuple or dict of them, that autograd accepts; other values as they are.
 
     Tensors of other nodes are inference tensors: autograd refuses to save them, and detaching does not help.

@@ -29,7 +29,7 @@ WEIGHTS = Path(__file__).resolve().parents[2] / "tbsd_core" / "priors" / "small_
 class ChannelMultiplier(float):
     """A channel multiplier such as 1.5 whose product with a channel count is a whole number again."""
 
-    def __mul__(self, channels: int) -> int:
+    def __mul__(self, channels: float) -> int:
         return round(float(self) * channels)
 
     __rmul__ = __mul__

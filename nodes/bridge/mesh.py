@@ -67,7 +67,7 @@ def from_mesh(mesh) -> Mesh:
 
     colors, uvs, texture = first("vertex_colors", n), first("uvs", n), first("texture")
     return Mesh(
-        first("vertices", n).numpy(),
+        mesh.vertices[0][:n].detach().float().cpu().numpy(),
         mesh.faces[0][:m].detach().long().cpu().numpy(),
         None if colors is None else colors[:, :3].numpy(),
         None if uvs is None else uvs.numpy(),

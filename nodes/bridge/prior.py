@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import comfy.model_base
 import comfy.model_management
@@ -228,10 +228,10 @@ class LoopSampler(comfy.samplers.Sampler):
     """Runs a function with the loaded prior where ComfyUI expects a sampling loop."""
 
     def __init__(
-        self, vae, names: dict[int, str], body: Callable[[ComfyPrior], Result], trains_network: bool
+        self, vae, names: dict[int, str], body: Callable[[ComfyPrior], Any], trains_network: bool
     ) -> None:
         self.vae, self.names, self.body, self.trains_network = vae, names, body, trains_network
-        self.result: Result | None = None
+        self.result: Any = None  # what the body returns
 
     def sample(
         self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
@@ -252,7 +252,7 @@ class LoopSampler(comfy.samplers.Sampler):
                 sigmas.device,
             )
             self.result = self.body(prior)
-        return torch.zeros_like(latent_image)
+        return torch.zeros_like(noise)
 
 
 def with_prior(

@@ -79,7 +79,7 @@ def replicate(
         }
         vars(twin).update({k: type(vars(part)[k])(table) for k, table in tables.items()})
         if hasattr(twin, "weight_function"):  # the list of the class is everybody's
-            twin.weight_function, twin.bias_function = [], []
+            vars(twin).update(weight_function=[], bias_function=[])
     return copies
 
 
@@ -93,7 +93,7 @@ def rebound(value: Any, copies: Mapping[int, nn.Module]) -> Any:
         found = copy(value)
         found.update({k: rebound(v, copies) for k, v in value.items() if isinstance(v, nn.Module)})
         return found
-    if type(value) in (list, tuple, set):
+    if isinstance(value, (list, tuple, set)) and type(value) in (list, tuple, set):
         return type(value)(rebound(v, copies) if isinstance(v, nn.Module) else v for v in value)
     return value
 

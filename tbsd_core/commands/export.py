@@ -41,8 +41,6 @@ def _export(arguments: argparse.Namespace) -> int:
         bake=BakeConfig(views=arguments.views),
     )
     scene = read_newest(arguments.run).scene()
-    if not scene.uses_cameras:
-        raise ValueError(f"The run in {arguments.run} made a picture; only a 3D scene has a surface.")
     mesh, report = textured_mesh(scene, config)
     path = write_mesh(mesh, (arguments.out or arguments.run) / f"mesh.{arguments.format}")
     for warning in report["warnings"]:

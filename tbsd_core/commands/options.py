@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..priors.base import TextPrior
     from ..study import Entry, StudyStep
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # sub-parsers of the command line
+    Commands = argparse._SubParsersAction  # the sub-parsers of the command line, of whatever class of parser
 
 INTERRUPTED = 130  # exit code
 SCENE_HELP = f"{', '.join(SCENES)} (default %(default)s)"

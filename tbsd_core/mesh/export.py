@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..optional import require
-from ..scenes.base import Scene3D
+from ..scenes.base import Scene, Scene3D
 from ..scenes.mesh_texture import MeshTextureScene
 from ..settings import check_settings, setting
 from .bake import BakeConfig, bake, bake_vertices
@@ -52,7 +52,7 @@ class ExportConfig:
 
 
 def textured_mesh(
-    scene: Scene3D | MeshTextureScene,
+    scene: Scene,
     config: ExportConfig | None = None,
     on_progress: Callable[[str, float], None] = lambda stage, done: None,
 ) -> tuple[Mesh, dict[str, Any]]:
@@ -70,12 +70,14 @@ def textured_mesh(
 
     Raises:
         RuntimeError: an empty scene, or densities or colours that are not finite.
-        ValueError: no triangle is left after decimation.
+        ValueError: the scene has no surface (a picture, splats), or no triangle is left after decimation.
         ImportError: scikit-image or SciPy is missing.
     """
     config = config or ExportConfig()
     if isinstance(scene, MeshTextureScene):
         return painted_mesh(scene, UVConfig(size=config.texture or UVConfig.size), on_progress)
+    if not isinstance(scene, Scene3D):
+        raise ValueError(f"Only a 3D scene with a volume or a mesh has a surface, got {type(scene).__name__}.")
     seconds: dict[str, float] = {}
     last = time.perf_counter()
 

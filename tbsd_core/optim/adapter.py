@@ -11,8 +11,7 @@ from torch import Tensor
 
 from ..cameras.pose import Cameras
 from ..guidance.base import Guidance, TrainingGuidance
-from ..priors.base import AdaptablePrior, Condition, Prior
-from ..priors.lora import LoRAAdapter
+from ..priors.base import AdaptablePrior, Adapter, Condition, Prior
 from ..priors.schedule import NoiseSchedule
 from ..rng import named_generator
 from ..transfer import to_device
@@ -25,7 +24,7 @@ ADAPTER_NAMES = ("lora", "lora_no_camera")  # what a method's `required` may ask
 class AdapterState:
     """A LoRA in training."""
 
-    adapter: LoRAAdapter
+    adapter: Adapter
     optimizer: torch.optim.Optimizer
 
     def predict(

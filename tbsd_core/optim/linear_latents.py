@@ -31,7 +31,8 @@ class LinearLatents:
         images = ((images - low) / (high - low)).to(device)
         with torch.no_grad():
             latents = prior.encode(images).float()
-        cells = F.adaptive_avg_pool2d(images, latents.shape[-2:]).movedim(1, -1).reshape(-1, 3)
+        height, width = latents.shape[-2:]
+        cells = F.adaptive_avg_pool2d(images, (height, width)).movedim(1, -1).reshape(-1, 3)
         inputs = torch.cat([cells, torch.ones_like(cells[:, :1])], -1).double().cpu()
         wanted = latents.movedim(1, -1).reshape(len(inputs), -1).double().cpu()
         solution = torch.linalg.lstsq(inputs, wanted).solution

@@ -61,8 +61,8 @@ class Predictor:
         poses = self.poses
         if poses is not None and samples is not None:
             poses = poses[to_device(samples, poses.device)]
-        for name in names:
-            if name in ADAPTER_NAMES:
+        if self.adapter is not None:
+            for name in (name for name in names if name in ADAPTER_NAMES):
                 eps[name] = self.adapter.predict(name, x_t, t, self.prompts.select("target", views), poses)
         return eps
 

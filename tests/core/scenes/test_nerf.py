@@ -9,7 +9,6 @@ from tbsd_pack.tbsd_core.priors.small_world import world
 from tbsd_pack.tbsd_core.rng import named_generator
 from tbsd_pack.tbsd_core.scenes import ENCODINGS, NeRFConfig, NeRFScene
 from tbsd_pack.tbsd_core.scenes.encodings import DenseGrids
-from tbsd_pack.tbsd_core.scenes.turntable import render_orbit, render_views
 
 TINY = NeRFConfig(resolutions=(5, 9), n_samples=12)
 
@@ -151,15 +150,6 @@ def test_supervised_fit_recovers_views():
         optimizer.step()
         errors.append(error.item())
     assert errors[-1] < 0.2 * errors[0]
-
-
-def test_orbit_equals_single_views():
-    scene = randomized()
-    frames = render_orbit(scene, n_frames=5, size=8, chunk=2)
-    assert frames.shape == (5, 3, 8, 8) and not frames.requires_grad
-    single = scene.render(orbit(5)[3:4], 8, 8).rgb
-    assert torch.allclose(frames[3:4], single.detach(), atol=1e-5)
-    assert render_views(scene, orbit(3), 8, 8, chunk=2, with_normal=True).normal.shape == (3, 3, 8, 8)
 
 
 @pytest.mark.parametrize(
