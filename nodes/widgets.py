@@ -37,11 +37,6 @@ def with_widgets(config: T, values: Mapping[str, Any]) -> T:
     return replace(config, **changes)  # type: ignore[type-var]
 
 
-def names_of(config: Any) -> list[str]:
-    """The names of all widgets of a configuration."""
-    return [name for name, _, _ in _shown(config)]
-
-
 def _shown(config: Any) -> list[tuple[str, Any, Hint]]:
     found = []
     for entry in fields(config):

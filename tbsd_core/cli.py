@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .commands import compare, export, field, inspect, methods, overtime, path, quality, seeds, sweep, vary
-from .commands.options import SCENE_HELP, add_mesh_arguments, mesh_input
+from .commands.options import add_run_arguments, base_config, with_assignments
 from .configuration import all_settings, with_setting
 from .optional import require
 
@@ -49,35 +49,12 @@ def _parser() -> _Parser:
     demo.set_defaults(action=_demo)
 
     run = commands.add_parser("run", help="one run; see `methods` and `vocabulary`")
-    run.add_argument("--prompt", help="what to make; the demo models know the words of the vocabulary")
-    run.add_argument("--scene", default="nerf", help=SCENE_HELP)
-    run.add_argument("--method", default="tbsd", help="guidance method (default %(default)s)")
-    run.add_argument(
-        "--prior",
-        default="learned",
-        help="learned, exact, or diffusers:PATH with a pipeline folder or a .safetensors checkpoint "
-        "(default %(default)s)",
-    )
-    run.add_argument("--device", help="cuda, cpu ... (default: the cpu; for diffusers cuda where there is one)")
-    run.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
-    run.add_argument("--allow-download", action="store_true", help="let diffusers:OWNER/NAME be fetched from the hub")
-    run.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
-    run.add_argument("--seed", type=int, default=0)
-    run.add_argument("--size", type=int, help="pixels of a view (default: the preset's)")
-    add_mesh_arguments(run)
+    add_run_arguments(run, scene="nerf", needs_prompt=False)
     run.add_argument("--cameras", help="where they stand: around, eye level, from above, everywhere, front half ...")
-    run.add_argument("--out", type=Path, required=True, help="folder for the results")
     run.add_argument("--resume", type=Path, help="continue the run of this folder or file with its settings")
     run.add_argument("--more", type=int, metavar="N", help="with --resume: N steps beyond those planned")
     run.add_argument("--from", dest="report", type=Path, metavar="RUN.JSON", help="repeat the run of this run.json")
     run.add_argument("--autosave", type=float, default=30.0, metavar="S", help="seconds between checkpoints (30)")
-    run.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="any setting by its dotted name, e.g. guidance.guidance_scale=25; --set help lists all",
-    )
     run.set_defaults(action=_run)
 
     measured = commands.add_parser("benchmark", help="measure this installation")
@@ -153,7 +130,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from .cameras.sampling import camera_preset
-    from .experiment import config_from_report, default_config, stored_config, take_part
+    from .experiment import config_from_report, stored_config, take_part
     from .optim.distributed import process_group
 
     if arguments.report is not None and (arguments.resume, arguments.prompt) != (None, None):
@@ -173,19 +150,7 @@ def _run(arguments: argparse.Namespace) -> int:
     elif arguments.prompt is None:
         raise ValueError("--prompt is missing: say what to make, e.g. --prompt 'a brick house'.")
     else:
-        config = default_config(
-            arguments.prompt,
-            arguments.scene,
-            arguments.method,
-            arguments.prior,
-            arguments.steps,
-            arguments.seed,
-            arguments.size,
-            arguments.device,
-            arguments.dtype,
-            arguments.allow_download,
-            mesh_input(arguments),
-        )
+        config = base_config(arguments)
     if arguments.cameras is not None:
         config = replace(config, cameras=camera_preset(arguments.cameras))
     if arguments.resume is not None:  # the machine may be another one
@@ -194,15 +159,11 @@ def _run(arguments: argparse.Namespace) -> int:
                 config = with_setting(config, name, getattr(arguments, name))
     if arguments.more is not None:
         config = replace(config, optim=replace(config.optim, n_steps=config.optim.n_steps + arguments.more))
-    for assignment in arguments.set:
-        if assignment == "help":
-            for name, value in all_settings(config).items():
-                print(f"{name}={value}")
-            return 0
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise ValueError(f"--set needs KEY=VALUE, got {assignment!r}.")
-        config = with_setting(config, key, value)
+    if "help" in arguments.set:
+        for name, value in all_settings(config).items():
+            print(f"{name}={value}")
+        return 0
+    config = with_assignments(config, arguments.set)
     with process_group(config.device) as split:
         if split.rank == 0:
             return _execute(config, arguments.out, arguments.resume, arguments.autosave, split)

@@ -94,8 +94,14 @@ def range_of(hint: Hint) -> str:
     """A range in words: "> 0", "in [0, 1]", "one of linear, sqrt"; "" where there is none."""
     if hint.choices is not None:
         return f"one of {', '.join(hint.values)}"
-    low = hint.at_least if hint.above is None else hint.above
-    high = hint.at_most if hint.below is None else hint.below
+    # whole numbers in full, without the point of a float
+    low, high = (
+        None if n is None else int(n) if n == int(n) else n
+        for n in (
+            hint.at_least if hint.above is None else hint.above,
+            hint.at_most if hint.below is None else hint.below,
+        )
+    )
     if low is not None and high is not None:
         return f"in {'(' if hint.above is not None else '['}{low}, {high}{')' if hint.below is not None else ']'}"
     if low is not None:

@@ -8,10 +8,13 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ...tbsd_core.analysis.sheet import Sheet
+from ...tbsd_core.cameras.sampling import CameraConfig
 from ...tbsd_core.optim import OptimConfig
+from ...tbsd_core.study import Entry
 from .. import sockets
+from ..bridge.analysis import make_entries
 from ..bridge.files import to_image
-from ..optimize import lr_input, steps_input, timestep_inputs, timesteps_input, with_numbers
+from ..optimize import is_given, lr_input, picture_size, steps_input, timestep_inputs, timesteps_input, with_numbers
 from ..sockets import GuidedModel, default
 
 METHODS = 4  # guidance sockets of a node that compares
@@ -100,26 +103,20 @@ def numbers(text: str, name: str) -> tuple[float, ...]:
         ) from error
 
 
-def optim_config(
-    guidance: GuidedModel,
-    scene,
-    steps: int,
-    lr: float,
-    seed: int,
-    views_per_step: int | None,
-    size: int | None,
-    t: dict[str, Any],  # timesteps, and the single numbers
-) -> OptimConfig:
-    """The settings of each run; a picture has its own size and number of views."""
+def runs_of(inputs: dict[str, Any]) -> tuple[list[GuidedModel], list[Entry]]:
+    """The connected guidances, and a run of each from the scene; a picture has its own size and number of views."""
+    names = ["guidance", *(f"guidance_{i}" for i in range(2, METHODS + 1))]
+    guided = [inputs[name] for name in names if inputs.get(name) is not None]
+    scene, size, n_views = inputs["scene"], inputs.get("size"), inputs.get("views_per_step")
     if not scene.uses_cameras:
-        size, views_per_step = scene.config.size, scene.n_images
-        if hasattr(scene.config, "channels"):  # a latent scene counts in latent cells
-            size *= guidance.vae.spacial_compression_encode()
-    return OptimConfig(
-        n_steps=steps,
-        lr=lr,
-        seed=seed,
+        size, n_views = picture_size(scene, guided[0]), scene.n_images
+    t = {name: inputs.get(name) for name in ("timesteps", "t_min", "t_max", "t_max_end")}
+    optim = OptimConfig(
+        n_steps=inputs["steps"],
+        lr=inputs["lr"],
+        seed=inputs["seed"],
         size=size or default(OptimConfig, "size"),
-        views_per_step=views_per_step or default(OptimConfig, "views_per_step"),
-        timesteps=with_numbers(**{"timesteps": None, **t}),
+        views_per_step=n_views or default(OptimConfig, "views_per_step"),
+        timesteps=with_numbers(**t),
     )
+    return guided, make_entries(guided, scene, inputs.get("cameras") or CameraConfig(), optim, is_given(*t.values()))

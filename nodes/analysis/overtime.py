@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from ...tbsd_core.analysis.overtime import MOMENTS, over_time_sheet
-from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
 from ..base import Node, problem
-from ..bridge.analysis import make_entries, run_sheet, title_of
-from ..optimize import is_given
-from .inputs import guidance_inputs, numbers, optim_config, optional_inputs, outputs, result, run_inputs, text_input
+from ..bridge.analysis import run_sheet, title_of
+from .inputs import guidance_inputs, numbers, optional_inputs, outputs, result, run_inputs, runs_of, text_input
 
 
 class OverTime(Node):
@@ -38,31 +38,10 @@ class OverTime(Node):
         return problem(cls, lambda moments: numbers(moments, "moments"), moments=moments)
 
     @classmethod
-    def execute(
-        cls,
-        guidance,
-        scene,
-        steps,
-        lr,
-        seed,
-        moments,
-        guidance_2=None,
-        guidance_3=None,
-        guidance_4=None,
-        cameras=None,
-        views_per_step=None,
-        size=None,
-        **t,
-    ) -> io.NodeOutput:
-        guided = [g for g in (guidance, guidance_2, guidance_3, guidance_4) if g is not None]
-        optim = optim_config(guidance, scene, steps, lr, seed, views_per_step, size, t)
-        at = numbers(moments, "moments")
-        entries = make_entries(guided, scene, cameras or CameraConfig(), optim, is_given(*t.values()))
-        title = title_of(guidance)
-        made = run_sheet(
-            guided, entries, at, cls.hidden.unique_id, lambda results: over_time_sheet(results, at, title)
-        )
-        return result(made, cls)
+    def execute(cls, moments: str, **inputs: Any) -> io.NodeOutput:
+        guided, entries = runs_of(inputs)
+        at, title, node_id = numbers(moments, "moments"), title_of(guided[0]), cls.hidden.unique_id
+        return result(run_sheet(guided, entries, at, node_id, lambda found: over_time_sheet(found, at, title)), cls)
 
 
 NODES = [OverTime]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from ...tbsd_core.analysis.path import PathConfig
-from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
 from ..base import Node
-from ..bridge.analysis import make_entries, run_paths, title_of
-from ..optimize import is_given
+from ..bridge.analysis import run_paths, title_of
 from ..sockets import default
-from .inputs import guidance_inputs, numbers, optim_config, optional_inputs, outputs, result, run_inputs, text_input
+from .inputs import guidance_inputs, numbers, optional_inputs, outputs, result, run_inputs, runs_of, text_input
 
 
 class ObjectivePathNode(Node):
@@ -53,29 +53,11 @@ class ObjectivePathNode(Node):
         )
 
     @classmethod
-    def execute(
-        cls,
-        guidance,
-        scene,
-        steps,
-        lr,
-        seed,
-        every,
-        noise_levels,
-        n_noises,
-        guidance_2=None,
-        guidance_3=None,
-        guidance_4=None,
-        cameras=None,
-        views_per_step=None,
-        size=None,
-        **t,
-    ) -> io.NodeOutput:
-        guided = [g for g in (guidance, guidance_2, guidance_3, guidance_4) if g is not None]
-        optim = optim_config(guidance, scene, steps, lr, seed, views_per_step, size, t)
-        config = PathConfig(every=every, t=numbers(noise_levels, "noise_levels"), n_noises=n_noises, seed=seed)
-        entries = make_entries(guided, scene, cameras or CameraConfig(), optim, is_given(*t.values()))
-        return result(run_paths(guided, entries, config, cls.hidden.unique_id, title_of(guidance)), cls)
+    def execute(cls, every: int, noise_levels: str, n_noises: int, **inputs: Any) -> io.NodeOutput:
+        guided, entries = runs_of(inputs)
+        t = numbers(noise_levels, "noise_levels")
+        config = PathConfig(every=every, t=t, n_noises=n_noises, seed=inputs["seed"])
+        return result(run_paths(guided, entries, config, cls.hidden.unique_id, title_of(guided[0])), cls)
 
 
 NODES = [ObjectivePathNode]

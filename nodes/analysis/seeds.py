@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from ...tbsd_core.analysis.seeds import seed_entries, seeds_sheet
-from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
 from ..base import Node
-from ..bridge.analysis import make_entries, run_sheet, title_of
-from ..optimize import is_given
-from .inputs import guidance_inputs, optim_config, optional_inputs, outputs, result, run_inputs
+from ..bridge.analysis import run_sheet, title_of
+from .inputs import guidance_inputs, optional_inputs, outputs, result, run_inputs, runs_of
 
 
 class SeedsGrid(Node):
@@ -35,29 +35,12 @@ class SeedsGrid(Node):
         )
 
     @classmethod
-    def execute(
-        cls,
-        guidance,
-        scene,
-        steps,
-        lr,
-        seed,
-        n_seeds,
-        guidance_2=None,
-        guidance_3=None,
-        guidance_4=None,
-        cameras=None,
-        views_per_step=None,
-        size=None,
-        **t,
-    ) -> io.NodeOutput:
-        guided = [g for g in (guidance, guidance_2, guidance_3, guidance_4) if g is not None]
-        optim = optim_config(guidance, scene, steps, lr, seed, views_per_step, size, t)
-        rows = make_entries(guided, scene, cameras or CameraConfig(), optim, is_given(*t.values()))
-        title = title_of(guidance)
-        entries = [entry for row in rows for entry in seed_entries(row, range(seed, seed + n_seeds))]
-        made = run_sheet(guided, entries, (1.0,), cls.hidden.unique_id, lambda results: seeds_sheet(results, title))
-        return result(made, cls)
+    def execute(cls, n_seeds: int, **inputs: Any) -> io.NodeOutput:
+        guided, rows = runs_of(inputs)
+        seeds, title = range(inputs["seed"], inputs["seed"] + n_seeds), title_of(guided[0])
+        entries = [entry for row in rows for entry in seed_entries(row, seeds)]
+        node_id = cls.hidden.unique_id
+        return result(run_sheet(guided, entries, (1.0,), node_id, lambda found: seeds_sheet(found, title)), cls)
 
 
 NODES = [SeedsGrid]

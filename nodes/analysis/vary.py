@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from comfy_api.latest import io
 
 from ...tbsd_core.analysis.vary import SHAPE_COEFFICIENT, VALUES, varied, vary_sheet
-from ...tbsd_core.cameras.sampling import CameraConfig
 from .. import sockets
 from ..base import Node, problem
-from ..bridge.analysis import make_entries, run_sheet, title_of
-from ..optimize import is_given
-from .inputs import optim_config, optional_inputs, outputs, result, run_inputs, text_input, words
+from ..bridge.analysis import run_sheet, title_of
+from .inputs import optional_inputs, outputs, result, run_inputs, runs_of, text_input, words
 
 GROUP = "guidance."  # settings of the method, which the widget names without it
 
@@ -50,33 +49,12 @@ class VarySetting(Node):
         return problem(cls, lambda values: words(values, "values"), values=values)
 
     @classmethod
-    def execute(
-        cls,
-        guidance,
-        scene,
-        steps,
-        lr,
-        seed,
-        setting,
-        values,
-        cameras=None,
-        views_per_step=None,
-        size=None,
-        **t,
-    ) -> io.NodeOutput:
-        given = words(values, "values")
-        optim = optim_config(guidance, scene, steps, lr, seed, views_per_step, size, t)
-        (base,) = make_entries([guidance], scene, cameras or CameraConfig(), optim, is_given(*t.values()))
-        entries = [replace(base, label=value, config=varied(base.config, GROUP + setting, value)) for value in given]
-        title = title_of(guidance)
-        made = run_sheet(
-            [guidance],
-            entries,
-            (1.0,),
-            cls.hidden.unique_id,
-            lambda results: vary_sheet(results, GROUP + setting, given, title),
-        )
-        return result(made, cls)
+    def execute(cls, setting: str, values: str, **inputs: Any) -> io.NodeOutput:
+        guided, (base,) = runs_of(inputs)
+        key, given, title = GROUP + setting, words(values, "values"), title_of(guided[0])
+        entries = [replace(base, label=value, config=varied(base.config, key, value)) for value in given]
+        node_id = cls.hidden.unique_id
+        return result(run_sheet(guided, entries, (1.0,), node_id, lambda r: vary_sheet(r, key, given, title)), cls)
 
 
 NODES = [VarySetting]

@@ -42,13 +42,18 @@ def add_common_arguments(parser: argparse.ArgumentParser, scene: str = "image", 
     parser.add_argument("--prior", default="learned", help="learned, exact, or diffusers:PATH (default %(default)s)")
     parser.add_argument("--device", help="cuda, cpu ... (default: the cpu; for diffusers cuda where there is one)")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
+    parser.add_argument("--allow-download", action="store_true", help="let diffusers:OWNER/NAME be fetched")
     parser.add_argument("--steps", type=int, help="optimiser steps of each run (default: the preset's)")
     if one_seed:
         parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, help="pixels of a view (default: the preset's)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the picture and its numbers")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting of `run`, by its dotted name"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any setting by its dotted name, e.g. guidance.guidance_scale=25; `run --set help` lists all",
     )
 
 
@@ -71,17 +76,17 @@ def mesh_input(arguments: argparse.Namespace) -> MeshInput:
     return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, placement=placement)
 
 
-def run_config(
+def base_config(
     arguments: argparse.Namespace, prompt: str | None = None, method: str | None = None
 ) -> ExperimentConfig:
-    """The checked configuration of these arguments: the whole preset of the method, with what is set.
+    """The whole preset of the method of these arguments, before --set.
 
     Args:
         prompt, method: instead of those of the arguments.
     """
-    from ..experiment import check_config, default_config
+    from ..experiment import default_config
 
-    config = default_config(
+    return default_config(
         arguments.prompt if prompt is None else prompt,
         arguments.scene,
         arguments.method if method is None else method,
@@ -91,9 +96,18 @@ def run_config(
         arguments.size,
         arguments.device,
         arguments.dtype,
-        mesh=mesh_input(arguments),
+        arguments.allow_download,
+        mesh_input(arguments),
     )
-    config = with_assignments(config, arguments.set)
+
+
+def run_config(
+    arguments: argparse.Namespace, prompt: str | None = None, method: str | None = None
+) -> ExperimentConfig:
+    """The checked configuration of these arguments; see `base_config`."""
+    from ..experiment import check_config
+
+    config = with_assignments(base_config(arguments, prompt, method), arguments.set)
     check_config(config)
     return config
 
@@ -103,7 +117,7 @@ def with_assignments(config: ExperimentConfig, assignments: Iterable[str], prefi
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
-            raise ValueError(f"A setting needs the form KEY=VALUE, got {assignment!r}.")
+            raise ValueError(f"--set needs KEY=VALUE, got {assignment!r}.")
         config = with_setting(config, prefix + key, value)
     return config
 
@@ -174,7 +188,6 @@ def add_study_arguments(parser: argparse.ArgumentParser, methods: Sequence[str] 
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
     add_common_arguments(parser, one_seed=False)
     add_mesh_arguments(parser)
-    parser.add_argument("--allow-download", action="store_true", help="let diffusers:OWNER/NAME be fetched")
 
 
 def study_configs(arguments: argparse.Namespace, prompt: str) -> dict[str, ExperimentConfig]:

@@ -19,7 +19,6 @@ from .base import (
     TrainingGuidance,
     TrajectoryGuidance,
     all_conditions,
-    n_evaluations,
 )
 from .bridge import Bridge, BridgeConfig
 from .spec import MethodSpec
@@ -95,5 +94,4 @@ __all__ = [
     "default_config",
     "find_method",
     "method_of",
-    "n_evaluations",
 ]

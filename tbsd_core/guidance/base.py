@@ -161,16 +161,3 @@ def all_conditions(guidance: Guidance, progress: float) -> tuple[str, ...]:
     """Names of the conditions that a method evaluates at this progress, on the way to x_t and there."""
     visited = guidance.visited(progress) if isinstance(guidance, TrajectoryGuidance) else ()
     return tuple(dict.fromkeys((*guidance.required(progress), *visited)))
-
-
-def n_evaluations(
-    guidance: Guidance,
-    progress: float,
-    t: Tensor,  # [B] long
-    n_timesteps: int,
-) -> Tensor:
-    """Noise predictions [B] that a step takes for each sample, those of a LoRA included, its training not."""
-    count = torch.full((len(t),), len(guidance.required(progress)))
-    if isinstance(guidance, TrajectoryGuidance):
-        count = count + len(guidance.visited(progress)) * guidance.visits(progress, t, n_timesteps).cpu()
-    return count

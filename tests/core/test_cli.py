@@ -180,7 +180,7 @@ def test_a_nerf_run_writes_mesh_and_turntable(tmp_path, monkeypatch):
     assert call(*arguments) == 0
     report = json.loads((tmp_path / "run.json").read_text())
     written = {p.name for p in tmp_path.iterdir()}
-    assert written == COMMON_FILES | {"mesh.glb", "turntable.mp4", "turntable.png"} == set(report["files"])
+    assert written == COMMON_FILES | {"views.png", "mesh.glb", "turntable.mp4", "turntable.png"} == set(report["files"])
     assert set(report["metrics"]) == METRICS_2D | {"occupancy_iou", "view_error", "janus", "view_repetition"}
     assert (tmp_path / "mesh.glb").read_bytes()[:4] == b"glTF"
     assert report["mesh"]["texture"] == 64 and report["mesh"]["warnings"] == []
@@ -197,7 +197,7 @@ def test_a_run_without_a_surface_keeps_everything_else_and_says_so(tmp_path, mon
     arguments = ["run", "--prompt", "a brick house", "--steps", 1, "--size", 32, "--out", tmp_path, *empty]
     assert call(*arguments, "--set", "optim.views_per_step=1") == 0
     report = json.loads((tmp_path / "run.json").read_text())
-    assert {p.name for p in tmp_path.iterdir()} == COMMON_FILES | {"turntable.mp4", "turntable.png"}
+    assert {p.name for p in tmp_path.iterdir()} == COMMON_FILES | {"views.png", "turntable.mp4", "turntable.png"}
     assert "the scene is empty" in report["mesh"]["error"]
     assert "There is no mesh.glb" in capsys.readouterr().err
 

@@ -14,7 +14,6 @@ from tbsd_pack.tbsd_core.guidance import (
     TrajectoryGuidance,
     all_conditions,
     build_guidance,
-    n_evaluations,
 )
 from tbsd_pack.tbsd_core.guidance.hifa import HiFAConfig
 from tbsd_pack.tbsd_core.guidance.ism import ISMConfig
@@ -36,6 +35,14 @@ CONFIGS = [
     ("sdi", SDIConfig(inversion_scale=1.0, n_inversion_steps=1, overshoot=0.0)),
     ("hifa", HiFAConfig(guidance_scale=0.0)),
 ]
+
+
+def n_evaluations(guidance, progress: float, t: torch.Tensor, n_timesteps: int) -> torch.Tensor:
+    """Noise predictions [B] of a step by what the method says of itself; its LoRA's training apart."""
+    count = torch.full((len(t),), len(guidance.required(progress)))
+    if isinstance(guidance, TrajectoryGuidance):
+        count = count + len(guidance.visited(progress)) * guidance.visits(progress, t, n_timesteps)
+    return count
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import torch
-from tbsd_pack.tbsd_core.analysis.cases import picture_statistics
+from tbsd_pack.tbsd_core.analysis.pictures import picture_statistics
 from tbsd_pack.tbsd_core.cameras.sampling import orbit
 from tbsd_pack.tbsd_core.metrics import evaluate_images, image_statistics, view_errors
 from tbsd_pack.tbsd_core.metrics.glossary import GLOSSARY
