@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io, ui
 
 from ..tbsd_core.cameras.sampling import CameraConfig
 from ..tbsd_core.optim import OptimConfig
+from ..tbsd_core.scenes import Scene
 from . import sockets
 from .base import Node, problem
 from .bridge.compare import compare, plan
 from .bridge.files import inside_output
 from .bridge.preview import check_packages
-from .optimize import is_given, lr_input, picture_size, steps_input, timestep_inputs, timesteps_input, with_numbers
-from .sockets import GuidedModel, default
+from .optimize import has_timesteps, optim_of, timestep_inputs, timesteps_input
+from .sockets import GuidedModel
+from .widgets import widgets
 
 SLOTS, PROMPT_SLOTS = 6, 4
 MATCH = {"steps": False, "noise predictions": True}
@@ -55,7 +59,7 @@ class Compare(Node):
                     multiline=True,
                     tooltip="Names of the columns, one per line; an empty line takes the method and its scale.",
                 ),
-                steps_input(),
+                *widgets(OptimConfig(), ("steps",)),
                 io.Combo.Input(
                     "match",
                     options=list(MATCH),
@@ -63,24 +67,10 @@ class Compare(Node):
                     tooltip="steps: every method takes as many. Noise predictions: every method may spend as many as "
                     "the first one, so one that needs three per step takes fewer steps than one that needs two.",
                 ),
-                lr_input(),
+                *widgets(OptimConfig(), ("lr",)),
                 sockets.seed_input("The first seed. Noise, timesteps and cameras are the same in all columns."),
                 io.Int.Input("n_seeds", default=1, min=1, max=16, tooltip="Rows per prompt: seed, seed + 1, ..."),
-                io.Int.Input(
-                    "views_per_step",
-                    default=default(OptimConfig, "views_per_step"),
-                    min=1,
-                    max=64,
-                    tooltip="For 3D scenes: pictures per step.",
-                ),
-                io.Int.Input(
-                    "size",
-                    default=default(OptimConfig, "size"),
-                    min=16,
-                    max=1024,
-                    step=8,
-                    tooltip="For 3D scenes: width and height of a rendered picture.",
-                ),
+                *widgets(OptimConfig(), ("views_per_step", "size")),
                 io.String.Input(
                     "filename_prefix",
                     default="tbsd/compare",
@@ -112,22 +102,14 @@ class Compare(Node):
 
     @classmethod
     def execute(
-        cls, scene, labels, steps, match, lr, seed, n_seeds, views_per_step, size, filename_prefix, cameras=None,
-        t_min=None, t_max=None, t_max_end=None, timesteps=None, **slots,
-    ) -> io.NodeOutput:  # fmt: skip
+        cls, scene: Scene, labels: str, match: str, n_seeds: int, filename_prefix: str, cameras=None, **inputs: Any
+    ) -> io.NodeOutput:
         check_packages()
-        methods = columns(labels, {k: v for k, v in slots.items() if k.startswith("guidance_")})
-        prompts = [v for k, v in sorted(slots.items()) if k.startswith("prompts_") and v is not None]
-        config = OptimConfig(
-            n_steps=steps,
-            views_per_step=views_per_step if scene.uses_cameras else scene.n_images,
-            size=size if scene.uses_cameras else picture_size(scene, methods[0][1]),
-            lr=lr,
-            timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),
-        )
-        own = is_given(timesteps, t_min, t_max, t_max_end)
-        seeds, cameras = range(seed, seed + n_seeds), cameras or CameraConfig()
-        jobs = plan(methods, prompts, seeds, scene, cameras, config, MATCH[match], own)
+        methods = columns(labels, {k: v for k, v in inputs.items() if k.startswith("guidance_")})
+        prompts = [v for k, v in sorted(inputs.items()) if k.startswith("prompts_") and v is not None]
+        optim = optim_of(inputs, scene, methods[0][1])
+        seeds, cameras = range(optim.seed, optim.seed + n_seeds), cameras or CameraConfig()
+        jobs = plan(methods, prompts, seeds, scene, cameras, optim, MATCH[match], has_timesteps(inputs))
         result = compare(jobs, scene, filename_prefix, cls.hidden.unique_id)
         shown = ui.PreviewImage(result.grid, cls=cls).as_dict() | {"text": [result.table]}
         return io.NodeOutput(result.grid, result.images, result.table, ui=shown)

@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from comfy_api.latest import io
 
 from ..tbsd_core.cameras.sampling import CameraConfig
 from ..tbsd_core.guidance import TimestepConfig
 from ..tbsd_core.optim import OptimConfig
+from ..tbsd_core.scenes import Scene
 from . import sockets
 from .base import Node
 from .bridge.config import config_of
 from .bridge.preview import check_packages, run_ui
-from .bridge.run import run
+from .bridge.run import RunResult, run
 from .bridge.runs import workflow_of
-from .sockets import GuidedModel, default
-
-
-def steps_input() -> io.Int.Input:
-    return io.Int.Input(
-        "steps",
-        default=default(OptimConfig, "n_steps"),
-        min=1,
-        max=100_000,
-        tooltip="Optimisation steps. More is better and slower; the demo models need about 300.",
-    )
-
-
-def lr_input() -> io.Float.Input:
-    return io.Float.Input(
-        "lr",
-        default=default(OptimConfig, "lr"),
-        min=0.00001,
-        max=1.0,
-        step=0.001,
-        round=False,
-        tooltip="Learning rate: how far each step goes. Halve it if the result flickers or burns out. With settings "
-        "connected to the guidance node, theirs counts.",
-    )
+from .sockets import GuidedModel
+from .widgets import widgets, with_widgets
 
 
 def resume_input() -> io.Boolean.Input:
@@ -72,21 +52,42 @@ def timesteps_input() -> io.Input:
     )
 
 
-def with_numbers(timesteps: TimestepConfig | None, **values: float | None) -> TimestepConfig:
-    """Timesteps with those of the single numbers that are connected."""
-    connected = {name: value for name, value in values.items() if value is not None}
-    return replace(timesteps or TimestepConfig(), **connected)
+TIMESTEPS = ("timesteps", "t_min", "t_max", "t_max_end")
 
 
-def is_given(*inputs: TimestepConfig | float | None) -> bool:
+def optim_of(inputs: dict[str, Any], scene: Scene, guidance: GuidedModel) -> OptimConfig:
+    """What the widgets and sockets of a node say; a picture has its own size and number of views."""
+    start = OptimConfig(timesteps=inputs.get("timesteps") or TimestepConfig())
+    optim = with_widgets(start, {name: value for name, value in inputs.items() if value is not None})
+    if scene.uses_cameras:
+        return optim
+    return replace(optim, size=picture_size(scene, guidance), views_per_step=scene.n_images)
+
+
+def has_timesteps(inputs: dict[str, Any]) -> bool:
     """Whether any of the sockets for timesteps is connected: they then count more than the guidance's settings."""
-    return any(value is not None for value in inputs)
+    return any(inputs.get(name) is not None for name in TIMESTEPS)
 
 
-def picture_size(scene, guidance: GuidedModel) -> int:
+def picture_size(scene: Scene, guidance: GuidedModel) -> int:
     """Pixels along a side of the pictures of an image scene; a latent scene counts in latent cells."""
     is_latent = hasattr(scene.config, "channels")
     return scene.config.size * (guidance.vae.spacial_compression_encode() if is_latent else 1)
+
+
+def run_node(
+    node: type[io.ComfyNode],
+    guidance: GuidedModel,
+    scene: Scene,
+    cameras: CameraConfig | None,
+    resume: bool,
+    inputs: dict[str, Any],
+) -> RunResult:
+    """The run of an optimizer node."""
+    check_packages()
+    optim = optim_of(inputs, scene, guidance)
+    config = config_of(guidance, scene, cameras or CameraConfig(), optim, has_timesteps(inputs))
+    return run(guidance, scene, config, node.hidden.unique_id, workflow_of(node.hidden.extra_pnginfo), resume)
 
 
 class Optimizer3D(Node):
@@ -103,24 +104,7 @@ class Optimizer3D(Node):
                 sockets.SceneSocket.Input(
                     "scene", tooltip="Where to start: a NeRF Scene, a Gaussian Scene, or an optimised one."
                 ),
-                steps_input(),
-                io.Int.Input(
-                    "views_per_step",
-                    default=default(OptimConfig, "views_per_step"),
-                    min=1,
-                    max=64,
-                    tooltip="Pictures per step. More views: calmer, less flicker, slower, more memory.",
-                ),
-                io.Int.Input(
-                    "size",
-                    default=default(OptimConfig, "size"),
-                    min=16,
-                    max=1024,
-                    step=8,
-                    tooltip="Width and height of a rendered picture. 64 for the demo models; 256 to 512 for Stable "
-                    "Diffusion 1.5.",
-                ),
-                lr_input(),
+                *widgets(OptimConfig(), ("steps", "views_per_step", "size", "lr")),
                 sockets.seed_input("Decides cameras, noise and timesteps. The same seed gives the same object."),
                 sockets.CamerasSocket.Input(
                     "cameras", optional=True, tooltip="Where the cameras stand; all around if nothing is connected."
@@ -137,26 +121,7 @@ class Optimizer3D(Node):
                     "stay as they are if nothing or 0 is connected.",
                 ),
                 timesteps_input(),
-                io.Int.Input(
-                    "start_size",
-                    default=0,
-                    min=0,
-                    max=1024,
-                    step=8,
-                    optional=True,
-                    tooltip="Begin with pictures of this many pixels, doubled until halfway they have their size: "
-                    "faster at first. 0 begins with size.",
-                ),
-                io.Float.Input(
-                    "latent_until",
-                    default=default(OptimConfig, "latent_until"),
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    optional=True,
-                    tooltip="Part of the run that renders coarse latents without the VAE: faster steps while the shape "
-                    "is found. Try 0.5; 0 uses the VAE in every step.",
-                ),
+                *widgets(OptimConfig(), ("start_size", "latent_until")),
                 resume_input(),
             ],
             outputs=[
@@ -168,44 +133,13 @@ class Optimizer3D(Node):
 
     @classmethod
     def execute(
-        cls,
-        guidance: GuidedModel,
-        scene,
-        steps,
-        views_per_step,
-        size,
-        lr,
-        seed,
-        cameras=None,
-        t_min=None,
-        t_max=None,
-        t_max_end=None,
-        encode_size=None,
-        timesteps=None,
-        start_size=0,
-        latent_until=0.0,
-        resume=False,
+        cls, guidance: GuidedModel, scene: Scene, cameras: CameraConfig | None = None, resume=False, **inputs: Any
     ) -> io.NodeOutput:
         if not scene.uses_cameras:
             raise ValueError(
                 "Optimize 3D needs a 3D scene such as NeRF Scene or Gaussian Scene. Use Optimize Image for a picture."
             )
-        check_packages()
-        config = OptimConfig(
-            n_steps=steps,
-            views_per_step=views_per_step,
-            size=size,
-            encode_size=encode_size or None,
-            start_size=start_size or None,
-            latent_until=latent_until,
-            lr=lr,
-            seed=seed,
-            timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),
-        )
-        workflow = workflow_of(cls.hidden.extra_pnginfo)
-        own = is_given(timesteps, t_min, t_max, t_max_end)
-        whole = config_of(guidance, scene, cameras or CameraConfig(), config, own)
-        result = run(guidance, scene, whole, cls.hidden.unique_id, workflow, resume)
+        result = run_node(cls, guidance, scene, cameras, resume, inputs)
         return io.NodeOutput(result.scene, result.images, ui=run_ui(result, cls))
 
 
@@ -221,20 +155,11 @@ class OptimizeImage(Node):
             inputs=[
                 sockets.GuidanceSocket.Input("guidance", tooltip="A guidance node: the method with its models."),
                 sockets.SceneSocket.Input("scene", tooltip="An Image Scene, or one that was optimised before."),
-                steps_input(),
-                lr_input(),
+                *widgets(OptimConfig(), ("steps", "lr")),
                 sockets.seed_input("Decides noise and timesteps. The same seed gives the same picture."),
                 *timestep_inputs(),
                 timesteps_input(),
-                io.Int.Input(
-                    "reuse_steps",
-                    default=default(OptimConfig, "reuse_steps"),
-                    min=1,
-                    max=16,
-                    optional=True,
-                    tooltip="An approximation that saves time: keep the noise for so many steps and ask the model "
-                    "about the negatives only in the first of them. 1 is exact; 2 is a fifth faster, slightly worse.",
-                ),
+                *widgets(OptimConfig(), ("reuse_steps",)),
                 resume_input(),
             ],
             outputs=[
@@ -245,35 +170,10 @@ class OptimizeImage(Node):
         )
 
     @classmethod
-    def execute(
-        cls,
-        guidance: GuidedModel,
-        scene,
-        steps,
-        lr,
-        seed,
-        t_min=None,
-        t_max=None,
-        t_max_end=None,
-        timesteps=None,
-        reuse_steps=1,
-        resume=False,
-    ) -> io.NodeOutput:
+    def execute(cls, guidance: GuidedModel, scene: Scene, resume=False, **inputs: Any) -> io.NodeOutput:
         if scene.uses_cameras:
             raise ValueError("Optimize Image needs an Image Scene. Use Optimize 3D for an object.")
-        check_packages()
-        config = OptimConfig(
-            n_steps=steps,
-            views_per_step=scene.n_images,
-            size=picture_size(scene, guidance),
-            lr=lr,
-            reuse_steps=reuse_steps,
-            seed=seed,
-            timesteps=with_numbers(timesteps, t_min=t_min, t_max=t_max, t_max_end=t_max_end),
-        )
-        workflow = workflow_of(cls.hidden.extra_pnginfo)
-        whole = config_of(guidance, scene, CameraConfig(), config, is_given(timesteps, t_min, t_max, t_max_end))
-        result = run(guidance, scene, whole, cls.hidden.unique_id, workflow, resume)
+        result = run_node(cls, guidance, scene, None, resume, inputs)
         return io.NodeOutput(result.images, result.scene, ui=run_ui(result, cls))
 
 

@@ -14,8 +14,9 @@ from ...tbsd_core.study import Entry
 from .. import sockets
 from ..bridge.analysis import make_entries
 from ..bridge.files import to_image
-from ..optimize import is_given, lr_input, picture_size, steps_input, timestep_inputs, timesteps_input, with_numbers
-from ..sockets import GuidedModel, default
+from ..optimize import has_timesteps, optim_of, timestep_inputs, timesteps_input
+from ..sockets import GuidedModel
+from ..widgets import widgets
 
 METHODS = 4  # guidance sockets of a node that compares
 
@@ -37,8 +38,7 @@ def run_inputs() -> list[io.Input]:
         sockets.SceneSocket.Input(
             "scene", tooltip="The start of every run: an Image Scene, NeRF Scene or Gaussian Scene."
         ),
-        steps_input(),
-        lr_input(),
+        *widgets(OptimConfig(), ("steps", "lr")),
         sockets.seed_input("Decides noise, timesteps and cameras. The same seed gives the same picture."),
     ]
 
@@ -104,19 +104,8 @@ def numbers(text: str, name: str) -> tuple[float, ...]:
 
 
 def runs_of(inputs: dict[str, Any]) -> tuple[list[GuidedModel], list[Entry]]:
-    """The connected guidances, and a run of each from the scene; a picture has its own size and number of views."""
+    """The connected guidances, and a run of each from the scene."""
     names = ["guidance", *(f"guidance_{i}" for i in range(2, METHODS + 1))]
     guided = [inputs[name] for name in names if inputs.get(name) is not None]
-    scene, size, n_views = inputs["scene"], inputs.get("size"), inputs.get("views_per_step")
-    if not scene.uses_cameras:
-        size, n_views = picture_size(scene, guided[0]), scene.n_images
-    t = {name: inputs.get(name) for name in ("timesteps", "t_min", "t_max", "t_max_end")}
-    optim = OptimConfig(
-        n_steps=inputs["steps"],
-        lr=inputs["lr"],
-        seed=inputs["seed"],
-        size=size or default(OptimConfig, "size"),
-        views_per_step=n_views or default(OptimConfig, "views_per_step"),
-        timesteps=with_numbers(**t),
-    )
-    return guided, make_entries(guided, scene, inputs.get("cameras") or CameraConfig(), optim, is_given(*t.values()))
+    scene, optim = inputs["scene"], optim_of(inputs, inputs["scene"], guided[0])
+    return guided, make_entries(guided, scene, inputs.get("cameras") or CameraConfig(), optim, has_timesteps(inputs))

@@ -10,27 +10,63 @@ from ..settings import check_settings, setting
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    n_steps: int = setting(300, meaning="optimiser steps", at_least=1)
-    views_per_step: int = setting(4, meaning="camera views rendered per step (3D scenes)", at_least=1)
-    size: int = setting(64, meaning="pixels of a rendered view; a multiple of the prior's spatial factor", at_least=1)
+    n_steps: int = setting(
+        300,
+        "Optimisation steps. More is better and slower; the demo models need about 300.",
+        at_least=1,
+        widget="steps",
+        high=100_000,
+    )
+    views_per_step: int = setting(
+        4, "Pictures per step. More views: calmer, less flicker, slower, more memory.", at_least=1, high=64
+    )
+    size: int = setting(
+        64,
+        "Width and height of a rendered picture. 64 for the demo models; 256 to 512 for Stable Diffusion 1.5.",
+        meaning="pixels of a rendered view; a multiple of the prior's spatial factor",
+        at_least=1,
+        low=16,
+        high=1024,
+        step=8,
+    )
     start_size: int | None = setting(  # at most size
         None,
+        "Begin with pictures of this many pixels, doubled until halfway they have their size: faster at first. 0 "
+        "begins with size.",
         meaning="pixels of a view at first, doubled until size is reached (3D scenes); null: size",
         at_least=8,
+        none=0,
+        low=0,
+        high=1024,
+        step=8,
+        optional=True,
     )
     full_size_from: float = setting(
         0.5, meaning="progress from which on views have their full size", above=0.0, at_most=1.0
     )
     latent_until: float = setting(
         0.0,
+        "Part of the run that renders coarse latents without the VAE: faster steps while the shape is found. Try 0.5; "
+        "0 uses the VAE in every step.",
         meaning="progress until which 3D scenes are rendered as latent cells, with fewer rays and without the encoder",
         at_least=0.0,
         at_most=1.0,
+        step=0.05,
+        optional=True,
     )
     encode_size: int | None = setting(  # threestudio renders 64 and encodes 512
-        None, meaning="pixels to which views are enlarged before they are encoded; null: size", at_least=1
+        None, meaning="pixels to which views are enlarged before they are encoded; null: size", at_least=1, none=0
     )
-    lr: float = setting(0.02, meaning="base learning rate; scenes derive their groups' rates from it", above=0.0)
+    lr: float = setting(
+        0.02,
+        "Learning rate: how far each step goes. Halve it if the result flickers or burns out. With settings connected "
+        "to the guidance node, theirs counts.",
+        meaning="base learning rate; scenes derive their groups' rates from it",
+        above=0.0,
+        low=0.00001,
+        high=1.0,
+        step=0.001,
+    )
     lr_end: float = setting(
         1.0,
         meaning="part of lr that is left at the end: it falls exponentially over the second half",
@@ -51,9 +87,13 @@ class OptimConfig:
     )
     reuse_steps: int = setting(
         1,
+        "An approximation that saves time: keep the noise for so many steps and ask the model about the negatives only "
+        "in the first of them. 1 is exact; 2 is a fifth faster, slightly worse.",
         meaning="pictures only, an approximation: noise and timesteps stay for so many steps, and all conditions but "
         "the target are evaluated in the first of them only; 1 is exact",
         at_least=1,
+        high=16,
+        optional=True,
     )
     seed: int = setting(0, meaning="cameras, timesteps, noise and initialisation all follow from it")
     timestep_seed: int | None = setting(
