@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from comfy_api.latest import io
 
-from ...tbsd_core.analysis.directions import POSTS, SHOWN, DirectionsConfig
+from ...tbsd_core.analysis.directions import DirectionsConfig
 from ...tbsd_core.cameras.sampling import CameraConfig
-from ...tbsd_core.guidance import Bridge, BridgeConfig
+from ...tbsd_core.guidance import Bridge
 from ...tbsd_core.optim import OptimConfig
+from ...tbsd_core.scenes import Scene
 from .. import sockets
 from ..base import Node, problem
 from ..bridge.analysis import run_directions, title_of
+from ..optimize import picture_size
 from ..sockets import GuidedModel, default
+from ..widgets import widgets, with_widgets
 from .inputs import numbers, outputs, result, text_input
 
 
@@ -41,25 +47,7 @@ class InspectDirections(Node):
                     default(DirectionsConfig, "progress"),
                     "Moments of a run, 0 to 1, for Bridge and the method: Bridge is SDS before its switch.",
                 ),
-                io.Combo.Input(
-                    "post",
-                    options=list(POSTS),
-                    default=default(DirectionsConfig, "post"),
-                    tooltip="The post directions are target minus negative, or uncond minus negative.",
-                ),
-                io.Combo.Input(
-                    "shown",
-                    options=list(SHOWN),
-                    default=default(DirectionsConfig, "shown"),
-                    tooltip="decode: the direction itself through the VAE. change: how the picture changes by a step.",
-                ),
-                io.Int.Input(
-                    "n_noises",
-                    default=default(DirectionsConfig, "n_noises"),
-                    min=1,
-                    max=64,
-                    tooltip="Draws of noise that each direction is the mean of. More is calmer and slower.",
-                ),
+                *widgets(DirectionsConfig(), ("post", "shown", "n_noises")),
                 sockets.seed_input("Decides the noise."),
                 sockets.CamerasSocket.Input(
                     "cameras", optional=True, tooltip="For an object: distance and height of the view."
@@ -88,37 +76,27 @@ class InspectDirections(Node):
     def execute(
         cls,
         guidance: GuidedModel,
-        noise_levels,
-        progress,
-        post,
-        shown,
-        n_noises,
-        seed,
+        noise_levels: str,
+        progress: str,
         image=None,
-        scene=None,
-        cameras=None,
-        size=None,
+        scene: Scene | None = None,
+        cameras: CameraConfig | None = None,
+        size: int | None = None,
+        **inputs: Any,
     ) -> io.NodeOutput:
         subject = scene if image is None else image
         if subject is None or (image is not None and scene is not None):
             raise ValueError("Inspect Directions needs one picture to look at: connect either an image or a scene.")
-        config = DirectionsConfig(
-            t=numbers(noise_levels, "noise_levels"),
-            progress=numbers(progress, "progress"),
-            post=post,
-            shown=shown,
-            n_noises=n_noises,
-            seed=seed,
-            bridge=guidance.guidance.config if isinstance(guidance.guidance, Bridge) else BridgeConfig(),
-        )
-        size = size or default(OptimConfig, "size")
+        moments = {"t": numbers(noise_levels, "noise_levels"), "progress": numbers(progress, "progress")}
+        config = replace(with_widgets(DirectionsConfig(), inputs), **moments)
+        if isinstance(guidance.guidance, Bridge):
+            config = replace(config, bridge=guidance.guidance.config)
+        pixels = size or default(OptimConfig, "size")
         if scene is not None and not scene.uses_cameras:
-            size = scene.config.size * (
-                guidance.vae.spacial_compression_encode() if hasattr(scene.config, "channels") else 1
-            )
+            pixels = picture_size(scene, guidance)
         cameras = cameras or CameraConfig()
         title = title_of(guidance)
-        made = run_directions(guidance, subject, cameras, size, config, cls.hidden.unique_id, title)
+        made = run_directions(guidance, subject, cameras, pixels, config, cls.hidden.unique_id, title)
         return result(made, cls)
 
 

@@ -11,6 +11,7 @@ from .. import sockets
 from ..base import Node
 from ..bridge.analysis import run_paths, title_of
 from ..sockets import default
+from ..widgets import widgets
 from .inputs import guidance_inputs, numbers, optional_inputs, outputs, result, run_inputs, runs_of, text_input
 
 
@@ -27,25 +28,13 @@ class ObjectivePathNode(Node):
             inputs=[
                 *guidance_inputs("A method. Its prompts need a target negative (TNP)."),
                 *run_inputs(),
-                io.Int.Input(
-                    "every",
-                    default=default(PathConfig, "every"),
-                    min=1,
-                    max=1000,
-                    tooltip="Steps between measured points. Fewer steps: more exact, slower.",
-                ),
+                *widgets(PathConfig(), ("every",)),
                 text_input(
                     "noise_levels",
                     default(PathConfig, "t"),
                     "Noise levels at which the objectives are measured, 0 to 1.",
                 ),
-                io.Int.Input(
-                    "n_noises",
-                    default=default(PathConfig, "n_noises"),
-                    min=1,
-                    max=64,
-                    tooltip="Draws of noise per level that the objectives are means over.",
-                ),
+                *widgets(PathConfig(), ("n_noises",)),
                 *optional_inputs(),
             ],
             outputs=outputs(),

@@ -13,7 +13,6 @@ from ...tbsd_core.analysis.path import ObjectivePath, PathConfig, objective_path
 from ...tbsd_core.analysis.pictures import Result, front, view, watch_pictures
 from ...tbsd_core.analysis.sheet import Sheet
 from ...tbsd_core.cameras.sampling import CameraConfig
-from ...tbsd_core.guidance.base import TrainingGuidance
 from ...tbsd_core.optim import OptimConfig
 from ...tbsd_core.optional import require
 from ...tbsd_core.scenes import Scene
@@ -23,7 +22,7 @@ from .autograd import cloned
 from .config import config_of
 from .prior import ComfyPrior, prior_device, with_prior
 from .progress import SHOWN, RunProgress
-from .run import pictures_of
+from .run import pictures_of, with_models
 
 if TYPE_CHECKING:
     from ..sockets import GuidedModel
@@ -60,7 +59,8 @@ def run_sheet(
         _show(watch_pictures(entries, prior, results, at), prior, node_id)
         return sheet(results)
 
-    return _with_models(guided, entries[0].config.optim, body)
+    require("matplotlib")  # before a long run rather than after it
+    return with_models(guided, entries[0].config.optim, body)
 
 
 def run_paths(
@@ -74,7 +74,8 @@ def run_paths(
         _show(objective_paths(entries, prior, config, results, paths), prior, node_id)
         return path_sheet(paths, results, config, title)
 
-    return _with_models(guided, entries[0].config.optim, body)
+    require("matplotlib")  # before a long run rather than after it
+    return with_models(guided, entries[0].config.optim, body)
 
 
 def run_directions(
@@ -123,19 +124,6 @@ def cropped(images: Tensor, factor: int) -> Tensor:
 def title_of(guided: GuidedModel) -> str:
     """The prompt, or nothing where the prompts came as conditioning."""
     return guided.prompts.config.prompt if guided.prompts.config is not None else ""
-
-
-def _with_models(guided: Sequence[GuidedModel], optim: OptimConfig, body: Callable[[ComfyPrior], Sheet]) -> Sheet:
-    require("matplotlib")  # before a long run rather than after it
-    first = guided[0]
-    if any(g.model is not first.model or g.vae is not first.vae for g in guided):
-        raise ValueError(
-            "The guidances to compare must have the same MODEL and VAE. Connect all of them to the same loader."
-        )
-    conditions = [condition for g in guided for condition in g.prompts.conditions()]
-    encoded = optim.encode_size or optim.size
-    trains = any(isinstance(g.guidance, TrainingGuidance) for g in guided)
-    return with_prior(first.model, first.vae, conditions, (optim.views_per_step, encoded, encoded), body, trains)
 
 
 def _show(steps: Iterable[StudyStep], prior: ComfyPrior, node_id: str | None) -> None:

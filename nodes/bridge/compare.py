@@ -131,4 +131,4 @@ def run_cell(job: Job, scene: Scene, on_step: Callable) -> Tensor:
             on_step(record.step + 1, pictures_of(record.render, prior, SHOWN))
         return final_pictures(experiment.scene.cpu(), prior, config.cameras, config.optim).float().cpu()
 
-    return with_models(job.guided, config.optim, body)
+    return with_models([job.guided], config.optim, body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -88,7 +88,7 @@ def run(
             shown.show(to_pil(pictures), final=True)
         return RunResult(trained, to_image(pictures), curves)
 
-    return with_models(guided, config.optim, body)
+    return with_models([guided], config.optim, body)
 
 
 def run_to_go_on_with(scene: Scene, n_steps: int) -> StoredRun:
@@ -112,12 +112,21 @@ def begun(config: ExperimentConfig, prior: ComfyPrior, guided: GuidedModel, scen
     return Experiment(config, prior, prompts=guided.prompts.set, scene=copy_scene(scene, config.device))
 
 
-def with_models(guided: GuidedModel, optim: OptimConfig, body: Callable[[ComfyPrior], T]) -> T:
-    """Call `body` with the prior of a guidance, its models loaded with room for the views of a step."""
+def with_models(guided: Sequence[GuidedModel], optim: OptimConfig, body: Callable[[ComfyPrior], T]) -> T:
+    """Call `body` with the prior of all guidances, loaded once with room for the views of a step.
+
+    Raises:
+        ValueError: they have different models.
+    """
+    first = guided[0]
+    if any(g.model is not first.model or g.vae is not first.vae for g in guided):
+        raise ValueError(
+            "The guidances to compare must have the same MODEL and VAE. Connect all of them to the same loader."
+        )
+    conditions = [condition for g in guided for condition in g.prompts.conditions()]
     encoded = optim.encode_size or optim.size
-    trains = isinstance(guided.guidance, TrainingGuidance)
-    shape = (optim.views_per_step, encoded, encoded)
-    return with_prior(guided.model, guided.vae, guided.prompts.conditions(), shape, body, trains)
+    trains = any(isinstance(g.guidance, TrainingGuidance) for g in guided)
+    return with_prior(first.model, first.vae, conditions, (optim.views_per_step, encoded, encoded), body, trains)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from ..guidance.bridge import Bridge, BridgeConfig
 from ..priors.base import Prior
 from ..prompts import PromptSet
 from ..rng import named_generator
+from ..settings import check_settings, setting
 from .sheet import Sheet
 
 CONDITIONS = ("target", "uncond", "negative", "target_negative")
@@ -41,25 +42,30 @@ LABELS = {CLS: "δ cls", GNP: "δ post\nGNP", TNP: "δ post\nTNP", BRIDGE: "δ\n
 
 @dataclass(frozen=True, kw_only=True)
 class DirectionsConfig:
-    t: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)  # noise levels, each in [0, 1]: parts of the prior's schedule
-    progress: tuple[float, ...] = (0.25,)  # for delta_bridge and the method, each in [0, 1]
-    post: str = "target"  # what the post directions are differences from: target or uncond
-    shown: str = "decode"  # a name in SHOWN
-    n_noises: int = 4  # draws of noise that each direction is the mean of, >= 1
-    seed: int = 0  # of these draws
+    # parts of the prior's schedule
+    t: tuple[float, ...] = setting((0.2, 0.4, 0.6, 0.8), meaning="noise levels", at_least=0, at_most=1)
+    progress: tuple[float, ...] = setting(
+        (0.25,), meaning="moments of a run, for delta_bridge and the method", at_least=0, at_most=1
+    )
+    post: str = setting(
+        "target", "The post directions are target minus negative, or uncond minus negative.", choices=POSTS
+    )
+    shown: str = setting(
+        "decode",
+        "decode: the direction itself through the VAE. change: how the picture changes by a step.",
+        choices=("decode", "change"),  # SHOWN
+    )
+    n_noises: int = setting(
+        4, "Draws of noise that each direction is the mean of. More is calmer and slower.", at_least=1, high=64
+    )
+    seed: int = setting(0, meaning="of these draws")
     bridge: BridgeConfig = field(default_factory=BridgeConfig)  # its weighting is not used
 
     def __post_init__(self) -> None:
+        check_settings(self)
         for name in ("t", "progress"):
-            values = getattr(self, name)
-            if not values or not all(0 <= v <= 1 for v in values):
-                raise ValueError(f"{name} must be numbers in [0, 1], at least one, got {values}.")
-        if self.post not in POSTS:
-            raise ValueError(f"post must be one of {', '.join(POSTS)}, got {self.post!r}.")
-        if self.shown not in SHOWN:
-            raise ValueError(f"shown must be one of {', '.join(SHOWN)}, got {self.shown!r}.")
-        if self.n_noises < 1:
-            raise ValueError(f"n_noises must be at least 1, got {self.n_noises}.")
+            if not getattr(self, name):
+                raise ValueError(f"{name} must be numbers in [0, 1], at least one, got none.")
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from ..optim.guide import enlarged
 from ..priors.base import Prior
 from ..prompts import PromptSet
 from ..rng import named_generator
+from ..settings import check_settings, setting
 from ..study import Entry, StudyStep
 from .charts import COLOURS, GRID, INK, drawn, new_figure, plain_axes, points
 from .pictures import Result, front, watch_pictures
@@ -50,17 +51,18 @@ CONES = 3  # points of the last path at which they are
 
 @dataclass(frozen=True, kw_only=True)
 class PathConfig:
-    every: int = 5  # optimiser steps between measured points, >= 1
-    t: tuple[float, ...] = (0.3, 0.5, 0.7)  # noise levels in (0, 1): parts of the prior's schedule
-    n_noises: int = 2  # noises per level, >= 1
-    seed: int = 0  # of the noises
+    every: int = setting(
+        5, "Steps between measured points. Fewer steps: more exact, slower.", at_least=1, high=1000
+    )
+    # parts of the prior's schedule
+    t: tuple[float, ...] = setting((0.3, 0.5, 0.7), meaning="noise levels of the objectives", above=0, below=1)
+    n_noises: int = setting(2, "Draws of noise per level that the objectives are means over.", at_least=1, high=64)
+    seed: int = setting(0, meaning="of the noises")
 
     def __post_init__(self) -> None:
-        for name in ("every", "n_noises"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        if not self.t or not all(0 < v < 1 for v in self.t):
-            raise ValueError(f"t must be numbers in (0, 1), at least one, got {self.t}.")
+        check_settings(self)
+        if not self.t:
+            raise ValueError("t must be numbers in (0, 1), at least one, got none.")
 
 
 @dataclass(frozen=True)

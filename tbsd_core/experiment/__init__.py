@@ -3,10 +3,10 @@
 Everything else watches: the command line, studies, benchmarks and the nodes make an Experiment and look at its steps.
 """
 
-from .autosave import AUTOSAVE_SECONDS, Autosave
+from .autosave import Autosave
 from .check import check_config
-from .config import DTYPES, ExperimentConfig, MeshInput, config_from_plain, is_demo, plain_config
-from .cost import evaluations, evaluations_per_view, matched_steps
+from .config import ExperimentConfig, MeshInput, config_from_plain, is_demo, plain_config
+from .cost import evaluations_per_view, matched_steps
 from .defaults import default_config, model_shape, with_preset
 from .experiment import Experiment, resumed, stored_config
 from .file import NEWEST, Stored, StoredRun, load_scene, read_file, read_newest, save_scene, write_file
@@ -15,9 +15,7 @@ from .run import run, take_part
 from .start import make_scene, read_mesh, read_prior
 
 __all__ = [
-    "AUTOSAVE_SECONDS",
     "Account",
-    "DTYPES",
     "NEWEST",
     "Autosave",
     "Experiment",
@@ -30,7 +28,6 @@ __all__ = [
     "config_from_report",
     "default_config",
     "evaluate",
-    "evaluations",
     "evaluations_per_view",
     "is_demo",
     "load_scene",

@@ -3,7 +3,7 @@
 The loop knows only protocols; a new method, scene or prior needs no change here.
 """
 
-from .adapter import AdapterState, create_adapter
+from .adapter import create_adapter
 from .config import OptimConfig
 from .guide import Batch, predict_and_guide
 from .loop import optimize
@@ -14,7 +14,6 @@ from .step import Distillation
 from .watchdog import Watchdog, not_finite
 
 __all__ = [
-    "AdapterState",
     "Backlog",
     "Batch",
     "Curves",

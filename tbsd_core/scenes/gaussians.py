@@ -116,14 +116,7 @@ class GaussianScene(Scene):
             torch.sigmoid(self.color_logits),
         )
 
-    def render(
-        self,
-        cameras: Cameras,
-        height: int,
-        width: int,
-        generator: torch.Generator | None = None,
-        with_normal: bool = False,
-    ) -> RenderOutput:
+    def render(self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False) -> RenderOutput:
         """Render B views; nothing is drawn at random. Normals are those of the depth and carry no gradient.
 
         Raises:

@@ -162,14 +162,7 @@ class NeRFScene(Scene3D):
         """Colours [N, 3] in [0, 1] at points [N, 3]."""
         return torch.sigmoid(self.encoding(self._local(points))[:, 1:] * self.config.color_gain)
 
-    def render(
-        self,
-        cameras: Cameras,
-        height: int,
-        width: int,
-        generator: torch.Generator | None = None,
-        with_normal: bool = False,
-    ) -> RenderOutput:
+    def render(self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False) -> RenderOutput:
         """Render B views; `normal` is 0 where nothing is.
 
         With a generator (training) samples are jittered, and light and background drawn; without one the

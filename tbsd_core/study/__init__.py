@@ -10,7 +10,7 @@ from .inline import InlinePool
 from .jobs import Job, Report, job_folder
 from .labels import labels_of, with_labels
 from .plan import assigned, job_of, labelled, matched, of_cell
-from .pool import OnSteps, Outcome, Pool, Task
+from .pool import Outcome, Pool, Task
 from .processes import ProcessPool
 from .prompts import PromptLine, read_prompts
 from .runner import Reports, run_jobs
@@ -23,7 +23,6 @@ __all__ = [
     "Entry",
     "InlinePool",
     "Job",
-    "OnSteps",
     "Outcome",
     "Pool",
     "ProcessPool",
