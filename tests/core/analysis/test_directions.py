@@ -124,11 +124,11 @@ def test_the_sheet_holds_lengths_and_cosines(shown):
     "change, message",
     [
         (dict(t=()), "t must be numbers in"),
-        (dict(t=(1.5,)), "t must be numbers in"),
-        (dict(progress=(-0.1,)), "progress must be numbers in"),
+        (dict(t=(1.5,)), "t must be in"),
+        (dict(progress=(-0.1,)), "progress must be in"),
         (dict(post="negative"), "post must be one of target, uncond"),
         (dict(shown="raw"), "shown must be one of decode, change"),
-        (dict(n_noises=0), "n_noises must be at least 1"),
+        (dict(n_noises=0), "n_noises must be >= 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(change, message):

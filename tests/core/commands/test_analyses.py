@@ -181,7 +181,7 @@ def test_path_measures_each_method_from_the_same_start(tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["inspect", "--t", 2], r"t must be numbers in [0, 1]"),
+        (["inspect", "--t", 2], r"t must be in [0, 1]"),
         (["inspect", "--image", "nowhere.png"], "nowhere.png cannot be read"),
         (["inspect", "--prompt", ""], "prompt must say what to make"),
         (["inspect", "--run", "nowhere"], "no checkpoint in nowhere"),
@@ -196,7 +196,7 @@ def test_path_measures_each_method_from_the_same_start(tmp_path):
         (["vary", "--key", "prior"], "--key must name a setting inside a group"),
         (["vary", "--values", 2], "shape_share must be in"),
         (["vary", "--set", "optim.lr"], "KEY=VALUE, got 'optim.lr'"),
-        (["path", "--every", 0], "every must be at least 1"),
+        (["path", "--every", 0], "every must be >= 1"),
         (["path", "--prompt", "a brick dragon"], "'dragon'"),
     ],
     ids=str,
