@@ -6,15 +6,12 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .commands import compare, export, field, inspect, methods, overtime, path, quality, seeds, sweep, vary
 from .commands.options import add_run_arguments, base_config, with_assignments
 from .configuration import all_settings, with_setting
 from .optional import require
-
-if TYPE_CHECKING:
-    pass
 
 BAD_ARGUMENTS, INTERRUPTED = 2, 130
 DEMO_PROMPT = "a brick house"

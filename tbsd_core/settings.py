@@ -26,7 +26,6 @@ class Hint:
         none: the widget's value that stands for None.
         shown, read: how the widget's value is made of the setting's, and the other way round.
         optional: whether workflows exist that were saved before the widget was.
-        advanced: whether few people need it.
     """
 
     tooltip: str = ""
@@ -44,7 +43,6 @@ class Hint:
     shown: Callable[[Any], Any] | None = None
     read: Callable[[Any], Any] | None = None
     optional: bool = False
-    advanced: bool = False
 
     @property
     def values(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from ...tbsd_core.scenes import Scene
 from ...tbsd_core.study import Row, markdown, montage, table_row, write_csv
 from .config import config_of
 from .files import new_output, to_image
-from .prior import ComfyPrior
+from .prior import ComfyPrior, noise_levels
 from .progress import SHOWN, RunProgress
 from .prompts import Prompts, check_conditions
 from .run import begun, final_pictures, pictures_of, with_models
@@ -43,7 +43,7 @@ class Job:
     def line(self, **ended: Any) -> Row:
         """Its line of the table; `ended`: seconds and metrics, or the error."""
         optim = self.config.optim
-        cost = {"steps": optim.n_steps, "evaluations": evaluations_per_view(self.config)}
+        cost = {"steps": optim.n_steps, "evaluations": evaluations_per_view(self.config, n_timesteps(self.guided))}
         return table_row(self.label, self.config.prompt.prompt, optim.draw_seeds, **cost, **ended)
 
 
@@ -74,11 +74,17 @@ def plan(
                 check_conditions(cell.prompts, cell.guidance)
                 config = config_of(cell, scene, cameras, replace(optim, seed=seed), own_timesteps)
                 if match_evaluations:
-                    budget = evaluations_per_view(config) if budget is None else budget
-                    n_steps = matched_steps(config, budget) if c else optim.n_steps
+                    n_times = n_timesteps(guided)
+                    budget = evaluations_per_view(config, n_times) if budget is None else budget
+                    n_steps = matched_steps(config, budget, n_times) if c else optim.n_steps
                     config = replace(config, optim=replace(config.optim, n_steps=n_steps))
                 jobs.append(Job(p * len(seeds) + k, c, label, cell, config))
     return jobs
+
+
+def n_timesteps(guided: GuidedModel) -> int:
+    """Of the model's schedule; some of ComfyUI's have 10,000."""
+    return noise_levels(guided.model.model.model_sampling)[0].n_timesteps
 
 
 def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, node_id: str | None) -> Comparison:

@@ -67,7 +67,7 @@ def run(
             progress = RunProgress(optim.n_steps, node_id, shown)
             if changed:
                 shown.warn(f"Going on after step {experiment.state.step} with other settings: {'; '.join(changed)}.")
-            save = Autosave(shown.autosaved(), experiment, AUTOSAVE_SECONDS, True, shown.warn)
+            save = Autosave(shown.autosaved(), experiment, AUTOSAVE_SECONDS, keep_previous=True, say=shown.warn)
             for record in experiment.steps():
                 is_last = shown.stop_wanted
                 progress(record.step + 1, pictures_of(record.render, prior, SHOWN), record, is_last)

@@ -69,6 +69,7 @@ def watch_pictures(
                 results[-1].pictures[progress] = torch.cat(list(images.cpu()), dim=-1)
         if step.is_last:  # the moments are twice as large as the scene, and nobody goes on from here
             state.optimizer.state.clear()
+            state.reused, state.adapter = {}, None
         yield step
 
 

@@ -15,8 +15,8 @@ def register(commands: Any) -> None:
     from ..mesh.isosurface import MeshConfig
 
     parser = commands.add_parser("export", help="the textured mesh of a run, from its checkpoint")
-    parser.add_argument("--run", type=Path, required=True, help="folder of a run, finished or not")
-    parser.add_argument("--out", type=Path, help="folder for the mesh (default: the run's)")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a run, or the file of a scene")
+    parser.add_argument("--out", type=Path, help="folder for the mesh (default: that of the run)")
     parser.add_argument("--format", default="glb", help="glb, obj or ply (default %(default)s)")
     parser.add_argument("--faces", type=int, default=ExportConfig.faces, help="at most; 0 keeps all (%(default)s)")
     parser.add_argument("--texture", type=int, default=ExportConfig.texture, help="texels; 0 for vertex colours")
@@ -40,10 +40,10 @@ def _export(arguments: argparse.Namespace) -> int:
         surface=MeshConfig(resolution=arguments.resolution, threshold=arguments.threshold),
         bake=BakeConfig(views=arguments.views),
     )
-    scene = read_newest(arguments.run).scene()
-    mesh, report = textured_mesh(scene, config)
-    path = write_mesh(mesh, (arguments.out or arguments.run) / f"mesh.{arguments.format}")
-    for warning in report["warnings"]:
+    stored = read_newest(arguments.run)
+    mesh, report = textured_mesh(stored.scene(), config)
+    path = write_mesh(mesh, (arguments.out or Path(stored.source).parent) / f"mesh.{arguments.format}")
+    for warning in filter(None, [stored.warning, *report["warnings"]]):
         print(warning, file=sys.stderr)
     kind = f"a texture of {report['texture']} x {report['texture']}" if report["texture"] else "vertex colours"
     seconds = ", ".join(f"{name} {s:.1f} s" for name, s in report["seconds"].items())

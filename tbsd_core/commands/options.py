@@ -70,8 +70,9 @@ def mesh_input(arguments: argparse.Namespace) -> MeshInput:
     from ..experiment import MeshInput
     from ..mesh import PlacementConfig
 
-    if (arguments.mesh is not None) != (arguments.scene == "mesh_texture"):
-        raise ValueError("--mesh and --scene mesh_texture belong together: name both, or neither.")
+    painted = [name for name, spec in SCENES.items() if spec.paints_mesh]
+    if (arguments.mesh is not None) != (arguments.scene in painted):
+        raise ValueError(f"--mesh and --scene {' or '.join(painted)} belong together: name both, or neither.")
     placement = PlacementConfig(up=arguments.up, turn=arguments.turn)
     return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, placement=placement)
 

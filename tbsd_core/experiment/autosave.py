@@ -19,7 +19,8 @@ class Autosave:
     Args:
         path: of the file; the one before it is kept beside it.
         seconds: least time between two files, >= 0; 0 saves after each step.
-        is_ours: whether the file that is there belongs to this run.
+        keep_previous: whether the file that is there is kept as the previous one when the first is written.
+        saved: the step of this run that it holds; None where it is of another one.
     """
 
     def __init__(
@@ -27,13 +28,14 @@ class Autosave:
         path: Path,
         experiment: Experiment,
         seconds: float = AUTOSAVE_SECONDS,
-        is_ours: bool = False,
+        keep_previous: bool = False,
+        saved: int | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         if not seconds >= 0:
             raise ValueError(f"The seconds between two checkpoints must be >= 0, got {seconds}.")
-        self.path, self.experiment, self.seconds, self.is_ours, self.say = path, experiment, seconds, is_ours, say
-        self.saved: int | None = experiment.state.step if is_ours else None  # the step of the newest file
+        self.path, self.experiment, self.seconds, self.say = path, experiment, seconds, say
+        self.keep_previous, self.saved = keep_previous, saved
         self.last = time.monotonic()
 
     def __call__(self) -> None:
@@ -44,8 +46,9 @@ class Autosave:
         """Save now; False, and a message, where it was not possible."""
         try:
             self._save()
-        except OSError as error:
-            self.say(f"{error} The run goes on; {self._kept()}. Free space in {self.path.parent}.")
+        except (OSError, MemoryError, RuntimeError) as error:  # of the disk, and of copying the state to the CPU
+            reason = str(error) or "There is too little memory to save."
+            self.say(f"{reason} The run goes on; {self._kept()}. Free space in {self.path.parent}.")
             return False
         finally:
             self.last = time.monotonic()
@@ -59,8 +62,8 @@ class Autosave:
             raise OSError(f"{error} {self._kept().capitalize()}. Free space, then resume.") from error
 
     def _save(self) -> None:
-        self.experiment.save(self.path, self.is_ours)
-        self.is_ours, self.saved = True, self.experiment.state.step
+        self.experiment.save(self.path, self.keep_previous)
+        self.keep_previous, self.saved = True, self.experiment.state.step
 
     def _kept(self) -> str:
         return "nothing is saved yet" if self.saved is None else f"the state of step {self.saved} is kept"

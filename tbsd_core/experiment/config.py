@@ -57,6 +57,14 @@ def plain_config(config: ExperimentConfig) -> dict[str, Any]:
     return json.loads(json.dumps(to_plain(config)))
 
 
+def normalised(stored: dict[str, Any]) -> dict[str, Any]:
+    """A stored configuration with what later versions have added; one that is no whole one of these as it is."""
+    try:
+        return plain_config(config_from_plain(stored))
+    except ValueError:
+        return stored
+
+
 def config_from_plain(stored: Any) -> ExperimentConfig:
     """Rebuild the configuration that a file or run.json holds. Raises ValueError naming what does not fit."""
     if not isinstance(stored, dict):

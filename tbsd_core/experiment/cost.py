@@ -16,7 +16,7 @@ from ..rng import named_generator
 from ..scenes import SCENES
 from .config import ExperimentConfig
 
-N_TIMESTEPS = 1000  # of the schedules of all priors
+N_TIMESTEPS = 1000  # of all priors but some models of ComfyUI, which say so
 
 
 def evaluations(
@@ -60,22 +60,23 @@ def predictions(names: Sequence[str], angles: list[tuple[float, float]] | None, 
     return [len(view_mixture(*angle).views) + len(others) + adapters for angle in angles]
 
 
-def evaluations_per_view(config: ExperimentConfig) -> float:
+def evaluations_per_view(config: ExperimentConfig, n_timesteps: int = N_TIMESTEPS) -> float:
     """Noise predictions of a run for one of the views (or pictures) of a step: a whole number for one picture."""
     cameras = config.cameras if SCENES[config.scene_name].uses_cameras else None
     n_samples = config.optim.views_per_step if cameras else config.scene.n_images
     guidance = build_guidance(config.guidance_name, config.guidance)
-    return evaluations(guidance, config.optim, cameras, n_samples, config.prompt.perp_neg) / n_samples
+    return evaluations(guidance, config.optim, cameras, n_samples, config.prompt.perp_neg, n_timesteps) / n_samples
 
 
-def matched_steps(config: ExperimentConfig, budget: float) -> int:
-    """The most steps whose whole run stays within a budget of noise predictions per view; at least 1.
+def matched_steps(config: ExperimentConfig, budget: float, n_timesteps: int = N_TIMESTEPS) -> int:
+    """Steps whose whole run stays within a budget of noise predictions per view, where one more would not; at least 1.
 
-    Methods that change what they evaluate on the way are asked at every length, since progress is step / steps.
+    A longer run is not always the dearer one: progress is step / steps, which decides what is evaluated, and it draws
+    other timesteps. Found by halving, so among several such lengths it may be any.
     """
 
     def cost(n: int) -> float:
-        return evaluations_per_view(replace(config, optim=replace(config.optim, n_steps=n)))
+        return evaluations_per_view(replace(config, optim=replace(config.optim, n_steps=n)), n_timesteps)
 
     low, high = 1, max(1, int(budget))
     while low < high:

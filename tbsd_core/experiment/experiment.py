@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..configuration import differences
+from ..configuration import differences, to_plain
 from ..guidance import build_guidance
 from ..optim import Curves, Distillation, OptimState, StepRecord, create_adapter, optimize
 from ..optim.distributed import WHOLE, Split
@@ -14,7 +15,7 @@ from ..optim.state_tensors import load_state, state_tensors
 from ..priors.base import Prior, TextPrior
 from ..prompts import PromptSet, build_texts, encode_texts
 from ..scenes import Scene
-from .config import ExperimentConfig, config_from_plain, plain_config
+from .config import ExperimentConfig, config_from_plain, normalised, plain_config
 from .cost import evaluations
 from .file import Stored, StoredRun, read_newest, write_file
 from .start import make_scene
@@ -126,10 +127,15 @@ def resumed(
     if run is None:
         raise ValueError(f"{stored.source} holds a scene that is in no run, so there is nothing to go on with.")
     check_resume(stored, config)
-    scene = stored.scene()
-    if scene.config != config.scene:
+    try:  # weights of a scene's losses may change as any setting, its sizes not
+        scene = replace(stored, scene_config=to_plain(config.scene)).scene()
+    except ValueError as error:
         said = "".join(f" {n}: {t}." for n, t in changes(run.config, config).items() if n.startswith("scene."))
-        raise ValueError(f"{stored.source} holds another scene.{said} Leave that as it was, or start anew.")
+        if not said:
+            raise
+        raise ValueError(
+            f"{stored.source} holds another scene.{said} Leave that as it was, or start anew."
+        ) from error
     experiment = Experiment(config, prior, scene=scene.to(config.device), split=split)
     return experiment, experiment.restore(run)
 
@@ -163,5 +169,5 @@ def check_resume(stored: Stored, config: ExperimentConfig) -> None:
 
 def changes(was: dict[str, Any], config: ExperimentConfig) -> dict[str, str]:
     """How a configuration differs from a stored one, by dotted name, in the groups that this one has."""
-    now = plain_config(config)
+    was, now = normalised(was), plain_config(config)
     return differences(was, {name: value for name, value in now.items() if name in was})

@@ -26,7 +26,7 @@ from ..scenes.stored import scene_of
 
 NEWEST = "checkpoint.safetensors"  # in the folder of a run
 FORMAT = "tbsd-experiment-3"
-MAX_TEXT = 100_000  # characters of what is not a tensor; those of this version have some thousand
+MAX_TEXT = 1_000_000  # characters of what is not a tensor: some thousand, and those of the prompt
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,10 @@ def write_file(path: Path, scene: Scene, run: StoredRun | None = None, keep_prev
     """
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"The folder {path.parent} could not be made ({error}).") from error
     kind = next(name for name, spec in SCENES.items() if type(scene) is spec.scene)
     tensors = prefixed("scene", scene.state_dict())
     about: dict[str, Any] = {"format": FORMAT, "scene": {"kind": kind, "config": to_plain(scene.config)}, "run": None}
@@ -98,7 +101,9 @@ def write_file(path: Path, scene: Scene, run: StoredRun | None = None, keep_prev
             "seconds": run.curves.seconds,
             "skipped_steps": run.curves.skipped,
         }
-    text = json.dumps(about)
+    text = json.dumps(about, ensure_ascii=False)
+    if len(text) > MAX_TEXT:
+        raise OSError(f"The settings of this run have {len(text)} characters; a file holds {MAX_TEXT} of them.")
     partial = path.with_suffix(".partial")
     try:
         try:
@@ -137,6 +142,7 @@ def read_file(path: Path) -> Stored:
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
+            check_header(metadata, path)  # before a checkpoint of gigabytes is read
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
     except FileNotFoundError as error:
         raise ValueError(f"The file {path} is missing.") from error
@@ -153,10 +159,24 @@ def read_file(path: Path) -> Stored:
     if about.get("format") != FORMAT or not isinstance(scene, dict):
         raise ValueError(f"{path} is not of this version: expected format {FORMAT}, got {about.get('format')!r}.")
     stored = None if run is None else stored_run(run, tensors, path)
-    kind = scene.get("kind")
-    if kind not in SCENES:
+    return stored_scene(scene.get("kind"), scene.get("config"), without("scene", tensors), stored, path)
+
+
+def check_header(metadata: Mapping[str, str], path: Path) -> None:
+    """Raise ValueError for the metadata of any other file."""
+    from .legacy import is_legacy
+
+    if "tbsd" not in metadata and not is_legacy(metadata):
+        raise ValueError(f"{path} is neither a scene nor a run of this pack: its header says {sorted(metadata)[:5]}.")
+    if any(len(text) > MAX_TEXT for text in metadata.values()):
+        raise ValueError(f"{path} is damaged: its settings have more than {MAX_TEXT} characters.")
+
+
+def stored_scene(kind: Any, config: Any, tensors: Mapping[str, Tensor], run: StoredRun | None, path: Path) -> Stored:
+    """What a file holds. Raises ValueError for a scene that this version lacks."""
+    if not isinstance(kind, str) or kind not in SCENES:
         raise ValueError(f"{path} holds a scene of the kind {kind!r}; this version knows {', '.join(SCENES)}.")
-    return Stored(kind, scene.get("config"), without("scene", tensors), stored, str(path))
+    return Stored(kind, config, tensors, run, str(path))
 
 
 def read_newest(path: Path) -> Stored:
@@ -201,9 +221,7 @@ def stored_run(about: Any, tensors: Mapping[str, Tensor], path: Path) -> StoredR
 
 
 def json_object(text: str, path: Path) -> dict[str, Any]:
-    """Raises ValueError for text that is no JSON object of a sensible length."""
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"{path} is damaged: its settings have {len(text)} characters.")
+    """Raises ValueError for text that is no JSON object."""
     try:
         about = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -7,20 +7,22 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..scenes import SCENES
-from .file import Stored, check_digest, json_object, stored_run, without
+from .file import Stored, check_digest, json_object, stored_run, stored_scene, without
 
 CHECKPOINT_FORMAT, SCENE_FORMAT, RUN_FORMAT = 2, "tbsd-scene-1", "tbsd-run-1"
 ATTACHED = "attached."
 
 
+def is_legacy(metadata: Mapping[str, str]) -> bool:
+    """Whether a file was written by release 0.1."""
+    return "run" in metadata or metadata.get("format") == SCENE_FORMAT
+
+
 def read_legacy(metadata: Mapping[str, str], tensors: Mapping[str, Tensor], path: Path) -> Stored:
-    """A checkpoint of the command line or a scene file of ComfyUI. Raises ValueError for anything else."""
+    """A checkpoint of the command line or a scene file of ComfyUI. Raises ValueError for a damaged one."""
     if "run" in metadata:
         return _checkpoint(metadata, tensors, path)
-    if metadata.get("format") == SCENE_FORMAT:
-        return _scene_file(metadata, tensors, path)
-    raise ValueError(f"{path} is neither a scene nor a run of this pack: its header says {sorted(metadata)[:5]}.")
+    return _scene_file(metadata, tensors, path)
 
 
 def _checkpoint(metadata: Mapping[str, str], tensors: Mapping[str, Tensor], path: Path) -> Stored:
@@ -32,7 +34,7 @@ def _checkpoint(metadata: Mapping[str, str], tensors: Mapping[str, Tensor], path
         raise ValueError(f"{path} is not a checkpoint that this version reads (format {about.get('format')!r}).")
     curves = about.get("curves")
     run = stored_run({**about, **(curves if isinstance(curves, dict) else {})}, tensors, path)
-    return _stored(config.get("scene_name"), config.get("scene"), without("scene", tensors), run, path)
+    return stored_scene(config.get("scene_name"), config.get("scene"), without("scene", tensors), run, path)
 
 
 def _scene_file(metadata: Mapping[str, str], tensors: Mapping[str, Tensor], path: Path) -> Stored:
@@ -44,10 +46,5 @@ def _scene_file(metadata: Mapping[str, str], tensors: Mapping[str, Tensor], path
         attached = {k.removeprefix(ATTACHED): v for k, v in tensors.items() if k.startswith(ATTACHED)}
         run = stored_run({**about, "config": {"optim": about["config"]}}, attached, path)
     own = {k: v for k, v in tensors.items() if not k.startswith(ATTACHED)}
-    return _stored(metadata.get("scene"), json_object(metadata.get("config", ""), path), own, run, path)
+    return stored_scene(metadata.get("scene"), json_object(metadata.get("config", ""), path), own, run, path)
 
-
-def _stored(kind, config, tensors, run, path: Path) -> Stored:
-    if kind not in SCENES:
-        raise ValueError(f"{path} holds a scene of the kind {kind!r}; this version knows {', '.join(SCENES)}.")
-    return Stored(kind, config, tensors, run, str(path))

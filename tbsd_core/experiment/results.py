@@ -126,6 +126,7 @@ def write_results(experiment: Experiment, out: Path, account: Account, in_full: 
     report = {
         "config": plain_config(config),
         "metrics": {k: v if math.isfinite(v) else None for k, v in metrics.items()},
+        # of all its steps by these settings, also where earlier ones were done with others
         "evaluations": experiment.evaluations / _n_samples(experiment),
         "warnings": warnings,
         "seconds": {**account.seconds, "total": time.perf_counter() - account.began, "phases": curves.seconds},

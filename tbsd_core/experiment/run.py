@@ -49,7 +49,8 @@ def run(
         experiment, is_ours = _begun(config, prior or read_prior(config), resume, out, split, on_phase)
         for name in FINAL_FILES:  # results of an older run in this folder would pass for this run's
             (out / name).unlink(missing_ok=True)
-        save = Autosave(out / NEWEST, experiment, autosave_seconds, is_ours, on_phase)
+        saved = experiment.state.step if is_ours else None
+        save = Autosave(out / NEWEST, experiment, autosave_seconds, is_ours, saved, on_phase)
         watchdog = Watchdog(experiment.scene.uses_cameras)
         began = time.perf_counter()
         try:

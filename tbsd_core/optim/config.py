@@ -73,7 +73,7 @@ class OptimConfig:
         above=0.0,
         at_most=1.0,
     )
-    optimizer: str = setting(  # a name in optim.loop.OPTIMIZERS
+    optimizer: str = setting(  # a name in optim.state.OPTIMIZERS
         "auto", meaning="name of an optimiser, or auto: adam for fields, shared_adam for pictures"
     )
     beta1: float = setting(0.9, meaning="of Adam: how long it remembers the gradient", at_least=0.0, below=1.0)

@@ -174,5 +174,8 @@ class Curves:
 
     @classmethod
     def from_tensors(cls, stored: dict[str, Tensor], seconds: dict[str, float], skipped: int) -> Curves:
+        """Raises ValueError for tensors that are no curves."""
+        if not all(v.dim() == 1 and len(v) <= len(stored["steps"]) for v in stored.values()):
+            raise ValueError("its curves do not fit its steps")
         series = {k.removeprefix("series."): v.tolist() for k, v in stored.items() if k.startswith("series.")}
         return cls(stored["steps"].tolist(), series, seconds, skipped)

@@ -12,6 +12,7 @@ from typing import Any
 from ..atomic import atomic_path
 from ..configuration import differences
 from ..experiment import NEWEST
+from ..experiment.config import normalised
 from ..experiment.file import previous
 from ..experiment.results import FINAL_FILES, REPORT
 
@@ -83,7 +84,7 @@ def read_report(out: Path, job: Job, anew: bool = False) -> Report | None:
         return None
     if not isinstance(report, dict) or not all(isinstance(report.get(k), dict) for k in ("config", "seconds")):
         return None
-    found = [f"{name} {text}" for name, text in differences(report["config"], job.config).items()]
+    found = [f"{name} {text}" for name, text in differences(normalised(report["config"]), job.config).items()]
     if found and not anew:
         more = f" and {len(found) - NAMED_DIFFERENCES} more" if len(found) > NAMED_DIFFERENCES else ""
         raise ValueError(

@@ -9,6 +9,7 @@ import multiprocessing
 import signal
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import cast
 
 import torch
 
@@ -55,8 +56,7 @@ class ProcessPool:
 
     def wait(self) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        for ours in wait(list(self._busy), PATIENCE):
-            assert isinstance(ours, Connection)
+        for ours in cast("list[Connection]", wait(list(self._busy), PATIENCE)):
             process, task = self._busy[ours]
             try:
                 said = ours.recv()

@@ -1,7 +1,7 @@
 """Pictures that differ in nothing but their seeds, optimised in one batch; then each is an experiment of its own.
 
 Each picture has the draws of its own seeds, so that it is the same run either way, up to the rounding of batched
-arithmetic (and bit for bit in a batch of one). Methods that train a LoRA and 3D scenes run one by one.
+arithmetic (and bit for bit in a batch of one). 3D scenes, and methods with a LoRA or a trajectory, run one by one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..experiment import (
     plain_config,
     write_results,
 )
-from ..guidance import TrainingGuidance, build_guidance
+from ..guidance import TrainingGuidance, TrajectoryGuidance, build_guidance
 from ..optim import Curves, StepRecord, Watchdog
 from ..priors.base import Prior
 from ..scenes import SCENES
@@ -55,7 +55,8 @@ def can_share(job: Job) -> bool:
     config = job.config
     if "scene_name" not in config or SCENES[config["scene_name"]].uses_cameras or config["scene"]["n_images"] > 1:
         return False
-    return not isinstance(build_guidance(config["guidance_name"]), TrainingGuidance)
+    alone = TrainingGuidance, TrajectoryGuidance  # one LoRA, and draws on the way that are those of a batch
+    return not isinstance(build_guidance(config["guidance_name"]), alone)
 
 
 def run_side_by_side(

@@ -12,6 +12,7 @@ from ..guidance import METHODS
 
 DEFAULT = Path(__file__).with_name("text_to_image.json")
 MAX_BYTES = 16 * 2**20
+SETTINGS_NODE = "TBSD_RecommendedSettings"
 PROMPT_NODE, PROMPT_INPUT = "TBSD_PromptEncode", "prompt"
 SEED_INPUTS = ("seed", "noise_seed")
 METHOD_NODES = {name: spec.node for name, spec in METHODS.items()}
@@ -66,7 +67,8 @@ def with_cell(workflow: Workflow, prompt: str, seed: int) -> Workflow:
 
 
 def with_method(workflow: Workflow, method: str, describe: Callable[[str], NodeInfo]) -> Workflow:
-    """The workflow with its one guidance node made that of a method: links stay, other widgets take their defaults.
+    """The workflow with its one guidance node made that of a method: links stay, other widgets take their defaults,
+    and Recommended Settings are those of the method.
 
     Args:
         describe: /object_info of a node class, from a server.
@@ -80,18 +82,22 @@ def with_method(workflow: Workflow, method: str, describe: Callable[[str], NodeI
     if len(found) != 1:
         raise ValueError(f"The workflow needs exactly one guidance node for the method, got {len(found)}.")
     changed = copy.deepcopy(workflow)
+    for other in changed.values():
+        if other["class_type"] == SETTINGS_NODE and isinstance(other["inputs"].get("method"), str):
+            other["inputs"]["method"] = method
     node, wanted = changed[found[0]], METHOD_NODES[method]
     if node["class_type"] == wanted:
         return changed
     inputs: dict[str, Any] = {}
-    for name, spec in describe(wanted).get("input", {}).get("required", {}).items():
+    known = describe(wanted).get("input", {})
+    for name, spec in {**known.get("required", {}), **known.get("optional", {})}.items():
         given, options = node["inputs"].get(name), spec[1] if len(spec) > 1 else {}
         choices = spec[0] if isinstance(spec[0], list) else options.get("options", [])
         if isinstance(given, list):
             inputs[name] = given
         elif "default" in options or choices:
             inputs[name] = options["default"] if "default" in options else choices[0]
-        else:
+        elif name in known.get("required", {}):
             raise ValueError(f"{wanted} needs the input {name!r}, which the workflow's {node['class_type']} lacks.")
     changed[found[0]] = {**node, "class_type": wanted, "inputs": inputs}
     return changed

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from tbsd_pack.tbsd_core.experiment import load_scene
 from tbsd_pack.tbsd_core.scenes import SCENES, MeshTextureConfig, NeRFConfig
-from tbsd_pack.tbsd_core.scenes.files import load_scene
 from tbsd_pack.tbsd_core.settings import described
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -257,7 +257,7 @@ def test_a_cancelled_run_goes_on_where_it_was(server):
     server.run(resumed(name, state["step"] + 5))
     again = last_run(server, "again")
     (warning,) = again["warnings"]
-    found = re.fullmatch(r"Going on after step (\d+) with other settings: n_steps was 20000, is \d+; seed .*", warning)
+    found = re.fullmatch(r"Going on after step (\d+) with other settings: optim.n_steps was 20000, is \d+; .*", warning)
     done = int(found[1])
     assert done in (state["step"], state["step"] + 1)  # cancelled within a step, which may be done
     assert (again["status"], again["step"], again["curves"]["steps"][0]) == ("done", state["step"] + 5, done + 1)

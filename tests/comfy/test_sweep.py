@@ -9,13 +9,16 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tbsd_pack.tbsd_core.cli import main
+from tbsd_pack.tbsd_core.experiment import default_config, read_prior, run
 from tbsd_pack.tbsd_core.study.comfyui import ComfyUIServer
 from tbsd_pack.tbsd_core.study.workflow import DEFAULT, METHOD_NODES, read_workflow, with_method
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ["--set", "6.steps=40", "--set", "5.n_images=1"]
+SMALL = ["--set", "6.steps=40"]
 
 
 def command(tmp_path: Path, urls: list[str], *arguments: object) -> list[str]:
@@ -63,12 +66,14 @@ def test_methods_take_the_place_of_the_guidance_node_and_finished_cells_are_skip
     made = reports(tmp_path)
     kinds = [report["config"]["workflow"]["4"]["class_type"] for report in made]
     assert sorted(kinds) == ["TBSD_Guidance"] * 2 + ["TBSD_SDSGuidance"] * 2
+    settings = [report["config"]["workflow"]["8"]["inputs"]["method"] for report in made]
+    assert sorted(settings) == ["sds"] * 2 + ["tbsd"] * 2
     assert (tmp_path / "out" / "sheet.png").is_file() and (tmp_path / "out" / "table.md").is_file()
     capsys.readouterr()
     assert main(arguments) == 0 and capsys.readouterr().out.count("finished before") == 4
-    assert main([*arguments, "--set", "6.lr=0.5"]) == 2
+    assert main([*arguments, "--set", "5.size=32"]) == 2
     said = capsys.readouterr().err
-    assert "config.workflow" not in said and "workflow.6.inputs.lr was 0.03, is 0.5" in said
+    assert "config.workflow" not in said and "workflow.5.inputs.size was 64, is 32" in said
 
 
 @pytest.mark.parametrize("method", METHOD_NODES)
@@ -77,6 +82,23 @@ def test_every_method_makes_a_workflow_that_the_server_takes(server, method):
     workflow = with_method(read_workflow(DEFAULT), method, client.describe)
     workflow["6"]["inputs"]["steps"] = 1
     client.cancel(client.queue(workflow))  # refused where it does not validate
+
+
+def test_a_cell_is_what_the_command_line_runs(server, tmp_path):
+    """Every method with its own settings; the pictures have 8 bits."""
+    path = tmp_path / "prompts.txt"
+    path.write_text("a brick house\n")
+    small = ["--set", "6.steps=3", "--set", "5.size=32"]
+    line = ["sweep", path, "--comfyui", server.url, "--out", tmp_path / "out", "--methods", *METHOD_NODES, *small]
+    assert main([str(a) for a in line]) == 0
+    config = default_config("a brick house", "latent", n_steps=3, size=32)
+    prior = read_prior(config)
+    for method in METHOD_NODES:
+        config = default_config("a brick house", "latent", method, n_steps=3, size=32)
+        run(config, tmp_path / "run" / method, prior=prior)
+        (found,) = (tmp_path / "out" / method).rglob("*.png")
+        pictures = [np.asarray(Image.open(p)).astype(int) for p in (found, tmp_path / "run" / method / "image.png")]
+        assert np.abs(pictures[0] - pictures[1]).max() <= 1, method
 
 
 def test_what_a_server_cannot_run_is_listed_with_its_reason(server, tmp_path, capsys):

@@ -149,10 +149,15 @@ def long_run():
     with autograd.optimization_mode():
         picture = scenes.ImageScene(scenes.ImageConfig(size=32))
         latent = scenes.LatentImageScene(scenes.LatentImageConfig(size=8))
-    settings = dict(views_per_step=1, size=32)
-    run_module.run(guided, picture, cameras.CameraConfig(), optim.OptimConfig(n_steps=220, **settings), None)
+
+    def run(scene, n_steps):
+        settings = optim.OptimConfig(n_steps=n_steps, views_per_step=1, size=32)
+        config = load("nodes.bridge.config").config_of(guided, scene, cameras.CameraConfig(), settings)
+        run_module.run(guided, scene, config, None)
+
+    run(picture, 220)
     encoded = len(calls)
-    run_module.run(guided, latent, cameras.CameraConfig(), optim.OptimConfig(n_steps=3, **settings), None)
+    run(latent, 3)
     kind.forward = encode
     steps = torch.arange(170, dtype=torch.float64)
     tail = torch.tensor(resident[50:220], dtype=torch.float64)

@@ -8,12 +8,12 @@ from pack import load_pack
 
 load = load_pack()
 guidance, presets, prompts = load("nodes.guidance"), load("nodes.presets"), load("nodes.prompts")
-core, run, settings = load("tbsd_core.guidance"), load("tbsd_core.run"), load("tbsd_core.settings")
+core, experiment, settings = load("tbsd_core.guidance"), load("tbsd_core.experiment"), load("tbsd_core.settings")
 plain = load("tbsd_core.configuration").to_plain
 
 PROMPT = "a brick house"
 SCENES = ("image", "nerf")
-NODES = {node.spec.name: node for node in guidance.GUIDANCE_NODES}
+NODES = {node.spec.name: node for node in guidance.NODES}
 
 
 def settings_of(method: str, scene: str):
@@ -35,7 +35,7 @@ described = prompts.TargetNegativePrompt.execute(**negative, settings=settings_o
 by_hand = prompts.TargetNegativePrompt.execute(**negative).args[0]
 
 report: dict = {
-    "prompt": [plain(described.config), plain(run.default_config(PROMPT, "image").prompt)],
+    "prompt": [plain(described.config), plain(experiment.default_config(PROMPT, "image").prompt)],
     "by hand": [by_hand.config.negative_descriptors, by_hand.config.target_modifier],
     "methods": {},
 }
@@ -44,7 +44,7 @@ for name, node in NODES.items():
     for scene in SCENES:
         recommended = settings_of(name, scene)
         guided = given(node, **widgets, settings=recommended)
-        expected = run.default_config(PROMPT, scene, name)
+        expected = experiment.default_config(PROMPT, scene, name)
         report["methods"][f"{name} {scene}"] = {
             "config": plain(guided.guidance.config),
             "expected": plain(expected.guidance),

@@ -109,7 +109,7 @@ def test_a_disk_that_is_full_does_not_end_the_run_and_keeps_the_last_state(tmp_p
     save(tmp_path, 2)
     before = (tmp_path / NEWEST).read_bytes()
     experiment, said = started(), []
-    autosave = Autosave(tmp_path / NEWEST, experiment, 0, True, said.append)
+    autosave = Autosave(tmp_path / NEWEST, experiment, 0, True, say=said.append)
     with full_disk():
         autosave()
     assert len(said) == 1 and "could not be written" in said[0] and "The run goes on" in said[0]

@@ -61,7 +61,12 @@ def test_an_empty_file_and_none_are_refused(tmp_path):
         read_prompts(tmp_path / "none.jsonl")
 
 
-def test_the_workflow_that_a_sweep_queues_is_the_template():
+def test_the_workflow_that_a_sweep_queues_is_the_template_with_the_settings_of_each_method():
     """It ships inside the core, which an installation without the templates has, too."""
     template = json.loads((ROOT / "tests" / "workflows" / "Text to image.json").read_text(encoding="utf-8"))
-    assert json.loads((ROOT / "tbsd_core" / "study" / "text_to_image.json").read_text(encoding="utf-8")) == template
+    queued = json.loads((ROOT / "tbsd_core" / "study" / "text_to_image.json").read_text(encoding="utf-8"))
+    recommended = queued.pop("8")
+    assert (recommended["class_type"], recommended["inputs"]["scene"]) == ("TBSD_RecommendedSettings", "latent")
+    assert queued["3"]["inputs"].pop("settings") == queued["4"]["inputs"].pop("settings") == ["8", 10]
+    template["3"]["inputs"]["kind"], template["5"]["inputs"]["n_images"] = "both", 1
+    assert queued == template

@@ -54,7 +54,8 @@ def steps(name: str, method: str) -> dict[str, int]:
     guided = sockets.GuidedModel(model, vae, prompts, core.build_guidance(method))
     settings = optim.OptimConfig(n_steps=STEPS, size=SIZE, views_per_step=2 if scene.uses_cameras else 1)
     laps.clear()
-    run_module.run(guided, scene, cameras.CameraConfig(), settings, None)
+    config = load("nodes.bridge.config").config_of(guided, scene, cameras.CameraConfig(), settings)
+    run_module.run(guided, scene, config, None)
     last = laps[-1]
     if "--places" in sys.argv:
         print(name, method, last.report(), file=sys.stderr)
