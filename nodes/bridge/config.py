@@ -33,8 +33,8 @@ def config_of(
     optim: OptimConfig,
     own_timesteps: bool = False,  # whether those of `optim` were asked for, and not those of the guidance's settings
 ) -> ExperimentConfig:
-    """The configuration of a run. Where Recommended Settings are connected to its guidance, they travel with it: the
-    learning rate and the timesteps are those of the method's preset."""
+    """The configuration of a run. Where Recommended Settings are connected to its guidance, they travel with it: what
+    is not named in OF_THE_OPTIMIZER (the learning rate, the timesteps, latent_until ...) is that of the preset."""
     family, _ = model_family(guided.model)
     inner = guided.model.model
     dtype = "float32" if family == DEMO else str(inner.manual_cast_dtype or inner.get_dtype()).removeprefix("torch.")

@@ -32,7 +32,7 @@ def register(commands: Commands) -> None:
         default="preset",
         choices=MATCHES,
         help="preset: every method takes its own number of steps, or --steps; steps: as many as the first one; "
-        "evaluations: as many as its noise predictions pay for (default %(default)s)",
+        "evaluations: as many as its noise predictions per view pay for (default %(default)s)",
     )
     parser.add_argument("--batch", type=int, help="pictures side by side (default: 8, 1 on a pipeline)")
     parser.add_argument("--clip", help="folder of a CLIP model of transformers: adds CLIP score and R-precision")

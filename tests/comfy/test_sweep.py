@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tbsd_pack.tbsd_core.cli import main
-from tbsd_pack.tbsd_core.experiment import default_config, read_prior, run
+from tbsd_pack.tbsd_core.experiment import Experiment, default_config, evaluate, read_prior
 from tbsd_pack.tbsd_core.study.comfyui import ComfyUIServer
 from tbsd_pack.tbsd_core.study.workflow import DEFAULT, METHOD_NODES, read_workflow, with_method
 
@@ -84,21 +84,30 @@ def test_every_method_makes_a_workflow_that_the_server_takes(server, method):
     client.cancel(client.queue(workflow))  # refused where it does not validate
 
 
-def test_a_cell_is_what_the_command_line_runs(server, tmp_path):
-    """Every method with its own settings; the pictures have 8 bits."""
-    path = tmp_path / "prompts.txt"
-    path.write_text("a brick house\n")
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, np.ndarray]:
+    """What the command line makes of each method, with 8 bits."""
+    prior, found = read_prior(default_config("a brick house", "latent")), {}
+    for method in METHOD_NODES:
+        experiment = Experiment(default_config("a brick house", "latent", method, n_steps=3, size=32), prior)
+        for _ in experiment.steps():
+            pass
+        (picture,) = evaluate(experiment.config, experiment.scene, prior)[1]
+        found[method] = picture.permute(1, 2, 0).mul(255).round().numpy()
+    return found
+
+
+def test_a_cell_is_what_the_command_line_runs(server, pictures, tmp_path):
+    """Every method with its own settings."""
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": "a brick house"}\n')
     small = ["--set", "6.steps=3", "--set", "5.size=32"]
     line = ["sweep", path, "--comfyui", server.url, "--out", tmp_path / "out", "--methods", *METHOD_NODES, *small]
     assert main([str(a) for a in line]) == 0
-    config = default_config("a brick house", "latent", n_steps=3, size=32)
-    prior = read_prior(config)
-    for method in METHOD_NODES:
-        config = default_config("a brick house", "latent", method, n_steps=3, size=32)
-        run(config, tmp_path / "run" / method, prior=prior)
-        (found,) = (tmp_path / "out" / method).rglob("*.png")
-        pictures = [np.asarray(Image.open(p)).astype(int) for p in (found, tmp_path / "run" / method / "image.png")]
-        assert np.abs(pictures[0] - pictures[1]).max() <= 1, method
+    for method, expected in pictures.items():
+        (found,) = (tmp_path / "out" / method).rglob("image_*.png")
+        away = np.abs(np.asarray(Image.open(found)) - expected)
+        assert away.max() <= 1, (method, away.max())
 
 
 def test_what_a_server_cannot_run_is_listed_with_its_reason(server, tmp_path, capsys):
