@@ -28,7 +28,7 @@ from tbsd_pack.tbsd_core.experiment import (
     save_scene,
     write_file,
 )
-from tbsd_pack.tbsd_core.experiment.file import digest, previous
+from tbsd_pack.tbsd_core.experiment.file import FORMAT, digest, previous
 from tbsd_pack.tbsd_core.optim import Curves, OptimConfig, OptimState
 from tbsd_pack.tbsd_core.optim.state_tensors import prefixed, state_tensors
 from tbsd_pack.tbsd_core.scenes import ImageConfig, ImageScene, NeRFConfig, NeRFScene
@@ -159,6 +159,7 @@ def test_other_files_are_refused_with_a_sentence(metadata, message, tmp_path):
     [
         {"format": "tbsd-experiment-9", "scene": {}, "run": None},
         {"format": "tbsd-experiment-3", "scene": {"kind": "cloud", "config": {}}, "run": None},
+        {"format": "tbsd-experiment-3", "scene": {"kind": ["image"], "config": {}}, "run": None},
         {"format": "tbsd-experiment-3", "scene": {"kind": "image", "config": {}}, "run": {"step": -1}},
         {
             "format": "tbsd-experiment-3",
@@ -180,6 +181,16 @@ def test_a_right_checksum_does_not_make_a_file_right(about, tmp_path):
     metadata = {"tbsd": text, "sha256": digest(text, tensors)}
     save_file(tensors, str(tmp_path / "a.safetensors"), metadata=metadata)
     with pytest.raises(ValueError, match="a.safetensors"):
+        read_file(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("series", [torch.zeros(3), torch.zeros(2, 2), torch.zeros(())])
+def test_curves_that_do_not_fit_the_steps_are_damage(series, tmp_path):
+    about = {"format": FORMAT, "scene": {"kind": "image", "config": {}}}
+    text = json.dumps(about | {"run": {"step": 2, "bad_steps": 0, "config": {}}})
+    tensors = {"scene.pixels": torch.zeros(1), "curves.steps": torch.arange(2), "curves.series.a": series}
+    save_file(tensors, str(tmp_path / "a.safetensors"), metadata={"tbsd": text, "sha256": digest(text, tensors)})
+    with pytest.raises(ValueError, match="curves do not fit its steps"):
         read_file(tmp_path / "a.safetensors")
 
 

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cli import main
-from tbsd_pack.tbsd_core.experiment import ExperimentConfig, config_from_plain, default_config, read_newest, run
+from tbsd_pack.tbsd_core.experiment import (
+    ExperimentConfig,
+    config_from_plain,
+    default_config,
+    read_newest,
+    read_prior,
+    resumed,
+    run,
+)
+from tbsd_pack.tbsd_core.experiment.experiment import changes
 from tbsd_pack.tbsd_core.lock import locked
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -60,6 +69,22 @@ def test_more_steps_go_on_from_the_end_and_changes_are_told(finished, tmp_path, 
     assert main(arguments) == 0
     assert "optim.n_steps was 4, is 7" in capsys.readouterr().err
     assert read_newest(tmp_path).run.curves.steps == list(range(7))
+
+
+def test_a_setting_of_the_scene_that_its_state_does_not_depend_on_may_change(finished):
+    stored = read_newest(finished)
+    config = config_from_plain(stored.run.config)
+    config = replace(config, scene=replace(config.scene, init_noise=0.1))
+    experiment, changed = resumed(stored, config, read_prior(config))
+    assert changed == ["scene.init_noise was 0.05, is 0.1"] and experiment.scene.config.init_noise == 0.1
+    assert torch.equal(experiment.scene.pixels, stored.tensors["pixels"])
+
+
+def test_settings_that_came_later_are_no_change(finished):
+    stored = read_newest(finished)
+    config = config_from_plain(stored.run.config)
+    earlier = {name: value for name, value in stored.run.config.items() if name not in ("device", "dtype", "mesh")}
+    assert changes(earlier, config) == {}
 
 
 def test_another_scene_is_refused_field_by_field(finished, tmp_path):

@@ -10,7 +10,7 @@ from tbsd_pack.tbsd_core.experiment.file import read_newest
 from tbsd_pack.tbsd_core.guidance import TimestepConfig
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
 from tbsd_pack.tbsd_core.study import InlinePool, Job, job_folder, job_of, run_jobs
-from tbsd_pack.tbsd_core.study.side_by_side import run_side_by_side
+from tbsd_pack.tbsd_core.study.side_by_side import can_share, run_side_by_side
 
 PROMPT = "brick"  # names no object: nothing is measured against truth, which takes most of the time
 
@@ -70,6 +70,11 @@ def test_a_cell_of_a_batch_of_three_goes_on_with_its_own_moments(prior, tmp_path
         assert cell.keys() == wanted.keys() and any(k.startswith("reused.") for k in cell)
         for name, value in wanted.items():
             torch.testing.assert_close(cell[name], value, rtol=1e-3, atol=1e-4, msg=f"{i} {name}")
+
+
+@pytest.mark.parametrize(("method", "shared"), [("sds", True), ("vsd", False), ("ism", False), ("sdi", False)])
+def test_what_draws_for_its_batch_runs_alone(method, shared):
+    assert can_share(job_of(method, default_config(PROMPT, "latent", method, n_steps=2, size=32))) == shared
 
 
 def test_finished_cells_are_skipped_and_changed_ones_run_again(prior, tmp_path):
