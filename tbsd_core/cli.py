@@ -156,11 +156,11 @@ def _run(arguments: argparse.Namespace) -> int:
                 config = with_setting(config, name, getattr(arguments, name))
     if arguments.more is not None:
         config = replace(config, optim=replace(config.optim, n_steps=config.optim.n_steps + arguments.more))
+    config = with_assignments(config, [text for text in arguments.set if text != "help"])
     if "help" in arguments.set:
         for name, value in all_settings(config).items():
             print(f"{name}={value}")
         return 0
-    config = with_assignments(config, arguments.set)
     with process_group(config.device) as split:
         if split.rank == 0:
             return _execute(config, arguments.out, arguments.resume, arguments.autosave, split)

@@ -21,7 +21,7 @@ from tbsd_pack.tbsd_core.renderer.background import over_background
 from tbsd_pack.tbsd_core.renderer.rasterize import interpolate, project, rasterize
 from tbsd_pack.tbsd_core.renderer.sampling import sample_intervals, sphere_interval
 from tbsd_pack.tbsd_core.renderer.volume import composite
-from tbsd_pack.tbsd_core.scenes.base import RenderOutput
+from tbsd_pack.tbsd_core.scenes.base import RenderOutput, Scene3D
 
 trimesh = pytest.importorskip("trimesh")
 for _name in ("skimage", "xatlas", "fast_simplification", "nerfacc", "PIL"):
@@ -33,13 +33,17 @@ SMALL = ExportConfig(
 )
 
 
-class Field:
+class Field(Scene3D):
     """A ball beside a box, soft at the surface, in colours that vary with the place."""
 
     bound = 1.0
 
     def __init__(self, strength: float = 60.0) -> None:
+        super().__init__(None)
         self.strength = strength
+
+    def parameter_groups(self, lr):
+        return []
 
     def density(self, points):
         ball = (points - torch.tensor([-0.35, 0.1, 0.0])).norm(dim=-1) - 0.4
