@@ -11,6 +11,7 @@ from .base import Node, problem
 from .bridge.autograd import optimization_mode
 from .bridge.compat import file_value
 from .bridge.files import existing_output, inside_output, new_output, ui_file
+from .bridge.graph import graph_texts
 from .bridge.mesh import extract, from_mesh
 from .bridge.scenes import load_with_run, run_of
 from .bridge.splats import save as save_splats
@@ -65,6 +66,7 @@ class SaveMesh(Node):
                     display_name="model_file", tooltip="The file inside the output folder; connect to Preview 3D."
                 )
             ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
@@ -74,7 +76,7 @@ class SaveMesh(Node):
     @classmethod
     def execute(cls, mesh, filename_prefix: str, format: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, f".{format}")
-        write_mesh(from_mesh(mesh), path)
+        write_mesh(from_mesh(mesh), path, graph_texts(cls.hidden))
         return io.NodeOutput(relative, ui={"3d": [ui_file(relative)]})
 
 
@@ -132,6 +134,7 @@ class SaveScene(Node):
             outputs=[
                 io.String.Output(display_name="scene_file", tooltip="The file inside the output folder")
             ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
@@ -141,7 +144,7 @@ class SaveScene(Node):
     @classmethod
     def execute(cls, scene, filename_prefix: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, ".safetensors")
-        write_file(path, scene, run_of(scene))
+        write_file(path, scene, run_of(scene), extra=graph_texts(cls.hidden))
         return io.NodeOutput(relative, ui={"text": [relative]})
 
 

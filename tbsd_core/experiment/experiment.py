@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,9 +82,9 @@ class Experiment:
         tensors = state_tensors(state)
         return StoredRun(plain_config(self.config), state.step, state.bad_steps, tensors, self.curves.copy())
 
-    def save(self, path: Path, keep_previous: bool = False) -> None:
+    def save(self, path: Path, keep_previous: bool = False, extra: Mapping[str, str] | None = None) -> None:
         """Write scene and state to the one file. Raises OSError as `write_file`."""
-        write_file(path, self.scene, self.stored(), keep_previous)
+        write_file(path, self.scene, self.stored(), keep_previous, extra)
 
     def restore(self, run: StoredRun) -> list[str]:
         """Set the state to where a run was, whose scene this one already has; returns what differs from its settings.

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..configuration import to_plain
+from ..embedded import EMBEDDED, fitting
 from ..optim import Curves
 from ..optim.state_tensors import prefixed, without
 from ..scenes import SCENES, Scene
@@ -27,6 +28,8 @@ from ..scenes.stored import scene_of
 NEWEST = "checkpoint.safetensors"  # in the folder of a run
 FORMAT = "tbsd-experiment-3"
 MAX_TEXT = 1_000_000  # characters of what is not a tensor: some thousand, and those of the prompt
+# ComfyUI reads the header of a dropped file from its first 4 MiB, which hold the settings and the table of tensors, too
+MAX_EMBEDDED = 2 * 2**20
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,18 @@ def previous(path: Path) -> Path:
     return path.with_suffix(f".previous{path.suffix}")
 
 
-def write_file(path: Path, scene: Scene, run: StoredRun | None = None, keep_previous: bool = False) -> None:
+def write_file(
+    path: Path,
+    scene: Scene,
+    run: StoredRun | None = None,
+    keep_previous: bool = False,
+    extra: Mapping[str, str] | None = None,
+) -> None:
     """Write a scene and its run; the file is on the disk when this returns.
 
     Args:
         keep_previous: keep the file that was there as the previous one; False where it is damaged or of another run.
+        extra: the graph that made it (EMBEDDED), beside what the checksum covers; left out where it is too large.
 
     Raises:
         OSError: it could not be written. The files that were there are as they were.
@@ -104,10 +114,11 @@ def write_file(path: Path, scene: Scene, run: StoredRun | None = None, keep_prev
     text = json.dumps(about, ensure_ascii=False)
     if len(text) > MAX_TEXT:
         raise OSError(f"The settings of this run have {len(text)} characters; a file holds {MAX_TEXT} of them.")
+    metadata = {**fitting(extra or {}, MAX_EMBEDDED, path.name), "tbsd": text, "sha256": digest(text, tensors)}
     partial = path.with_suffix(".partial")
     try:
         try:
-            save_file(tensors, str(partial), metadata={"tbsd": text, "sha256": digest(text, tensors)})
+            save_file(tensors, str(partial), metadata=metadata)
         except Exception as error:  # the library's own type, also for a full disk
             raise OSError(f"The file {path} could not be written ({error}).") from error
         _to_disk(partial)
@@ -168,7 +179,7 @@ def check_header(metadata: Mapping[str, str], path: Path) -> None:
 
     if "tbsd" not in metadata and not is_legacy(metadata):
         raise ValueError(f"{path} is neither a scene nor a run of this pack: its header says {sorted(metadata)[:5]}.")
-    if any(len(text) > MAX_TEXT for text in metadata.values()):
+    if any(len(text) > MAX_TEXT for name, text in metadata.items() if name not in EMBEDDED):
         raise ValueError(f"{path} is damaged: its settings have more than {MAX_TEXT} characters.")
 
 

@@ -12,16 +12,19 @@ from __future__ import annotations
 import json
 import os
 import struct
+from collections.abc import Mapping
 
 import numpy as np
 
 from ..atomic import atomic_path
+from ..embedded import fitting
 from .mesh import Mesh
 from .texture import png_bytes
 
 _FLOAT, _UINT32 = 5126, 5125
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE = 9729, 9987, 33071
+MAX_EMBEDDED = 1_000_000  # bytes: ComfyUI reads the first 2**20 of a dropped file, and the rest takes 3,000
 _WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}
 
 
@@ -30,10 +33,11 @@ def srgb_to_linear(x: np.ndarray) -> np.ndarray:
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
-def glb_bytes(mesh: Mesh) -> bytes:
+def glb_bytes(mesh: Mesh, extra: Mapping[str, str] | None = None) -> bytes:
     """A complete .glb file. glTF shares our axes (+y up, +z front, metres) and our uvs, so both go in as they are.
 
-    A texture replaces the vertex colours: glTF would multiply the two.
+    A texture replaces the vertex colours: glTF would multiply the two. `extra` is the graph that made it; it goes
+    where ComfyUI's SaveGLB puts it.
     """
     arrays = [("POSITION", "VEC3", mesh.vertices), ("NORMAL", "VEC3", mesh.vertex_normals())]
     if mesh.texture is not None and mesh.uvs is not None:
@@ -88,6 +92,8 @@ def glb_bytes(mesh: Mesh) -> bytes:
         "accessors": accessors,
         **picture,
     }
+    if embedded := fitting(extra or {}, MAX_EMBEDDED, "A GLB file"):
+        document["asset"]["extras"] = embedded
     if mesh.lit:
         material["extensions"] = {"KHR_materials_unlit": {}}
         document["extensionsUsed"] = ["KHR_materials_unlit"]
@@ -106,7 +112,7 @@ def glb_bytes(mesh: Mesh) -> bytes:
     )
 
 
-def write_glb(mesh: Mesh, path: str | os.PathLike) -> None:
+def write_glb(mesh: Mesh, path: str | os.PathLike, extra: Mapping[str, str] | None = None) -> None:
     """Write a .glb file; see glb_bytes."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(glb_bytes(mesh))
+        temporary.write_bytes(glb_bytes(mesh, extra))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,11 +44,12 @@ WRITERS: dict[str, Callable[[Mesh, str | os.PathLike], None]] = {
 }
 
 
-def write_mesh(mesh: Mesh, path: str | os.PathLike) -> Path:
+def write_mesh(mesh: Mesh, path: str | os.PathLike, extra: Mapping[str, str] | None = None) -> Path:
     """Write a mesh and return its path. The file is complete or absent, and replaces an older one.
 
     GLB holds the texture inside. OBJ puts it beside itself with a material (obj.companions). PLY carries no
-    texture and gets its colours at the vertices, which is coarser: prefer the others.
+    texture and gets its colours at the vertices, which is coarser: prefer the others. `extra` is the graph that
+    made it, which GLB has a place for.
 
     Raises:
         ValueError: for a suffix not in WRITERS.
@@ -57,5 +58,8 @@ def write_mesh(mesh: Mesh, path: str | os.PathLike) -> Path:
     writer = WRITERS.get(path.suffix.lower())
     if writer is None:
         raise ValueError(f"Cannot write a mesh as {path.suffix!r} ({path.name}); use one of {', '.join(WRITERS)}.")
-    writer(mesh, path)
+    if writer is write_glb:
+        write_glb(mesh, path, extra)
+    else:
+        writer(mesh, path)
     return path

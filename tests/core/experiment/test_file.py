@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from tbsd_pack.tbsd_core.configuration import to_plain
 from tbsd_pack.tbsd_core.experiment import (
@@ -28,7 +29,7 @@ from tbsd_pack.tbsd_core.experiment import (
     save_scene,
     write_file,
 )
-from tbsd_pack.tbsd_core.experiment.file import FORMAT, digest, previous
+from tbsd_pack.tbsd_core.experiment.file import FORMAT, MAX_EMBEDDED, MAX_TEXT, digest, previous
 from tbsd_pack.tbsd_core.optim import Curves, OptimConfig, OptimState
 from tbsd_pack.tbsd_core.optim.state_tensors import prefixed, state_tensors
 from tbsd_pack.tbsd_core.scenes import ImageConfig, ImageScene, NeRFConfig, NeRFScene
@@ -74,6 +75,29 @@ def test_everything_comes_back_and_the_one_before_is_kept(tmp_path):
     assert torch.equal(found.scene().pixels, torch.full((1, 3, 4, 4), 3.0))
     path.unlink()
     assert read_newest(path).run.step == 2, "by its name as well as by its folder"
+
+
+def test_the_graph_lies_beside_what_the_checksum_covers_and_never_stops_a_save(tmp_path, caplog):
+    scene, path = ImageScene(ImageConfig(size=4)), tmp_path / "a.safetensors"
+
+    def metadata(extra: dict[str, str]) -> dict[str, str]:
+        write_file(path, scene, extra=extra)
+        assert read_file(path).kind == "image"
+        with safe_open(str(path), framework="pt") as file:
+            return file.metadata()
+
+    plain = metadata({})
+    graph = {"workflow": '{"nodes": "häuschen \\ud800"}', "prompt": "{}"}
+    assert metadata(graph) == {**plain, **graph} and not caplog.records
+    assert metadata({"tbsd": "another", "notes": "a"}) == plain, "what it is not for"
+    large = '"' * (MAX_EMBEDDED // 2)  # each takes two bytes of the header, and two more enclose them
+    assert metadata({"workflow": large, "prompt": "{}"}) == {**plain, "prompt": "{}"}
+    assert "a.safetensors is written without its workflow" in caplog.text
+    assert metadata({"workflow": large[2:], "prompt": "{}"}) == {**plain, "workflow": large[2:]}
+    assert int.from_bytes(path.read_bytes()[:8], "little") < 4 * 2**20 - 8 - MAX_TEXT, "what ComfyUI reads of it"
+    save_file({}, str(path), metadata={**plain, "notes": large})
+    with pytest.raises(ValueError, match="more than 1000000 characters"):
+        read_file(path)
 
 
 def test_every_flipped_bit_and_every_cut_is_noticed(tmp_path):

@@ -117,6 +117,17 @@ def test_glb_round_trip_keeps_shape_and_linear_colours(tmp_path):
     assert np.allclose(stored, srgb_to_linear(mesh.colors), atol=1e-6)
 
 
+def test_glb_carries_the_graph_where_comfyui_looks_for_it(tmp_path):
+    graph = {"workflow": '{"nodes": ["häuschen"]}', "prompt": "{}"}
+    data = write_mesh(tetrahedron(), tmp_path / "a.glb", graph).read_bytes()
+    head = data[20 : 20 + int.from_bytes(data[12:16], "little")]
+    assert json.loads(head)["asset"]["extras"] == graph
+    assert len(trimesh.load(tmp_path / "a.glb", force="mesh", process=False).faces) == 4
+    data = write_mesh(tetrahedron(), tmp_path / "b.glb", {**graph, "workflow": '"' * 600_000}).read_bytes()
+    assert int.from_bytes(data[12:16], "little") < 10_000 and b'"prompt":"{}"' in data, "the first MiB holds the rest"
+    assert write_mesh(tetrahedron(), tmp_path / "c.ply", graph).read_bytes().count(b"nodes") == 0
+
+
 @pytest.mark.parametrize("suffix", [".ply", ".obj"])
 def test_ply_and_obj_round_trip_keep_srgb_colours(tmp_path, suffix):
     mesh = tetrahedron()
