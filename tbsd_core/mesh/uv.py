@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..native import run_native
 from ..optional import require
 from ..renderer.rasterize import Fragments, rasterize
 from .mesh import Mesh
@@ -96,15 +98,15 @@ def uv_overlap(mesh: Mesh, size: int = 1024) -> float:
 def dilate(
     texture: Tensor,  # [H, W, C]
     known: Tensor,  # [H, W] bool, texels that show the surface
+    on_wait: Callable[[float], None] = lambda done: None,  # may raise to stop
 ) -> Tensor:
     """Give every other texel the value of the nearest known one, so that filtering at seams reads no background.
 
     Raises:
         ValueError: no texel is known.
+        NativeFailure: there is too little time or memory for so large a texture.
     """
-    ndimage = require("scipy.ndimage", "scipy")
     if not known.any():
         raise ValueError("No texel of the texture lies on the surface; use a larger texture.")
-    nearest = ndimage.distance_transform_edt(~known.cpu().numpy(), return_distances=False, return_indices=True)
-    rows, columns = (torch.from_numpy(i).long().to(texture.device) for i in nearest)
-    return texture[rows, columns]
+    index = run_native("nearest", {"known": known.cpu().numpy()}, on_wait=on_wait)["index"]
+    return texture.flatten(0, 1)[torch.from_numpy(index).to(texture.device)]
