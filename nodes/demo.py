@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..tbsd_core.priors.small_world.materials import MATERIALS
 from ..tbsd_core.priors.small_world.shapes import SHAPES
 from ..tbsd_core.sample_meshes import sample_mesh
 from . import sockets
@@ -20,8 +21,9 @@ class DemoModels(Node):
             display_name="Demo Models (no download)",
             category=sockets.DEMO,
             description=(
-                "A tiny text-to-image model that ships with this pack. It knows 8 objects in 6 materials at 64 x 64 "
-                "pixels and runs on any computer. Replace it by Load Checkpoint for free text and real images."
+                "A tiny text-to-image model of 64 x 64 pixels that ships with this pack and runs on any computer. "
+                f"Objects: {', '.join(SHAPES)}. Materials: {', '.join(MATERIALS)}. Replace it by Load Checkpoint for "
+                "free text and real images."
             ),
             inputs=[],
             outputs=[

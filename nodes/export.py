@@ -77,7 +77,7 @@ class SaveMesh(Node):
     def execute(cls, mesh, filename_prefix: str, format: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, f".{format}")
         write_mesh(from_mesh(mesh), path, graph_texts(cls.hidden))
-        return io.NodeOutput(relative, ui={"3d": [ui_file(relative)]})
+        return io.NodeOutput(relative, ui={"3d": [ui_file(relative)], "text": [relative]})
 
 
 class SaveSplats(Node):

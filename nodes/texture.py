@@ -27,8 +27,8 @@ class MeshTextureSceneNode(Node):
                 io.String.Input(
                     "mesh_file",
                     default="",
-                    tooltip=f"A mesh file ({', '.join(FORMATS)}) inside ComfyUI's input or output folder. Empty "
-                    "if a mesh is connected.",
+                    tooltip=f"A mesh file ({', '.join(FORMATS)}) inside ComfyUI's input or output folder; upload "
+                    "one with the button, or drop it on the node. Empty if a mesh is connected.",
                 ),
                 *widgets(PlacementConfig()),
                 detail,

@@ -64,13 +64,17 @@ def new_output(prefix: str, suffix: str) -> tuple[Path, str]:
 
 
 def existing_output(name: str) -> Path:
-    """A file or folder inside ComfyUI's output or input folder by its relative name.
+    """A file or folder inside ComfyUI's output or input folder by its relative name. " [input]" or " [output]" after it
+    names the folder, as ComfyUI's own nodes write it; else the output folder comes first.
 
     Raises:
         ValueError: the name leads out of both folders.
         FileNotFoundError: nothing is there.
     """
     roots = [output_root(), Path(folder_paths.get_input_directory()).resolve()]
+    marked = re.fullmatch(r"(.+) \[(output|input)\]", name)
+    if marked:
+        name, roots = marked[1], [roots[marked[2] == "input"]]
     if len(name) > 4096 or not name.isprintable():
         raise ValueError(f"{shortened(name)} is no name of a file in ComfyUI's output or input folder.")
     inside = [p for p in ((root / name).resolve() for root in roots) if any(p.is_relative_to(r) for r in roots)]

@@ -35,6 +35,12 @@ def test_versions_are_read_and_too_old_ones_refused(reports):
         assert set(report["refusals"].values()) == {""}
 
 
+def test_files_carry_the_graph_unless_the_host_is_told_not_to(reports):
+    for report in reports.values():
+        assert report["graph"][0] == [{"workflow": '{"id": "\\u00e4"}', "prompt": '{"1": {}}'}, {"prompt": "{}"}]
+        assert report["graph"][1] == [{}, {}], "--disable-metadata"
+
+
 def test_the_readme_names_the_hosts_of_the_table(reports):
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
     rows = readme.split("## Tested hosts")[1].split("\n\n")[1].splitlines()[2:]

@@ -1,5 +1,5 @@
 // @ts-check
-// The pack's one extension: the live panel of the optimizer nodes and the orbit view of Render Views.
+// The live panel of the optimizer nodes and the orbit view of Render Views.
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";

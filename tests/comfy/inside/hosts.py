@@ -13,6 +13,7 @@ import comfy.model_base  # noqa: E402
 import comfy.model_management  # noqa: E402
 import comfy.model_patcher  # noqa: E402
 import comfy_api.latest  # noqa: E402
+from comfy.cli_args import args  # noqa: E402
 
 compat = load("nodes.bridge.compat")
 PLACES = {
@@ -36,6 +37,16 @@ def refusal(version: tuple[int, ...]) -> str:
     return ""
 
 
+def graph_of(without: bool) -> list[dict[str, str]]:
+    """What the pack writes into files of the graph that runs, and for a prompt that the page did not queue."""
+    args.disable_metadata = without
+    hidden = comfy_api.latest.io.Hidden
+    about = {hidden.prompt: {"1": {}}, hidden.extra_pnginfo: {"workflow": {"id": "ä"}, "notes": 1}}
+    alone = {hidden.prompt: {}, hidden.extra_pnginfo: None}
+    texts = load("nodes.bridge.graph").graph_texts
+    return [texts(comfy_api.latest._io.HiddenHolder.from_dict(each)) for each in (about, alone)]
+
+
 nodes = load("nodes").NODES
 print(
     json.dumps(
@@ -46,6 +57,7 @@ print(
             "refusals": {compat.dots(v): refusal(v) for v in ((0, 3, 63), (0, 3, 64), (0, 33, 0), (1, 0))},
             "table": {feature: compat.has(feature) for feature in compat.SINCE},
             "there": {feature: is_there(feature) for feature in compat.SINCE},
+            "graph": [graph_of(without) for without in (False, True)],
             "nodes": {node.define_schema().node_id: node.GET_NODE_INFO_V1() for node in nodes},
         }
     )

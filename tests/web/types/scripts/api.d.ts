@@ -1,7 +1,7 @@
 // What the pack uses of ComfyUI's /scripts/api.js, frontend 1.27 and later.
 import type { OrbitSheet, StepEvent } from "../../../../web/js/events.js";
 
-type Executed = { node: string; display_node?: string; output?: { tbsd_orbit?: OrbitSheet[] } };
+type Executed = { node: string; display_node?: string; output?: { tbsd_orbit?: OrbitSheet[]; text?: string[] } };
 
 interface Events {
   "tbsd.step": StepEvent;

@@ -4,14 +4,37 @@ import type { OrbitSheet } from "../../../../web/js/events.js";
 export interface Graph {
   id?: string;
   nodes: GraphNode[];
+  subgraphs?: Map<string, Graph>;
   getNodeById(id: number): GraphNode | null | undefined;
   setDirtyCanvas(foreground: boolean, background: boolean): void;
+}
+
+export interface Widget {
+  name: string;
+  value: unknown;
+  label?: string;
+  serialize?: boolean;
+  element?: HTMLElement;
 }
 
 export interface GraphNode {
   id: number;
   comfyClass: string;
+  constructor: { nodeData: { description: string } };
+  size: [number, number];
+  widgets?: Widget[];
   subgraph?: Graph;
+  onDragOver?: (event: DragEvent) => boolean;
+  onDragDrop?: (event: DragEvent) => Promise<boolean>;
+  computeSize(): [number, number];
+  setSize(size: [number, number]): void;
+  addWidget(
+    type: "button",
+    name: string,
+    value: null,
+    callback: () => void,
+    options: { serialize: boolean },
+  ): Widget;
   addDOMWidget(
     name: string,
     type: string,
@@ -22,19 +45,25 @@ export interface GraphNode {
       getMinHeight?: () => number;
       getMaxHeight?: () => number;
     },
-  ): unknown;
+  ): Widget;
 }
+
+type Output = { tbsd_orbit?: OrbitSheet[]; text?: string[] };
 
 export const app: {
   graph?: Graph;
   rootGraph?: Graph;
-  nodeOutputs?: Record<string, { tbsd_orbit?: OrbitSheet[] } | undefined>;
+  nodeOutputs?: Record<string, Output | undefined>;
   nodePreviewImages?: Record<string, string[]>;
-  extensionManager: { setting: { get(id: string): unknown } };
+  extensionManager: {
+    setting: { get(id: string): unknown };
+    toast: { add(message: { severity: "error"; summary: string; detail: string; life: number }): void };
+  };
   registerExtension(extension: {
     name: string;
     setup?(): Promise<void> | void;
     nodeCreated?(node: GraphNode): void;
+    onNodeOutputsUpdated?(outputs: Record<string, Output | undefined>): void;
     afterConfigureGraph?(): Promise<void> | void;
   }): void;
 };
