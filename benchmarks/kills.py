@@ -52,7 +52,7 @@ def kill_runs(config: ExperimentConfig, kills: int, folder: Path, seed: int = 0)
     _steps(config, folder / "whole")
     seconds = time.perf_counter() - started
     whole = read_newest(folder / "whole")
-    assert _equal(whole, read_newest(folder / "warm"))  # two runs of one seed
+    assert equal_runs(whole, read_newest(folder / "warm"))  # two runs of one seed
     draw, counts, reach, done = random.Random(seed), Counts(), 0.5 * seconds, 0
     while counts.kills < kills:
         out = folder / f"run_{counts.runs}"
@@ -64,7 +64,7 @@ def kill_runs(config: ExperimentConfig, kills: int, folder: Path, seed: int = 0)
             # a busy machine needs longer to begin: kills before the first step of each go would try nothing
             reach *= 1.25 if done == before else 0.8 if done - before > config.optim.n_steps / 6 else 1.0
         done = 0
-        counts.different += not _equal(read_newest(out), whole)
+        counts.different += not equal_runs(read_newest(out), whole)
         print(f"{counts.runs} runs, {counts}", flush=True)
     return counts
 
@@ -124,7 +124,7 @@ def _ended(out: Path, n_steps: int) -> bool:
     return (out / NEWEST).exists() and _step(out) == n_steps
 
 
-def _equal(a: Stored, b: Stored) -> bool:
+def equal_runs(a: Stored, b: Stored) -> bool:
     """Scene, moments and curves to the last bit; NaN counts as itself."""
     first, second = a.run, b.run
     if first is None or second is None or (first.step, first.bad_steps) != (second.step, second.bad_steps):

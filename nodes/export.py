@@ -11,8 +11,8 @@ from .base import Node, problem
 from .bridge.autograd import optimization_mode
 from .bridge.compat import file_value
 from .bridge.files import existing_output, inside_output, new_output, ui_file
-from .bridge.graph import graph_texts
 from .bridge.mesh import extract, from_mesh
+from .bridge.queued import queued_by
 from .bridge.scenes import load_with_run, run_of
 from .bridge.splats import save as save_splats
 from .widgets import widgets, with_widgets
@@ -76,7 +76,7 @@ class SaveMesh(Node):
     @classmethod
     def execute(cls, mesh, filename_prefix: str, format: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, f".{format}")
-        write_mesh(from_mesh(mesh), path, graph_texts(cls.hidden))
+        write_mesh(from_mesh(mesh), path, queued_by(cls).texts())
         return io.NodeOutput(relative, ui={"3d": [ui_file(relative)], "text": [relative]})
 
 
@@ -144,7 +144,7 @@ class SaveScene(Node):
     @classmethod
     def execute(cls, scene, filename_prefix: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, ".safetensors")
-        write_file(path, scene, run_of(scene), extra=graph_texts(cls.hidden))
+        write_file(path, scene, run_of(scene), extra=queued_by(cls).texts())
         return io.NodeOutput(relative, ui={"text": [relative]})
 
 

@@ -13,10 +13,12 @@ from ..tbsd_core.optim import OptimConfig
 from ..tbsd_core.scenes import Scene
 from . import sockets
 from .base import Node
+from .bridge.autograd import optimization_mode
 from .bridge.config import config_of
 from .bridge.preview import check_packages, run_ui
+from .bridge.queued import queued_by
 from .bridge.run import RunResult, run
-from .bridge.runs import workflow_of
+from .bridge.scenes import continued
 from .sockets import GuidedModel
 from .widgets import widgets, with_widgets
 
@@ -28,6 +30,17 @@ def resume_input() -> io.Boolean.Input:
         optional=True,
         tooltip="Go on with the run that the scene comes from, by Load Scene or from another optimizer: its step, its "
         "momentum and its schedule. steps is then the whole run. Off: the scene is the start of a new run.",
+    )
+
+
+def continue_input() -> io.String.Input:
+    """Without a widget: the panel fills it in for one queued graph."""
+    return io.String.Input(
+        "continue_run",
+        optional=True,
+        force_input=True,
+        tooltip="The id of a run in output/tbsd/runs to go on with, as Continue in the panel does: its scene takes the "
+        "place of the connected one. Nothing connected: a new run.",
     )
 
 
@@ -85,9 +98,12 @@ def run_node(
 ) -> RunResult:
     """The run of an optimizer node."""
     check_packages()
+    if inputs.get("continue_run"):
+        with optimization_mode():
+            scene, resume = continued(inputs["continue_run"], scene), True
     optim = optim_of(inputs, scene, guidance)
     config = config_of(guidance, scene, cameras or CameraConfig(), optim, has_timesteps(inputs))
-    return run(guidance, scene, config, node.hidden.unique_id, workflow_of(node.hidden.extra_pnginfo), resume)
+    return run(guidance, scene, config, queued_by(node), resume)
 
 
 class Optimizer3D(Node):
@@ -123,12 +139,13 @@ class Optimizer3D(Node):
                 timesteps_input(),
                 *widgets(OptimConfig(), ("start_size", "latent_until")),
                 resume_input(),
+                continue_input(),
             ],
             outputs=[
                 sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised object."),
                 io.Image.Output(display_name="views", tooltip="Pictures of it on one turn, from the front."),
             ],
-            hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
@@ -161,12 +178,13 @@ class OptimizeImage(Node):
                 timesteps_input(),
                 *widgets(OptimConfig(), ("reuse_steps",)),
                 resume_input(),
+                continue_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The optimised pictures."),
                 sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised scene, to go on with."),
             ],
-            hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
     @classmethod

@@ -22,9 +22,14 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        mask = os.umask(0)  # mkstemp makes private files; give the result the permissions of a normal one
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        as_usual(temporary)  # mkstemp makes private files
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def as_usual(path: Path) -> None:
+    """Give a file the permissions of a normal one."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)

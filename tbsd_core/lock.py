@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 NAME = ".lock"
 
@@ -38,3 +42,31 @@ def locked(folder: Path) -> Iterator[None]:
         finally:
             with suppress(OSError):  # Windows does not remove open files; an old one does no harm
                 path.unlink()
+
+
+def hold(folder: Path) -> FileLock:
+    """The lock of a folder, which is created, held until its `release` or the end of the process; its file stays.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / NAME, thread_local=False)
+    lock.acquire(timeout=1)  # whoever asks whether it is held, holds it for that moment
+    return lock
+
+
+def is_held(folder: Path) -> bool:
+    """Whether some process, this one included, holds a folder that is there."""
+    from filelock import FileLock, Timeout
+
+    path = folder / NAME
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, thread_local=False).acquire(timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True

@@ -93,6 +93,25 @@ def running_server() -> Any | None:
     return getattr(PromptServer, "instance", None)
 
 
+def current_prompt() -> str | None:
+    """The id that the queue has given the graph that runs now; None where there is no server."""
+    return getattr(running_server(), "last_prompt_id", None)
+
+
+def is_running(prompt: str | None) -> bool:
+    """Whether the server is at a graph of its queue; False where there is no server."""
+    server = running_server()
+    running = [] if server is None else list(server.prompt_queue.currently_running.values())
+    return any(item[1] == prompt for item in running)
+
+
+def has_succeeded(prompt: str | None) -> bool:
+    """Whether a graph that has ended did so without an error. One whose history was cleared did."""
+    server = running_server()
+    found = None if server is None else server.prompt_queue.get_history(prompt_id=prompt).get(prompt)
+    return found is None or (found.get("status") or {}).get("status_str", "success") == "success"
+
+
 def is_dynamic(patcher: Any) -> bool:
     """Whether the host pages this model's weights in and out (dynamic VRAM)."""
     return has("ModelPatcher.is_dynamic") and patcher.is_dynamic()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from .compat import running_server
 
 STEP = "tbsd.step"
-"""A run has moved or changed its status: {"run", "node", "workflow", "status", "step", "steps", "elapsed", "remaining",
-"scalars", "preview", "final", "previews", "saved", "error"} as `Run.event` gives it; below 2 KB."""
+"""A run has moved or changed its status: what `Run.event` gives; below 2 KB."""
 
 
 def send_step(event: dict) -> None:

@@ -14,6 +14,11 @@ def output_root() -> Path:
     return Path(folder_paths.get_output_directory()).resolve()
 
 
+def input_root() -> Path:
+    """ComfyUI's input folder."""
+    return Path(folder_paths.get_input_directory()).resolve()
+
+
 RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{i}" for name in ("COM", "LPT") for i in range(1, 10))}
 MAX_NAME = 180  # bytes of a part of a path; file systems take 255, and a number and an ending follow
 
@@ -71,7 +76,7 @@ def existing_output(name: str) -> Path:
         ValueError: the name leads out of both folders.
         FileNotFoundError: nothing is there.
     """
-    roots = [output_root(), Path(folder_paths.get_input_directory()).resolve()]
+    roots = [output_root(), input_root()]
     marked = re.fullmatch(r"(.+) \[(output|input)\]", name)
     if marked:
         name, roots = marked[1], [roots[marked[2] == "input"]]

@@ -161,6 +161,7 @@ class ComfyPrior:
         parts: list[list[Tensor]] = [[] for _ in rows]
         order = batches(list(zip(*rows, strict=True)), sigma)
         for batch in order:
+            comfy.model_management.throw_exception_if_processing_interrupted()
             merged = [merge_samples([row[i] for i in batch]) for row in rows]
             some = slice(None) if len(order) == 1 else torch.tensor(batch, device=x.device)
             x_model = self._to_model(x[some])
@@ -174,12 +175,14 @@ class ComfyPrior:
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents [B, C, h, w] of images [B, 3, H, W] in [0, 1] in the model's own scale; differentiable."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
         latents = self._to_model(self._autoencoder.encode(images))
         return without_frames(self._inner.process_latent_in(latents))
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [0, 1] of latents in the model's own scale."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
         scaled = self._inner.process_latent_out(self._to_model(latents))
         return self._autoencoder.decode(without_frames(scaled))
 

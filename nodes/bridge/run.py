@@ -13,17 +13,19 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig, orbit
-from ...tbsd_core.experiment import Autosave, Experiment, ExperimentConfig, StoredRun
+from ...tbsd_core.experiment import Autosave, Experiment, ExperimentConfig
 from ...tbsd_core.guidance.base import TrainingGuidance
 from ...tbsd_core.optim import Curves, OptimConfig, Watchdog, not_finite
 from ...tbsd_core.scenes import RenderOutput, Scene
 from ...tbsd_core.scenes.stored import copy_scene
 from .events import send_step
 from .files import to_image
+from .graph import ancestors, changes
 from .prior import ComfyPrior, with_prior
 from .progress import SHOWN, RunProgress, to_pil
+from .queued import Queued
 from .runs import Run, open_run
-from .scenes import remember_run, run_of
+from .scenes import Origin, origin_of, remember_run
 
 if TYPE_CHECKING:
     from ..sockets import GuidedModel
@@ -45,66 +47,94 @@ def run(
     guided: GuidedModel,
     scene: Scene,
     config: ExperimentConfig,
-    node_id: str | None,
-    workflow: str | None = None,
+    queued: Queued,
     resume: bool = False,  # go on with the run that the scene comes from
 ) -> RunResult:
     """Optimise a copy of `scene`. The panel may end it early and keep what there is; cancelling raises ComfyUI's
-    interrupt exception within one step. What ends before its time leaves scene and run in the output folder.
+    interrupt exception within one step. Its folder in output/tbsd/runs has the state to go on from.
 
     Raises:
         ValueError: there is no run to go on with, or it does not fit.
     """
-    earlier = run_to_go_on_with(scene, config.optim.n_steps) if resume else None
+    origin = run_to_go_on_with(scene, config.optim.n_steps) if resume else None
+    shown = open_run(queued, config.optim.n_steps, origin and origin.id)
 
     def body(prior: ComfyPrior) -> RunResult:
+        shown.enter("Preparing the run")
+        send_step(shown.event())
         experiment = begun(config, prior, guided, scene)
         trained, optim = experiment.scene, config.optim
-        changed = [] if earlier is None else experiment.restore(earlier)
-        changed = [text for text in changed if not text.startswith("mesh.")]  # the scene holds what it paints
-        curves, watchdog = experiment.curves, Watchdog(trained.uses_cameras)
-        with watched(open_run(optim.n_steps, node_id, workflow), experiment) as shown:
-            progress = RunProgress(optim.n_steps, node_id, shown)
-            if changed:
-                shown.warn(f"Going on after step {experiment.state.step} with other settings: {'; '.join(changed)}.")
-            save = Autosave(shown.autosaved(), experiment, AUTOSAVE_SECONDS, keep_previous=True, say=shown.warn)
-            for record in experiment.steps():
-                is_last = shown.stop_wanted
-                progress(record.step + 1, pictures_of(record.render, prior, SHOWN), record, is_last)
-                advice = watchdog(record)
-                if advice:
-                    shown.warn(advice)
-                if shown.answer(experiment) or advice:
-                    send_step(shown.event())
-                if is_last:
-                    break
-                save()
-            advice = watchdog.rest()
+        if origin is not None:
+            tell_changes(shown, origin, experiment.restore(origin.run))
+        shown.begin(experiment, "First step")
+        send_step(shown.event())
+        watchdog, progress = Watchdog(trained.uses_cameras), RunProgress(optim.n_steps, queued.node, shown)
+        save = None if shown.folder is None else autosave(shown, experiment)
+        for record in experiment.steps():
+            is_last = shown.stop_wanted
+            progress(record.step + 1, pictures_of(record.render, prior, SHOWN), record, is_last)
+            advice = watchdog(record)
             if advice:
                 shown.warn(advice)
-            remember_run(trained.cpu(), experiment.stored())  # on the CPU its pictures are made, and it travels on
-            check_finite(trained)
-            pictures = final_pictures(trained, prior, config.cameras, optim)
-            shown.show(to_pil(pictures), final=True)
-        return RunResult(trained, to_image(pictures), curves)
+            if shown.answer(experiment) or advice:
+                send_step(shown.event())
+            if is_last:
+                break
+            if save is not None and save():
+                shown.kept(experiment.state.step)
+        advice = watchdog.rest()
+        if advice:
+            shown.warn(advice)
+        check_finite(trained)
+        shown.enter("Rendering the result")
+        send_step(shown.event())
+        pictures = final_pictures(trained, prior, config.cameras, optim)
+        shown.show(to_pil(pictures), final=True)
+        if save is not None and save.attempt():
+            shown.kept(experiment.state.step)
+        nodes = ancestors(queued.prompt, queued.node)  # on the CPU pictures of it are made, and it travels on
+        remember_run(trained.cpu(), Origin(experiment.stored(), nodes, shown.folder and shown.id))
+        return RunResult(trained, to_image(pictures), experiment.curves)
 
-    return with_models([guided], config.optim, body)
+    with watched(shown):
+        return with_models([guided], config.optim, body)
 
 
-def run_to_go_on_with(scene: Scene, n_steps: int) -> StoredRun:
-    """The run that a scene comes from. Raises ValueError if there is none, or nothing left to do of it."""
-    earlier = run_of(scene)
-    if earlier is None:
+def run_to_go_on_with(scene: Scene, n_steps: int) -> Origin:
+    """The run that a scene comes from. Raises ValueError if there is none, or it has done more steps than there are."""
+    origin = origin_of(scene)
+    if origin is None:
         raise ValueError(
             "resume is on, and the scene comes from no run: connect Load Scene with the file of a run, or the scene of "
             "another optimiser, or turn resume off."
         )
-    if earlier.step >= n_steps:
+    done = origin.run.step
+    if done > n_steps or (done == n_steps and origin.id is None):  # the graph of one with a folder may not have ended
         raise ValueError(
-            f"The run of this scene has done {earlier.step} steps, and steps is {n_steps}. Set steps to more "
-            "to go on with it, or turn resume off to begin a new run."
+            f"The run of this scene has done {done} steps, and steps is {n_steps}. Set steps to more to go on with it, "
+            "or turn resume off to begin a new run."
         )
-    return earlier
+    return origin
+
+
+def tell_changes(shown: Run, origin: Origin, changed: list[str]) -> None:
+    """Name, before the first step, what differs from the run that goes on."""
+    changed = [text for text in changed if not text.startswith("mesh.")]  # the scene holds what it paints
+    if origin.nodes is not None:
+        changed += changes(origin.nodes, ancestors(shown.queued.prompt, shown.queued.node))
+    if origin.warning:
+        shown.warn(origin.warning)
+    if changed:
+        shown.warn(f"Going on after step {origin.run.step} with other settings: {'; '.join(changed)}.")
+    if origin.told:
+        shown.warn(f"The scene stays that of the run; the graph's has no effect: {'; '.join(origin.told)}.")
+
+
+def autosave(shown: Run, experiment: Experiment) -> Autosave:
+    """Into the folder of a run."""
+    assert shown.folder is not None
+    texts = shown.queued.texts()
+    return Autosave(shown.folder.state, experiment, AUTOSAVE_SECONDS, True, say=shown.warn, extra=texts)
 
 
 def begun(config: ExperimentConfig, prior: ComfyPrior, guided: GuidedModel, scene: Scene) -> Experiment:
@@ -130,37 +160,41 @@ def with_models(guided: Sequence[GuidedModel], optim: OptimConfig, body: Callabl
 
 
 @contextmanager
-def watched(run: Run, experiment: Experiment) -> Iterator[Run]:
-    """Tell the panels how a run ends, and keep scene and state of one that does not reach its end."""
+def watched(run: Run) -> Iterator[None]:
+    """Tell the panels how a run ends, and keep the state of one that does not reach its end."""
     status, error = "done", ""
     try:
-        yield run
+        send_step(run.event())
+        yield
         status = "stopped" if run.step < run.n_steps else "done"
     except comfy.model_management.InterruptProcessingException:
         status = "interrupted"
-        if run.step:
-            keep(run, experiment, "interrupted")
+        keep(run)
         raise
     except BaseException as reason:
         status, error = "failed", f"{type(reason).__name__}: {reason}"
-        if run.step:
-            keep(run, experiment, "failed")
+        keep(run)
         raise
-    else:
-        run.drop_autosaves()
     finally:
         run.finish(status, error)
         send_step(run.event())
 
 
-def keep(run: Run, experiment: Experiment, kind: str) -> None:
+def keep(run: Run) -> None:
     """Save what there is of a run; a failure is logged and never takes the place of the reason for its end."""
+    experiment = run.experiment
+    if experiment is None or run.folder is None or experiment.state.step == run.resumed:
+        return
+    if not_finite(experiment.scene):
+        logger.warning("The state of the run in %s has no finite numbers; the one before it is kept.", run.folder.path)
+        return
     try:
-        name = run.save(experiment, kind)
+        experiment.save(run.folder.state, keep_previous=True, extra=run.queued.texts())
     except Exception:
-        logger.exception("The scene of the run that was %s could not be saved.", kind)
+        logger.exception("The state of the run in %s could not be saved.", run.folder.path)
     else:
-        logger.info("%s after %d of %d steps; scene and run are output/%s", kind, run.step, run.n_steps, name)
+        run.kept(experiment.state.step)
+        logger.info("The run in %s can be continued after step %d.", run.folder.path, experiment.state.step)
 
 
 def check_finite(scene: Scene) -> None:

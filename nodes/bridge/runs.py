@@ -10,19 +10,22 @@ import io
 import logging
 import math
 import re
-import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from pathlib import Path
 
 from PIL import Image
 
 from ...tbsd_core.experiment import Experiment
-from ...tbsd_core.experiment.file import previous
+from ...tbsd_core.optim import Curves
 from ...tbsd_core.optim.bounded_history import BoundedHistory
-from .files import new_output, output_root
+from .compat import has_succeeded, is_running
+from .files import new_output
+from .graph import ancestors, classes, model_files
+from .kept import About, Folder, new_id, tidy
+from .queued import Queued
 
 MAX_RUNS = 16
 MAX_POINTS = 400
@@ -33,7 +36,9 @@ MAX_SCALARS = 32  # keeps an event below 2 KB
 MAX_SAVED = 4  # names of the latest checkpoints that a panel shows
 MAX_WARNINGS, MAX_WARNING = 3, 300  # a panel shows so many, of so many characters
 MAX_NODE_ID = 100
-NO_WORKFLOW = "00000000-0000-0000-0000-000000000000"
+MAX_TEXT = 1000  # characters of a prompt
+RECENT = 20  # steps that the remaining time is told from
+GRAPH_SECONDS = 0.25  # between two looks whether the graph has ended
 logger = logging.getLogger(__name__)
 
 
@@ -46,12 +51,21 @@ class CheckpointFailed(RuntimeError):
 
 
 class Run:
-    """One run of an optimiser node."""
+    """One run of an optimiser node.
 
-    def __init__(self, n_steps: int, node_id: str | None, workflow: str | None) -> None:
-        self.id = secrets.token_hex(8)
-        self.node, self.workflow, self.n_steps = str(node_id or "")[:MAX_NODE_ID], workflow, n_steps
+    Args:
+        queued: the graph that it is in.
+        n_steps: of the whole run.
+        continues: the id of the run that it goes on with.
+    """
+
+    def __init__(self, queued: Queued, n_steps: int, continues: str | None = None) -> None:
+        self.id = new_id()
+        self.queued, self.n_steps = queued, n_steps
+        self.node = queued.node[:MAX_NODE_ID]
         self.status, self.step, self.error = "running", 0, ""
+        self.phase, self.plan = "Loading models", ""  # what happens before the first step; what a step will need
+        self.resumed = 0  # steps that were done before it began
         self.reported, self.scalars = 0, dict[str, float]()  # of the newest step that has reported
         self.points: BoundedHistory[dict[str, float]] = BoundedHistory(MAX_POINTS)
         self.previews: BoundedHistory[bytes] = BoundedHistory(MAX_PREVIEWS, MAX_PREVIEW_BYTES, len)
@@ -60,18 +74,53 @@ class Run:
         self.saved: list[str] = []
         self.warnings: list[str] = []
         self.stop_wanted = False
+        self.experiment: Experiment | None = None  # once it is made
+        self.folder: Folder | None = None  # None where the output folder cannot be written
         self._wanted: list[Future[str]] = []
         self._lock = threading.Lock()
         self._started = self._now = time.monotonic()
-        self._first = self._started  # when the first step was done; the one before it holds all warming up
+        self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)  # steps with the times when they were done
+        nodes = ancestors(queued.prompt, queued.node)
+        about = About(
+            run=self.id,
+            node=self.node,
+            prompt=queued.id,
+            steps=n_steps,
+            nodes=classes(nodes),
+            models=model_files(nodes),
+            continues=continues,
+        )
+        try:
+            self.folder = Folder(about, queued.workflow, queued.prompt)
+        except (OSError, RuntimeError) as error:  # the second is filelock's
+            self.warn(
+                f"Nothing of this run can be kept: ComfyUI's output folder cannot be written ({error}). Allow writing "
+                "there, or cancel and start ComfyUI with another --output-directory."
+            )
+
+    def begin(self, experiment: Experiment, phase: str) -> None:
+        """The models are loaded, and this is what will run."""
+        config = experiment.config
+        self.experiment, self.resumed, self.step = experiment, experiment.state.step, experiment.state.step
+        with self._lock:
+            for step, scalars in points_of(experiment.curves):
+                self.points.add(step, scalars)
+        self.enter(phase)
+        if self.folder is not None:
+            about = {"text": config.prompt.prompt[:MAX_TEXT], "method": config.guidance_name}
+            self.folder.note(**about, scene=config.scene_name, seed=config.optim.seed)
+
+    def enter(self, phase: str) -> None:
+        """Say what happens while no step is done; "" while they are."""
+        with self._lock:
+            self.phase, self._now = phase, time.monotonic()
 
     def advance(self, step: int) -> None:
         """Record `step` done steps."""
         with self._lock:
             self._now = time.monotonic()
-            if step == 1:
-                self._first = self._now
-            self.step = step
+            self.step, self.phase = step, ""
+            self._recent.append((step, self._now))
 
     def add(self, step: int, scalars: Mapping[str, float]) -> None:
         """Record what a step has reported, which may come after the next one is done."""
@@ -92,16 +141,35 @@ class Run:
                 self.previews.add(*self.latest)
 
     def finish(self, status: str, error: str = "") -> None:
-        """Close the run: done, stopped, interrupted or failed. Checkpoints that were wanted too late are refused."""
+        """Close the run: done, stopped, interrupted or failed. Checkpoints that were wanted too late are refused. Its
+        folder is held until the graph has ended as well: what comes after the run may fail, and take its result."""
         with self._lock:
             self.status, self.error, self._now = status, error[:200], time.monotonic()
+            self.experiment, self.phase = None, ""
             wanted = self._take_wanted()
         for future in wanted:
             future.set_exception(RunEnded(self._ended()))
+        if self.folder is None:
+            return
+        self.folder.note(status=status)
+        self.folder.log(f"{status} after step {self.step} of {self.n_steps}. {error}")
+        if status in ("done", "stopped") and self.queued.id is not None:
+            threading.Thread(target=self._release_with_graph, daemon=True).start()
+        else:
+            self.folder.release()
+
+    def _release_with_graph(self) -> None:
+        assert self.folder is not None
+        while is_running(self.queued.id):
+            time.sleep(GRAPH_SECONDS)
+        self.folder.note(graph=has_succeeded(self.queued.id))
+        self.folder.release()
 
     def warn(self, text: str) -> None:
         """Tell the user something about the run that goes on."""
         logger.warning("Node %s: %s", self.node, text)
+        if self.folder is not None:
+            self.folder.log(text)
         with self._lock:
             self.warnings = [*self.warnings, text[:MAX_WARNING]][-MAX_WARNINGS:]
 
@@ -128,32 +196,25 @@ class Run:
         if not wanted:
             return False
         try:
-            name = self.save(experiment, "checkpoint")
+            path, name = new_output(f"tbsd/checkpoint_{self._name()}", ".safetensors")
+            experiment.save(path, extra=self.queued.texts())
         except Exception:  # a full disk must not end the run; whoever asked is told
             logger.exception("The checkpoint of node %s could not be written.", self.node)
             for future in wanted:
                 future.set_exception(CheckpointFailed("The checkpoint could not be written; the log says why."))
         else:
+            with self._lock:
+                self.saved = [*self.saved, name][-MAX_SAVED:]
             for future in wanted:
                 future.set_result(name)
         return True
 
-    def save(self, experiment: Experiment, kind: str) -> str:
-        """Write the scene and its run under tbsd/ in the output folder; returns its relative name."""
-        path, name = new_output(f"tbsd/{kind}_{self._name()}", ".safetensors")
-        experiment.save(path)
-        with self._lock:
-            self.saved = [*self.saved, name][-MAX_SAVED:]
-        return name
-
-    def autosaved(self) -> Path:
-        """The file of the state that a crash or a power cut leaves behind."""
-        return output_root() / "tbsd" / f"autosave_{self._name()}.safetensors"
-
-    def drop_autosaves(self) -> None:
-        """A run that has given its result needs none."""
-        for path in (self.autosaved(), previous(self.autosaved())):
-            path.unlink(missing_ok=True)
+    def kept(self, step: int) -> None:
+        """Its state of this step has been written to its folder."""
+        if self.folder is not None:
+            self.folder.note(saved=step, at=time.time())
+            if self.latest is not None:
+                self.folder.picture(self.latest[1])
 
     def _name(self) -> str:
         return re.sub(r"[^A-Za-z0-9]+", "_", self.node)[:40]
@@ -169,7 +230,7 @@ class Run:
         return min(kept, key=lambda p: abs(p[0] - step), default=None)
 
     def summary(self) -> dict:
-        return {"run": self.id, "node": self.node, "workflow": self.workflow, "status": self.status}
+        return {"run": self.id, "node": self.node, "prompt": self.queued.id, "status": self.status}
 
     def event(self) -> dict:
         """What a panel must know of the present step."""
@@ -192,12 +253,17 @@ class Run:
         return [future for future in wanted if future.set_running_or_notify_cancel()]
 
     def _event(self) -> dict:
-        elapsed = self._now - self._started
-        pace = (self._now - self._first) / (self.step - 1) if self.step > 1 else None
-        remaining = None if pace is None or self.status != "running" else pace * (self.n_steps - self.step)
+        elapsed, remaining = self._now - self._started, None
+        if self.status == "running" and len(self._recent) > 1:
+            (first, then), (last, now) = self._recent[0], self._recent[-1]
+            remaining = (now - then) / (last - first) * (self.n_steps - self.step)
         return self.summary() | {
             "step": self.step,
             "steps": self.n_steps,
+            "resumed": self.resumed,
+            "phase": self.phase,
+            "plan": self.plan,
+            "kept": self.folder is not None and self.folder.about.saved > 0,
             "elapsed": round(elapsed, 1),
             "remaining": None if remaining is None else round(remaining, 1),
             "scalars": self.scalars,
@@ -216,14 +282,15 @@ class Run:
 _runs: dict[str, Run] = {}  # by id, oldest first
 
 
-def open_run(n_steps: int, node_id: str | None, workflow: str | None) -> Run:
-    """A new run; it replaces the last one of the same node, and the oldest beyond MAX_RUNS."""
-    run = Run(n_steps, node_id, workflow)
-    over = [r.id for r in all_runs() if r.status != "running" and (r.node, r.workflow) == (run.node, workflow)]
-    ended = [r.id for r in all_runs() if r.status != "running" and r.id not in over]
-    for name in over + ended[: max(0, len(_runs) - len(over) + 1 - MAX_RUNS)]:
+def open_run(queued: Queued, n_steps: int, continues: str | None = None) -> Run:
+    """A new run; the oldest ones that have ended are forgotten beyond MAX_RUNS, and on disk beyond its bounds."""
+    run = Run(queued, n_steps, continues)
+    ended = [r.id for r in all_runs() if r.status != "running"]
+    for name in ended[: max(0, len(_runs) + 1 - MAX_RUNS)]:
         _runs.pop(name, None)
     _runs[run.id] = run
+    if run.folder is not None:
+        tidy()
     return run
 
 
@@ -235,12 +302,11 @@ def find_run(name: str) -> Run | None:
     return _runs.get(name)
 
 
-def workflow_of(extra_pnginfo: dict | None) -> str | None:
-    """The id of the workflow that the browser queued; None for API prompts and templates that have none."""
-    workflow = extra_pnginfo.get("workflow") if isinstance(extra_pnginfo, dict) else None
-    name = workflow.get("id") if isinstance(workflow, dict) else None
-    valid = isinstance(name, str) and re.fullmatch(r"[0-9A-Za-z-]{1,64}", name) and name != NO_WORKFLOW
-    return name if valid else None
+def points_of(curves: Curves) -> Iterator[tuple[int, dict[str, float]]]:
+    """What a run has reported before it was taken up again."""
+    for index, step in enumerate(curves.steps):
+        values = {name: series[index] for name, series in curves.series.items() if index < len(series)}
+        yield step + 1, {k: shortened(v) for k, v in list(values.items())[:MAX_SCALARS] if math.isfinite(v)}
 
 
 def shortened(value: float) -> float:

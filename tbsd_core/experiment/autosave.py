@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .experiment import Experiment
 
 AUTOSAVE_SECONDS = 30.0
+LEAST_SECONDS = 1.0  # between two files, however small they are
+SHARE = 0.02  # of the time goes into saving, where the limit of seconds allows that
 
 
 class Autosave:
-    """Call it after each step; it saves when `seconds` have passed since the last time.
+    """Call it after each step; it saves when `seconds` have passed since the last time, and a small state, which is
+    written in no time, more often.
 
     A disk that is full does not end the run: `say` is told, and it is tried again. `finish` must succeed.
 
     Args:
         path: of the file; the one before it is kept beside it.
-        seconds: least time between two files, >= 0; 0 saves after each step.
+        seconds: most time between two files, >= 0; 0 saves after each step.
         keep_previous: whether the file that is there is kept as the previous one when the first is written.
         saved: the step of this run that it holds; None where it is of another one.
+        extra: see write_file.
     """
 
     def __init__(
@@ -31,19 +35,22 @@ class Autosave:
         keep_previous: bool = False,
         saved: int | None = None,
         say: Callable[[str], None] = lambda text: None,
+        extra: Mapping[str, str] | None = None,
     ) -> None:
         if not seconds >= 0:
             raise ValueError(f"The seconds between two checkpoints must be >= 0, got {seconds}.")
         self.path, self.experiment, self.seconds, self.say = path, experiment, seconds, say
-        self.keep_previous, self.saved = keep_previous, saved
-        self.last = time.monotonic()
+        self.keep_previous, self.saved, self.extra = keep_previous, saved, extra
+        self.last, self.cost = time.monotonic(), 0.0  # when it saved, and the seconds that it took
 
-    def __call__(self) -> None:
-        if time.monotonic() - self.last >= self.seconds:
-            self.attempt()
+    def __call__(self) -> bool:
+        """Whether it has saved."""
+        wait = min(self.seconds, max(LEAST_SECONDS, self.cost / SHARE))
+        return time.monotonic() - self.last >= wait and self.attempt()
 
     def attempt(self) -> bool:
         """Save now; False, and a message, where it was not possible."""
+        start = time.monotonic()
         try:
             self._save()
         except (OSError, MemoryError, RuntimeError) as error:  # of the disk, and of copying the state to the CPU
@@ -52,6 +59,7 @@ class Autosave:
             return False
         finally:
             self.last = time.monotonic()
+            self.cost = self.last - start
         return True
 
     def finish(self) -> None:
@@ -62,7 +70,7 @@ class Autosave:
             raise OSError(f"{error} {self._kept().capitalize()}. Free space, then resume.") from error
 
     def _save(self) -> None:
-        self.experiment.save(self.path, self.keep_previous)
+        self.experiment.save(self.path, self.keep_previous, self.extra)
         self.keep_previous, self.saved = True, self.experiment.state.step
 
     def _kept(self) -> str:

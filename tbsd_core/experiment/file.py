@@ -11,13 +11,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..atomic import as_usual
 from ..configuration import to_plain
 from ..embedded import EMBEDDED, fitting
 from ..optim import Curves
@@ -58,6 +59,7 @@ class Stored:
         run: None for a scene that is in none.
         source: where it was read, for messages.
         warning: why an older file was taken; "" for the one that was asked for.
+        embedded: the graph that made it, by the names of EMBEDDED, where the file has it.
     """
 
     kind: str
@@ -66,6 +68,7 @@ class Stored:
     run: StoredRun | None
     source: str
     warning: str = ""
+    embedded: Mapping[str, str] = field(default_factory=dict)
 
     def scene(self) -> Scene:
         """The scene, on the CPU. Raises ValueError for one that this version lacks, or tensors that do not fit it."""
@@ -121,6 +124,7 @@ def write_file(
             save_file(tensors, str(partial), metadata=metadata)
         except Exception as error:  # the library's own type, also for a full disk
             raise OSError(f"The file {path} could not be written ({error}).") from error
+        as_usual(partial)  # the library makes private files, and folders are shared
         _to_disk(partial)
         if keep_previous and path.exists():
             os.replace(path, previous(path))
@@ -170,7 +174,25 @@ def read_file(path: Path) -> Stored:
     if about.get("format") != FORMAT or not isinstance(scene, dict):
         raise ValueError(f"{path} is not of this version: expected format {FORMAT}, got {about.get('format')!r}.")
     stored = None if run is None else stored_run(run, tensors, path)
-    return stored_scene(scene.get("kind"), scene.get("config"), without("scene", tensors), stored, path)
+    found = stored_scene(scene.get("kind"), scene.get("config"), without("scene", tensors), stored, path)
+    return replace(found, embedded={name: metadata[name] for name in EMBEDDED if name in metadata})
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What a file says of its scene and its run, without its tensors; {} for one of release 0.1.
+
+    Raises:
+        ValueError: it is missing, damaged, or of something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"The file {path} cannot be read ({error}).") from error
+    check_header(metadata, path)
+    return json_object(metadata["tbsd"], path) if "tbsd" in metadata else {}
 
 
 def check_header(metadata: Mapping[str, str], path: Path) -> None:

@@ -1,0 +1,43 @@
+"""The graph that a node runs in, as it was queued."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from comfy.cli_args import args
+from comfy_api.latest import io
+
+from .compat import current_prompt
+
+
+@dataclass(frozen=True)
+class Queued:
+    """One queued graph, seen from one of its nodes.
+
+    Args:
+        node: the execution id of the node, such as "7", or "3:7" inside the subgraph node 3.
+        id: of the graph in the queue; None where no server runs.
+        prompt: the graph as the server was given it. workflow: as it was on the canvas; None for API clients.
+    """
+
+    node: str
+    id: str | None = None
+    prompt: Any = None
+    workflow: Any = None
+
+    def texts(self) -> dict[str, str]:
+        """`workflow` and `prompt` as JSON, which ComfyUI's own savers write into files; what is missing is left out,
+        and both where the host was started with --disable-metadata."""
+        found = {"workflow": self.workflow, "prompt": self.prompt}
+        kept = {} if args.disable_metadata else found
+        return {name: json.dumps(value) for name, value in kept.items() if value is not None}
+
+
+def queued_by(node: type[io.ComfyNode]) -> Queued:
+    """The graph of a node that asks for `prompt`, `extra_pnginfo` and, for its own id, `unique_id`."""
+    hidden = node.hidden
+    extra = hidden.extra_pnginfo
+    workflow = extra.get("workflow") if isinstance(extra, dict) else None
+    return Queued(str(hidden.unique_id or ""), current_prompt(), hidden.prompt, workflow)
