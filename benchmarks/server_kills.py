@@ -45,6 +45,12 @@ def folder(server: Server, run: str) -> Path:
     return server.base / "output" / "tbsd" / "runs" / run
 
 
+def has_ended(server: Server, run: str) -> bool:
+    """Whether the graph of a run came to its end."""
+    about = folder(server, run) / "about.json"
+    return about.exists() and json.loads(about.read_text(encoding="utf-8"))["graph"]
+
+
 def wait_for_steps(server: Server, known: set[str], steps: int = 1) -> str:
     """The id of a run that was not known and has done so many steps."""
     end = time.monotonic() + 300
@@ -89,8 +95,7 @@ def main() -> None:
             found = [entry for entry in offered(server) if entry["run"] == run]
             if not found:  # the graph had ended, or no state was written yet
                 counts["nothing to offer"] += 1
-                ended = json.loads((folder(server, run) / "about.json").read_text()) if folder(server, run).exists() else {}
-                print(f"kill {k + 1} after {moment:.1f} s: nothing to offer, the run's folder says {ended.get('graph')}")
+                print(f"kill {k + 1} after {moment:.1f} s: {'ended' if has_ended(server, run) else 'no state yet'}")
                 server.kill()
                 continue
             counts["offered"] += 1

@@ -183,7 +183,7 @@ def watched(run: Run) -> Iterator[None]:
 def keep(run: Run) -> None:
     """Save what there is of a run; a failure is logged and never takes the place of the reason for its end."""
     experiment = run.experiment
-    if experiment is None or run.folder is None or experiment.state.step == run.resumed:
+    if experiment is None or run.folder is None or experiment.state.step in (run.resumed, run.folder.about.saved):
         return
     if not_finite(experiment.scene):
         logger.warning("The state of the run in %s has no finite numbers; the one before it is kept.", run.folder.path)

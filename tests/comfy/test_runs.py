@@ -101,8 +101,10 @@ def test_a_preview_that_is_not_kept_gives_its_neighbour(server, finished):
         "/tbsd/runs/%2e%2e",
         "/tbsd/runs/../../../etc/passwd",
         "/tbsd/runs/" + "a" * 5000,
-        "/tbsd/runs/0123456789ABCDEF",
-        "/tbsd/runs/0123456789abcdef",
+        "/tbsd/runs/20260131-120000-0123ABCD",
+        "/tbsd/runs/20260131-120000-0123abcd",
+        "/tbsd/runs/20260131-120000-0123abcd/thumbnail",
+        "/tbsd/runs/..%2f../thumbnail",
         "/tbsd/runs/%00",
         "/tbsd/runs/{run}/previews/-1",
         "/tbsd/runs/{run}/previews/1e3",
@@ -120,16 +122,17 @@ def test_what_names_no_run_is_refused_and_the_server_goes_on(server, finished, p
     assert server.request("/system_stats")
 
 
-@pytest.mark.parametrize("action", ["stop", "checkpoint"])
+@pytest.mark.parametrize("action", ["stop", "checkpoint", "remove"])
 def test_actions_are_posted_to_a_run_that_goes_on_and_bring_nothing(server, finished, action):
     path = f"/tbsd/runs/{finished['run']}/{action}"
     assert ask(server, path, "GET")[0] in (404, 405)
     assert ask(server, path, "DELETE")[0] in (404, 405)
-    status, _, body = ask(server, path, "POST", b"")
-    assert status == 409 and b"has ended (done)" in body
+    if action != "remove":
+        status, _, body = ask(server, path, "POST", b"")
+        assert status == 409 and b"has ended (done)" in body
     assert ask(server, path, "POST", b"x" * 5000)[0] == 413
     assert ask(server, f"/tbsd/runs/..%2f../{action}", "POST", b"")[0] in (400, 404)
-    assert ask(server, f"/tbsd/runs/ffffffffffffffff/{action}", "POST", b"")[0] == 404
+    assert ask(server, f"/tbsd/runs/20260131-120000-0123abcd/{action}", "POST", b"")[0] == 404
     assert ask(server, f"/tbsd/runs/{finished['run']}", "POST", b"")[0] in (404, 405)
 
 
@@ -169,18 +172,99 @@ def test_a_checkpoint_is_the_scene_at_that_step_and_the_run_goes_on(server):
     assert server.run(again)["run"]["images"]
 
 
-def test_cancelling_keeps_the_scene_so_far(server):
+def unfinished(server) -> list[dict]:
+    return server.request("/tbsd/unfinished")["runs"]
+
+
+def test_a_cancelled_run_is_offered_and_continued(server):
     prompt_id = server.queue(graph(50_000, 904))
     state = running(server)
+    folder = server.base / "output" / "tbsd" / "runs" / state["run"]
+    assert ask(server, f"/tbsd/runs/{state['run']}/remove", "POST", b"")[0] == 409, "it goes on"
     server.request("/interrupt", {})
     entry = server.wait(prompt_id, seconds=30)
     assert "execution_interrupted" in dict(entry["status"]["messages"])
-    state = server.request(f"/tbsd/runs/{state['run']}")
-    assert state["status"] == "interrupted"
-    assert state["saved"][0].startswith("tbsd/interrupted_run_0000")
-    assert (server.base / "output" / state["saved"][0]).is_file()
-    assert state["saved"][0] in server.log_tail()
-    assert not list((server.base / "output" / "tbsd").glob("*partial*"))
+    assert server.request(f"/tbsd/runs/{state['run']}")["status"] == "interrupted"
+    offered = unfinished(server)[0]
+    done = offered["step"]
+    assert (offered["run"], offered["status"], offered["steps"]) == (state["run"], "interrupted", 50_000)
+    assert offered["nodes"]["run"] == "TBSD_OptimizeImage" and "TBSD_DemoModels" in offered["nodes"].values()
+    assert done >= state["step"] and "brick house" in offered["text"]
+    status, headers, jpeg = ask(server, f"/tbsd/runs/{state['run']}/thumbnail")
+    assert status == 200 and headers["Content-Type"] == "image/jpeg" and jpeg[:3] == b"\xff\xd8\xff"
+    (listed,) = (f for f in server.request("/tbsd/files")["files"] if f["run"] == state["run"])
+    assert (listed["kind"], listed["step"]) == ("run", done) and listed["bytes"] > 1000
+    assert (server.base / "output" / listed["file"]).is_file()
+
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".safetensors"}
+    again = graph(done + 4, 904)
+    again["run"]["inputs"]["continue_run"] = state["run"]
+    server.run(again)
+    ended = last_run(server)
+    assert (ended["status"], ended["resumed"], ended["step"]) == ("done", done, done + 4)
+    (warning,) = ended["warnings"]
+    assert warning == f"Going on after step {done} with other settings: optim.n_steps was 50000, is {done + 4}."
+    assert ended["curves"]["steps"][0] == 1, "with the curves of the steps before"
+    assert state["run"] not in [run["run"] for run in unfinished(server)]
+    kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".safetensors"}
+    assert kept == before, "what a run is continued from stays as it is"
+    assert ask(server, f"/tbsd/runs/{state['run']}/remove", "POST", b"")[0] == 200 and not folder.exists()
+
+
+def test_a_run_that_cannot_be_continued_says_why(server):
+    prompt = graph(5, 905)
+    prompt["run"]["inputs"]["continue_run"] = "20260131-120000-0123abcd"
+    assert "was removed, or it is of another folder. Run the graph to begin anew" in server.error(prompt)
+    prompt["run"]["inputs"]["continue_run"] = "../../etc"
+    assert "named by its date" in server.error(prompt)
+
+
+@pytest.fixture(scope="module")
+def cancelled(server) -> str:
+    """A run to go on with, of three steps or more."""
+    prompt_id = server.queue(graph(50_000, 906, "long"))
+    running(server, "long")
+    server.request("/interrupt", {})
+    server.wait(prompt_id, seconds=30)
+    return unfinished(server)[0]["run"]
+
+
+CHANGED = {  # node, widget, value and how the warning names it
+    "prompt": ("TBSD_PromptEncode", "prompt", "a photo of a wooden cone", "prompt.prompt was"),
+    "view words": ("TBSD_PromptEncode", "view_dependent", True, "prompt.view_dependent was"),
+    "target negative": ("TBSD_TargetNegativePrompt", "descriptors", "dark", "prompt.negative_descriptors was"),
+    "praise": ("TBSD_TargetNegativePrompt", "target_modifier", "sharp", "prompt.target_modifier was"),
+    "guidance scale": ("TBSD_Guidance", "guidance_scale", 100.0, "guidance.guidance_scale was"),
+    "balancer": ("TBSD_Guidance", "balancer", "pcgrad", "guidance.balancer was"),
+    "learning rate": ("TBSD_OptimizeImage", "lr", 0.03, "optim.lr was"),
+    "seed": ("TBSD_OptimizeImage", "seed", 907, "optim.seed was"),
+    "reuse": ("TBSD_OptimizeImage", "reuse_steps", 2, "optim.reuse_steps was"),
+    "timesteps": ("TBSD_OptimizeImage", "t_max", 0.7, "optim.timesteps.t_max was"),
+    "the scene": ("TBSD_ImageScene", "seed", 5, "the graph's has no effect: seed was"),
+    "another model's patch": ("ModelSamplingDiscrete", "sampling", "eps", "ModelSamplingDiscrete is new"),
+}
+
+
+@pytest.mark.parametrize("changed", CHANGED)
+def test_what_differs_from_the_run_that_goes_on_is_named_before_the_first_step(server, cancelled, changed):
+    kind, widget, value, named = CHANGED[changed]
+    prompt = graph(50_000, 906, "long")
+    if kind == "ModelSamplingDiscrete":
+        models = next(k for k, v in prompt.items() if v["class_type"] == "TBSD_DemoModels")
+        prompt["patch"] = node(kind, model=[models, 0], sampling=value, zsnr=False)
+        next(v for v in prompt.values() if v["class_type"] == "TBSD_Guidance")["inputs"]["model"] = ["patch", 0]
+    else:
+        next(v for v in prompt.values() if v["class_type"] == kind)["inputs"][widget] = value
+    prompt["long"]["inputs"]["continue_run"] = cancelled
+    prompt_id = server.queue(prompt)
+    end = time.monotonic() + 60
+    while (state := last_run(server, "long"))["prompt"] != prompt_id or not state["warnings"]:
+        assert time.monotonic() < end, server.log_tail()
+        time.sleep(0.02)
+    server.request("/interrupt", {})
+    server.wait(prompt_id, seconds=30)
+    assert named in " ".join(state["warnings"]), state["warnings"]
+    assert ask(server, f"/tbsd/runs/{state['run']}/remove", "POST", b"")[0] in (200, 404)  # without a step it is gone
 
 
 def test_what_is_kept_is_bounded(server):
@@ -191,9 +275,7 @@ def test_what_is_kept_is_bounded(server):
     assert len(late["previews"]) <= 60 and len(late["curves"]["steps"]) <= 401
     ask(server, f"/tbsd/runs/{state['run']}/stop", "POST", b"")
     server.wait(prompt_id, seconds=30)
-    runs = server.request("/tbsd/runs")["runs"]
-    assert len([r for r in runs if r["node"] == "run"]) == 1, "the last run of a node replaces the one before"
-    assert len(runs) <= 16
+    assert len(server.request("/tbsd/runs")["runs"]) <= 16
 
 
 def test_events_are_few_and_small(server):
@@ -247,28 +329,12 @@ def resumed(name: str, steps: int, run: str = "again") -> dict:
     return prompt
 
 
-def test_a_cancelled_run_goes_on_where_it_was(server):
-    prompt_id = server.queue(graph(20_000, 901, "cancelled"))
-    running(server, "cancelled")
-    server.request("/interrupt", {})
-    server.wait(prompt_id)
-    state = last_run(server, "cancelled")
-    (name,) = state["saved"]
-    server.run(resumed(name, state["step"] + 5))
-    again = last_run(server, "again")
-    (warning,) = again["warnings"]
-    found = re.fullmatch(r"Going on after step (\d+) with other settings: optim.n_steps was 20000, is \d+; .*", warning)
-    done = int(found[1])
-    assert done in (state["step"], state["step"] + 1)  # cancelled within a step, which may be done
-    assert (again["status"], again["step"], again["curves"]["steps"][0]) == ("done", state["step"] + 5, done + 1)
-    assert "steps to more" in server.error(resumed(name, 2))
-
-
 def test_a_saved_result_takes_more_steps(server):
     prompt = graph(6, 77, "short", keep=node("TBSD_SaveScene", scene=["short", 1], filename_prefix="tbsd/short"))
     name = server.run(prompt)["keep"]["text"][0]
     server.run(resumed(name, 9, "longer"))
     assert last_run(server, "longer")["step"] == 9
+    assert "Set steps to more" in server.error(resumed(name, 4))
 
 
 def test_resume_needs_a_run(server):

@@ -1,0 +1,112 @@
+"""What runs leave in the output folder: while they go on, when they fail, and beyond what is kept."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from pack import load_pack
+
+load = load_pack()
+import folder_paths  # noqa: E402
+import torch  # noqa: E402
+
+output = Path(sys.argv[3]) / "output"
+folder_paths.set_output_directory(str(output))
+folder_paths.set_user_directory(str(output.parent / "user"))
+kept, runs, run, scenes = (load(f"nodes.bridge.{name}") for name in ("kept", "runs", "run", "scenes"))
+Queued = load("nodes.bridge.queued").Queued
+core = load("tbsd_core.experiment")
+
+NODE = {"class_type": "TBSD_OptimizeImage", "inputs": {"scene": ["1", 0]}}
+PROMPT = {"7:3": NODE, "1": {"class_type": "TBSD_ImageScene", "inputs": {}}, "9": {"class_type": "Other", "inputs": {}}}
+config = core.default_config("a brick house", "image", "sds", prior="exact", n_steps=9, size=16)
+experiment = core.Experiment(config, core.read_prior(config))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.rglob("*") if p.is_file() and p.name != ".lock")
+
+
+def begun(steps: int = 0):
+    """A run whose experiment has done some steps, the state of each of which is kept."""
+    made = runs.open_run(Queued("7:3", None, PROMPT), 9)
+    experiment = core.Experiment(config, core.read_prior(config))
+    made.begin(experiment, "First step")
+    save = core.Autosave(made.folder.state, experiment, 0, keep_previous=True, say=made.warn)
+    for _, record in zip(range(steps), experiment.steps(), strict=False):
+        made.advance(record.step + 1)
+        if save():
+            made.kept(experiment.state.step)
+    return made
+
+
+report = {}
+one = begun(2)
+report["while it runs"] = names(one.folder.path)
+report["is held"] = kept.is_held(one.folder.path)
+report["offered while it runs"] = [about.run for about in kept.unfinished()]
+report["removed while it runs"] = kept.remove(one.folder.path)
+try:
+    with run.watched(one):
+        raise RuntimeError("no memory")
+except RuntimeError:
+    (about,) = kept.unfinished()
+    report["failed"] = [one.status, about.status, about.saved, about.steps, about.text, dict(about.nodes)]
+found = scenes.load_with_run(one.folder.state)
+report["loaded"] = [scenes.run_of(found).step, scenes.origin_of(found).id == one.id]
+one.folder.state.write_bytes(b"torn")
+report["torn"] = scenes.run_of(scenes.load_with_run(one.folder.state)).step
+
+two = begun(2)  # its process dies
+two.folder._lock.release()
+report["died"] = [(about.run == two.id, about.status) for about in kept.unfinished()][:1]
+three = runs.open_run(Queued("7:3", None, PROMPT), 9, continues=two.id)
+report["continued, nothing saved yet"] = two.id in [about.run for about in kept.unfinished()]
+three.begin(experiment, "")
+core.Autosave(three.folder.state, experiment, 0)()
+three.kept(3)
+report["continued"] = two.id in [about.run for about in kept.unfinished()]
+three.finish("done")
+report["done without a graph"] = three.id in [about.run for about in kept.unfinished()]
+
+four = begun(0)
+four.finish("failed", "at once")
+report["without a state"] = four.folder.path.exists()
+
+before = [about.run for _, about in kept.kept_runs()]
+kept.write_about(one.folder.path, kept.read_about(one.folder.path))
+kept.mark_used(one.folder.path)  # the oldest was read now
+settings = output.parent / "user" / "default" / "comfy.settings.json"
+settings.parent.mkdir(parents=True)
+settings.write_text(json.dumps({"tbsd.runs.number": 2}))
+five = begun(1)
+kept.tidy()
+left = {about.run for _, about in kept.kept_runs()}
+report["beyond the number"] = [len(before), len(left), five.id in left, one.id in left]
+settings.write_text(json.dumps({"tbsd.runs.gigabytes": 1e-9}))
+kept.tidy()
+report["beyond the size"] = [about.run == five.id for _, about in kept.kept_runs()]
+five.finish("interrupted")
+report["hostile"] = []
+for text in ("[]", "{", json.dumps({"run": five.id, "node": 3}), json.dumps({"run": "x", "node": ""}), "[" * 100_000):
+    (five.folder.path / "about.json").write_text(text)
+    report["hostile"].append(kept.unfinished() == [] and kept.read_about(five.folder.path) is None)
+
+folder_paths.set_output_directory("/dev/null/none")
+six = runs.open_run(Queued("7:3"), 9)
+report["no room"] = [six.folder is None, *six.warnings]
+with torch.no_grad():
+    experiment.scene.pixels.fill_(float("nan"))
+try:
+    run.check_finite(experiment.scene)
+except RuntimeError as error:
+    report["nan"] = str(error)
+six.step, six.n_steps = 100, 110  # a run that was taken up after 100 steps
+for step in range(101, 104):
+    six.advance(step)
+    time.sleep(0.05)
+report["remaining"] = six.event()["remaining"]
+print(json.dumps(report))
