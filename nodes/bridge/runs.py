@@ -22,6 +22,7 @@ from ...tbsd_core.experiment import Experiment
 from ...tbsd_core.optim import Curves
 from ...tbsd_core.optim.bounded_history import BoundedHistory
 from .compat import has_succeeded, is_running
+from .events import send_step
 from .files import new_output
 from .graph import ancestors, classes, model_files
 from .kept import About, Folder, new_id, tidy
@@ -164,6 +165,7 @@ class Run:
             time.sleep(GRAPH_SECONDS)
         self.folder.note(graph=has_succeeded(self.queued.id))
         self.folder.release()
+        send_step(self.event())  # whether it can be continued is known now
 
     def warn(self, text: str) -> None:
         """Tell the user something about the run that goes on."""
