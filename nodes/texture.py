@@ -10,7 +10,7 @@ from ..tbsd_core.scenes import MeshTextureConfig
 from . import sockets
 from .base import Node, problem
 from .bridge.files import existing_output
-from .bridge.texture import given_mesh, scene_of_mesh
+from .bridge.texture import given_mesh, scene_of_mesh, waiting
 from .widgets import widgets, with_widgets
 
 
@@ -45,6 +45,7 @@ class MeshTextureSceneNode(Node):
             outputs=[
                 sockets.SceneSocket.Output(display_name="scene", tooltip="Connect to Optimize 3D, then Extract Mesh.")
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -59,7 +60,8 @@ class MeshTextureSceneNode(Node):
 
     @classmethod
     def execute(cls, mesh_file: str, keep_colors: bool, mesh=None, **values) -> io.NodeOutput:
-        given, notes = given_mesh(mesh, mesh_file)
+        on_wait = waiting(cls.hidden.unique_id)
+        given, notes = given_mesh(mesh, mesh_file, keep_colors, on_wait)
         config, place = with_widgets(MeshTextureConfig(), values), with_widgets(PlacementConfig(), values)
         scene = scene_of_mesh(given, config, place, keep_colors)
         return io.NodeOutput(scene, ui={"text": ["\n".join([f"{len(given.faces):,} triangles", *notes])]})

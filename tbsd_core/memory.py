@@ -1,8 +1,18 @@
-"""When memory runs out."""
+"""How much memory there is, how much something takes, and when it runs out."""
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from .optional import require
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -17,3 +27,84 @@ def free_cached(device: torch.device) -> None:
     """Give back what torch keeps of a device's memory for later."""
     if device.type != "cpu":
         getattr(torch, device.type).empty_cache()
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """Memory that more tensors on a device may take; None where that cannot be found out.
+
+    On a CPU what the machine has left without swapping, or the rest of the limit of the container it runs in.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if device.type == "mps":
+        return max(0, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    if device.type != "cpu":
+        return None
+    limits = [n for n in (_machine_bytes(), _container_bytes()) if n is not None]
+    return min(limits, default=None)
+
+
+def _machine_bytes() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):  # not Linux
+        pass
+    try:
+        return int(require("psutil").virtual_memory().available)
+    except ImportError:
+        return None
+
+
+def _container_bytes() -> int | None:
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        cached = next(
+            int(line.split()[1])
+            for line in (group / "memory.stat").read_text().splitlines()
+            if line.startswith("inactive_file ")
+        )
+    except (OSError, StopIteration, ValueError):  # no container, or "max"
+        return None
+    return max(0, limit - used + cached)
+
+
+class PeakBytes(TorchDispatchMode):
+    """Inside, `peak` is the most that the tensors made since have taken at once, on whatever device.
+
+    What one operation needs for itself is not seen.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._seen: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self._add(tensor.untyped_storage())
+        return out
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._drop, key, size)
+
+    def _drop(self, key: int, size: int) -> None:
+        self._seen.discard(key)
+        self.now -= size
+
+
+def in_words(n_bytes: float) -> str:
+    """Bytes as "3.1 GiB" or "240 MiB"."""
+    return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.0f} MiB"

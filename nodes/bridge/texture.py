@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import comfy.model_management
+import comfy.utils
+
 from ...tbsd_core.mesh import Mesh, PlacementConfig, texture_scene
 from ...tbsd_core.mesh.load import load_mesh
 from ...tbsd_core.mesh.paint import start_from_colors
@@ -11,7 +16,18 @@ from .files import existing_output
 from .mesh import from_mesh
 
 
-def given_mesh(mesh, mesh_file: str) -> tuple[Mesh, list[str]]:
+def waiting(node_id: str | None) -> Callable[[float], None]:
+    """What moves a node's bar while the child process works, and stops it when ComfyUI is told to."""
+    bar = comfy.utils.ProgressBar(100, node_id=node_id)
+
+    def on_wait(progress: float) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        bar.update_absolute(round(100 * progress), 100)
+
+    return on_wait
+
+
+def given_mesh(mesh, mesh_file: str, keep_colors: bool, on_wait: Callable[[float], None]) -> tuple[Mesh, list[str]]:
     """The mesh of a socket or of a file, and what is worth knowing about it.
 
     Raises:
@@ -26,13 +42,11 @@ def given_mesh(mesh, mesh_file: str) -> tuple[Mesh, list[str]]:
         )
     if not named:
         return from_mesh(mesh), []
-    loaded = load_mesh(existing_output(mesh_file))
+    loaded = load_mesh(existing_output(mesh_file), colors=keep_colors, on_wait=on_wait)
     return loaded.mesh, list(loaded.report)
 
 
-def scene_of_mesh(
-    mesh: Mesh, config: MeshTextureConfig, place: PlacementConfig, keep_colors: bool
-) -> MeshTextureScene:
+def scene_of_mesh(mesh: Mesh, config: MeshTextureConfig, place: PlacementConfig, keep_colors: bool) -> MeshTextureScene:
     """A scene that paints the mesh, grey or in the colours it has. Raises ValueError where it has none to keep."""
     with optimization_mode():
         scene = texture_scene(mesh, config, place)

@@ -10,6 +10,7 @@ from .cost import evaluations_per_view, matched_steps
 from .defaults import default_config, model_shape, with_preset
 from .experiment import Experiment, resumed, stored_config
 from .file import NEWEST, Stored, StoredRun, load_scene, read_file, read_newest, save_scene, write_file
+from .plan import Plan, plan_of
 from .results import Account, config_from_report, evaluate, pictures, rendered, versions, write_results
 from .run import run, take_part
 from .start import make_scene, read_mesh, read_prior
@@ -21,6 +22,7 @@ __all__ = [
     "Experiment",
     "ExperimentConfig",
     "MeshInput",
+    "Plan",
     "Stored",
     "StoredRun",
     "check_config",
@@ -36,6 +38,7 @@ __all__ = [
     "model_shape",
     "pictures",
     "plain_config",
+    "plan_of",
     "read_file",
     "read_mesh",
     "read_newest",

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..lock import locked
+from ..memory import available_bytes
 from ..optim import StepRecord, Watchdog
 from ..optim.distributed import WHOLE, Split
 from ..priors.base import TextPrior
@@ -16,6 +19,7 @@ from .check import check_config
 from .config import ExperimentConfig
 from .experiment import Experiment, check_resume, resumed
 from .file import NEWEST, read_newest
+from .plan import plan_of
 from .results import FINAL_FILES, Account, write_results
 from .start import read_prior
 
@@ -30,6 +34,7 @@ def run(
     split: Split = WHOLE,  # the part of the views that this process has
     in_full: bool = True,  # see write_results
     prior: TextPrior | None = None,  # None reads that of the configuration
+    available: int | None = None,  # bytes of the device that steps may take; None: what it has free
 ) -> dict[str, Any]:
     """Run to the end and write everything to `out`; returns what run.json holds.
 
@@ -50,6 +55,11 @@ def run(
         for name in FINAL_FILES:  # results of an older run in this folder would pass for this run's
             (out / name).unlink(missing_ok=True)
         saved = experiment.state.step if is_ours else None
+        if split.size == 1:
+            free = available_bytes(torch.device(config.device)) if available is None else available
+            plan = plan_of(experiment, free)
+            plan.apply(experiment)
+            _say(plan.text, on_phase)
         save = Autosave(out / NEWEST, experiment, autosave_seconds, is_ours, saved, on_phase)
         watchdog = Watchdog(experiment.scene.uses_cameras)
         began = time.perf_counter()

@@ -45,7 +45,7 @@ def read_mesh(source: MeshInput) -> Mesh:
         raise ValueError("Say which mesh to paint: --mesh FILE, or --mesh sample:house to try it.")
     if source.file.startswith(SAMPLE):
         return sample_mesh(source.file.removeprefix(SAMPLE))
-    return load_mesh(Path(source.file)).mesh
+    return load_mesh(Path(source.file), colors=source.keep_colors).mesh
 
 
 def make_scene(config: ExperimentConfig) -> Scene:

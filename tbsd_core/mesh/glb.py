@@ -33,6 +33,11 @@ def srgb_to_linear(x: np.ndarray) -> np.ndarray:
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
+def linear_to_srgb(x: np.ndarray) -> np.ndarray:
+    """sRGB values of linear light in [0, 1] (IEC 61966-2-1)."""
+    return np.where(x <= 0.0031308, x * 12.92, 1.055 * np.maximum(x, 0.0031308) ** (1 / 2.4) - 0.055)
+
+
 def glb_bytes(mesh: Mesh, extra: Mapping[str, str] | None = None) -> bytes:
     """A complete .glb file. glTF shares our axes (+y up, +z front, metres) and our uvs, so both go in as they are.
 

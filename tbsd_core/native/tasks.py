@@ -9,5 +9,6 @@ relatively, anything compiled inside the function.
 from __future__ import annotations
 
 TASKS: dict[str, str] = {
+    "read_mesh": "mesh.read:read_mesh",
     "nearest": "mesh.compiled:nearest",
 }

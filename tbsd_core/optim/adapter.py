@@ -15,6 +15,7 @@ from ..priors.base import AdaptablePrior, Adapter, Condition, Prior
 from ..priors.schedule import NoiseSchedule
 from ..rng import named_generator
 from ..transfer import to_device
+from .parts import parts_of
 from .skipping import make_optimizer
 
 ADAPTER_NAMES = ("lora", "lora_no_camera")  # what a method's `required` may ask of it
@@ -41,6 +42,7 @@ class AdapterState:
         schedule: NoiseSchedule,
         seed: int,
         step: int,
+        at_once: int = 0,  # samples in one backward; 0 for all
     ) -> Tensor:
         """Denoising score matching on the renders, over all timesteps: the loss []. Its gradient is left in the
         adapter's parameters, and nothing else changes.
@@ -54,13 +56,19 @@ class AdapterState:
         dropped = float(torch.rand((), generator=drawn)) < self.adapter.config.camera_dropout
         t, noise = to_device(t, latents.device), to_device(noise, latents.device)
         x_t = schedule.add_noise(latents, noise, t)
-        loss = self.adapter.training_loss(x_t, t, conditions, None if dropped else poses, noise)
+        poses = None if dropped else poses
         self.optimizer.zero_grad(set_to_none=True)
         # of a sum: that of a mean is lost inside a network in float16. A power of two is divided out exactly
         scale = 2.0 ** math.ceil(math.log2(noise.numel()))
-        (loss * scale).backward()
+        losses, n = [], len(latents)
+        for rows in parts_of(n, at_once):
+            some = None if poses is None else poses[rows]
+            loss = self.adapter.training_loss(x_t[rows], t[rows], conditions[rows], some, noise[rows])
+            share = (rows.stop - rows.start) / n  # the loss is a mean
+            (loss * (scale * share)).backward()
+            losses.append(loss.detach() * share)
         torch._foreach_div_([p.grad for p in self.adapter.parameters() if p.grad is not None], scale)
-        return loss.detach()
+        return sum(losses[1:], losses[0])
 
 
 def create_adapter(prior: Prior, guidance: Guidance, seed: int) -> AdapterState | None:

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from ..guidance.base import Guidance, TrainingGuidance, TrajectoryGuidance
-from ..rng import PartGenerator, named_generator
 from ..scenes.base import Scene
 from .config import OptimConfig
 
@@ -35,10 +34,9 @@ class Split:
         n = len(rows) // self.size  # type: ignore[arg-type]
         return rows[self.rank * n : (self.rank + 1) * n]  # type: ignore[index]
 
-    def generator(self, seed: int, purpose: str, step: int) -> torch.Generator:
-        """`named_generator`, of which `rng.rand_rows` takes this process's rows."""
-        whole = named_generator(seed, purpose, step)
-        return whole if self.size == 1 else PartGenerator.of(whole, self.rank, self.size)
+    def views(self, own: slice, n: int) -> tuple[range, int]:
+        """Some of this process's n views among those of all processes, and how many these are."""
+        return range(self.rank * n + own.start, self.rank * n + own.stop), n * self.size
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a value over the processes."""

@@ -79,7 +79,12 @@ def predict_and_guide(
                 "to 0, or optimise pixels or a 3D scene."
             )
         side = batch.images.shape[-1]
-        grad = guidance.pixel_grad(inputs, latents, batch.images, lambda z: enlarged(prior.decode(z), side))
+
+        def decode(z: Tensor) -> Tensor:
+            parts = z.split(predict.at_once or len(z))
+            return torch.cat([enlarged(prior.decode(part), side) for part in parts])
+
+        grad = guidance.pixel_grad(inputs, latents, batch.images, decode)
         out = replace(out, pixel_grad=grad)
     return Judgement(out, reusable)
 

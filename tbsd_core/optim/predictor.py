@@ -31,6 +31,7 @@ class Predictor:
         adapter: for methods that train a LoRA.
         poses: [B, 16], what the LoRA is told about the cameras.
         angles: B (azimuth, elevation) in degrees, for Perp-Neg; None where there are no cameras.
+        at_once: samples in one forward; 0 for all. No prior splits a condition's samples itself.
     """
 
     prior: Prior
@@ -39,6 +40,7 @@ class Predictor:
     adapter: AdapterState | None = None
     poses: Tensor | None = None
     angles: Sequence[tuple[float, float]] | None = None
+    at_once: int = 0
 
     def __call__(
         self,
@@ -48,6 +50,11 @@ class Predictor:
         samples: Tensor | None = None,  # [n] long on the host, which of the B samples these are; None for all
     ) -> dict[str, Tensor]:
         """Predictions [n, C, h, w] by condition name."""
+        if 0 < self.at_once < len(x_t):
+            which = torch.arange(len(x_t)) if samples is None else samples
+            pieces = zip(*(v.split(self.at_once) for v in (x_t, t, which)), strict=True)
+            found = [self(names, *piece) for piece in pieces]
+            return {name: torch.cat([part[name] for part in found]) for name in found[0]}
         chosen = range(len(self.views)) if samples is None else samples.tolist()
         views = [self.views[i] for i in chosen]
         asked = [name for name in names if name not in ADAPTER_NAMES]

@@ -30,6 +30,7 @@ class OptimState:
     adapter: AdapterState | None = None  # of methods that train one
     reused: dict[str, Tensor] = field(default_factory=dict)  # predictions by condition name, see reuse_steps
     split: Split = WHOLE  # the part of the views that this process has
+    view_chunk: int = 0  # views (or pictures) that go through at once, see views.py; 0: all. Never part of a file
     bad: BadSteps = field(default_factory=BadSteps)
 
     @property

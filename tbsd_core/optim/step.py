@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..cameras.pose import Cameras
 from ..cameras.sampling import CameraConfig, sample_cameras, view_name
 from ..guidance.base import Guidance, GuidanceOutput
 from ..memory import free_cached, is_out_of_memory
 from ..priors.base import Prior
 from ..prompts.sets import PromptSet
-from ..rng import named_generator
+from ..rng import PartGenerator, named_generator
 from ..scenes.base import AdaptiveScene, RenderOutput, Scene, ShrinkingScene
 from ..transfer import Late, to_device
 from .adapter import camera_poses
@@ -22,6 +24,7 @@ from .config import OptimConfig
 from .draws import draw
 from .guide import Batch, enlarged, predict_and_guide
 from .linear_latents import LinearLatents
+from .parts import Seen, parts_of, pull_back, seen_in_parts, some_of
 from .phases import Stopwatch
 from .predictor import Predictor
 from .records import LateScalars, StepRecord
@@ -80,6 +83,10 @@ class Step:
     def device(self) -> torch.device:
         return next(self.run.scene.parameters()).device
 
+    @property
+    def n_views(self) -> int:
+        return self.run.config.views_per_step if self.run.scene.uses_cameras else self.run.scene.n_images
+
     def __call__(self) -> StepRecord:
         config, scene, state = self.run.config, self.run.scene, self.state
         factor = lr_factor(config, self.progress)
@@ -124,23 +131,27 @@ class Step:
         return StepRecord(self.index, config.n_steps, self.progress, found.render, found.t, scalars, seconds, late)
 
     def _in_memory(self) -> _Gradient:
-        """The gradient; a scene that can do with less memory is asked to where there is not enough."""
-        scene, config = self.run.scene, self.run.config
+        """The gradient; where there is not enough memory with fewer views at once, then with what a scene can save."""
+        scene, config, state = self.run.scene, self.run.config, self.state
         while True:
             try:
                 return self._gradient()
             except (RuntimeError, MemoryError) as error:
-                alone = self.state.split.size == 1  # what one process did again, the others would wait for
-                if not is_out_of_memory(error) or not isinstance(scene, ShrinkingScene) or not alone:
+                alone = state.split.size == 1  # what one process did again, the others would wait for
+                if not is_out_of_memory(error) or not alone:
                     raise
-                if not scene.shrink():
+                n_views = self.n_views
+                at_once = min(state.view_chunk or n_views, n_views)
+                if at_once > 1:
+                    state.view_chunk = at_once // 2
+                elif not isinstance(scene, ShrinkingScene) or not scene.shrink():
                     raise RuntimeError(
                         f"Out of memory in step {self.index}, although the views are rendered in the smallest pieces. "
                         f"Use a smaller size (now {config.size}) or fewer views_per_step (now "
                         f"{config.views_per_step}). {error}"
                     ) from error
             # what the failed attempt held is only free out here
-            self.state.optimizer.zero_grad(set_to_none=True)
+            state.optimizer.zero_grad(set_to_none=True)
             free_cached(self.device)
 
     def _gradient(self) -> _Gradient:
@@ -148,29 +159,15 @@ class Step:
         changes, so that it can be done again."""
         run, state, config, scene = self.run, self.state, self.run.config, self.run.scene
         split, device, prior = state.split, self.device, run.prior
-        n_views = config.views_per_step if scene.uses_cameras else scene.n_images
         cameras = split.own(
-            sample_cameras(run.cameras, n_views, named_generator(config.seed, "camera", self.index))
+            sample_cameras(run.cameras, self.n_views, named_generator(config.seed, "camera", self.index))
         )
+        parts = parts_of(len(cameras), state.view_chunk)
+        see = partial(self.see, cameras.to(device), {})
         with torch.enable_grad():
             watch = Stopwatch(device)
-            jitter = split.generator(config.seed, "jitter", self.index)
-            encoded = config.encode_size or config.size
-            images = None
-            if self.linear is not None and self.progress < config.latent_until:
-                side = encoded // prior.spatial_factor * LATENT_SUPERSAMPLING
-                render = scene.render(cameras.to(device), side, side, jitter)
-                latents = self.linear(F.avg_pool2d(render.rgb, LATENT_SUPERSAMPLING))
-            else:
-                side = config.size
-                if scene.uses_cameras and config.start_size is not None:
-                    side = render_size(config.start_size, config.size, config.full_size_from, self.progress)
-                render = scene.render(cameras.to(device), side, side, jitter)
-                if render.latents is None:
-                    images = enlarged(render.rgb, encoded if scene.uses_cameras else config.encode_size)
-                    latents = prior.encode(images)
-                else:
-                    latents = render.latents
+            seen = see(parts[0]) if len(parts) == 1 else seen_in_parts(see, parts)
+            render, images, latents = seen.render, seen.images, seen.latents
             watch.mark("render")
             batch = len(latents)
             angles, views = None, [""] * batch
@@ -183,9 +180,9 @@ class Step:
             t, noise = (split.own(x) for x in drawn)
             poses = to_device(camera_poses(cameras), device) if state.adapter and scene.uses_cameras else None
             with torch.no_grad():
-                seen = None if images is None else images.detach()
-                predict = Predictor(prior, run.prompts, views, state.adapter, poses, angles)
-                asked = Batch(latents.detach(), t, to_device(noise, device), seen)
+                predict = Predictor(prior, run.prompts, views, state.adapter, poses, angles, state.view_chunk)
+                encoded = None if images is None else images.detach()
+                asked = Batch(latents.detach(), t, to_device(noise, device), encoded)
                 on_the_way = named_generator(config.seed, "trajectory", self.index)
                 said = predict_and_guide(run.guidance, predict, asked, self.progress, state.reused, on_the_way)
                 out = said.out
@@ -207,6 +204,8 @@ class Step:
                 loss = loss + value
             state.optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            if len(parts) > 1:
+                pull_back(see, parts, seen)
             split.average_gradients(scene.parameters())
         watch.mark("backward")
         scalars = {"grad_rms": rms, "opacity": render.opacity.detach().mean()}
@@ -214,10 +213,41 @@ class Step:
         if state.adapter is not None:
             conditions = run.prompts.select("target", views)
             scalars["loss_lora"] = state.adapter.gradient(
-                latents.detach(), conditions, poses, prior.schedule, config.seed, self.index
+                latents.detach(), conditions, poses, prior.schedule, config.seed, self.index, state.view_chunk
             )
             watch.mark("lora")
         return _Gradient(_detached(render), t, out, scalars, said.reusable, watch)
+
+    def see(self, cameras: Cameras, known: dict, rows: slice) -> Seen:
+        """Some of the views of the step, with a gradient where that is on; draws are those of all views at once.
+
+        Args:
+            cameras: of all views of this process.
+            known: empty at first; kept for the other parts.
+        """
+        config, scene, prior = self.run.config, self.run.scene, self.run.prior
+        all_rows = slice(0, len(cameras))
+        # what pictures are is cheap to compute, and none is seen by itself
+        drawn = rows if scene.uses_cameras else all_rows
+        own, n_views = self.state.split.views(drawn, len(cameras))
+        jitter = PartGenerator.of(named_generator(config.seed, "jitter", self.index), own, n_views, known)
+
+        def rendered(side: int) -> RenderOutput:
+            render = scene.render(cameras if drawn == all_rows else cameras[drawn], side, side, jitter)
+            return render if drawn == rows else some_of(render, rows)
+
+        encoded = config.encode_size or config.size
+        if self.linear is not None and self.progress < config.latent_until:
+            render = rendered(encoded // prior.spatial_factor * LATENT_SUPERSAMPLING)
+            return Seen(render, None, self.linear(F.avg_pool2d(render.rgb, LATENT_SUPERSAMPLING)))
+        side = config.size
+        if scene.uses_cameras and config.start_size is not None:
+            side = render_size(config.start_size, config.size, config.full_size_from, self.progress)
+        render = rendered(side)
+        if render.latents is not None:
+            return Seen(render, None, render.latents)
+        images = enlarged(render.rgb, encoded if scene.uses_cameras else config.encode_size)
+        return Seen(render, images, prior.encode(images))
 
 
 def lr_factor(config: OptimConfig, progress: float) -> float:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 MIN_CHUNK = 256  # rays; fewer cost more time than they save memory
+WATCHED = 1 << 16  # rays at once, at most, where no gradient is wanted: pieces cost nothing then
 
 
 def in_chunks(
@@ -18,9 +19,11 @@ def in_chunks(
 ) -> dict[str, Tensor]:
     """The outputs of `march` for rays 0 to n_rays - 1.
 
-    With gradients, each chunk but an only one is computed again in the backward pass (gradient
-    checkpointing), so that the memory is that of one chunk, at the price of a second forward.
+    With gradients, each chunk but an only one is computed again in the backward pass (gradient checkpointing), so that
+    the memory is that of one chunk, at the price of a second forward. Without, it is never more than WATCHED rays.
     """
+    if not torch.is_grad_enabled():
+        chunk = min(chunk or WATCHED, WATCHED)
     if chunk == 0 or chunk >= n_rays:
         return march(slice(0, n_rays))
     parts = []

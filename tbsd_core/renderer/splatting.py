@@ -25,6 +25,7 @@ NEAR = 0.01  # world units; what is nearer to the camera plane, or behind it, is
 MAX_ALPHA = 0.999
 MIN_ALPHA = 1 / 255
 MIN_TRANSMITTANCE = 1e-4  # a pixel is finished before the Gaussian that would leave less than this
+WATCHED = 1 << 18  # pixels at once, at most, where no gradient is wanted
 MARGIN = 0.3  # of the half field of view, by which the affine approximation may be taken outside the image
 
 
@@ -122,7 +123,7 @@ def splat_reference(
 
     Differentiable once with respect to all parameters; the order of the Gaussians and their bounding boxes are not.
     The views are drawn at once, as B * H rows of pixels one below the other. Fewer rows at once need less memory,
-    and stay in the cache of a CPU.
+    and stay in the cache of a CPU; without gradients it is never more than WATCHED pixels.
     """
     centers, covariances, depths = project_splats(splats, viewmats, ks, height, width)
     xx, xy, yy = covariances.unbind(-1)
@@ -133,6 +134,8 @@ def splat_reference(
     variances = covariances.detach()[..., ::2].flatten(0, 1)
     n_rows = len(viewmats) * height
     step = rows_at_once or (height if features.device.type == "cpu" else n_rows)
+    if not torch.is_grad_enabled():  # pieces cost nothing then
+        step = min(step, -(-WATCHED // width))
     bands = [slice(first, min(first + step, n_rows)) for first in range(0, n_rows, step)]
     drawn = [_Composite.apply(features, variances, len(splats.means), height, width, band) for band in bands]
     out = torch.cat(drawn).view(len(viewmats), height, width, 5)

@@ -1,13 +1,16 @@
 """Meshes from files: coordinates, textures, what is refused and what is only reported."""
 
+import io
 import json
 import struct
+import zlib
 
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
+from tbsd_core.mesh import Mesh, write_mesh
 from tbsd_core.mesh.load import load_mesh
 
 QUAD = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], dtype=np.float64)
@@ -37,6 +40,59 @@ def test_scene_transforms_are_applied(tmp_path):
     assert len(loaded.mesh.faces) == 24
     assert loaded.mesh.vertices[:, 0].max() == pytest.approx(10.5)
     assert loaded.report == ("2 objects joined",)
+
+
+def _ordinary() -> dict[str, tuple[str, object]]:
+    """Files as other programs write them."""
+    ball, box, rod = (
+        trimesh.creation.icosphere(2),
+        trimesh.creation.box(),
+        trimesh.creation.cylinder(0.2, 1, sections=7),
+    )
+    ball.visual.vertex_colors = np.random.default_rng(0).integers(0, 256, (len(ball.vertices), 4), dtype=np.uint8)
+    turn, move = trimesh.transformations.rotation_matrix(0.7, (1, 2, 3)), trimesh.transformations.translation_matrix
+    scene = trimesh.Scene()
+    scene.add_geometry(box, node_name="a", transform=turn @ np.diag((1, 2, 0.5, 1)))
+    scene.add_geometry(rod, node_name="b", parent_node_name="a", transform=move((3, 0, 1)))
+    scene.add_geometry(box, node_name="c", parent_node_name="b", transform=np.diag((-1, 1, 1, 1.0)) @ turn)
+    return {
+        "nested.glb": scene,
+        "one.glb": rod,
+        "colours.ply": ball,
+        "colours.obj": ball,
+        "several.obj": scene,
+        "binary.stl": rod,
+    }
+
+
+@pytest.mark.parametrize("name", _ordinary())
+def test_the_result_is_what_trimesh_gives(tmp_path, name):
+    made = _ordinary()[name]
+    made.export(tmp_path / name)
+    direct = trimesh.load_scene(tmp_path / name, process=False)
+    meshes = [direct.geometry[geometry].copy() for _, geometry in map(direct.graph.get, direct.graph.nodes_geometry)]
+    for mesh, node in zip(meshes, direct.graph.nodes_geometry, strict=True):
+        mesh.apply_transform(direct.graph[node][0])  # turns the faces of what is mirrored
+    wanted = np.concatenate([mesh.triangles for mesh in meshes])
+    got = load_mesh(tmp_path / name).mesh
+    triangles = got.vertices[got.faces]
+
+    def in_order(corners: np.ndarray) -> np.ndarray:  # by where they are; each keeps its orientation
+        first = np.lexsort(np.round(corners, 4).transpose(2, 0, 1), axis=-1)[:, :1]
+        turned = np.take_along_axis(corners, ((first + np.arange(3)) % 3)[..., None], axis=1)
+        return turned[np.lexsort(np.round(turned, 4).reshape(len(turned), -1).T)]
+
+    np.testing.assert_allclose(in_order(triangles), in_order(wanted), atol=1e-5)
+    if "colours" in name:
+        rgb = meshes[0].visual.vertex_colors[meshes[0].faces][..., :3] / 255
+        np.testing.assert_allclose(got.colors[got.faces].mean((0, 1)), rgb.mean((0, 1)), atol=1e-3)
+
+
+def test_our_own_colours_come_back(tmp_path):
+    colors = np.random.default_rng(0).random((4, 3)).astype(np.float32)  # GLB holds them as linear light
+    for ending, error in (("glb", 1e-5), ("ply", 0.5 / 255 + 1e-6)):
+        path = write_mesh(Mesh(QUAD.astype(np.float32), FACES, colors), tmp_path / f"a.{ending}")
+        np.testing.assert_allclose(load_mesh(path).mesh.colors, colors, atol=error)
 
 
 @pytest.mark.parametrize("ending", ["glb", "obj"])
@@ -72,17 +128,63 @@ def test_non_manifold_is_reported(tmp_path):
     assert any(line.startswith("not manifold: 1 edges") for line in load_mesh(tmp_path / "fan.ply").report)
 
 
-def _ply(vertices: str, faces: str, n_vertices: int = 3) -> str:
+def _ply(vertices: str, faces: str, n_vertices: int = 3, comment: str = "") -> str:
     return (
-        f"ply\nformat ascii 1.0\nelement vertex {n_vertices}\nproperty float x\nproperty float y\nproperty float z\n"
-        f"element face 1\nproperty list uchar int vertex_indices\nend_header\n{vertices}\n{faces}\n"
+        f"ply\nformat ascii 1.0\n{comment}element vertex {n_vertices}\nproperty float x\nproperty float y\n"
+        f"property float z\nelement face 1\nproperty list uchar int vertex_indices\nend_header\n{vertices}\n{faces}\n"
     )
 
 
-def _glb(tree: dict) -> bytes:
-    text = json.dumps(tree).encode()
+def _glb(tree: dict | str, body: bytes = b"") -> bytes:
+    text = (json.dumps(tree) if isinstance(tree, dict) else tree).encode()
     text += b" " * (-len(text) % 4)
-    return b"glTF" + struct.pack("<IIII", 2, 20 + len(text), len(text), 0x4E4F534A) + text
+    end = struct.pack("<I4s", len(body), b"BIN\0") + body
+    return b"glTF" + struct.pack("<IIII", 2, 20 + len(text) + len(end), len(text), 0x4E4F534A) + text + end
+
+
+BODY = np.float32(QUAD[:3]).tobytes()
+TRIANGLE = {"primitives": [{"attributes": {"POSITION": 0}}]}
+
+
+def _tree(nodes: str, meshes: str = json.dumps(TRIANGLE), n_roots: int = 1, view: str = "") -> str:
+    """The description of a GLB with one triangle, as text: as an object it would take seconds to write."""
+    return (
+        f'{{"scenes": [{{"nodes": [{",".join(map(str, range(n_roots)))}]}}], "nodes": [{nodes}], "meshes": [{meshes}], '
+        '"buffers": [{"byteLength": 36}], "bufferViews": [{"buffer": 0, "byteLength": 36}], '
+        f'"accessors": [{{"componentType": 5126, "count": 3, "type": "VEC3", "bufferView": 0}}]{view}}}'
+    )
+
+
+def _nested(n: int) -> str:
+    return _tree(",".join([f'{{"children": [{i}]}}' for i in range(1, n)]) + ',{"mesh": 0}')
+
+
+def _png(width: int, height: int) -> bytes:
+    """A PNG that declares a size, with pixels for one row."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(3 * width + 1))),
+    ]
+    made = [
+        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in [*chunks, (b"IEND", b"")]
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(made)
+
+
+def _picture(kind: str, width: int, height: int) -> bytes:
+    """A picture of one colour that declares another size."""
+    if kind == "png":
+        return _png(width, height)
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, format="JPEG" if kind == "jpg" else "WEBP", lossless=True)
+    data = bytearray(buffer.getvalue())
+    if kind == "jpg":
+        at = data.index(b"\xff\xc0") + 5
+        data[at : at + 4] = struct.pack(">HH", height, width)
+    else:  # 14 bits each in a lossless WebP: at most 16384
+        at = data.index(b"VP8L") + 9
+        data[at : at + 4] = struct.pack("<I", (width - 1) | (height - 1) << 14)
+    return bytes(data)
 
 
 BAD = {
@@ -91,13 +193,37 @@ BAD = {
     "points.obj": (b"v 0 0 0\nv 1 0 0\n", "cannot be read|no faces"),
     "nan.ply": (_ply("0 0 0\n1 0 nan\n0 1 0", "3 0 1 2").encode(), "not finite"),
     "range.ply": (_ply("0 0 0\n1 0 0\n0 1 0", "3 0 1 7").encode(), "damaged|cannot be read"),
-    "huge.ply": (_ply("0 0 0", "3 0 0 0", 10**12).encode(), "declares 1000000000000"),
+    "huge.ply": (_ply("0 0 0", "3 0 0 0", 10**12, "comment x\n" * 10_000).encode(), "declares 1000000000000"),
+    "endless.ply": (b"ply\n" + b"comment x\n" * 200_000, "no 'end_header'"),
     "flat.ply": (_ply("0 0 0\n1 0 0\n2 0 0", "3 0 1 2").encode(), "no face with an area"),
     "noise.glb": (b"not a file at all, and long enough", "not a GLB"),
     "cut.glb": (b"glTF" + struct.pack("<IIII", 2, 40, 20, 0x4E4F534A) + b"{", "damaged"),
     "outside.glb": (_glb({"buffers": [{"uri": "http://example.org/a.bin"}]}), "refers to other files"),
     "huge.glb": (_glb({"accessors": [{"count": 10**12}]}), "declares 1000000000000"),
     "huge.stl": (b"\0" * 80 + struct.pack("<I", 2**32 - 1), "declares 4294967295"),
+    "solids.stl": (b"solid a\nendsolid a\n" * 20_000, "20,000 solids; at most 10,000"),
+    "loop.glb": (
+        _glb(_tree('{"children": [1]}, {"children": [0]}'), BODY),
+        "node 0 has two parents, or is inside itself",
+    ),
+    "nodes.glb": (_glb(_tree('{"mesh":0},' * 999_999 + '{"mesh":0}'), BODY), "1,000,000 nodes; at most 300,000"),
+    "faces.glb": (
+        _glb(
+            _tree('{"mesh":0}', json.dumps({"primitives": TRIANGLE["primitives"] * 19_999})).replace(
+                '"count": 3', '"count": 3000'
+            ),
+            BODY,
+        ),
+        "19,999,000 faces in 1 objects; at most 5,000,000",
+    ),
+    "meshes.glb": (
+        _glb(_tree('{"mesh":0}', json.dumps({"primitives": TRIANGLE["primitives"] * 30_000})), BODY),
+        "30,000 different objects; at most 20,000",
+    ),
+    "packed.glb": (
+        _glb(_tree('{"mesh":0}', view=', "extensionsRequired": ["EXT_meshopt_compression"]')),
+        "without meshopt",
+    ),
 }
 
 
@@ -105,16 +231,78 @@ BAD = {
 def test_bad_files_are_refused(tmp_path, name):
     data, message = BAD[name]
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         load_mesh(tmp_path / name)
+    assert name in str(caught.value)
+
+
+def test_two_hundred_thousand_nodes_inside_each_other_are_read(tmp_path):
+    (tmp_path / "nested.glb").write_bytes(_glb(_nested(200_000), BODY))
+    np.testing.assert_array_equal(load_mesh(tmp_path / "nested.glb").mesh.vertices, QUAD[:3])
+
+
+def _painted_obj(folder, *, pictures, n_materials=2) -> None:
+    """A row of triangles, each with a material of its own."""
+    (folder / "a.mtl").write_text("".join(f"newmtl m{i}\n{pictures[i % len(pictures)]}\n" for i in range(n_materials)))
+    corners = "".join(f"v {i} 0 0\nv {i + 1} 0 0\nv {i} 1 0\n" for i in range(n_materials))
+    faces = "".join(f"usemtl m{i}\nf {3 * i + 1}/1 {3 * i + 2}/2 {3 * i + 3}/3\n" for i in range(n_materials))
+    (folder / "a.obj").write_text(f"mtllib a.mtl\n{corners}vt 0 0\nvt 1 0\nvt 0 1\n{faces}")
+
+
+def test_materials_that_share_a_picture_keep_it_however_many_there_are(tmp_path):
+    Image.new("RGB", (4, 4), (255, 0, 0)).save(tmp_path / "red.png")
+    _painted_obj(tmp_path, pictures=["map_Kd C:\\artist\\red.png", "map_Kd -s 1 1 1 red.png"], n_materials=20_000)
+    mesh = load_mesh(tmp_path / "a.obj").mesh
+    assert len(mesh.faces) == 20_000
+    np.testing.assert_array_equal(mesh.texture, np.float32([1, 0, 0])[None, None].repeat(4, 0).repeat(4, 1))
+
+
+def test_pictures_that_cannot_be_kept_are_named_and_stop_only_those_who_want_them(tmp_path):
+    _painted_obj(tmp_path, pictures=["map_Kd a.png", ""])
+    with pytest.raises(ValueError, match="do not share one texture.*bake them into one picture.*keep_colors off"):
+        load_mesh(tmp_path / "a.obj")
+    assert "bake them into one" in load_mesh(tmp_path / "a.obj", colors=False).report[-1]
+    _painted_obj(tmp_path, pictures=["map_Kd a.png"])
+    with pytest.raises(ValueError, match="'a.png' is not in the folder of the mesh. Put it there"):
+        load_mesh(tmp_path / "a.obj")
+
+
+@pytest.mark.parametrize(("kind", "size"), [("png", 40_000), ("jpg", 40_000)])
+def test_what_a_picture_declares_is_checked_before_it_is_unpacked(tmp_path, kind, size):
+    _painted_obj(tmp_path, pictures=[f"map_Kd a.{kind}"])
+    (tmp_path / f"a.{kind}").write_bytes(_picture(kind, size, size))
+    said = f"{size:,} x {size:,} pixels; at most 16,384" if size > 16_384 else "cannot be read"
+    with pytest.raises(ValueError, match=f"its texture is not kept.*{said}"):
+        load_mesh(tmp_path / "a.obj")
+    loaded = load_mesh(tmp_path / "a.obj", colors=False)
+    assert len(loaded.mesh.faces) == 2
+    assert said in loaded.report[-1] or kind == "webp"
+
+
+def test_a_picture_of_twice_the_size_is_halved(tmp_path):
+    _painted_obj(tmp_path, pictures=["map_Kd a.png"])
+    Image.new("RGB", (9000, 16), (255, 0, 0)).save(tmp_path / "a.png")
+    loaded = load_mesh(tmp_path / "a.obj")
+    assert loaded.mesh.texture.shape == (8, 4500, 3)
+    assert loaded.report[-1] == "texture of 9,000 x 16 reduced to 4,500 x 8"
 
 
 def test_an_obj_reads_nothing_outside_its_folder(tmp_path):
     inside = tmp_path / "inside"
     inside.mkdir()
     Image.new("RGB", (4, 4), (255, 0, 0)).save(tmp_path / "secret.png")
-    (inside / "a.mtl").write_text("newmtl m\nmap_Kd ../secret.png\n")
-    (inside / "a.obj").write_text(
-        "mtllib a.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl m\nf 1/1 2/2 3/3\n"
-    )
-    assert load_mesh(inside / "a.obj").mesh.texture is None
+    _painted_obj(inside, pictures=["map_Kd ../secret.png"])
+    assert load_mesh(inside / "a.obj", colors=False).mesh.texture is None
+    with pytest.raises(ValueError, match="'secret.png' is not in the folder of the mesh"):
+        load_mesh(inside / "a.obj")
+
+
+def test_cancel_ends_the_reading(tmp_path):
+    (tmp_path / "nested.glb").write_bytes(_glb(_nested(200_000), BODY))
+
+    def cancel(progress: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_mesh(tmp_path / "nested.glb", on_wait=cancel)
+    test_own_coordinates_survive_every_format(tmp_path, "glb")  # the next one is read as if nothing had been

@@ -67,7 +67,7 @@ def test_what_cannot_be_split_is_said(tmp_path, arguments, settings, message):
 
 def test_parts_of_a_generator_are_the_rows_of_the_whole():
     whole = rand_rows(6, 2, generator=named_generator(3, "x"))
-    parts = [rand_rows(2, 2, generator=PartGenerator.of(named_generator(3, "x"), i, 3)) for i in range(3)]
+    parts = [rand_rows(2, 2, generator=PartGenerator.of(named_generator(3, "x"), range(i, i + 1), 3)) for i in range(3)]
     torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=0)
     own = [Split(i, 3).own(whole) for i in range(3)]
     torch.testing.assert_close(torch.cat(own), whole, rtol=0, atol=0)

@@ -1,0 +1,127 @@
+"""Pictures that belong to mesh files: found beside them, and unpacked only where their size is known to be bearable."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..optional import require
+
+MAX_TEXTURE = 8192  # texels along each side of what is kept
+MAX_UNPACKED = 16384  # of what is read; it is halved until it fits
+MAX_BYTES = 1 << 29
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TGA", "TIFF")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a mesh's faces have for their colours: one picture, or why there is none."""
+
+    data: bytes | None = None
+    problem: str = ""
+    is_shared: bool = True  # False: texture coordinates of different pictures, which overlap
+
+
+SEVERAL = Found(
+    problem="its faces do not share one texture, so none is kept. To keep their colours, bake them into one picture: "
+    "in Blender, join the objects, unwrap them anew with Smart UV Project, and bake Diffuse Color",
+    is_shared=False,
+)
+
+
+def _bare(name: bytes) -> bytes:
+    """A file's name without its folders: paths in mesh files are those of another computer."""
+    return re.split(rb"[\\/]", name)[-1].strip()
+
+
+def beside(folder: Path, name: bytes) -> bytes:
+    """A file in the folder by its bare name.
+
+    Raises:
+        ValueError: it is not there, or is too large.
+    """
+    bare = _bare(name).decode(errors="replace")
+    file = folder / bare
+    if os.path.islink(file) or not os.path.isfile(file):  # False for any name that cannot be one
+        raise ValueError(f"{bare!r} is not in the folder of the mesh. Put it there, or save the mesh as GLB")
+    if file.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{bare!r} has more than {MAX_BYTES >> 20} MB")
+    return file.read_bytes()
+
+
+def picture_of_obj(data: bytes, folder: Path) -> Found:
+    """The picture (map_Kd) that the materials of all faces of an OBJ share."""
+    chunks = re.split(rb"(?m)^[ \t]*usemtl[ \t]+([^\r\n]*)", data)
+    used = {chunks[i].strip() for i in range(1, len(chunks) - 1, 2) if re.search(rb"(?m)^[ \t]*f[ \t]", chunks[i + 1])}
+    library = re.search(rb"(?m)^[ \t]*mtllib[ \t]+([^\r\n]*)", data)
+    if not used or not library:
+        return Found()
+    try:
+        pictures = _pictures_of_materials(beside(folder, library[1]))
+        shown = {pictures.get(material, b"") for material in used}
+        if len(shown) > 1:
+            return SEVERAL
+        name = shown.pop()
+        return Found(beside(folder, name)) if name else Found()
+    except ValueError as error:
+        return Found(problem=str(error))
+
+
+def _pictures_of_materials(library: bytes) -> dict[bytes, bytes]:
+    """The picture of each material of an .mtl file."""
+    pictures, material = {}, b""
+    for match in re.finditer(rb"(?mi)^[ \t]*(newmtl|map_Kd)[ \t]+([^\r\n]*)", library):
+        if match[1].lower() == b"newmtl":
+            material = match[2].strip()
+        else:  # after options, a name with spaces cannot be told from them
+            pictures[material] = _bare(match[2].split()[-1] if match[2].startswith(b"-") else match[2])
+    return pictures
+
+
+def picture_of_ply(data: bytes, folder: Path) -> Found:
+    """The picture that a PLY names in its header (TextureFile)."""
+    named = re.search(rb"(?mi)^comment[ \t]+TextureFile[ \t]+([^\r\n]*)", data[: data.find(b"end_header")])
+    try:
+        return Found(beside(folder, named[1])) if named else Found()
+    except ValueError as error:
+        return Found(problem=str(error))
+
+
+def unpacked(data: bytes, *, pixels: bool) -> tuple[np.ndarray | None, str]:
+    """A picture as uint8 [H, W, 3] where its pixels are wanted, and what is to be said about it.
+
+    Its header alone is read first: a file of a few kB may hold gigabytes of pixels.
+
+    Raises:
+        ValueError: it is damaged, too large, or of another format.
+    """
+    pil: Any = require("PIL.Image", "pillow")
+    most, pil.MAX_IMAGE_PIXELS = pil.MAX_IMAGE_PIXELS, None  # it would not even tell how large it is
+    try:
+        image = pil.open(io.BytesIO(data), formats=FORMATS)
+        width, height = image.size
+        if max(width, height) <= MAX_UNPACKED and pixels:
+            image.draft("RGB", (MAX_TEXTURE, MAX_TEXTURE))  # a JPEG can be unpacked at half its size
+            image = image.convert("RGB")
+    except MemoryError:
+        raise
+    except Exception as error:  # a decoder of damaged bytes fails in any way
+        raise ValueError(f"it cannot be read ({error}). Save it anew as PNG or JPEG") from error
+    finally:
+        pil.MAX_IMAGE_PIXELS = most
+    if max(width, height) > MAX_UNPACKED:
+        raise ValueError(
+            f"it has {width:,} x {height:,} pixels; at most {MAX_UNPACKED:,} along each side are read. Make it smaller"
+        )
+    if not pixels:
+        return None, ""
+    while max(image.size) > MAX_TEXTURE:
+        image = image.reduce(2)
+    said = f"texture of {width:,} x {height:,} reduced to {image.size[0]:,} x {image.size[1]:,}"
+    return np.asarray(image), said if image.size != (width, height) else ""
