@@ -13,15 +13,16 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig, orbit
-from ...tbsd_core.experiment import Autosave, Experiment, ExperimentConfig
+from ...tbsd_core.experiment import Autosave, Experiment, ExperimentConfig, plan_of
 from ...tbsd_core.guidance.base import TrainingGuidance
 from ...tbsd_core.optim import Curves, OptimConfig, Watchdog, not_finite
 from ...tbsd_core.scenes import RenderOutput, Scene
 from ...tbsd_core.scenes.stored import copy_scene
+from .compat import available_memory
 from .events import send_step
 from .files import to_image
 from .graph import ancestors, changes
-from .prior import ComfyPrior, with_prior
+from .prior import ComfyPrior, prior_device, with_prior
 from .progress import SHOWN, RunProgress, to_pil
 from .queued import Queued
 from .runs import Run, open_run
@@ -66,6 +67,9 @@ def run(
         trained, optim = experiment.scene, config.optim
         if origin is not None:
             tell_changes(shown, origin, experiment.restore(origin.run))
+        plan = plan_of(experiment, int(available_memory(guided.model, prior_device(guided.model))))
+        plan.apply(experiment)
+        shown.plan = plan.text
         shown.begin(experiment, "First step")
         send_step(shown.event())
         watchdog, progress = Watchdog(trained.uses_cameras), RunProgress(optim.n_steps, queued.node, shown)
