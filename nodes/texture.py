@@ -63,5 +63,5 @@ class MeshTextureSceneNode(Node):
         on_wait = waiting(cls.hidden.unique_id)
         given, notes = given_mesh(mesh, mesh_file, keep_colors, on_wait)
         config, place = with_widgets(MeshTextureConfig(), values), with_widgets(PlacementConfig(), values)
-        scene = scene_of_mesh(given, config, place, keep_colors)
+        scene = scene_of_mesh(given, config, place, keep_colors, on_wait)
         return io.NodeOutput(scene, ui={"text": ["\n".join([f"{len(given.faces):,} triangles", *notes])]})

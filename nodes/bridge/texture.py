@@ -46,10 +46,16 @@ def given_mesh(mesh, mesh_file: str, keep_colors: bool, on_wait: Callable[[float
     return loaded.mesh, list(loaded.report)
 
 
-def scene_of_mesh(mesh: Mesh, config: MeshTextureConfig, place: PlacementConfig, keep_colors: bool) -> MeshTextureScene:
+def scene_of_mesh(
+    mesh: Mesh,
+    config: MeshTextureConfig,
+    place: PlacementConfig,
+    keep_colors: bool,
+    on_wait: Callable[[float], None],
+) -> MeshTextureScene:
     """A scene that paints the mesh, grey or in the colours it has. Raises ValueError where it has none to keep."""
     with optimization_mode():
-        scene = texture_scene(mesh, config, place)
+        scene = texture_scene(mesh, config, place, on_wait)
         if keep_colors:
             start_from_colors(scene, mesh)
         return scene

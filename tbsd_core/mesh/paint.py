@@ -11,17 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..native import run_native
 from ..renderer.rasterize import interpolate
 from ..rng import named_generator
 from ..scenes.mesh_texture import MeshTextureConfig, MeshTextureScene
 from ..settings import check_settings, setting
 from .mesh import Mesh
+from .normals import corner_normals
 from .texture import sample_texture
 from .uv import UVConfig, dilate, texel_fragments, unwrap_copies, uv_overlap
 
-CREASE = 40.0  # degrees: edges that fold more than this stay sharp
 MAX_OVERLAP = 0.01  # of the texture; texture coordinates with more are not used
 UP_AXES = ("y", "z")
+MANY_FACES = 20_000  # above these the child process works, so that the host goes on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,50 +74,36 @@ def placement(vertices: np.ndarray, config: PlacementConfig) -> np.ndarray:
     return matrix
 
 
-def corner_normals(vertices: np.ndarray, faces: np.ndarray, crease: float = CREASE) -> np.ndarray:
-    """Unit normals [M, 3, 3] at the corners of the faces: means over the faces around the vertex, weighted by area,
-    of those that fold away by less than `crease` degrees. Curved surfaces look smooth and edges stay sharp."""
-    corner = vertices[faces].astype(np.float64)
-    area = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
-    unit = area / np.maximum(np.linalg.norm(area, axis=-1, keepdims=True), 1e-20)
-    n_corners = faces.size
-    vertex = faces.reshape(-1)
-    order = np.argsort(vertex, kind="stable")
-    around, first, count = np.unique(vertex[order], return_index=True, return_counts=True)
-    group = np.searchsorted(around, vertex)  # of each corner
-    n_pairs = count[group]
-    mine = np.repeat(np.arange(n_corners), n_pairs)
-    offset = np.arange(len(mine)) - np.repeat(np.cumsum(n_pairs) - n_pairs, n_pairs)
-    other = order[np.repeat(first[group], n_pairs) + offset] // 3
-    alike = (unit[mine // 3] * unit[other]).sum(-1) > np.cos(np.radians(crease))
-    total = np.zeros((n_corners, 3))
-    for axis in range(3):
-        total[:, axis] = np.bincount(mine[alike], weights=area[other[alike], axis], minlength=n_corners)
-    length = np.linalg.norm(total, axis=-1, keepdims=True)
-    total = np.where(length > 1e-20, total / np.maximum(length, 1e-20), unit[np.arange(n_corners) // 3])
-    return total.reshape(-1, 3, 3).astype(np.float32)
-
-
 def texture_scene(
     mesh: Mesh,
     config: MeshTextureConfig | None = None,  # its sizes are replaced by those of the mesh
     place: PlacementConfig | None = None,
+    on_wait: Callable[[float], None] = lambda done: None,
 ) -> MeshTextureScene:
     """A scene that paints this mesh.
+
+    Args:
+        on_wait: called while a large mesh is worked on, with what is done in [0, 1]; may raise to stop.
 
     Raises:
         ValueError: the mesh has no faces or no area, is damaged, or is too large.
     """
     check_mesh(mesh)
-    matrix = placement(mesh.vertices[np.unique(mesh.faces)], place or PlacementConfig())
+    is_used = np.zeros(len(mesh.vertices), dtype=bool)
+    is_used[mesh.faces] = True
+    matrix = placement(mesh.vertices[is_used], place or PlacementConfig())
     vertices = mesh.vertices.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+    if len(mesh.faces) > MANY_FACES:
+        normals = run_native("corner_normals", {"vertices": vertices, "faces": mesh.faces}, on_wait=on_wait)["normals"]
+    else:
+        normals = corner_normals(vertices, mesh.faces)
     n_uvs = 0 if mesh.uvs is None else len(mesh.uvs)
     sizes = {"n_vertices": len(mesh.vertices), "n_faces": len(mesh.faces), "n_uvs": n_uvs}
     scene = MeshTextureScene(replace(config or MeshTextureConfig(), **sizes))
     scene.set_geometry(
         torch.from_numpy(vertices).float(),
         torch.from_numpy(mesh.faces.astype(np.int64)),
-        torch.from_numpy(corner_normals(vertices, mesh.faces)),
+        torch.from_numpy(normals),
         torch.from_numpy(matrix).float(),
         torch.zeros(0, 2) if mesh.uvs is None else torch.from_numpy(mesh.uvs).float(),
     )

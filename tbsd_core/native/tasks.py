@@ -9,6 +9,7 @@ relatively, anything compiled inside the function.
 from __future__ import annotations
 
 TASKS: dict[str, str] = {
+    "corner_normals": "mesh.normals:corner_normals_task",
     "read_mesh": "mesh.read:read_mesh",
     "nearest": "mesh.compiled:nearest",
 }

@@ -166,6 +166,18 @@ class Tab:
             || !(node.type in LiteGraph.registered_node_types)).map((node) => node.type)"""
         return self.page.evaluate(script)
 
+    def off_screen(self) -> list[str]:
+        """Nodes that the view leaves out, with the host's bar at the left."""
+        script = """() => {
+            const { scale, offset } = app.canvas.ds, box = app.canvas.canvas.getBoundingClientRect();
+            const left = 60 - box.left;
+            return app.graph.nodes.filter(({ pos, size }) => (pos[0] + offset[0]) * scale < left
+                || (pos[1] - LiteGraph.NODE_TITLE_HEIGHT + offset[1]) * scale < 0
+                || (pos[0] + size[0] + offset[0]) * scale > box.width
+                || (pos[1] + size[1] + offset[1]) * scale > box.height).map((node) => node.title);
+        }"""
+        return self.page.evaluate(script)
+
     def overlaps(self) -> list[str]:
         """Pairs of nodes that cover each other, with their title bars."""
         script = """() => {

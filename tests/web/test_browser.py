@@ -176,9 +176,10 @@ def test_every_template_opens_runs_and_shows_its_results(open_tab):
         nodes = tab.load(name, **FAST, seed=21)
         assert tab.missing_nodes() == [], name
         tab.page.wait_for_timeout(200)  # in which nodes grow to hold their widgets
-        assert tab.overlaps() == [], name
+        assert tab.overlaps() == [] and tab.off_screen() == [], name
         tab.queue()
         outputs = tab.outputs()
+        assert tab.overlaps() == [], f"{name}: nodes grow with what they say"
         shows = {node for kind, node in nodes.items() if kind in SHOWING}
         assert {node for node in shows if not (outputs.get(node) or {}).get("images")} == set(), name
         for kind in OPTIMIZERS & nodes.keys():

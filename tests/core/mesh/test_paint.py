@@ -15,7 +15,8 @@ from tbsd_pack.tbsd_core.mesh import (
     write_mesh,
 )
 from tbsd_pack.tbsd_core.mesh.load import load_mesh
-from tbsd_pack.tbsd_core.mesh.paint import corner_normals, own_coordinates, start_from_colors
+from tbsd_pack.tbsd_core.mesh.normals import corner_normals
+from tbsd_pack.tbsd_core.mesh.paint import MANY_FACES, own_coordinates, start_from_colors
 from tbsd_pack.tbsd_core.mesh.texture import sample_texture
 from tbsd_pack.tbsd_core.mesh.uv import UVConfig, unwrap
 from tbsd_pack.tbsd_core.renderer.rasterize import interpolate, project, rasterize
@@ -69,6 +70,23 @@ def test_normals_are_smooth_on_curves_and_sharp_at_edges():
     box = trimesh.creation.box()
     n = corner_normals(np.asarray(box.vertices), np.asarray(box.faces))
     assert np.abs(n - box.face_normals[:, None]).max() < 1e-6
+
+
+def test_the_tip_of_a_fan_costs_no_square_of_its_faces():
+    turn = np.linspace(0, 2 * np.pi, 3001)
+    rim = np.stack([np.cos(turn), np.full_like(turn, -0.3), np.sin(turn)], -1)
+    faces = np.stack([np.zeros(3000, dtype=int), np.arange(2, 3002), np.arange(1, 3001)], -1)
+    tip = corner_normals(np.concatenate([[[0.0, 0, 0]], rim]), faces)[:, 0]
+    assert np.abs(tip - [0, 1, 0]).max() < 0.01  # a sample of all around it, not of one side
+
+
+def test_a_large_mesh_is_prepared_in_the_child_process_as_a_small_one_is_here():
+    ball = trimesh.creation.icosphere(6)
+    told = []
+    scene = texture_scene(mesh_of(ball), SMALL, PlacementConfig(radius=None), told.append)
+    assert len(ball.faces) > MANY_FACES and max(told) <= 1
+    here = corner_normals(mesh_of(ball).vertices.astype(np.float64), np.asarray(ball.faces))
+    np.testing.assert_array_equal(scene.corner_normals.numpy(), here)
 
 
 def test_colours_are_taken_over():
