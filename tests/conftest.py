@@ -345,7 +345,12 @@ def started(comfyui: ComfyUI, base: Path, on_gpu: bool = False, pack: Path = ROO
     def launch() -> subprocess.Popen:
         with log.open("a") as out:
             return subprocess.Popen(
-                command, cwd=comfyui.path, env=comfyui.environment(on_gpu), stdout=out, stderr=out, start_new_session=True
+                command,
+                cwd=comfyui.path,
+                env=comfyui.environment(on_gpu),
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
 
     running = Server(f"http://127.0.0.1:{port}", base, log, launch)
