@@ -162,6 +162,7 @@ export class Panel {
     this.warning.hidden = model.warnings.length === 0;
     this.notice.textContent = this.notice.title = model.status === "running" ? model.plan : model.notice;
     this.notice.hidden = this.notice.textContent === "";
+    if (model.isTicking) this.offer = null; // what can be continued is asked for anew when this has ended
     const offer = this.offer && model.mayOffer(this.offer.run) ? this.offer : null;
     this.offerRow.hidden = offer === null;
     this.offerText.textContent = offer ? describe(offer) : "";
