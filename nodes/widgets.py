@@ -33,7 +33,7 @@ def with_widgets(config: T, values: Mapping[str, Any]) -> T:
         if is_dataclass(value):
             changes[entry.name] = with_widgets(value, values)
         elif hint is not None and (hint.widget or entry.name) in values:
-            changes[entry.name] = _read(hint, values[hint.widget or entry.name])
+            changes[entry.name] = hint.of_widget(values[hint.widget or entry.name])
     return replace(config, **changes)  # type: ignore[type-var]
 
 
@@ -62,17 +62,9 @@ def _widget(name: str, value: Any, hint: Hint) -> io.Input:
         return io.Boolean.Input(name, default=value, **shared)
     if isinstance(value, str):
         return io.String.Input(name, default=value, **shared)
-    low = next((n for n in (hint.low, hint.at_least, hint.above) if n is not None), None)
-    high = next((n for n in (hint.high, hint.at_most, hint.below) if n is not None), None)
+    low, high = hint.ends
     kind, made = (int, io.Int.Input) if isinstance(value, int) else (float, io.Float.Input)
     numbers = {n: None if v is None else kind(v) for n, v in (("min", low), ("max", high), ("step", hint.step))}
     exact = {"round": False} if kind is float else {}
     return made(name, default=value, **numbers, **exact, **shared)
 
-
-def _read(hint: Hint, value: Any) -> Any:
-    if isinstance(hint.choices, Mapping):
-        return hint.choices[value]
-    if hint.none is not None and value == hint.none:
-        return None
-    return hint.read(value) if hint.read else value

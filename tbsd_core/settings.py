@@ -45,6 +45,22 @@ class Hint:
     optional: bool = False
 
     @property
+    def ends(self) -> tuple[float | None, float | None]:
+        """Least and greatest value of its widget; None where there is no bound."""
+        return (
+            next((n for n in (self.low, self.at_least, self.above) if n is not None), None),
+            next((n for n in (self.high, self.at_most, self.below) if n is not None), None),
+        )
+
+    def of_widget(self, value: Any) -> Any:
+        """The setting's value of what its widget holds."""
+        if isinstance(self.choices, Mapping):
+            return self.choices[value]
+        if self.none is not None and value == self.none:
+            return None
+        return self.read(value) if self.read else value
+
+    @property
     def values(self) -> tuple[str, ...]:
         """What `choices` allows, without labels."""
         choices = self.choices or ()

@@ -18,7 +18,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +93,27 @@ class Server:
     url: str
     base: Path  # its folder with input/, output/, custom_nodes/
     log: Path
+    launch: Callable[[], subprocess.Popen]
+    process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Also once more on the same folders and port, after `kill`."""
+        self.process = self.launch()
+        wait_until_up(self, self.process)
+
+    def kill(self) -> None:
+        """As a power cut does."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def request(self, path: str, payload: dict | None = None):
         body = None if payload is None else json.dumps(payload).encode()
@@ -320,20 +341,24 @@ def started(comfyui: ComfyUI, base: Path, on_gpu: bool = False, pack: Path = ROO
     command += ["--database-url", "sqlite:///:memory:"]
     if os.environ.get("COMFYUI_FRONTEND"):  # another one than the checkout asks for: the folder with its index.html
         command += ["--front-end-root", os.environ["COMFYUI_FRONTEND"]]
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            command, cwd=comfyui.path, env=comfyui.environment(on_gpu), stdout=out, stderr=out, start_new_session=True
-        )
-    running = Server(f"http://127.0.0.1:{port}", base, log)
+
+    def launch() -> subprocess.Popen:
+        with log.open("a") as out:
+            return subprocess.Popen(
+                command,
+                cwd=comfyui.path,
+                env=comfyui.environment(on_gpu),
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+
+    running = Server(f"http://127.0.0.1:{port}", base, log, launch)
     try:
-        wait_until_up(running, process)
+        running.start()
         yield running
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        running.stop()
 
 
 def wait_until_up(server: Server, process: subprocess.Popen) -> None:

@@ -157,11 +157,15 @@ def _part(mesh: Any) -> Part:
 def _used(part: Part, name: str) -> Part:
     """A part without the vertices that no face names: objects of a GLB often share one long list."""
     n = len(part.vertices)
+    if part.vertices.shape[1:] != (3,) or part.faces.shape[1:] != (3,):
+        got = f"{list(part.vertices.shape)} and {list(part.faces.shape)}"
+        raise ValueError(f"{name} is damaged: expected vertices [N, 3] and faces [M, 3], got {got}. Export it anew.")
     if part.faces.min() < 0 or part.faces.max() >= n:
         raise ValueError(f"{name} is damaged: a face names a vertex beyond the {n} there are. Export it anew.")
     is_used = np.zeros(n, dtype=bool)
     is_used[part.faces] = True
-    uvs, colors = (None if x is None or len(x) != n else x[is_used] for x in (part.uvs, part.colors))
+    sized = ((part.uvs, (n, 2)), (part.colors, (n, 3)))
+    uvs, colors = (None if x is None or x.shape != shape else x[is_used] for x, shape in sized)
     faces = (np.cumsum(is_used) - 1)[part.faces]
     return Part(part.vertices[is_used], faces, uvs, colors, part.matrices)
 

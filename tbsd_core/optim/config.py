@@ -29,11 +29,11 @@ class OptimConfig:
         high=1024,
         step=8,
     )
-    start_size: int | None = setting(  # at most size
+    start_size: int | None = setting(
         None,
         "Begin with pictures of this many pixels, doubled until halfway they have their size: faster at first. 0 "
         "begins with size.",
-        meaning="pixels of a view at first, doubled until size is reached (3D scenes); null: size",
+        meaning="pixels of a view at first, doubled until size is reached (3D scenes); null, or size or more: size",
         at_least=8,
         none=0,
         low=0,
@@ -104,8 +104,6 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.start_size is not None and self.start_size > self.size:
-            raise ValueError(f"start_size must lie in [8, size = {self.size}] or be None, got {self.start_size}.")
 
     @property
     def draw_seeds(self) -> tuple[int, int]:

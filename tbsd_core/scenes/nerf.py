@@ -45,7 +45,7 @@ class NeRFConfig:
         (17, 49),
         "Grid points along each side of the finest level. More is sharper, slower and noisier.",
         low=9,
-        high=513,
+        high=512,
     )
     n_samples: int = setting(
         48,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from tbsd_pack.tbsd_core.memory import available_bytes
 
 
 def node(kind: str, **inputs) -> dict:
@@ -40,3 +42,11 @@ def test_a_frame_is_the_view_at_its_place(server):
 def test_large_views_are_made_smaller(server):
     (sheet,) = server.run(turn(2, 304))["views"]["tbsd_orbit"]
     assert Image.open(server.file(sheet)).size == (512, 256)
+
+
+@pytest.mark.skipif(
+    (available_bytes(torch.device("cpu")) or 0) > 50 * 2**30, reason="this machine's memory holds the largest turn"
+)
+def test_pictures_that_no_memory_holds_are_refused_before_the_first(server):
+    told = server.error(turn(360, 2048))
+    assert "360 views at 2048 pixels make pictures of 56.2 GiB" in told and "of this size" in told

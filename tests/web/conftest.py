@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,6 +96,14 @@ class Tab:
 
     def ready(self) -> None:
         self.page.wait_for_function(READY, timeout=120 * SECONDS)
+
+    @property
+    def headline(self) -> str:
+        return self.panel().locator(".tbsd-headline").inner_text()
+
+    def button(self, name: str):
+        """A button of the panel."""
+        return self.panel().get_by_role("button", name=name)
 
     def load(self, name: str, **widgets) -> dict[str, str]:
         """Open a shipped workflow as its template does, and set widgets by name; ids of the nodes by class."""
@@ -224,25 +233,39 @@ class Tab:
 
 
 @pytest.fixture
-def open_tab(server, browser, screenshots):
-    """Opens tabs; at the end none of them may have an error in its console or have shown an alert."""
-    tabs: list[Tab] = []
-    contexts = []
+def tabs_on(browser, screenshots):
+    """A context manager that opens tabs on a server; at its end none of them may have an error in its console or have
+    shown an alert."""
 
-    def make(context=None) -> Tab:
-        if context is None:
-            # with --disable-api-nodes version 0.33 forbids its own 3D viewer the textures that it makes
-            context = browser.new_context(viewport={"width": 1500, "height": 950}, bypass_csp=True)
-            contexts.append(context)
-        tabs.append(Tab(context.new_page(), server.url, screenshots))
-        return tabs[-1].open()
+    @contextmanager
+    def tabs_on(server):
+        tabs: list[Tab] = []
+        contexts = []
 
-    yield make
-    server.request("/interrupt", {})
-    for tab in tabs:
-        for setting, before in list(tab.changed.items()):
-            tab.set(setting, before)
-    for context in contexts:
-        context.close()
-    assert [error for tab in tabs for error in tab.errors] == []
-    assert [alert for tab in tabs for alert in tab.alerts] == []
+        def make(context=None) -> Tab:
+            if context is None:
+                # with --disable-api-nodes version 0.33 forbids its own 3D viewer the textures that it makes
+                context = browser.new_context(viewport={"width": 1500, "height": 950}, bypass_csp=True)
+                contexts.append(context)
+            tabs.append(Tab(context.new_page(), server.url, screenshots))
+            return tabs[-1].open()
+
+        try:
+            yield make
+        finally:
+            server.request("/interrupt", {})
+            for tab in tabs:
+                for setting, before in list(tab.changed.items()):
+                    tab.set(setting, before)
+            for context in contexts:
+                context.close()
+        assert [error for tab in tabs for error in tab.errors] == []
+        assert [alert for tab in tabs for alert in tab.alerts] == []
+
+    return tabs_on
+
+
+@pytest.fixture
+def open_tab(server, tabs_on):
+    with tabs_on(server) as open_tab:
+        yield open_tab

@@ -19,6 +19,26 @@ export function previewUrl(run, step, final) {
   return api.apiURL(`/tbsd/runs/${run}/previews/${step}${final ? "?final" : ""}`);
 }
 
+/** @returns {Promise<import("./events.js").Unfinished[]>} the newest first */
+export async function listUnfinished() {
+  return (await json("/tbsd/unfinished")).runs;
+}
+
+/** @returns {Promise<import("./events.js").SceneFile[]>} the newest first */
+export async function listFiles() {
+  return (await json("/tbsd/files")).files;
+}
+
+/** The newest picture of a run, also of an earlier server. @param {string} run */
+export function thumbnailUrl(run) {
+  return api.apiURL(`/tbsd/runs/${run}/thumbnail`);
+}
+
+/** Remove what is kept of a run that has ended. @param {string} run */
+export function removeRun(run) {
+  return json(`/tbsd/runs/${run}/remove`, "POST");
+}
+
 /** End the run after its present step. @param {string} run */
 export function stopRun(run) {
   return json(`/tbsd/runs/${run}/stop`, "POST");

@@ -3,14 +3,25 @@
 
 import { fetchRun, previewUrl, saveCheckpoint, stopRun } from "./client.js";
 import { drawCurves, writeLegend } from "./curves_view.js";
+import { button, confirmed, make, row } from "./elements.js";
+import { describe } from "./offers_model.js";
 import { RunModel } from "./run_model.js";
 import { t } from "./texts.js";
 
 export const PANEL_HEIGHT = 330;
 
+/**
+ * @typedef {object} Actions on the run that is offered
+ * @property {(run: string) => Promise<void>} resume
+ * @property {(run: string) => Promise<void>} discard
+ */
+
 export class Panel {
-  constructor() {
+  /** @param {Actions} actions */
+  constructor(actions) {
     this.model = new RunModel();
+    /** @type {import("./events.js").Unfinished | null} the run that can be continued here */
+    this.offer = null;
     this.element = make("div", "tbsd-panel");
     this.headline = make("span", "tbsd-headline");
     this.clock = make("span", "tbsd-clock");
@@ -35,8 +46,15 @@ export class Panel {
     );
     this.note = make("span", "tbsd-note");
     this.warning = make("div", "tbsd-warning");
+    this.notice = make("div", "tbsd-notice");
+    this.offerText = make("span");
+    this.resume = button(t("Continue"), t("Queue this graph to do the remaining steps of that run."));
+    this.discard = button(t("Discard"), t("Remove what is kept of that run."));
+    this.offerRow = row("tbsd-offer", this.offerText, this.resume, this.discard);
     this.element.append(
       row("tbsd-head", this.headline, this.clock),
+      this.offerRow,
+      this.notice,
       this.warning,
       this.stage,
       this.scrubber,
@@ -49,13 +67,16 @@ export class Panel {
     /** @type {string} the picture on show, or on its way */
     this.url = "";
     this.isLoading = false;
+    this.timer = 0;
     this.scrubber.addEventListener("input", () => {
       this.model.look(Number(this.scrubber.value));
       this.draw();
     });
     this.stop.addEventListener("click", () => this.#act(this.stop, stopRun, () => t("Stopping after this step.")));
     this.save.addEventListener("click", () => this.#act(this.save, saveCheckpoint, ({ file }) => t("Saved {file}", { file })));
-    for (const control of [this.scrubber, this.tabs, this.stop, this.save]) {
+    this.resume.addEventListener("click", () => this.#answer(actions.resume));
+    confirmed(this.discard, () => this.#answer(actions.discard));
+    for (const control of [this.scrubber, this.tabs, this.stop, this.save, this.resume, this.discard]) {
       control.addEventListener("pointerdown", (event) => event.stopPropagation()); // or the node is dragged
     }
     new ResizeObserver(() => this.draw()).observe(this.canvas);
@@ -63,8 +84,8 @@ export class Panel {
 
   /** @param {import("./events.js").StepEvent} event */
   async follow(event) {
+    if (event.run !== this.model.run || event.status !== "running") this.#say("");
     if (this.model.follow(event)) {
-      this.note.textContent = "";
       await this.restore(event.run);
     } else this.draw();
   }
@@ -73,6 +94,42 @@ export class Panel {
   async restore(run) {
     this.model.load(await fetchRun(run));
     this.draw();
+  }
+
+  /** @param {(run: string) => Promise<void>} action */
+  async #answer(action) {
+    const { offer } = this;
+    if (!offer) return;
+    this.offer = null;
+    this.draw();
+    try {
+      await action(offer.run);
+    } catch (error) {
+      this.offer = offer;
+      this.draw();
+      this.#say(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Let the clock go on between two messages of the server. */
+  #tick() {
+    if (this.timer || !this.model.isTicking) return;
+    let last = performance.now();
+    this.timer = setInterval(() => {
+      const now = performance.now();
+      this.model.tick((now - last) / 1000);
+      last = now;
+      this.clock.textContent = this.model.clock;
+      if (!this.model.isTicking || !this.element.isConnected) {
+        clearInterval(this.timer);
+        this.timer = 0;
+      }
+    }, 1000);
+  }
+
+  /** @param {string} text */
+  #say(text) {
+    this.note.textContent = this.note.title = text;
   }
 
   /**
@@ -86,11 +143,11 @@ export class Panel {
     if (!run) return;
     control.disabled = true;
     try {
-      this.note.textContent = say(await action(run));
+      const text = say(await action(run));
+      if (control === this.save || !this.model.ended) this.#say(text); // the end may be heard of before the answer
     } catch (error) {
-      this.note.textContent = error instanceof Error ? error.message : String(error);
+      this.#say(error instanceof Error ? error.message : String(error));
     }
-    this.note.title = this.note.textContent ?? "";
     if (this.model.status === "running" && control === this.save) control.disabled = false;
   }
 
@@ -103,6 +160,14 @@ export class Panel {
     this.warning.textContent = model.warnings[model.warnings.length - 1] ?? "";
     this.warning.title = model.warnings.join("\n");
     this.warning.hidden = model.warnings.length === 0;
+    this.notice.textContent = this.notice.title = model.status === "running" ? model.plan : model.notice;
+    this.notice.hidden = this.notice.textContent === "";
+    if (model.isTicking) this.offer = null; // what can be continued is asked for anew when this has ended
+    const offer = this.offer && model.mayOffer(this.offer.run) ? this.offer : null;
+    this.offerRow.hidden = offer === null;
+    this.offerText.textContent = offer ? describe(offer) : "";
+    this.offerText.title = offer?.text ?? "";
+    this.#tick();
     this.scrubber.max = String(Math.max(0, stops.length - 1));
     this.scrubber.value = String(Math.max(0, model.position));
     this.scrubber.disabled = stops.length < 2;
@@ -111,7 +176,7 @@ export class Panel {
     if (!isRunning || this.drawnRun !== model.run) this.stop.disabled = this.save.disabled = !isRunning;
     this.drawnRun = model.run;
     if (model.saved.length && !isRunning) {
-      this.note.textContent = this.note.title = t("Saved {file}", { file: model.saved[model.saved.length - 1] });
+      this.#say(t("Saved {file}", { file: model.saved[model.saved.length - 1] ?? "" }));
     }
     this.#drawCurves();
     this.#drawPicture();
@@ -163,29 +228,4 @@ export class Panel {
     next.onerror = done;
     next.src = url;
   }
-}
-
-/**
- * @template {keyof HTMLElementTagNameMap} K
- * @param {K} tag
- * @returns {HTMLElementTagNameMap[K]}
- */
-function make(tag, className = "") {
-  const element = document.createElement(tag);
-  element.className = className;
-  return element;
-}
-
-/** @param {string} text @param {string} title */
-function button(text, title) {
-  const element = make("button");
-  Object.assign(element, { type: "button", textContent: text, title });
-  return element;
-}
-
-/** @param {string} className @param {HTMLElement[]} children */
-function row(className, ...children) {
-  const element = make("div", className);
-  element.append(...children);
-  return element;
 }

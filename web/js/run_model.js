@@ -17,14 +17,29 @@ const HEADLINES = {
     t("The server has forgotten this run; step {step} / {steps}", { step, steps }),
 };
 
+const PHASES = {
+  "Loading models": () => t("Loading models"),
+  "Preparing the run": () => t("Preparing the run"),
+  "First step": () => t("First step"),
+  "Rendering the result": () => t("Rendering the result"),
+};
+
 export class RunModel {
   constructor() {
     /** @type {string | null} */
     this.run = null;
+    /** @type {string | null} the id that the queue gave its graph */
+    this.prompt = null;
+    this.phase = "";
+    this.plan = "";
+    this.waiting = ""; // for what, while a graph that is queued has not come to this node
+    this.notice = ""; // why there is no new run
+    this.since = 0; // seconds since the server's last message, or since the waiting began
     /** @type {keyof typeof HEADLINES} */
     this.status = "idle";
     this.step = 0;
     this.steps = 0;
+    this.resumed = 0; // steps that were done before it began
     this.elapsed = 0;
     /** @type {number | null} */
     this.remaining = null;
@@ -45,15 +60,17 @@ export class RunModel {
 
   /**
    * @param {import("./events.js").StepEvent} event
-   * @returns {boolean} whether this is another run, whose earlier steps must be fetched
+   * @returns {boolean} whether there are earlier steps, which must be fetched
    */
   follow(event) {
     const isNew = event.run !== this.run;
+    if (isNew && this.status === "running" && event.status !== "running") return false; // of the run before this one
     if (isNew) Object.assign(this, new RunModel());
     if (!isNew && (event.step < this.step || (this.ended && event.status === "running"))) return false;
+    const goesOn = event.resumed !== this.resumed; // it is told after the models are loaded
     this.#take(event);
     this.curves.add(event.step, event.scalars);
-    return isNew;
+    return isNew || goesOn;
   }
 
   /** @param {import("./events.js").RunState} state what the server knows of a run, perhaps older than the last event */
@@ -65,16 +82,63 @@ export class RunModel {
 
   /** The server was started anew and knows no such run. */
   lose() {
+    this.waiting = "";
     if (this.status === "running") this.status = "lost";
+  }
+
+  /**
+   * A graph that is queued has not come to this node yet. A run of that graph is heard of by its own messages.
+   * @param {string} prompt
+   * @param {string} what
+   */
+  await(prompt, what) {
+    if (this.status === "running" || this.prompt === prompt) return;
+    if (!this.waiting) this.since = 0;
+    this.waiting = what;
+    this.notice = "";
+  }
+
+  /** The graph that was waited for has ended, or serves this node from the host's cache. @param {string} notice */
+  settle(notice = "") {
+    this.waiting = "";
+    if (notice) this.notice = notice;
+  }
+
+  /** The host has used the node's earlier result. @param {string} prompt */
+  reuse(prompt) {
+    const said = t("Nothing has changed since this run: its result was used again.");
+    this.settle(this.status === "stopped" ? `${said} ${t("Continue does the remaining steps.")}` : said);
+    this.prompt = prompt;
+  }
+
+  /** @param {number} seconds that have passed */
+  tick(seconds) {
+    this.since += seconds;
+  }
+
+  /** Whether time passes for this panel. */
+  get isTicking() {
+    return this.status === "running" || this.waiting !== "";
   }
 
   /** @param {import("./events.js").StepEvent} event */
   #take(event) {
-    const { run, status, step, steps, elapsed, remaining, preview, final, previews, saved, error } = event;
+    const { run, prompt, status, step, steps, elapsed, remaining, preview, final, previews, saved, error } = event;
     this.warnings = event.warnings ?? [];
-    Object.assign(this, { run, status, step, steps, elapsed, remaining, preview, final, previews, saved, error });
+    Object.assign(this, { run, prompt, status, step, steps, elapsed, remaining, preview, final, previews, saved, error });
+    const { phase, plan, resumed } = event;
+    Object.assign(this, { phase, plan, resumed, waiting: "", notice: "", since: 0 });
     // the server may have thinned out what is looked at
     if (this.past !== null) this.past = nearest(previews, this.past);
+  }
+
+  /**
+   * Whether the panel may offer a run that can be continued. What is done is offered only as itself, where the graph
+   * after it failed.
+   * @param {string} run
+   */
+  mayOffer(run) {
+    return !this.isTicking && (this.status !== "done" || this.run === run);
   }
 
   get ended() {
@@ -111,15 +175,21 @@ export class RunModel {
   }
 
   get headline() {
+    if (this.waiting) return this.waiting;
     const reason = this.error ? ` (${this.error})` : "";
-    return HEADLINES[this.status](this) + reason;
+    const place = HEADLINES[this.status](this) + reason;
+    if (this.status !== "running" || !this.phase) return place;
+    const phase = PHASES[/** @type {keyof typeof PHASES} */ (this.phase)]?.() ?? this.phase;
+    return this.step ? `${place}: ${phase}` : phase;
   }
 
   get clock() {
+    if (this.waiting) return duration(this.since);
     if (this.status === "idle") return "";
-    const elapsed = duration(this.elapsed);
+    const passed = this.status === "running" ? this.since : 0;
+    const elapsed = duration(this.elapsed + passed);
     if (this.remaining === null) return elapsed;
-    return t("{elapsed}, {remaining} left", { elapsed, remaining: duration(this.remaining) });
+    return t("{elapsed}, {remaining} left", { elapsed, remaining: duration(this.remaining - passed) });
   }
 }
 

@@ -3,15 +3,19 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { fetchTranslations, listRuns } from "./client.js";
+import { OPTIMIZERS, nameGraph, ofThisTab, watchQueue } from "./binding.js";
+import { fetchTranslations } from "./client.js";
 import { STEP } from "./events.js";
+import { findNode } from "./nodes.js";
 import { Orbit, ORBIT_HEIGHT } from "./orbit_view.js";
-import { Panel, PANEL_HEIGHT } from "./panel_view.js";
-import { useTranslations } from "./texts.js";
+import { PANEL_HEIGHT } from "./panel_view.js";
+import * as panels from "./panels.js";
+import { openPicker } from "./picker_view.js";
+import { SETTINGS } from "./settings.js";
+import { t, useTranslations } from "./texts.js";
 
 /** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
 
-const OPTIMIZERS = new Set(["TBSD_OptimizeImage", "TBSD_Optimizer3D"]);
 const ORBITS = new Set(["TBSD_RenderViews"]);
 const PREVIEWING = new Set([
   ...OPTIMIZERS,
@@ -22,51 +26,15 @@ const PREVIEWING = new Set([
   "TBSD_ObjectivePath",
 ]);
 
-/** @type {WeakMap<GraphNode, Panel>} */
-const panels = new WeakMap();
 /** @type {WeakMap<GraphNode, Orbit>} */
 const orbits = new WeakMap();
-
-/** The node with an execution id, also inside subgraphs ("3:7"). @param {string | number} id */
-function findNode(id) {
-  const path = String(id).split(":");
-  /** @type {import("../../../scripts/app.js").Graph | undefined} */
-  let graph = app.rootGraph ?? app.graph;
-  for (const part of path.slice(0, -1)) graph = graph?.getNodeById(Number(part))?.subgraph;
-  return graph?.getNodeById(Number(path[path.length - 1])) ?? null;
-}
-
-/**
- * The panel that a run belongs to; none if the graph on the canvas is another one.
- * @param {{node: string, workflow: string | null}} run
- */
-function panelOf(run) {
-  const open = (app.rootGraph ?? app.graph)?.id;
-  if (run.workflow && open && run.workflow !== open) return undefined;
-  const node = findNode(run.node);
-  return node ? panels.get(node) : undefined;
-}
-
-/** Bring every panel to what the server knows: after a graph was loaded and after the connection was lost. */
-async function refresh() {
-  const runs = await listRuns();
-  const known = new Set(runs.map((run) => run.run));
-  for (const run of runs) await panelOf(run)?.restore(run.run);
-  for (const node of (app.rootGraph ?? app.graph)?.nodes ?? []) {
-    const panel = panels.get(node);
-    if (panel?.model.run && !known.has(panel.model.run)) {
-      panel.model.lose();
-      panel.draw();
-    }
-  }
-}
 
 /**
  * Whether the panel of a node is on the page; early versions of Nodes 2.0 leave out what a pack adds.
  * @param {GraphNode} node
  */
 function showsPanel(node) {
-  return panels.get(node)?.element.isConnected ?? false;
+  return panels.panelOf(node)?.element.isConnected ?? false;
 }
 
 /** What the node drew while it ran would stand in the way of what shows it better. @param {string} id */
@@ -84,11 +52,20 @@ function loadStyle() {
 
 app.registerExtension({
   name: "tbsd.optimizers",
+  settings: SETTINGS,
 
   async setup() {
     loadStyle();
-    api.addEventListener(STEP, ({ detail }) => panelOf(detail)?.follow(detail));
-    api.addEventListener("reconnected", refresh);
+    watchQueue(panels.onQueued);
+    api.addEventListener(STEP, ofThisTab(panels.followRun));
+    api.addEventListener("execution_start", ofThisTab(panels.onStart));
+    api.addEventListener("execution_cached", ofThisTab(panels.onCached));
+    api.addEventListener("progress_state", ofThisTab(panels.onProgress));
+    for (const end of /** @type {const} */ (["execution_success", "execution_error", "execution_interrupted"])) {
+      api.addEventListener(end, ofThisTab(panels.onEnd));
+    }
+    api.addEventListener("status", ({ detail }) => detail?.exec_info?.queue_remaining === 0 && panels.onQueueEmpty());
+    api.addEventListener("reconnected", panels.refresh);
     api.addEventListener("b_preview_with_metadata", ({ detail }) => {
       const node = findNode(detail.displayNodeId);
       if (node && showsPanel(node)) dropLivePreview(detail.displayNodeId); // the panel shows it
@@ -105,24 +82,35 @@ app.registerExtension({
     useTranslations(await fetchTranslations(), () => String(app.extensionManager.setting.get("Comfy.Locale")));
   },
 
-  async afterConfigureGraph() {
+  afterConfigureGraph() {
+    nameGraph();
     for (const node of (app.rootGraph ?? app.graph)?.nodes ?? []) {
       const sheet = app.nodeOutputs?.[String(node.id)]?.tbsd_orbit?.[0];
       if (sheet) orbits.get(node)?.show(sheet);
     }
-    await refresh();
+    void panels.refresh(); // the host waits for this hook before it says which graph is open
   },
 
   nodeCreated(node) {
     if (OPTIMIZERS.has(node.comfyClass)) {
-      const panel = new Panel();
-      panels.set(node, panel);
+      const panel = panels.addPanel(node);
       node.addDOMWidget("tbsd_panel", "TBSD_PANEL", panel.element, {
         serialize: false,
         hideOnZoom: false, // pictures and curves are for looking at from afar, too
         getMinHeight: () => PANEL_HEIGHT,
       });
       panel.draw();
+    }
+    if (node.comfyClass === "TBSD_LoadScene") {
+      const choose = () =>
+        openPicker((file) => {
+          const widget = node.widgets?.find(({ name }) => name === "scene_file");
+          if (widget) widget.value = file;
+          app.graph?.setDirtyCanvas(true, true);
+        });
+      const control = node.addWidget("button", "tbsd_choose", null, choose, { serialize: false });
+      control.label = t("Choose...");
+      control.serialize = false;
     }
     if (ORBITS.has(node.comfyClass)) {
       const orbit = new Orbit();

@@ -13,6 +13,10 @@ export function useTranslations(known, current) {
   language = current;
 }
 
+export function currentLanguage() {
+  return language();
+}
+
 /**
  * Written out at each call, for tests/comfy/inside/locales.py collects the texts from the calls.
  * @param {string} english with {names} of values

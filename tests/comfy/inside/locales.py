@@ -14,6 +14,7 @@ from pathlib import Path
 
 PANEL_TEXT = re.compile(r'\bt\(\s*"((?:[^"\\]|\\.)*)"')
 PANEL_KEY = "tbsd"  # of main.json; read by web/js/client.js
+SETTING = re.compile(r'id: "([\w.]+)",\s+name: "(.+)",\s+tooltip: "(.+)",')
 
 
 def node_texts(node: dict) -> dict:
@@ -36,11 +37,18 @@ def panel_texts(root: Path) -> list[str]:
     return sorted({json.loads(f'"{text}"') for path in modules for text in PANEL_TEXT.findall(path.read_text("utf-8"))})
 
 
+def setting_texts(root: Path) -> dict[str, dict]:
+    """What the host's dialog says of the pack's settings, keyed as its frontend looks it up."""
+    found = SETTING.findall((root / "web" / "js" / "settings.js").read_text("utf-8"))
+    return {name.replace(".", "_"): {"name": text, "tooltip": tooltip} for name, text, tooltip in found}
+
+
 def english(nodes: list[dict], root: Path) -> dict[str, dict]:
     """Contents of the files of locales/en by name; `nodes` are their entries in /object_info."""
     categories = sorted({part for node in nodes for part in node["category"].split("/")})
+    main = {"nodeCategories": {c: c for c in categories}, "settings": setting_texts(root)}
     return {
-        "main.json": {"nodeCategories": {c: c for c in categories}, PANEL_KEY: {t: t for t in panel_texts(root)}},
+        "main.json": main | {PANEL_KEY: {t: t for t in panel_texts(root)}},
         "nodeDefs.json": {node["name"]: node_texts(node) for node in nodes},
     }
 

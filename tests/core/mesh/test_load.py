@@ -207,6 +207,7 @@ BAD = {
         "node 0 has two parents, or is inside itself",
     ),
     "nodes.glb": (_glb(_tree('{"mesh":0},' * 999_999 + '{"mesh":0}'), BODY), "1,000,000 nodes; at most 300,000"),
+    "flat.glb": (_glb(_tree('{"mesh":0}').replace("VEC3", "VEC2"), BODY), r"expected vertices \[N, 3\]"),
     "faces.glb": (
         _glb(
             _tree('{"mesh":0}', json.dumps({"primitives": TRIANGLE["primitives"] * 19_999})).replace(

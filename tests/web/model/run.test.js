@@ -7,7 +7,7 @@ function event(step, more = {}) {
   return {
     run: "a",
     node: "6",
-    workflow: null,
+    prompt: "p",
     status: "running",
     step,
     steps: 100,
@@ -20,6 +20,10 @@ function event(step, more = {}) {
     saved: [],
     warnings: [],
     error: "",
+    resumed: 0,
+    phase: "",
+    plan: "",
+    kept: false,
     ...more,
   };
 }
@@ -30,8 +34,10 @@ test("a run that is not known asks for its earlier steps, once", () => {
   assert.equal(model.follow(event(8)), false);
   assert.equal(model.headline, "Step 8 / 100");
   assert.equal(model.clock, "0:08, 1:32 left");
-  assert.equal(model.follow(event(1, { run: "b" })), true);
-  assert.equal(model.curves.points.get("t").length, 1);
+  assert.equal(model.follow(event(0, { run: "b", phase: "Loading models" })), true);
+  assert.equal(model.follow(event(9, { run: "b", resumed: 9 })), true, "it goes on with a run that had nine");
+  assert.equal(model.follow(event(10, { run: "b", resumed: 9 })), false);
+  assert.equal(model.curves.points.get("t").length, 2);
 });
 
 test("an older state neither turns back the step nor loses points", () => {
@@ -99,4 +105,60 @@ test("the axis grows with a long run and ends with a short one", () => {
   assert.deepEqual([1, 20, 26, 60, 401, 800].map((step) => axisAt(step)), [25, 25, 50, 100, 800, 800]);
   model.follow(event(1, { run: "b" }));
   assert.equal(axisAt(30, { run: "b", status: "stopped" }), 30);
+});
+
+test("while its graph is elsewhere a panel says what it waits for, and its clock goes", () => {
+  const model = new RunModel();
+  model.await("p", "Waiting for: Load Checkpoint");
+  model.tick(7);
+  model.await("p", "Waiting for: CLIP Text Encode");
+  assert.deepEqual([model.headline, model.clock, model.status], ["Waiting for: CLIP Text Encode", "0:07", "idle"]);
+  model.follow(event(0, { elapsed: 0, remaining: null, phase: "Loading models" }));
+  model.tick(3);
+  assert.deepEqual([model.headline, model.clock], ["Loading models", "0:03"]);
+  model.await("p", "Waiting for: Save Image");
+  model.follow(event(4, { status: "done", phase: "", remaining: null }));
+  model.await("p", "Waiting for: Save Image");
+  assert.equal(model.headline, "Done, step 4 / 100", "the run of that graph is over");
+  model.await("q", "Queued");
+  assert.equal(model.headline, "Queued");
+  model.settle();
+  assert.equal(model.headline, "Done, step 4 / 100");
+});
+
+test("a phase between steps does not hide how far the run is; one that is new is shown as it is", () => {
+  const model = new RunModel();
+  model.follow(event(8, { phase: "Rendering the result" }));
+  model.tick(2);
+  assert.deepEqual([model.headline, model.clock], ["Step 8 / 100: Rendering the result", "0:10, 1:30 left"]);
+  model.follow(event(100, { phase: "Counting sheep" }));
+  assert.equal(model.headline, "Step 100 / 100: Counting sheep");
+});
+
+test("a result that was used again is told, until there is a new run", () => {
+  const model = new RunModel();
+  model.follow(event(20, { status: "stopped" }));
+  model.reuse("q");
+  assert.match(model.notice, /^Nothing has changed .* Continue does the remaining steps\.$/);
+  model.await("q", "Waiting for: Save Image");
+  assert.equal(model.headline, "Stopped and kept, step 20 / 100");
+  model.follow(event(21, { run: "b", prompt: "r" }));
+  assert.equal(model.notice, "");
+});
+
+test("the end of an earlier run does not take the place of the one that goes on", () => {
+  const model = new RunModel();
+  model.follow(event(20, { run: "a" }));
+  model.follow(event(3, { run: "b" }));
+  assert.equal(model.follow(event(20, { run: "a", status: "stopped" })), false);
+  assert.equal(model.run, "b");
+});
+
+test("a run that is done leaves no room for another one, but for itself where the graph after it failed", () => {
+  const model = new RunModel();
+  assert.ok(model.mayOffer("a"));
+  model.follow(event(3));
+  assert.ok(!model.mayOffer("a"));
+  model.follow(event(100, { status: "done" }));
+  assert.deepEqual([model.mayOffer("a"), model.mayOffer("b")], [true, false]);
 });

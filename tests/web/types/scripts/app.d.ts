@@ -1,6 +1,21 @@
 // What the pack uses of ComfyUI's /scripts/app.js, frontend 1.27 and later.
 import type { OrbitSheet } from "../../../../web/js/events.js";
 
+export interface ApiPrompt {
+  output: Record<string, { class_type: string; inputs: Record<string, unknown> }>;
+  workflow: unknown;
+}
+
+interface Setting {
+  id: string;
+  name: string;
+  tooltip: string;
+  type: string;
+  defaultValue: number;
+  attrs: Record<string, unknown>;
+  category: string[];
+}
+
 export interface Graph {
   id?: string;
   nodes: GraphNode[];
@@ -20,6 +35,7 @@ export interface Widget {
 export interface GraphNode {
   id: number;
   comfyClass: string;
+  title: string;
   constructor: { nodeData: { description: string } };
   size: [number, number];
   widgets?: Widget[];
@@ -57,10 +73,13 @@ export const app: {
   nodePreviewImages?: Record<string, string[]>;
   extensionManager: {
     setting: { get(id: string): unknown };
+    workflow?: { activeWorkflow?: { path: string } | null; openWorkflows?: { path: string }[] };
     toast: { add(message: { severity: "error"; summary: string; detail: string; life: number }): void };
   };
+  queuePrompt(number: number): Promise<boolean>;
   registerExtension(extension: {
     name: string;
+    settings?: Setting[];
     setup?(): Promise<void> | void;
     nodeCreated?(node: GraphNode): void;
     onNodeOutputsUpdated?(outputs: Record<string, Output | undefined>): void;

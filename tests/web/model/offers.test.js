@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { describe, details, offered, size } from "../../../web/js/offers_model.js";
+
+const nodes = { 6: "TBSD_Optimizer3D", "3:5": "TBSD_Guidance" };
+const kept = { run: "20261126-143000-0123abcd", node: "6", step: 215, steps: 600, at: 1795703400, status: "crashed", nodes };
+
+test("the newest run is offered whose nodes are all in the graph", () => {
+  const graph = { 6: "TBSD_Optimizer3D", "3:5": "TBSD_Guidance", 9: "SaveImage" };
+  const classOf = (id) => graph[id];
+  const other = { ...kept, run: "other", nodes: { ...nodes, 4: "TBSD_HashScene" } };
+  const elsewhere = { ...kept, run: "elsewhere", node: "8" };
+  const older = { ...kept, run: "20250101-000000-00000000" };
+  assert.equal(offered([other, elsewhere, kept, older], "6", classOf), kept);
+  assert.equal(offered([kept], "6", () => undefined), null);
+  assert.equal(offered([{ ...kept, nodes: { 6: "TBSD_OptimizeImage" } }], "6", classOf), null);
+});
+
+test("an offer says how far the run is and why it ended", () => {
+  assert.match(describe(kept), /^Unfinished run, step 215 of 600 \(2\d Nov, \d\d:\d\d\)$/);
+  assert.match(describe({ ...kept, status: "stopped" }), /^Stopped at step 215 of 600 \(/);
+  assert.match(describe({ ...kept, step: 600, status: "done" }), /^All 600 steps done, but not the rest/);
+});
+
+test("a file is described by what is known of it", () => {
+  assert.deepEqual([512, 10_000, 3_500_000, 5 * 2 ** 31].map(size), ["0.5 KiB", "9.8 KiB", "3.3 MiB", "10 GiB"]);
+  const file = { at: 1795703400, method: "tbsd", scene: "nerf", step: 5, steps: 9, bytes: 2 ** 20 };
+  assert.match(details(file), / · tbsd · nerf · step 5 of 9 · 1\.0 MiB$/);
+  const bare = { ...file, method: "", step: null, steps: null };
+  assert.match(details(bare), /\d\d:\d\d · nerf · 1\.0 MiB$/);
+});

@@ -1,0 +1,160 @@
+"""Whose run a panel shows, and how a run that was cut off is found again and continued."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+FAST = {"views_per_step": 2, "size": 32, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
+FAST |= {"n_gaussians": 100}
+LONG = 20_000  # steps
+OFFER = ".tbsd-offer:not([hidden])"
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def about(folder: Path) -> dict:
+    return json.loads((folder / "about.json").read_text(encoding="utf-8"))
+
+
+def test_a_panel_shows_what_its_tab_queued_from_its_graph(open_tab, server):
+    one = open_tab()
+    nodes = one.load("Text to 3D", **FAST, steps=LONG, seed=101, prompt="a wooden torus")
+    one.queue()
+    one.wait("running")
+    other = open_tab(one.page.context)
+    other.load("Text to splats", **FAST, steps=LONG, seed=102, prompt="a striped cube")
+    other.page.wait_for_timeout(1500)  # in which the first tab's run sends messages
+    assert other.panel("idle").count() == 1, "another template with the same ids"
+    other.queue()
+    other.panel().get_by_text("Queued").wait_for()
+    assert other.button("Stop and keep").is_disabled() and other.picture()["url"] == ""
+    other.look_at(nodes["TBSD_Optimizer3D"])
+    other.shoot("queued")
+    server.request("/interrupt", {})
+    one.wait("interrupted")
+    other.wait("running")
+    other.wait_for("() => document.querySelector('.tbsd-stage img').naturalWidth > 30")
+    other.load("Text to splats", **FAST)  # a second graph in that tab, with the same ids
+    other.page.wait_for_timeout(1500)
+    assert other.panel("idle").count() == 1
+    other.page.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
+    other.wait("running")
+    other.wait_for("() => document.querySelector('.tbsd-stage img').naturalWidth > 30")
+    run = other.picture()["url"].split("/runs/")[1].split("/")[0]
+    other.reload()
+    other.wait("running")
+    other.wait_for(f"() => document.querySelector('.tbsd-stage img').src.includes('{run}')")
+    assert run not in one.picture()["url"] and one.panel("interrupted").count() == 1
+
+
+def test_a_run_of_a_server_that_was_killed_goes_on_with_one_click(comfyui, start_server, tabs_on, tmp_path_factory):
+    with start_server(comfyui, tmp_path_factory.mktemp("killed")) as server, tabs_on(server) as open_tab:
+        runs = server.base / "output" / "tbsd" / "runs"
+        tab = open_tab()
+        nodes = tab.load("Text to image", steps=LONG, seed=103)
+        tab.look_at(nodes["TBSD_OptimizeImage"])
+        tab.queue()
+        tab.wait("running")
+        (folder,) = runs.iterdir()
+        while not about(folder)["saved"]:
+            tab.page.wait_for_timeout(100)
+        server.kill()
+        left = files_of(folder)
+        server.start()
+        tab.panel("lost").locator(OFFER).wait_for()  # the page connects again by itself
+        tab.errors.clear()  # what the host says of the connection
+        tab.page.wait_for_timeout(1500)  # in which the page stores its graph
+        tab.reload()
+        tab.panel("idle").locator(OFFER).wait_for()
+        assert f"step {about(folder)['saved']} of {LONG}" in tab.panel().locator(OFFER).inner_text()
+        tab.look_at(nodes["TBSD_OptimizeImage"])
+        tab.shoot("offer")
+
+        tab.queue()
+        tab.wait("running")
+        assert tab.panel().locator(OFFER).count() == 0
+        tab.wait_for("() => document.querySelector('.tbsd-scrubber').max > 1")
+        server.request("/interrupt", {})
+        tab.wait("interrupted")
+        assert files_of(folder) == left, "a new run leaves the old one alone"
+        tab.panel("interrupted").locator(OFFER).wait_for()
+        tab.shoot("cancelled")
+        assert len(list(runs.iterdir())) == 2
+        tab.button("Discard").click()
+        tab.button("Remove for good?").click()
+        tab.panel().locator(OFFER).get_by_text(f"step {about(folder)['saved']} of {LONG}").wait_for()
+        assert [path.name for path in runs.iterdir()] == [folder.name]
+
+        steps = about(folder)["saved"] + 20
+        set_steps = (
+            "(steps) => app.graph.nodes.flatMap((n) => n.widgets ?? []).find((w) => w.name === 'steps').value = steps"
+        )
+        tab.page.evaluate(set_steps, steps)
+        tab.button("Continue").click()
+        tab.wait("done")
+        assert tab.headline == f"Done, step {steps} / {steps}"
+        newer = max(runs.iterdir())
+        assert about(newer)["continues"] == folder.name and about(newer)["saved"] == steps
+        graph = tab.page.evaluate("() => JSON.stringify(app.graph.serialize())")
+        assert folder.name not in graph, "nothing on the canvas changes"
+
+
+def test_a_stopped_run_says_why_nothing_happens_and_goes_on(open_tab, server):
+    tab = open_tab()
+    nodes = tab.load("Text to image", steps=LONG, seed=104)
+    tab.look_at(nodes["TBSD_OptimizeImage"])
+    tab.queue()
+    tab.wait("running")
+    tab.wait_for("() => document.querySelector('.tbsd-scrubber').max > 3")
+    tab.button("Stop and keep").click()
+    tab.wait("stopped")
+    tab.panel().locator(OFFER).get_by_text("Stopped at step").wait_for()
+    first = int(tab.headline.split()[-3])
+    tab.queue()
+    tab.panel().get_by_text("Nothing has changed since this run").wait_for()
+    tab.outputs()
+    assert tab.panel("stopped").count() == 1
+    tab.shoot("used_again")
+    for _ in range(2):  # after the stop, and after a cancel
+        tab.button("Continue").click()
+        tab.wait("running")
+        tab.wait_for(f"() => Number(document.querySelector('.tbsd-headline').textContent.split(' ')[1]) > {first}")
+        server.request("/interrupt", {})
+        tab.panel("interrupted").locator(OFFER).get_by_text("Unfinished run, step").wait_for()
+        first = int(tab.headline.split()[-3])
+
+
+def test_load_scene_finds_its_file_in_a_list(open_tab, server):
+    tab = open_tab()
+    tab.load("Text to image", steps=LONG, seed=105, prompt="a photo of a brick mushroom")
+    tab.queue()
+    tab.wait("running")
+    tab.wait_for("() => document.querySelector('.tbsd-scrubber').max > 3")
+    tab.button("Save checkpoint").click()
+    tab.wait_for("() => document.querySelector('.tbsd-note').textContent.startsWith('Saved tbsd/')")
+    tab.button("Stop and keep").click()
+    tab.panel("stopped").locator(OFFER).wait_for()
+    script = """() => {
+        const node = LiteGraph.createNode('TBSD_LoadScene');
+        app.graph.add(node);
+        window.loading = node;
+        node.widgets.find((widget) => widget.type === 'button').callback();
+    }"""
+    tab.page.evaluate(script)
+    dialog = tab.page.locator("dialog.tbsd-picker")
+    dialog.locator("li").first.wait_for()
+    assert "a photo of a brick mushroom" in dialog.locator("li").first.inner_text()
+    tab.wait_for("() => document.querySelector('.tbsd-picker img[src]').naturalWidth > 30")
+    tab.shoot("picker")
+    value = "() => loading.widgets.find((widget) => widget.name === 'scene_file').value"
+    tab.page.keyboard.press("Escape")
+    assert dialog.count() == 0 and tab.page.evaluate(value) == "tbsd/scene_00001.safetensors"
+    tab.page.evaluate("() => loading.widgets.find((widget) => widget.type === 'button').callback()")
+    dialog.locator("li").first.wait_for()
+    tab.page.keyboard.press("Enter")  # the first one has the focus
+    assert dialog.count() == 0
+    assert (server.base / "output" / tab.page.evaluate(value)).is_file()

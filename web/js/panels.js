@@ -1,0 +1,146 @@
+// @ts-check
+// The panels of the optimizers of the open graph: each hears of the runs that this tab queued from it, and offers the
+// one that can be continued.
+
+import { listRuns, listUnfinished, removeRun } from "./client.js";
+import { isBound, optimizersOf, queueContinuing } from "./binding.js";
+import { findNode, rootGraph } from "./nodes.js";
+import { offered } from "./offers_model.js";
+import { Panel } from "./panel_view.js";
+import { t } from "./texts.js";
+
+/** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
+/** @typedef {{prompt_id: string}} OfPrompt */
+
+/** @type {WeakMap<GraphNode, Panel>} */
+const panels = new WeakMap();
+
+/** @param {GraphNode} node */
+export function addPanel(node) {
+  /** @type {Panel} */
+  const panel = new Panel({
+    resume: (run) => queueContinuing(idOf(panel), run),
+    async discard(run) {
+      await removeRun(run);
+      await askOffers();
+    },
+  });
+  panels.set(node, panel);
+  return panel;
+}
+
+/** @param {GraphNode} node */
+export function panelOf(node) {
+  return panels.get(node);
+}
+
+/** @param {import("./events.js").StepEvent} event */
+export async function followRun(event) {
+  const panel = isBound(event.prompt) ? panelAt(event.node) : undefined;
+  await panel?.follow(event);
+  if (panel && event.status !== "running") await askOffers();
+}
+
+/** Bring every panel to what the server knows: after a graph was loaded and after the connection was lost. */
+export async function refresh() {
+  const runs = (await listRuns()).filter((run) => isBound(run.prompt));
+  for (const [id, panel] of openPanels()) {
+    const newest = runs.filter((run) => run.node === id).sort((a, b) => (a.run < b.run ? -1 : 1)).pop();
+    if (newest) await panel.restore(newest.run);
+    else {
+      panel.model.lose();
+      panel.draw();
+    }
+  }
+  await askOffers();
+}
+
+/** @param {string} prompt */
+export function onQueued(prompt) {
+  wait(prompt, t("Queued"));
+}
+
+/** @param {OfPrompt} detail */
+export function onStart({ prompt_id }) {
+  wait(prompt_id, t("Starting"));
+}
+
+/** @param {import("../../../scripts/api.js").ProgressState} detail */
+export function onProgress({ prompt_id, nodes }) {
+  const running = Object.values(nodes).filter(({ state }) => state === "running");
+  const titles = running.map((each) => findNode(each.display_node_id ?? each.node_id)?.title ?? each.node_id);
+  if (titles.length) wait(prompt_id, t("Waiting for: {node}", { node: titles.join(", ") }));
+}
+
+/** The host serves nodes from its cache. @param {OfPrompt & {nodes: string[]}} detail */
+export function onCached({ prompt_id, nodes }) {
+  for (const id of optimizersOf(prompt_id)) {
+    const panel = panelAt(id);
+    if (!panel || !nodes.includes(id)) continue;
+    panel.model.reuse(prompt_id);
+    panel.draw();
+  }
+}
+
+/** @param {OfPrompt} detail */
+export function onEnd({ prompt_id }) {
+  for (const id of optimizersOf(prompt_id)) {
+    panelAt(id)?.model.settle();
+    panelAt(id)?.draw();
+  }
+}
+
+/** Nothing is queued any more, so nothing is waited for; a graph that is taken out of the queue ends without a word. */
+export function onQueueEmpty() {
+  for (const [, panel] of openPanels()) {
+    if (!panel.model.waiting) continue;
+    panel.model.settle();
+    panel.draw();
+  }
+}
+
+/** Ask the server what can be continued, for the panels that have room for it. */
+async function askOffers() {
+  if (![...openPanels()].some(([, panel]) => !panel.model.isTicking)) return;
+  const runs = await listUnfinished();
+  for (const [id, panel] of openPanels()) {
+    const possible = runs.filter(({ run }) => panel.model.mayOffer(run));
+    panel.offer = offered(possible, id, (node) => findNode(node)?.comfyClass);
+    panel.draw();
+  }
+}
+
+/** @param {string} prompt @param {string} what */
+function wait(prompt, what) {
+  for (const id of optimizersOf(prompt)) {
+    const panel = panelAt(id);
+    panel?.model.await(prompt, what);
+    panel?.draw();
+  }
+}
+
+/** @param {string} id */
+function panelAt(id) {
+  const node = findNode(id);
+  return node ? panels.get(node) : undefined;
+}
+
+/** @param {Panel} panel */
+function idOf(panel) {
+  for (const [id, each] of openPanels()) if (each === panel) return id;
+  throw new Error(t("The node is not in the open graph."));
+}
+
+/**
+ * The panels of the open graph with the execution ids of their nodes, also inside subgraphs.
+ * @param {import("../../../scripts/app.js").Graph | undefined} graph
+ * @returns {Generator<[string, Panel]>}
+ */
+function* openPanels(graph = rootGraph(), prefix = "") {
+  for (const node of graph?.nodes ?? []) {
+    const id = `${prefix}${node.id}`;
+    const panel = panels.get(node);
+    if (panel) yield [id, panel];
+    if (node.subgraph) yield* openPanels(node.subgraph, `${id}:`);
+  }
+}
