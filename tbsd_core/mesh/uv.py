@@ -21,7 +21,7 @@ PART_TEXELS = 24  # along a piece at least, where PART allows; smaller ones are 
 # 1.3 million noisy triangles take five minutes on two busy cores; progress is shown, and Cancel works
 LIMITS = Limits(seconds=900)
 TRIANGLE_TEXELS = 5  # along a leg of a triangle that has a chart to itself; fewer say less than its corners' colours
-BAND_TEXELS = 1 << 19
+BAND_TEXELS = 1 << 17  # between two looks at Cancel
 
 
 @dataclass(frozen=True, kw_only=True)
