@@ -9,7 +9,6 @@ from tbsd_pack.tbsd_core.mesh import (
     ExportConfig,
     Mesh,
     PlacementConfig,
-    paint,
     painted_mesh,
     texture_scene,
     textured_mesh,
@@ -160,13 +159,6 @@ def test_a_mesh_that_cannot_be_unwrapped_has_coloured_vertices_and_its_triangles
     assert "vertex colours" in report["warnings"][0] and "0.0001 s" in report["warnings"][0]
     painted, report = painted_mesh(scene, UVConfig(size=512))  # room for single triangles
     assert painted.texture.std() > 0 and "Every triangle" in report["warnings"][0]
-
-
-def test_many_faces_get_the_same_normals_from_the_child(monkeypatch):
-    mesh = mesh_of(trimesh.creation.box().subdivide().subdivide())
-    here = texture_scene(mesh, SMALL)
-    monkeypatch.setattr(paint, "MANY_FACES", 1)
-    assert torch.equal(texture_scene(mesh, SMALL).corner_normals, here.corner_normals)
 
 
 def test_light_belongs_to_the_viewer_where_it_is_not_in_the_colours():
