@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .mesh.mesh import Mesh
-from .optional import require
+from .native import run_native
 from .priors.small_world.shapes import SHAPES
 
 
@@ -27,12 +27,11 @@ def sample_mesh(name: str, resolution: int = 96) -> Mesh:
         raise ValueError(f"Unknown sample {name!r}; choose one of {', '.join(SHAPES)}.")
     if not 16 <= resolution <= 512:
         raise ValueError(f"resolution must lie in [16, 512], got {resolution}.")
-    measure = require("skimage.measure", "scikit-image")
     axis = torch.linspace(-1, 1, resolution)
     rows = [
         SHAPES[name](torch.stack(torch.meshgrid(axis[i : i + 1], axis, axis, indexing="ij"), -1).reshape(-1, 3))
         for i in range(resolution)
     ]
     distance = torch.cat(rows).view(resolution, resolution, resolution).numpy()
-    vertices, faces, _, _ = measure.marching_cubes(-distance, level=0.0, gradient_direction="ascent")
-    return Mesh((vertices * (2 / (resolution - 1)) - 1).astype(np.float32), faces.astype(np.int64))
+    cut = run_native("surface", {"volume": -distance, "level": 0.0, "keep_fraction": 0.0})
+    return Mesh((cut["vertices"] * (2 / (resolution - 1)) - 1).astype(np.float32), cut["faces"])

@@ -22,7 +22,7 @@ from ..scenes.base import Scene3D
 from ..settings import check_settings, setting
 from .isosurface import query_colors, scene_device
 from .mesh import Mesh
-from .uv import dilate, texel_fragments
+from .uv import BAND_TEXELS, dilate, texel_bands
 
 DISTANCE, FOV_Y = 3.0, 36.0  # cameras in units of the bound: the whole ball is in every picture
 MIN_COSINE = 0.2  # of the angle between normal and view; flatter views smear a pixel over many texels
@@ -52,45 +52,65 @@ class BakeConfig:
         return Cameras(*(torch.cat([getattr(p, name) for p in parts]) for name in names))
 
 
+@dataclass(frozen=True)
+class View:
+    """What one camera shows."""
+
+    camera: Cameras  # one
+    picture: Tensor  # [1, 5, H, W]: colour, opacity, distance along the ray
+    depth: Tensor  # [H, W] of the mesh along the viewing direction, infinite beside it
+
+
 @torch.no_grad()
-def seen_colors(
+def look_around(
     scene: Scene3D,
     mesh: Mesh,
-    points: Tensor,  # [N, 3] on the mesh
-    normals: Tensor,  # [N, 3] unit, outwards
     config: BakeConfig,
     on_progress: Callable[[float], None] = lambda done: None,  # in [0, 1]; may raise to stop
-) -> Tensor:
-    """Colours [N, 3] in [0, 1] that renders of the scene show at the points, on the CPU.
-
-    Raises:
-        RuntimeError: colours that are not finite.
-    """
-    cameras = config.cameras(scene.bound)
+) -> list[View]:
+    """Renders of the scene from all sides, on the CPU."""
+    cameras, size = config.cameras(scene.bound), config.size
     device = scene_device(scene)
-    vertices, faces, size = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces), config.size
-    total, weight = torch.zeros(len(points), 3), torch.zeros(len(points), 1)
+    vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)
+    views = []
     for i in range(len(cameras)):
         camera = cameras[i : i + 1]
         render = scene.render(camera.to(device), size, size)
         depth = rasterize(project(camera, vertices, size, size), faces, size, size).depth[0]
         # what is not covered lies infinitely far away; a rim of it must not hide its neighbours
         depth = torch.where(depth > 0, depth, torch.full_like(depth, torch.inf))
-        place = project(camera, points, size, size)[0]  # [N, 3]
-        column, row = (place[:, k].long().clamp(0, size - 1) for k in (0, 1))
-        towards = F.normalize(camera.c2w()[0, :3, 3] - points, dim=-1)
-        cosine = (towards * normals).sum(-1)
-        grid = (place[:, :2] / size * 2 - 1)[None, None]
-        picture = torch.cat([render.rgb, render.opacity, render.depth], 1).float().cpu()
-        shown = F.grid_sample(picture, grid, padding_mode="border", align_corners=False)[0, :, 0].T  # [N, 5]
-        visible = place[:, 2] < depth[row, column] + DEPTH_TOLERANCE * scene.bound
-        distance = (camera.c2w()[0, :3, 3] - points).norm(dim=-1)
-        visible &= (shown[:, 4] - distance).abs() < SHELL * scene.bound
+        views.append(View(camera, torch.cat([render.rgb, render.opacity, render.depth], 1).float().cpu(), depth))
+        on_progress((i + 1) / len(cameras))
+    return views
+
+
+@torch.no_grad()
+def seen_colors(
+    scene: Scene3D,
+    views: list[View],
+    points: Tensor,  # [N, 3] on the mesh
+    normals: Tensor,  # [N, 3] unit, outwards
+) -> Tensor:
+    """Colours [N, 3] in [0, 1] that views of the scene show at the points, on the CPU.
+
+    Raises:
+        RuntimeError: colours that are not finite.
+    """
+    total, weight = torch.zeros(len(points), 3), torch.zeros(len(points), 1)
+    for view in views:
+        height, width = view.depth.shape
+        place = project(view.camera, points, height, width)[0]  # [N, 3]
+        column, row = place[:, 0].long().clamp(0, width - 1), place[:, 1].long().clamp(0, height - 1)
+        eye = view.camera.c2w()[0, :3, 3]
+        cosine = (F.normalize(eye - points, dim=-1) * normals).sum(-1)
+        grid = (place[:, :2] / torch.tensor([width, height]) * 2 - 1)[None, None]
+        shown = F.grid_sample(view.picture, grid, padding_mode="border", align_corners=False)[0, :, 0].T  # [N, 5]
+        visible = place[:, 2] < view.depth[row, column] + DEPTH_TOLERANCE * scene.bound
+        visible &= (shown[:, 4] - (eye - points).norm(dim=-1)).abs() < SHELL * scene.bound
         counts = visible & (cosine > MIN_COSINE) & (shown[:, 3] > MIN_OPACITY)
         w = (cosine.clamp(min=0) ** 2 * counts)[:, None]
         total += torch.where(w > 0, w * shown[:, :3], 0.0)
         weight += w
-        on_progress((i + 1) / len(cameras))
     colors = total / weight.clamp(min=1e-12)
     unseen = weight[:, 0] == 0
     colors[unseen] = query_colors(scene, points[unseen])
@@ -116,14 +136,36 @@ def bake(
         ValueError: the mesh has no uvs, or no texel lies on it.
         RuntimeError: colours that are not finite.
     """
-    fragments = texel_fragments(mesh, size, size)
-    known = fragments.face[0] >= 0
+    views = look_around(scene, mesh, config or BakeConfig(), lambda done: on_progress(0.4 * done))
     both = torch.from_numpy(np.concatenate([mesh.vertices, mesh.vertex_normals()], 1))
-    places = interpolate(both, torch.from_numpy(mesh.faces), fragments)[0][known]  # [K, 6]
-    normals = F.normalize(places[:, 3:], dim=-1)
-    texture = torch.zeros(size, size, 3)
-    texture[known] = seen_colors(scene, mesh, places[:, :3], normals, config or BakeConfig(), on_progress)
-    return dilate(texture, known).numpy()
+
+    def color(places: Tensor) -> Tensor:
+        return seen_colors(scene, views, places[:, :3], F.normalize(places[:, 3:], dim=-1))
+
+    return paint_texels(mesh, size, both, color, lambda done: on_progress(0.4 + 0.6 * done))[0]
+
+
+@torch.no_grad()
+def paint_texels(
+    mesh: Mesh,  # with uvs
+    size: int,  # texels along each side
+    attributes: Tensor,  # [N, A] of its vertices
+    color: Callable[[Tensor], Tensor],  # [K, A] between the vertices -> [K, 3]
+    on_progress: Callable[[float], None],
+) -> tuple[np.ndarray, float]:
+    """A texture [size, size, 3] of colours at the places of its texels, and the part of it that shows the surface.
+
+    Raises:
+        ValueError: the mesh has no uvs, or no texel lies on it.
+    """
+    texture, known = torch.zeros(size, size, 3), torch.zeros(size, size, dtype=torch.bool)
+    faces = torch.from_numpy(mesh.faces)
+    for rows, shown, fragments in texel_bands(mesh, size):
+        known[rows] = shown
+        texture[rows][shown] = color(interpolate(attributes, faces, fragments)[0][shown])
+        on_progress(0.7 * rows.stop / size)
+    covered = float(known.float().mean())
+    return dilate(texture, known, lambda done: on_progress(0.7 + 0.3 * done)).numpy(), covered
 
 
 def bake_vertices(
@@ -133,5 +175,11 @@ def bake_vertices(
     on_progress: Callable[[float], None] = lambda done: None,
 ) -> np.ndarray:
     """The same for the vertices alone: colours [N, 3]."""
+    views = look_around(scene, mesh, config or BakeConfig(), lambda done: on_progress(0.5 * done))
     points, normals = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.vertex_normals())
-    return seen_colors(scene, mesh, points, normals, config or BakeConfig(), on_progress).numpy()
+    colors = torch.zeros(len(points), 3)
+    for start in range(0, len(points), BAND_TEXELS):
+        some = slice(start, start + BAND_TEXELS)
+        colors[some] = seen_colors(scene, views, points[some], normals[some])
+        on_progress(0.5 + 0.5 * min(1.0, some.stop / len(points)))
+    return colors.numpy()

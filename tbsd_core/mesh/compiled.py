@@ -22,3 +22,56 @@ def nearest(
     row *= known.shape[1]
     row += column
     return {"index": row}
+
+
+def simplify(on_progress: Progress, vertices: np.ndarray, faces: np.ndarray, n_faces: int) -> dict[str, Any]:
+    """About n_faces triangles for the same surface: vertices [N, 3] float32, faces [M, 3]."""
+    simplifier = require("fast_simplification", "fast-simplification")
+    low, high = vertices.min(0), vertices.max(0)
+    vertices, faces = simplifier.simplify(vertices.astype(np.float64), faces.astype(np.int32), target_count=n_faces)
+    # a quadric's optimum may lie outside where the surface is nearly flat
+    vertices, faces = cleaned(np.clip(vertices, low, high).astype(np.float32), faces.astype(np.int64))
+    return {"vertices": vertices, "faces": faces}
+
+
+def cleaned(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Without triangles that use a vertex twice, without folds (two triangles of the same three vertices, back to
+    back: dropping one of them would tear a hole), and without vertices that nothing uses."""
+    a, b, c = faces.T
+    faces = faces[(a != b) & (b != c) & (c != a)]
+    _, which, count = np.unique(np.sort(faces, axis=1), axis=0, return_inverse=True, return_counts=True)
+    faces = faces[count[which.reshape(-1)] == 1]
+    used, inverse = np.unique(faces, return_inverse=True)
+    return vertices[used], inverse.reshape(-1, 3)
+
+
+def surface(on_progress: Progress, volume: np.ndarray, level: float, keep_fraction: float) -> dict[str, Any]:
+    """Marching cubes in a volume [X, Y, Z], in units of its cells: vertices [N, 3] float32, faces [M, 3] int64."""
+    measure = require("skimage.measure", "scikit-image")
+    # skimage names the direction for arrays indexed z, y, x; ours is x, y, z, a mirror image, so "ascent" is the one
+    # that makes triangles around high values counter-clockwise seen from outside
+    vertices, faces, _, _ = measure.marching_cubes(volume, level=level, gradient_direction="ascent")
+    vertices, faces = vertices.astype(np.float32), faces.astype(np.int64)
+    if keep_fraction > 0:
+        vertices, faces = keep_largest(vertices, faces, keep_fraction)
+    return {"vertices": vertices, "faces": faces}
+
+
+def keep_largest(vertices: np.ndarray, faces: np.ndarray, keep_fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """Drop separate pieces whose enclosed volume is below keep_fraction of the largest piece's.
+
+    Walls of inner cavities enclose a negative volume and are dropped with the floaters.
+    """
+    sparse = require("scipy.sparse", "scipy")
+    csgraph = require("scipy.sparse.csgraph", "scipy")
+    n = len(vertices)
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
+    graph = sparse.coo_matrix((np.ones(len(edges), dtype=np.int8), edges.T), shape=(n, n))
+    n_pieces, piece = csgraph.connected_components(graph, directed=False)
+    corners = vertices[faces].astype(np.float64)
+    signed = np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
+    piece_of_face = piece[faces[:, 0]]
+    volume = np.bincount(piece_of_face, weights=signed, minlength=n_pieces)
+    faces = faces[(volume >= max(keep_fraction, 1e-12) * volume.max())[piece_of_face]]
+    used, inverse = np.unique(faces, return_inverse=True)
+    return vertices[used], inverse.reshape(faces.shape)

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from ..native import NativeFailure
 from ..optional import require
 from ..scenes.base import Scene, Scene3D
 from ..scenes.mesh_texture import MeshTextureScene
 from ..settings import check_settings, setting
 from .bake import BakeConfig, bake, bake_vertices
 from .isosurface import MeshConfig, extract_surface
-from .mesh import Mesh
+from .mesh import Mesh, places
 from .paint import painted_mesh
 from .simplify import SIMPLIFIER, edge_defects, simplify
-from .uv import XATLAS, UVConfig, unwrap
+from .uv import XATLAS, UVConfig, unwrap_or_cut_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ def textured_mesh(
     def baking(part: float) -> None:
         on_progress("bake", 0.5 + 0.5 * part)
 
-    mesh, threshold, message = extract_surface(scene, config.surface)
+    mesh, threshold, message = extract_surface(scene, config.surface, lambda part: on_progress("surface", 0.2 * part))
     warnings = [message] if message else []
     faces_cut = len(mesh.faces)
     done("surface", 0.2)
@@ -99,15 +100,17 @@ def textured_mesh(
         if reason and faces_cut > config.faces:
             warnings.append(f"The mesh keeps its {faces_cut:,} triangles: {reason}")
         else:
-            mesh = simplify(mesh, config.faces)
+            mesh = simplify(mesh, config.faces, lambda part: on_progress("simplify", 0.2 + 0.1 * part))
     done("simplify", 0.3)
     reason = missing(XATLAS) if config.texture else ""
     size = 0 if reason else config.texture
     if reason:
         warnings.append(f"The mesh has vertex colours instead of a texture: {reason}")
     if size:
-        mesh = unwrap(mesh, UVConfig(size=size))
+        mesh, unwrapped, more = _unwrapped(mesh, UVConfig(size=size), lambda p: on_progress("unwrap", 0.3 + 0.2 * p))
+        size, warnings = size if unwrapped else 0, warnings + more
         done("unwrap", 0.5)
+    if size:
         mesh = replace(mesh, texture=bake(scene, mesh, size, config.bake, baking))
     else:
         mesh = replace(mesh, colors=bake_vertices(scene, mesh, config.bake, baking))
@@ -129,10 +132,23 @@ def textured_mesh(
     return mesh, report
 
 
+def _unwrapped(mesh: Mesh, config: UVConfig, on_wait: Callable[[float], None]) -> tuple[Mesh, bool, list[str]]:
+    """The mesh with uvs, whether it has them, and what had to be given up for that."""
+    try:
+        flat, _, warning = unwrap_or_cut_up(mesh, config, on_wait)
+        return flat, True, [warning] if warning else []
+    except NativeFailure as failure:
+        if len(mesh.faces) <= ExportConfig.faces:
+            return mesh, False, [f"The mesh has vertex colours instead of a texture: {failure}"]
+        fewer = simplify(mesh, ExportConfig.faces, lambda done: on_wait(1.0))
+        why = f"The mesh was simplified to {len(fewer.faces):,} triangles, for with {len(mesh.faces):,} {failure}"
+        flat, unwrapped, warnings = _unwrapped(fewer, config, lambda done: on_wait(1.0))
+        return flat, unwrapped, [why, *warnings]
+
+
 def joined(mesh: Mesh) -> np.ndarray:
     """Faces [M, 3] with the copies of a vertex on a seam counted as one."""
-    _, inverse = np.unique(mesh.vertices, axis=0, return_inverse=True)
-    return inverse.reshape(-1)[mesh.faces]
+    return places(mesh.vertices)[mesh.faces]
 
 
 def missing(module: str, pip_name: str | None = None) -> str:

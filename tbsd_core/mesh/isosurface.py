@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..optional import require
+from ..native import run_native
 from ..scenes.base import Scene3D
 from ..settings import check_settings, setting
 from .mesh import Mesh
@@ -114,7 +115,9 @@ def scene_device(scene: Scene3D) -> torch.device:
 
 
 @torch.no_grad()
-def density_volume(scene: Scene3D, resolution: int, chunk: int = 262144) -> tuple[Tensor, float, float]:
+def density_volume(
+    scene: Scene3D, resolution: int, chunk: int = 262144, on_progress: Callable[[float], None] = lambda done: None
+) -> tuple[Tensor, float, float]:
     """Densities on a grid over the scene and one cell beyond it, where they are taken as 0.
 
     Returns:
@@ -129,48 +132,29 @@ def density_volume(scene: Scene3D, resolution: int, chunk: int = 262144) -> tupl
         points = torch.stack(torch.meshgrid(axis[start : start + slab], axis, axis, indexing="ij"), -1)
         values = scene.density(points.reshape(-1, 3).to(device)).float().cpu().view(points.shape[:3])
         volume[1 + start : 1 + start + len(values), 1:-1, 1:-1] = values
+        on_progress((start + len(values)) / resolution)
     return volume, -scene.bound - cell, cell
 
 
-def keep_largest(vertices: np.ndarray, faces: np.ndarray, keep_fraction: float) -> tuple[np.ndarray, np.ndarray]:
-    """Drop separate pieces whose enclosed volume is below keep_fraction of the largest piece's.
-
-    Walls of inner cavities enclose a negative volume and are dropped with the floaters.
-    """
-    sparse = require("scipy.sparse", "scipy")
-    csgraph = require("scipy.sparse.csgraph", "scipy")
-    n = len(vertices)
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
-    graph = sparse.coo_matrix((np.ones(len(edges), dtype=np.int8), edges.T), shape=(n, n))
-    n_pieces, piece = csgraph.connected_components(graph, directed=False)
-    corners = vertices[faces].astype(np.float64)
-    signed = np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
-    piece_of_face = piece[faces[:, 0]]
-    volume = np.bincount(piece_of_face, weights=signed, minlength=n_pieces)
-    faces = faces[(volume >= max(keep_fraction, 1e-12) * volume.max())[piece_of_face]]
-    used, inverse = np.unique(faces, return_inverse=True)
-    return vertices[used], inverse.reshape(faces.shape)
-
-
 @torch.no_grad()
-def extract_surface(scene: Scene3D, config: MeshConfig | None = None) -> tuple[Mesh, float, str]:
+def extract_surface(
+    scene: Scene3D,
+    config: MeshConfig | None = None,
+    on_progress: Callable[[float], None] = lambda done: None,  # in [0, 1]; may raise to stop
+) -> tuple[Mesh, float, str]:
     """Marching cubes on the scene's density: a mesh without colours, the threshold, and a message about it or "".
 
     Raises:
         RuntimeError: there is no surface, see find_threshold.
+        NativeFailure: there is too little time or memory for so fine a grid.
     """
     config = config or MeshConfig()
-    measure = require("skimage.measure", "scikit-image")
-    volume, origin, cell = density_volume(scene, config.resolution, config.chunk)
+    volume, origin, cell = density_volume(scene, config.resolution, config.chunk, lambda done: on_progress(done / 2))
     threshold, message = find_threshold(volume, scene.bound, config.threshold)
-    # skimage names the direction for arrays indexed z, y, x; ours is x, y, z, a mirror image, so "ascent" is the one
-    # that makes triangles around high values counter-clockwise seen from outside
-    vertices, faces, _, _ = measure.marching_cubes(volume.numpy(), level=threshold, gradient_direction="ascent")
-    vertices = vertices.astype(np.float32) * cell + origin
-    faces = faces.astype(np.int64)
-    if config.keep_fraction > 0:
-        vertices, faces = keep_largest(vertices, faces, config.keep_fraction)
-    return Mesh(vertices.astype(np.float32), faces), threshold, message
+    inputs = {"volume": volume.numpy(), "level": threshold, "keep_fraction": config.keep_fraction}
+    cut = run_native("surface", inputs, on_wait=lambda done: on_progress(0.5 + done / 2))
+    vertices = cut["vertices"] * cell + origin
+    return Mesh(vertices.astype(np.float32), cut["faces"]), threshold, message
 
 
 @torch.no_grad()

@@ -53,11 +53,22 @@ class Mesh:
         a, b, c = (self.vertices[self.faces[:, k]].astype(np.float64) for k in range(3))
         face = np.cross(b - a, c - a)
         normals = np.zeros(self.vertices.shape)
-        place = np.arange(len(self.vertices))
-        if self.uvs is not None:
-            _, first, inverse = np.unique(self.vertices, axis=0, return_index=True, return_inverse=True)
-            place = first[inverse.reshape(-1)]
+        place = np.arange(len(self.vertices)) if self.uvs is None else places(self.vertices)
         for k in range(3):
             np.add.at(normals, place[self.faces[:, k]], face)
         normals = normals[place]
         return (normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-20)).astype(np.float32)
+
+
+def places(vertices: np.ndarray) -> np.ndarray:
+    """For each vertex the first one that is in the same place, [N].
+
+    np.unique would sort rows, during which no other thread of the host runs.
+    """
+    order = np.lexsort(vertices.T)
+    moved = (np.diff(vertices[order], axis=0) != 0).any(1)
+    group = np.concatenate([[0], np.cumsum(moved)])[: len(order)]
+    starts = np.flatnonzero(np.concatenate([[True], moved])[: len(order)])
+    first = np.empty(len(vertices), dtype=np.int64)
+    first[order] = order[starts][group]
+    return first

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 CREASE = 40.0  # degrees: edges that fold more than this stay sharp
-MAX_AROUND = 256  # faces around a vertex that are looked at; the tip of a fan may have a million
+MAX_AROUND, SAMPLE = 256, 64  # with more faces around a vertex so many are looked at; a fan may have a million
 CHUNK = 1 << 20  # pairs of a corner and a face around it, at once
 
 
@@ -27,7 +27,7 @@ def corner_normals(
     order = np.argsort(vertex, kind="stable")
     count = np.bincount(vertex, minlength=len(vertices))
     first = np.cumsum(count) - count  # in order
-    n_around = np.minimum(count, MAX_AROUND)[vertex]
+    n_around = np.where(count > MAX_AROUND, SAMPLE, count)[vertex]
     done = np.cumsum(n_around)
     cuts = [*np.searchsorted(done, np.arange(0, done[-1], CHUNK), side="right"), len(vertex)]
     total = np.zeros((len(vertex), 3))

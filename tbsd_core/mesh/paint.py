@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..native import run_native
-from ..renderer.rasterize import interpolate
+from ..native import NativeFailure, run_native
 from ..rng import named_generator
 from ..scenes.mesh_texture import MeshTextureConfig, MeshTextureScene
 from ..settings import check_settings, setting
+from .bake import paint_texels
 from .mesh import Mesh
 from .normals import corner_normals
 from .texture import sample_texture
-from .uv import UVConfig, dilate, texel_fragments, unwrap_copies, uv_overlap
+from .uv import UVConfig, unwrap_or_cut_up, uv_overlap
 
 MAX_OVERLAP = 0.01  # of the texture; texture coordinates with more are not used
 UP_AXES = ("y", "z")
@@ -200,30 +200,28 @@ def painted_mesh(
     uvs = scene.uvs.cpu().numpy() if len(scene.uvs) else None
     mesh, own = Mesh(scene.vertices.cpu().numpy(), scene.faces.cpu().numpy(), uvs=uvs), own_coordinates(scene)
     report: dict[str, Any] = {"uv": "kept", "texture": config.size}
-    reason = why_not_kept(mesh)
-    if reason:
-        report["uv"] = f"unwrapped: {reason}"
-        try:
-            mesh, source = unwrap_copies(mesh, config)
-        except ImportError as error:
-            warnings.append(f"The mesh has vertex colours instead of a texture: {error}")
-            report |= {"uv": "none", "texture": 0}
-        else:
-            own = own[source]
+    try:
+        reason = why_not_kept(mesh, lambda done: on_progress("unwrap", 0.05 * done))
+        if reason:
+            report["uv"] = f"unwrapped: {reason}"
+            mesh, source, warning = unwrap_or_cut_up(
+                mesh, config, lambda done: on_progress("unwrap", 0.05 + 0.45 * done)
+            )
+            own, warnings = own[source], [warning] if warning else []
+    except (ImportError, NativeFailure) as error:
+        warnings.append(f"The mesh has vertex colours instead of a texture: {error}")
+        report |= {"uv": "none", "texture": 0}
     lit = scene.config.shading == "none"
     unwrapped = time.perf_counter()
     on_progress("unwrap", 0.5)
+    vertices = torch.from_numpy(mesh.vertices)
     if report["texture"] == 0:
-        colors = _colors(scene, torch.from_numpy(mesh.vertices)).numpy()
-        painted = Mesh(own, mesh.faces, colors, lit=lit)
+        painted = Mesh(own, mesh.faces, _colors(scene, vertices).numpy(), lit=lit)
     else:
-        texels = texel_fragments(mesh, config.size, config.size)
-        shown = texels.face[0] >= 0
-        points = interpolate(torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces), texels)[0][shown]
-        texture = torch.zeros(config.size, config.size, 3)
-        texture[shown] = _colors(scene, points)
-        report["covered"] = float(shown.float().mean())
-        painted = Mesh(own, mesh.faces, uvs=mesh.uvs, texture=dilate(texture, shown).numpy(), lit=lit)
+        texture, report["covered"] = paint_texels(
+            mesh, config.size, vertices, lambda p: _colors(scene, p), lambda d: on_progress("paint", 0.5 + 0.5 * d)
+        )
+        painted = Mesh(own, mesh.faces, uvs=mesh.uvs, texture=texture, lit=lit)
     on_progress("paint", 1.0)
     seconds = {"unwrap": unwrapped - start, "paint": time.perf_counter() - unwrapped}
     n_faces = len(painted.faces)
@@ -237,7 +235,7 @@ def _colors(scene: MeshTextureScene, points: Tensor) -> Tensor:
     return torch.cat([scene.albedo(p.to(device)).float().cpu() for p in points.split(262144)])
 
 
-def why_not_kept(mesh: Mesh) -> str:
+def why_not_kept(mesh: Mesh, on_wait: Callable[[float], None] = lambda done: None) -> str:
     """Why the texture coordinates of a mesh cannot hold a texture of its own; "" where they can."""
     if mesh.uvs is None:
         return "the mesh has no texture coordinates"
@@ -245,7 +243,7 @@ def why_not_kept(mesh: Mesh) -> str:
         return "some of the mesh's texture coordinates are not numbers"
     if mesh.uvs.min() < -1e-4 or mesh.uvs.max() > 1 + 1e-4:
         return "the mesh's texture coordinates leave the texture (they repeat it)"
-    overlap = uv_overlap(mesh, 512)
+    overlap = uv_overlap(mesh, 512, on_wait)
     if overlap > MAX_OVERLAP:
         return f"{overlap:.0%} of the mesh's texture shows several places at once"
     return ""

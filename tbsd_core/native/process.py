@@ -28,6 +28,8 @@ START_SECONDS = 60.0  # until the child must have begun; imports from a cold dis
 PIPE_BYTES = 1 << 20  # Linux has 64 kB, and each turn of it waits for the interpreter lock
 ERRORS = {e.__name__: e for e in (ValueError, TypeError, ImportError, FileNotFoundError, RuntimeError)}
 
+Reason = Literal["crashed", "time", "memory", "start"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -44,9 +46,9 @@ class Limits:
 class NativeFailure(RuntimeError):
     """A task that ended without a result, for a reason that lies in its code or its size; the next one may work."""
 
-    def __init__(self, reason: Literal["crashed", "time", "memory", "start"], text: str) -> None:
+    def __init__(self, reason: Reason, text: str) -> None:
         super().__init__(text)
-        self.reason = reason
+        self.reason: Reason = reason
 
 
 def run_native(
@@ -133,7 +135,7 @@ class _Child:
         heard = 0.0
         while True:
             try:
-                reply = self.replies.get(timeout=WAIT)
+                reply = self.replies.get(timeout=min(WAIT, max(0.0, deadline - time.monotonic())))
             except queue.Empty:
                 reply = {}
             if reply is None:

@@ -10,6 +10,10 @@ from __future__ import annotations
 
 TASKS: dict[str, str] = {
     "corner_normals": "mesh.normals:corner_normals_task",
-    "read_mesh": "mesh.read:read_mesh",
     "nearest": "mesh.compiled:nearest",
+    "read_mesh": "mesh.read:read_mesh",
+    "simplify": "mesh.compiled:simplify",
+    "surface": "mesh.compiled:surface",
+    "unwrap": "mesh.atlas:unwrap",
+    "uv_overlap": "mesh.atlas:overlap",
 }

@@ -23,7 +23,9 @@ OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--use-gl=angle"]
 FLAGS += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]  # the host's page asks the network for models
 FLAGS += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # software GL, for the 3D viewers
-READY = """() => Boolean((window.app?.isGraphReady ?? window.app?.graph) && window.app.extensionManager
+# a graph that is loaded before the host has restored the last one is replaced by that
+READY = """() => Boolean((window.app?.isGraphReady ?? window.app?.graph)
+    && window.app.extensionManager?.workflow?.activeWorkflow
     && window.LiteGraph?.registered_node_types['TBSD_Optimizer3D'])"""
 # frontend 1.49 reads its own graph while it starts, also without any pack
 TOO_EARLY = "ComfyApp graph accessed before initialization"

@@ -91,7 +91,9 @@ def test_a_mesh_comes_in_and_what_is_saved_opens_its_graph(open_tab, server, tmp
         drop(tab, path, [1000, 700])
         tab.wait_for("() => app.graph.nodes.some((node) => node.type === 'TBSD_SaveScene')")
         assert tab.page.evaluate(CONTENT) == made
-    for _ in range(4):
+    for _ in range(12):  # through the tabs, to that in which it ran
+        if tab.page.evaluate(NOTES) == notes:
+            return
         tab.page.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
-        tab.page.wait_for_timeout(500)
-    assert tab.page.evaluate(NOTES) == notes, "the tab in which it ran"
+        tab.page.wait_for_timeout(1000)
+    raise AssertionError(f"no tab shows {notes} any more")

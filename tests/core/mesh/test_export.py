@@ -17,6 +17,7 @@ from tbsd_pack.tbsd_core.mesh.export import ExportConfig, textured_mesh
 from tbsd_pack.tbsd_core.mesh.isosurface import extract_surface
 from tbsd_pack.tbsd_core.mesh.simplify import edge_defects, simplify
 from tbsd_pack.tbsd_core.mesh.uv import uv_overlap
+from tbsd_pack.tbsd_core.native import Limits
 from tbsd_pack.tbsd_core.renderer.background import over_background
 from tbsd_pack.tbsd_core.renderer.rasterize import interpolate, project, rasterize
 from tbsd_pack.tbsd_core.renderer.sampling import sample_intervals, sphere_interval
@@ -139,6 +140,15 @@ def test_without_the_simplifier_triangles_stay_and_the_reason_is_given(monkeypat
     monkeypatch.setattr(f"{textured_mesh.__module__}.SIMPLIFIER", "simplifier_that_is_not_there")
     _, report = textured_mesh(Field(), replace(SMALL, texture=0))
     assert report["faces"] == report["faces_cut"] and "pip install fast-simplification" in report["warnings"][0]
+
+
+def test_a_cut_mesh_that_cannot_be_unwrapped_is_simplified_first(monkeypatch):
+    """Here nothing can be unwrapped: the mesh is simplified, then its vertices are coloured, and both are said."""
+    monkeypatch.setattr(f"{uv_overlap.__module__}.LIMITS", Limits(seconds=1e-4))
+    monkeypatch.setattr(ExportConfig, "faces", 800)
+    mesh, report = textured_mesh(Field(), replace(SMALL, texture=64))
+    assert len(mesh.faces) <= 800 and mesh.texture is None and report["texture"] == 0
+    assert "simplified to" in report["warnings"][0] and "vertex colours" in report["warnings"][1]
 
 
 def test_simplified_stays_closed_inside_the_box_and_never_grows():

@@ -19,6 +19,7 @@ from tbsd_pack.tbsd_core.mesh.normals import corner_normals
 from tbsd_pack.tbsd_core.mesh.paint import MANY_FACES, own_coordinates, start_from_colors
 from tbsd_pack.tbsd_core.mesh.texture import sample_texture
 from tbsd_pack.tbsd_core.mesh.uv import UVConfig, unwrap
+from tbsd_pack.tbsd_core.native import Limits
 from tbsd_pack.tbsd_core.renderer.rasterize import interpolate, project, rasterize
 from tbsd_pack.tbsd_core.sample_meshes import sample_mesh
 from tbsd_pack.tbsd_core.scenes import MeshTextureConfig
@@ -148,6 +149,16 @@ def test_without_xatlas_the_vertices_are_coloured_and_the_reason_is_given(monkey
     mesh, report = textured_mesh(scene, ExportConfig(texture=64))
     assert mesh.texture is None and mesh.colors.shape == mesh.vertices.shape and report["texture"] == 0
     assert "pip install" in report["warnings"][0]
+
+
+def test_a_mesh_that_cannot_be_unwrapped_has_coloured_vertices_and_its_triangles(monkeypatch):
+    monkeypatch.setattr(f"{unwrap.__module__}.LIMITS", Limits(seconds=1e-4))
+    mesh, scene, _ = painted_torus(5)
+    painted, report = painted_mesh(scene, UVConfig(size=64))
+    assert painted.texture is None and np.array_equal(painted.faces, mesh.faces) and painted.colors is not None
+    assert "vertex colours" in report["warnings"][0] and "0.0001 s" in report["warnings"][0]
+    painted, report = painted_mesh(scene, UVConfig(size=512))  # room for single triangles
+    assert painted.texture.std() > 0 and "Every triangle" in report["warnings"][0]
 
 
 def test_light_belongs_to_the_viewer_where_it_is_not_in_the_colours():

@@ -2,7 +2,12 @@
 import type { OrbitSheet, StepEvent } from "../../../../web/js/events.js";
 import type { ApiPrompt } from "./app.js";
 
-type Executed = { node: string; display_node?: string; output?: { tbsd_orbit?: OrbitSheet[]; text?: string[] } };
+export type Executed = {
+  prompt_id: string;
+  node: string;
+  display_node?: string;
+  output?: { tbsd_orbit?: OrbitSheet[]; text?: string[] };
+};
 
 type NodeProgress = { state: string; node_id: string; display_node_id?: string };
 export type ProgressState = { prompt_id: string; nodes: Record<string, NodeProgress> };
