@@ -27,7 +27,7 @@ def seconds_of_run(server: Server, prompt: dict, optimizer: str, steps: int, see
     prompt = copy.deepcopy(prompt)
     prompt[optimizer]["inputs"].update(steps=steps, seed=seed)
     server.run(prompt)
-    (run,) = (r for r in server.request("/tbsd/runs")["runs"] if r["node"] == optimizer)
+    run = [r for r in server.request("/tbsd/runs")["runs"] if r["node"] == optimizer][-1]
     state = server.request(f"/tbsd/runs/{run['run']}")
     assert state["status"] == "done" and state["step"] == steps
     return state["elapsed"]

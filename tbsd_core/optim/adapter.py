@@ -66,7 +66,7 @@ class AdapterState:
             loss = self.adapter.training_loss(x_t[rows], t[rows], conditions[rows], some, noise[rows])
             share = (rows.stop - rows.start) / n  # the loss is a mean
             (loss * (scale * share)).backward()
-            losses.append(loss.detach() * share)
+            losses.append(loss.detach() if share == 1 else loss.detach() * share)
         torch._foreach_div_([p.grad for p in self.adapter.parameters() if p.grad is not None], scale)
         return sum(losses[1:], losses[0])
 

@@ -81,8 +81,8 @@ def predict_and_guide(
         side = batch.images.shape[-1]
 
         def decode(z: Tensor) -> Tensor:
-            parts = z.split(predict.at_once or len(z))
-            return torch.cat([enlarged(prior.decode(part), side) for part in parts])
+            parts = [enlarged(prior.decode(part), side) for part in z.split(predict.at_once or len(z))]
+            return parts[0] if len(parts) == 1 else torch.cat(parts)
 
         grad = guidance.pixel_grad(inputs, latents, batch.images, decode)
         out = replace(out, pixel_grad=grad)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 
 from pack import load_pack
 
 load = load_pack()
 import comfy.latent_formats  # noqa: E402
 import comfy.model_management  # noqa: E402
+import folder_paths  # noqa: E402
 import psutil  # noqa: E402
 import tiny  # noqa: E402
 import torch  # noqa: E402
@@ -153,11 +155,13 @@ def long_run():
     def run(scene, n_steps):
         settings = optim.OptimConfig(n_steps=n_steps, views_per_step=1, size=32)
         config = load("nodes.bridge.config").config_of(guided, scene, cameras.CameraConfig(), settings)
-        run_module.run(guided, scene, config, None)
+        run_module.run(guided, scene, config, load("nodes.bridge.queued").Queued("1"))
 
-    run(picture, 220)
-    encoded = len(calls)
-    run(latent, 3)
+    with tempfile.TemporaryDirectory() as output:
+        folder_paths.set_output_directory(output)
+        run(picture, 220)
+        encoded = len(calls)
+        run(latent, 3)
     kind.forward = encode
     steps = torch.arange(170, dtype=torch.float64)
     tail = torch.tensor(resident[50:220], dtype=torch.float64)

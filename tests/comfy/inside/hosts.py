@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from types import SimpleNamespace
 
 from pack import load_pack
 
@@ -43,8 +44,8 @@ def graph_of(without: bool) -> list[dict[str, str]]:
     hidden = comfy_api.latest.io.Hidden
     about = {hidden.prompt: {"1": {}}, hidden.extra_pnginfo: {"workflow": {"id": "ä"}, "notes": 1}}
     alone = {hidden.prompt: {}, hidden.extra_pnginfo: None}
-    texts = load("nodes.bridge.graph").graph_texts
-    return [texts(comfy_api.latest._io.HiddenHolder.from_dict(each)) for each in (about, alone)]
+    queued_by, holder = load("nodes.bridge.queued").queued_by, comfy_api.latest._io.HiddenHolder
+    return [queued_by(SimpleNamespace(hidden=holder.from_dict(each))).texts() for each in (about, alone)]
 
 
 nodes = load("nodes").NODES

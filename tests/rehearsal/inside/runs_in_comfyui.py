@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 
 import host
 
 load = host.boot()
 import device  # noqa: E402
+import folder_paths  # noqa: E402
 import torch  # noqa: E402
 
 demo, run_module, sockets = load("nodes.bridge.demo"), load("nodes.bridge.run"), load("nodes.sockets")
@@ -55,7 +57,9 @@ def steps(name: str, method: str) -> dict[str, int]:
     settings = optim.OptimConfig(n_steps=STEPS, size=SIZE, views_per_step=2 if scene.uses_cameras else 1)
     laps.clear()
     config = load("nodes.bridge.config").config_of(guided, scene, cameras.CameraConfig(), settings)
-    run_module.run(guided, scene, config, None)
+    with tempfile.TemporaryDirectory() as output:
+        folder_paths.set_output_directory(output)
+        run_module.run(guided, scene, config, load("nodes.bridge.queued").Queued("1"))
     last = laps[-1]
     if "--places" in sys.argv:
         print(name, method, last.report(), file=sys.stderr)
@@ -63,6 +67,7 @@ def steps(name: str, method: str) -> dict[str, int]:
 
 
 run_module.RunProgress = Progress
+load("tbsd_core.experiment.autosave").LEAST_SECONDS = 3600.0  # what is saved now and then is no part of a step
 with torch.inference_mode():
     model, clip, vae = demo.load_demo_models()
     with device.Watch(roots=["nodes/", "tbsd_core/"]) as watch:
