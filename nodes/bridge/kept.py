@@ -20,6 +20,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ RUNS_KEPT, GIB_KEPT = 20, 8.0  # unless the settings tbsd.runs.number and tbsd.r
 ABOUT, PREVIEW, LOG = "about.json", "preview.jpg", "log.txt"
 REMOVED = ".removed-"  # of folders that are being removed
 MAX_ABOUT = 1_000_000  # bytes
+NEW_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
 
@@ -144,11 +146,10 @@ def read_about(path: Path) -> About | None:
         if (path / ABOUT).stat().st_size > MAX_ABOUT:
             return None
         stored = json.loads((path / ABOUT).read_text(encoding="utf-8"))
-        kinds = {f.name: type(getattr(About(run="", node=""), f.name)) for f in fields(About)}
-        known = {name: value for name, value in stored.items() if name in kinds}
-        about = About(**known)
+        about = About(**{f.name: stored[f.name] for f in fields(About) if f.name in stored})
         numbers = (about.saved, about.steps, about.at, about.used, about.seed)
         texts = (about.node, about.status, about.text, about.method, about.scene)
+        texts += () if about.continues is None else (about.continues,)
         fits = all(isinstance(n, (int, float)) for n in numbers) and all(isinstance(t, str) for t in texts)
         return about if fits and about.run == path.name and isinstance(about.nodes, dict) else None
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
@@ -215,9 +216,12 @@ def tidy() -> None:
     root = runs_root()
     for path in root.glob(REMOVED + "*"):  # of a process that was killed while it removed them
         shutil.rmtree(path, ignore_errors=True)
-    found = [(path, read_about(path)) for path in root.iterdir() if RUN_ID.fullmatch(path.name)]
-    found = [entry for entry in found if has_state(entry[0]) or not remove(entry[0])]
-    sizes = {path: sum(f.stat().st_size for f in path.iterdir() if f.is_file()) for path, _ in found}
+    folders = [path for path in root.iterdir() if RUN_ID.fullmatch(path.name)]
+    for path in folders:
+        if is_old(path) and not has_state(path):  # of a process that was killed before its first step
+            remove(path)
+    found = [(path, read_about(path)) for path in folders if has_state(path)]
+    sizes = {path: bytes_in(path) for path, _ in found}
     found.sort(key=lambda entry: (entry[1] is None or entry[1].graph, -entry[1].used if entry[1] else 0))
     kept = total = 0
     for path, _ in found:
@@ -227,6 +231,26 @@ def tidy() -> None:
             logger.info("Removed the run in %s: %d runs of %.1f GiB are kept.", path, number, size / 2**30)
 
 
+def is_old(path: Path) -> bool:
+    """Whether a folder is not one that another server has just made, and holds in a moment."""
+    try:
+        return time.time() - path.stat().st_mtime > NEW_SECONDS
+    except OSError:  # it is gone
+        return False
+
+
+def bytes_in(path: Path) -> int:
+    """Of the files of a folder, which another server may be writing, or removing."""
+    total = 0
+    try:
+        for file in path.iterdir():
+            with suppress(FileNotFoundError):
+                total += file.stat().st_size
+    except OSError:
+        pass  # the folder is gone
+    return total
+
+
 def bounds() -> tuple[int, float]:
     """How many runs are kept, and how many bytes of them, by the settings of the host's first user."""
     path = Path(folder_paths.get_user_directory()) / "default" / "comfy.settings.json"
@@ -234,6 +258,7 @@ def bounds() -> tuple[int, float]:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         settings = {}
+    settings = settings if isinstance(settings, dict) else {}
     number, gib = settings.get("tbsd.runs.number", RUNS_KEPT), settings.get("tbsd.runs.gigabytes", GIB_KEPT)
     number = number if isinstance(number, (int, float)) and number >= 1 else RUNS_KEPT
     gib = gib if isinstance(gib, (int, float)) and gib > 0 else GIB_KEPT

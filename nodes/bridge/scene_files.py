@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ...tbsd_core.experiment import NEWEST
 from ...tbsd_core.experiment.file import read_about
 from .files import input_root, output_root
-from .kept import kept_runs, runs_root
+from .kept import bytes_in, kept_runs, runs_root
 
 MAX_FILES = 200  # the newest ones of each kind
-logger = logging.getLogger(__name__)
+ROOTS = {"output": output_root, "input": input_root}
 
 
 def scene_files() -> list[dict[str, Any]]:
@@ -23,7 +24,7 @@ def scene_files() -> list[dict[str, Any]]:
             "kind": "run",
             "run": about.run,
             "at": about.at,
-            "bytes": sum(f.stat().st_size for f in path.iterdir() if f.is_file()),
+            "bytes": bytes_in(path),
             "step": about.saved,
             "steps": about.steps,
             "text": about.text,
@@ -33,18 +34,21 @@ def scene_files() -> list[dict[str, Any]]:
         }
         for path, about in kept_runs()
     ]
-    places = [(root, p) for root, top in ((output_root(), "tbsd"), (input_root(), "")) for p in files_in(root / top)]
-    places.sort(key=lambda place: -place[1].stat().st_mtime)
-    scenes = [entry for root, path in places[:MAX_FILES] if (entry := scene_entry(root, path)) is not None]
+    places = [*files_in(output_root() / "tbsd", "output"), *files_in(input_root(), "input")]
+    newest = sorted(places, reverse=True)[:MAX_FILES]
+    scenes = [entry for _, path, root in newest if (entry := scene_entry(path, root)) is not None]
     return sorted(runs[:MAX_FILES] + scenes, key=lambda entry: -entry["at"])
 
 
-def files_in(folder: Path) -> list[Path]:
-    found = folder.rglob("*.safetensors") if folder.is_dir() else []
-    return [path for path in found if path.is_file() and runs_root() not in path.parents]
+def files_in(folder: Path, root: str) -> Iterator[tuple[float, Path, str]]:
+    """When each file was written, the file, and the name of ComfyUI's folder that it is in."""
+    for path in folder.rglob("*.safetensors") if folder.is_dir() else ():
+        with suppress(OSError):  # it is gone
+            if path.is_file() and runs_root() not in path.parents:
+                yield path.stat().st_mtime, path, root
 
 
-def scene_entry(root: Path, path: Path) -> dict[str, Any] | None:
+def scene_entry(path: Path, root: str) -> dict[str, Any] | None:
     """None for a file of something else."""
     try:
         about = read_about(path)
@@ -52,7 +56,7 @@ def scene_entry(root: Path, path: Path) -> dict[str, Any] | None:
         config = run.get("config") or {}
         stat = path.stat()
         return {
-            "file": path.relative_to(root).as_posix(),
+            "file": f"{path.relative_to(ROOTS[root]()).as_posix()} [{root}]",  # both folders may have one of that name
             "kind": "scene",
             "run": None,
             "at": stat.st_mtime,

@@ -39,11 +39,16 @@ def test_a_result_is_kept_until_its_graph_has_ended(report):
 
 def test_what_is_kept_is_bounded_and_what_goes_on_stays(report):
     assert report["beyond the number"] == [3, 2, True, True], "the run of this process, and the one read last"
-    assert report["beyond the size"] == [True]
+    assert report["beyond the size"] == [True] and report["another server's new folder"]
+    assert report["settings that are none"] == [20, 8 * 2**30]
 
 
 def test_folders_that_say_anything_else_are_no_runs(report):
-    assert report["hostile"] == [True] * 5
+    assert report["hostile"] == [True] * 6
+
+
+def test_the_picker_tells_files_of_one_name_apart(report):
+    assert report["listed"] == {f"tbsd/twice.safetensors [{root}]": root for root in ("output", "input")}
 
 
 def test_an_output_folder_that_cannot_be_written_is_told_at_once(report):

@@ -83,7 +83,10 @@ settings = output.parent / "user" / "default" / "comfy.settings.json"
 settings.parent.mkdir(parents=True)
 settings.write_text(json.dumps({"tbsd.runs.number": 2}))
 five = begun(1)
+new = kept.runs_root() / kept.new_id()  # another server makes it at this moment
+new.mkdir()
 kept.tidy()
+report["another server's new folder"] = new.exists()
 left = {about.run for _, about in kept.kept_runs()}
 report["beyond the number"] = [len(before), len(left), five.id in left, one.id in left]
 settings.write_text(json.dumps({"tbsd.runs.gigabytes": 1e-9}))
@@ -91,9 +94,19 @@ kept.tidy()
 report["beyond the size"] = [about.run == five.id for _, about in kept.kept_runs()]
 five.finish("interrupted")
 report["hostile"] = []
-for text in ("[]", "{", json.dumps({"run": five.id, "node": 3}), json.dumps({"run": "x", "node": ""}), "[" * 100_000):
+hostile = [{"run": five.id, "node": 3}, {"run": five.id, "node": "", "continues": []}, {"run": "x", "node": ""}]
+for text in ("[]", "{", "[" * 100_000, *map(json.dumps, hostile)):
     (five.folder.path / "about.json").write_text(text)
     report["hostile"].append(kept.unfinished() == [] and kept.read_about(five.folder.path) is None)
+settings.write_text("[]")
+report["settings that are none"] = kept.bounds()
+
+folder_paths.set_input_directory(str(output.parent / "input"))
+for folder in ("output", "input"):  # two of one name
+    core.save_scene(experiment.scene, output.parent / folder / "tbsd" / "twice.safetensors")
+files = load("nodes.bridge.files")
+listed = [entry["file"] for entry in load("nodes.bridge.scene_files").scene_files() if entry["kind"] == "scene"]
+report["listed"] = {name: files.existing_output(name).parents[1].name for name in listed}
 
 folder_paths.set_output_directory("/dev/null/none")
 six = runs.open_run(Queued("7:3"), 9)
