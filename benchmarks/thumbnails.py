@@ -20,7 +20,7 @@ from tests.conftest import ROOT, Server, find_comfyui, started
 WIDTH = 512  # pixels of a thumbnail, at most
 MAX_HEIGHT = 512
 VIEWS = 8
-MAX_BYTES = 24_000
+MAX_BYTES = 17_000
 SECONDS = 1800  # for one workflow
 
 

@@ -83,20 +83,22 @@ export function onCached({ prompt_id, nodes }) {
 }
 
 /** @param {OfPrompt} detail */
-export function onEnd({ prompt_id }) {
+export async function onEnd({ prompt_id }) {
   for (const id of optimizersOf(prompt_id)) {
     panelAt(id)?.model.settle();
     panelAt(id)?.draw();
   }
+  if (optimizersOf(prompt_id).length) await askOffers(); // also where a graph ended before it came to its run
 }
 
 /** Nothing is queued any more, so nothing is waited for; a graph that is taken out of the queue ends without a word. */
-export function onQueueEmpty() {
-  for (const [, panel] of openPanels()) {
-    if (!panel.model.waiting) continue;
+export async function onQueueEmpty() {
+  const waiting = [...openPanels()].filter(([, panel]) => panel.model.waiting);
+  for (const [, panel] of waiting) {
     panel.model.settle();
     panel.draw();
   }
+  if (waiting.length) await askOffers();
 }
 
 /** Ask the server what can be continued, for the panels that have room for it. */

@@ -187,7 +187,7 @@ def lora() -> dict:
 
 
 class Cramped(NeRFScene):
-    """A scene that fails for memory until it is rendered in pieces."""
+    """A scene that fails for memory until less than a view is rendered at once."""
 
     def render(self, *args, **kwargs):
         out = super().render(*args, **kwargs)
@@ -198,8 +198,9 @@ class Cramped(NeRFScene):
 
 def out_of_memory() -> list:
     scene = Cramped(small_nerf().config).to(DEVICE)
-    config = OptimConfig(n_steps=2, views_per_step=4, size=2 * SIZE)
-    return [go(scene, config, OptimState.create(scene, config), 2).steps, scene.chunk_rays]
+    config = OptimConfig(n_steps=2, views_per_step=4, size=3 * SIZE)
+    state = OptimState.create(scene, config)
+    return [go(scene, config, state, 2).steps, state.view_chunk, scene.chunk_rays]
 
 
 def whole_runs() -> dict:
