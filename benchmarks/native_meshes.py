@@ -3,7 +3,8 @@
 For each mesh of MESHES the shipped workflow runs with two steps; then the same without the optimisation is cancelled
 at random moments. All the while another process asks for /system_stats ten times a second. Printed for each mesh:
 what the node said, the time, how long the slowest answer and the 99th percentile took, and how long after Cancel the
-run had ended. First the same for a server without work, which shows what the machine itself adds.
+run had ended. First the same for a server without work, which shows what the machine adds; at last for graphs of
+ComfyUI's own nodes: after a graph it collects garbage, and answers nothing meanwhile.
 Needs ComfyUI (make comfyui) and the development requirements.
 """
 
@@ -154,6 +155,15 @@ def measure(server: Server, name: str, n_cancels: int) -> list[str]:
     return lines
 
 
+def own_graph(seed: int) -> dict:
+    """A picture of one colour."""
+    picture = {"width": 64, "height": 64, "batch_size": 1, "color": seed}
+    return {
+        "1": {"class_type": "EmptyImage", "inputs": picture},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("names", nargs="*", help=f"of {', '.join(MESHES)}; all of them by default")
@@ -170,6 +180,11 @@ def main() -> None:
         print(f"no work: {slowest(taken)}", flush=True)
         for name in args.names or MESHES:
             print("\n".join(measure(server, name, args.cancels)), flush=True)
+        with polled(server) as taken:
+            for k in range(3):
+                time.sleep(11)  # the host collects garbage after a graph, at most every ten seconds
+                server.run(own_graph(k))
+        print(f"graphs of the host's own nodes: {slowest(taken)}", flush=True)
 
 
 if __name__ == "__main__":

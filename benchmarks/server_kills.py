@@ -34,6 +34,8 @@ def graph() -> tuple[dict, str]:
     for node in found.values():
         if node["class_type"] == "TBSD_ExtractMesh":
             node["inputs"] |= {"resolution": 48, "faces": 1000, "texture_size": 256}
+        if node["class_type"] == "TBSD_RenderViews":
+            node["inputs"] |= {"n_views": 8, "size": 64}
     return found, optimizer
 
 

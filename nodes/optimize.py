@@ -65,6 +65,19 @@ def timesteps_input() -> io.Input:
     )
 
 
+def encode_size_input(what: str) -> io.Int.Input:
+    return io.Int.Input(
+        "encode_size",
+        optional=True,
+        min=0,
+        max=2048,
+        step=8,
+        force_input=True,
+        tooltip=f"Pixels to which the {what} are enlarged for the model. If nothing or 0 is connected, smaller {what} "
+        "are enlarged to the size it was trained at: 512 for Stable Diffusion 1.5.",
+    )
+
+
 TIMESTEPS = ("timesteps", "t_min", "t_max", "t_max_end")
 
 
@@ -126,16 +139,7 @@ class Optimizer3D(Node):
                     "cameras", optional=True, tooltip="Where the cameras stand; all around if nothing is connected."
                 ),
                 *timestep_inputs(),
-                io.Int.Input(
-                    "encode_size",
-                    optional=True,
-                    min=0,
-                    max=2048,
-                    step=8,
-                    force_input=True,
-                    tooltip="Pixels to which the views are enlarged for the model: 512 for Stable Diffusion 1.5. Views "
-                    "stay as they are if nothing or 0 is connected.",
-                ),
+                encode_size_input("views"),
                 timesteps_input(),
                 *widgets(OptimConfig(), ("start_size", "latent_until")),
                 resume_input(),
@@ -179,6 +183,7 @@ class OptimizeImage(Node):
                 *widgets(OptimConfig(), ("reuse_steps",)),
                 resume_input(),
                 continue_input(),
+                encode_size_input("pictures"),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The optimised pictures."),

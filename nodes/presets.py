@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..tbsd_core.cameras.sampling import CameraConfig
 from ..tbsd_core.guidance import METHODS, default_config
 from ..tbsd_core.optim import OptimConfig
 from ..tbsd_core.presets import SCENES, describe, preset, with_settings
@@ -43,7 +44,7 @@ class RecommendedSettings(Node):
                 io.Int.Output(display_name="size", tooltip="For Image Scene and Optimize 3D: pixels of a picture."),
                 io.Int.Output(
                     display_name="encode_size",
-                    tooltip="For Optimize 3D: pixels to which the views are enlarged for the model; 0 leaves them.",
+                    tooltip="For Optimize 3D: pixels to which the views are enlarged for the model; 0 for none.",
                 ),
                 io.Float.Output(display_name="t_min", tooltip="For the optimizers: least noise, 0 to 1."),
                 io.Float.Output(display_name="t_max", tooltip="For the optimizers: most noise at the start."),
@@ -56,7 +57,11 @@ class RecommendedSettings(Node):
                 sockets.SettingsSocket.Output(
                     display_name="settings",
                     tooltip="All of the method's settings in one, such as its balancer and its schedule: for the "
-                    "guidance node of the method, and for Target Negative Prompt.",
+                    "guidance node of the method, for Target Negative Prompt, and for the node of the scene.",
+                ),
+                sockets.CamerasSocket.Output(
+                    display_name="cameras",
+                    tooltip="For Optimize 3D: where the cameras stand for this model and scene.",
                 ),
             ],
         )
@@ -79,7 +84,8 @@ class RecommendedSettings(Node):
             times.t_max_end,
             "\n".join(filter(None, (note, describe(family, scene, method)))),
             times,
-            Recommended(method, found),
+            Recommended(method, found, scene),
+            with_settings(CameraConfig(), "cameras", found),
         )
 
 

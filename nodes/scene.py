@@ -6,10 +6,12 @@ from typing import ClassVar
 
 from comfy_api.latest import io
 
+from ..tbsd_core.presets import with_settings
 from ..tbsd_core.scenes import SCENES, Given, ImageConfig, SceneSpec
 from . import sockets
 from .base import Node
 from .bridge.autograd import optimization_mode
+from .sockets import Recommended
 from .texture import MeshTextureSceneNode
 from .widgets import widgets, with_widgets
 
@@ -57,14 +59,18 @@ class SceneNode(Node):
             display_name=f"{cls.spec.label} Scene",
             category=sockets.SCENE,
             description=cls.spec.description,
-            inputs=widgets(cls.spec.config()),
+            inputs=[*widgets(cls.spec.config()), sockets.scene_settings_input()],
             outputs=[sockets.SceneSocket.Output(display_name="scene", tooltip=use)],
         )
 
     @classmethod
-    def execute(cls, **values) -> io.NodeOutput:
+    def execute(cls, settings: Recommended | None = None, **values) -> io.NodeOutput:
+        config = with_widgets(cls.spec.config(), values)
+        if settings is not None:
+            settings.check_scene(cls.spec.name)
+            config = with_settings(config, "scene", settings.preset)
         with optimization_mode():
-            return io.NodeOutput(cls.spec.scene(with_widgets(cls.spec.config(), values)))
+            return io.NodeOutput(cls.spec.scene(config))
 
 
 def scene_node(spec: SceneSpec) -> type[Node]:

@@ -47,10 +47,12 @@ class Recommended:
     Args:
         method: its name.
         preset: of tbsd_core.presets.preset, for the family of a model and a scene.
+        scene: the name of that.
     """
 
     method: str
     preset: Mapping[str, Setting]
+    scene: str
 
     def check_method(self, method: str) -> None:
         """Raise ValueError, saying what to do, if these are the settings of another method."""
@@ -61,6 +63,14 @@ class Recommended:
                 f"Recommended Settings, or connect its settings to {given} Guidance."
             )
 
+    def check_scene(self, scene: str) -> None:
+        """Raise ValueError, saying what to do, if these are the settings of another scene."""
+        if self.scene != scene:
+            raise ValueError(
+                f"settings are those of the scene {self.scene!r}, expected those of {scene!r}: choose {scene!r} as the "
+                "scene of Recommended Settings."
+            )
+
 
 def default(config: type, name: str) -> Any:
     """The default of a config field: widgets show it, so that it is written in one place."""
@@ -68,6 +78,15 @@ def default(config: type, name: str) -> Any:
     if field.default_factory is not MISSING:
         return field.default_factory()
     return field.default
+
+
+def scene_settings_input() -> io.Input:
+    return SettingsSocket.Input(
+        "settings",
+        optional=True,
+        tooltip="From Recommended Settings with this scene: what suits the model. What they say counts more than the "
+        "widgets of this node; the rest is as the widgets say.",
+    )
 
 
 def seed_input(tooltip: str) -> io.Int.Input:

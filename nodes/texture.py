@@ -6,11 +6,13 @@ from comfy_api.latest import io
 
 from ..tbsd_core.mesh.load import FORMATS
 from ..tbsd_core.mesh.paint import PlacementConfig
+from ..tbsd_core.presets import with_settings
 from ..tbsd_core.scenes import MeshTextureConfig
 from . import sockets
 from .base import Node, problem
 from .bridge.files import existing_output
 from .bridge.texture import given_mesh, scene_of_mesh, waiting
+from .sockets import Recommended
 from .widgets import widgets, with_widgets
 
 
@@ -41,6 +43,7 @@ class MeshTextureSceneNode(Node):
                 seed,
                 io.Mesh.Input("mesh", optional=True, tooltip="A mesh of another node, such as Hunyuan 3D's."),
                 encoding,
+                sockets.scene_settings_input(),
             ],
             outputs=[
                 sockets.SceneSocket.Output(display_name="scene", tooltip="Connect to Optimize 3D, then Extract Mesh.")
@@ -59,9 +62,14 @@ class MeshTextureSceneNode(Node):
         return (changed, *sorted((k, v) for k, v in inputs.items() if isinstance(v, (str, int, float))))
 
     @classmethod
-    def execute(cls, mesh_file: str, keep_colors: bool, mesh=None, **values) -> io.NodeOutput:
+    def execute(
+        cls, mesh_file: str, keep_colors: bool, mesh=None, settings: Recommended | None = None, **values
+    ) -> io.NodeOutput:
         on_wait = waiting(cls.hidden.unique_id)
         given, notes = given_mesh(mesh, mesh_file, keep_colors, on_wait)
         config, place = with_widgets(MeshTextureConfig(), values), with_widgets(PlacementConfig(), values)
+        if settings is not None:
+            settings.check_scene("mesh_texture")
+            config = with_settings(config, "scene", settings.preset)
         scene = scene_of_mesh(given, config, place, keep_colors, on_wait)
         return io.NodeOutput(scene, ui={"text": ["\n".join([f"{len(given.faces):,} triangles", *notes])]})

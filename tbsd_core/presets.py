@@ -14,7 +14,7 @@ from .configuration import replaced
 from .guidance import METHODS
 from .scenes import SCENES
 from .settings import DEMO, PUBLISHED, Setting, Settings, preset_for
-from .sources import MEASURED
+from .sources import MEASURED, RFDS
 
 T = TypeVar("T")
 
@@ -55,8 +55,13 @@ FAMILIES: dict[str, Settings] = {
 }
 
 ENLARGED = "threestudio enlarges the views to the size the model was trained at"
-FLOW_SCALE = "{}; no value for flow models is known to us"
+# families whose views are enlarged to less than that
+DISTILLED_AT = {"sd3": Setting(512, f"{RFDS}: 256, then 512 pixels; it was also trained at these")}
 FLOW_FAMILIES = ("sd3", "flux", "qwen_image", "z_image", "krea2", "anima")
+FLOW_SCALE = "{}; no value for flow models is known to us"
+FLOW_SCALES = {False: Setting(50.0, f"{RFDS}, for Stable Diffusion 3 in 2D"), True: Setting(100.0, f"{RFDS}, in 3D")}
+FLOW_T_MAX = Setting(0.875, f"{RFDS}: more noise says little of what is there")
+FLOW_WEIGHTING = Setting("velocity", f"{RFDS}: weight 1 on velocities")
 
 
 def preset(
@@ -79,11 +84,44 @@ def preset(
     found = {**FAMILIES[family], **of_scene, **of_method}
     if kind == PUBLISHED and SCENES[scene].uses_cameras:
         size = FAMILIES[family]["optim.size"]
-        found["optim.encode_size"] = Setting(size.value, f"{ENLARGED}: {size.source}")
-    if family in FLOW_FAMILIES and "guidance.guidance_scale" in found:
+        enlarged = Setting(size.value, f"{ENLARGED}: {size.source}")
+        found["optim.encode_size"] = DISTILLED_AT.get(family, enlarged)
+    return found | _of_flow(found, scene, method) if family in FLOW_FAMILIES else found
+
+
+def _of_flow(found: Settings, scene: str, method: str) -> dict[str, Setting]:
+    """What is other for flow models, where the preset says anything: RFDS is SDS in their terms."""
+    changed = {}
+    if "guidance.guidance_scale" in found:
         scale = found["guidance.guidance_scale"]
-        found["guidance.guidance_scale"] = Setting(scale.value, FLOW_SCALE.format(scale.source))
-    return found
+        unknown = Setting(scale.value, FLOW_SCALE.format(scale.source))
+        changed["guidance.guidance_scale"] = FLOW_SCALES[SCENES[scene].uses_cameras] if method == "sds" else unknown
+    if "guidance.weighting" in found and method in ("sds", "tbsd", "bridge"):
+        changed["guidance.weighting"] = FLOW_WEIGHTING
+    for name in ("t_max", "t_max_end"):
+        now = found.get(f"optim.timesteps.{name}")
+        if now is not None and isinstance(now.value, float) and now.value > FLOW_T_MAX.value:
+            changed[f"optim.timesteps.{name}"] = FLOW_T_MAX
+    return changed
+
+
+def native_size(family: str) -> int:
+    """Pixels along a side of the pictures that a model family was trained on. Raises KeyError for an unknown one."""
+    return _pixels(FAMILIES[family]["optim.size"])
+
+
+def enlarged_to(family: str, native: int | None = None) -> int:
+    """Pixels to which smaller views are enlarged for a model of a family.
+
+    Args:
+        native: what the model itself says that it was trained on; None: what is known of the family.
+    """
+    return _pixels(DISTILLED_AT[family]) if family in DISTILLED_AT else native or native_size(family)
+
+
+def _pixels(setting: Setting) -> int:
+    assert isinstance(setting.value, int)
+    return setting.value
 
 
 def with_settings(config: T, group: str, settings: Settings) -> T:

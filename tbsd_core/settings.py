@@ -137,7 +137,7 @@ def described(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Hint | 
 class Setting:
     """A value of a preset, and where it is from: a paper, a measurement, or a reason."""
 
-    value: float | int | str | None
+    value: float | int | str | tuple[float, ...] | None
     source: str
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...tbsd_core.cameras.sampling import CameraConfig
-from ...tbsd_core.experiment import ExperimentConfig
+from ...tbsd_core.experiment import ExperimentConfig, with_native_views
 from ...tbsd_core.experiment.config import COMFYUI
 from ...tbsd_core.guidance import method_of
 from ...tbsd_core.optim import OptimConfig
-from ...tbsd_core.presets import with_settings
+from ...tbsd_core.presets import enlarged_to, with_settings
 from ...tbsd_core.prompts import PromptConfig
 from ...tbsd_core.scenes import SCENES, Scene
 from ...tbsd_core.settings import DEMO
@@ -34,7 +34,8 @@ def config_of(
     own_timesteps: bool = False,  # whether those of `optim` were asked for, and not those of the guidance's settings
 ) -> ExperimentConfig:
     """The configuration of a run. Where Recommended Settings are connected to its guidance, they travel with it: what
-    is not named in OF_THE_OPTIMIZER (the learning rate, the timesteps, latent_until ...) is that of the preset."""
+    is not named in OF_THE_OPTIMIZER (the learning rate, the timesteps, latent_until ...) is that of the preset. Views
+    that are smaller than what the model was trained on are enlarged for it."""
     family, _ = model_family(guided.model)
     inner = guided.model.model
     dtype = "float32" if family == DEMO else str(inner.manual_cast_dtype or inner.get_dtype()).removeprefix("torch.")
@@ -42,7 +43,7 @@ def config_of(
         own = {name: getattr(optim, name) for name in OF_THE_OPTIMIZER}
         own |= {"timesteps": optim.timesteps} if own_timesteps else {}
         optim = replace(with_settings(optim, "optim", guided.preset), **own)
-    return ExperimentConfig(
+    config = ExperimentConfig(
         prompt=guided.prompts.config or READY_MADE,
         guidance_name=method_of(guided.guidance).name,
         guidance=guided.guidance.config,
@@ -54,3 +55,4 @@ def config_of(
         device=str(prior_device(guided.model)),
         dtype=dtype,
     )
+    return with_native_views(config, family, enlarged_to(family))

@@ -374,11 +374,21 @@ def reserve_memory(vae, shape: tuple[int, int, int], whole: bool) -> Callable:
         # comfy reserves memory_required of twice this batch, and the estimate is linear in the batch
         for_one = model.model.memory_required([2, *noise_shape[1:]])
         is_together = vae.device.type == model.load_device.type
-        ours = encoding_memory(vae, shape) + weights_memory(vae) if is_together else 0
-        needed = ours + for_one * noise_shape[0] * EVALUATIONS / 2
+
+        def ours(n: int) -> float:
+            return encoding_memory(vae, (n, *shape[1:])) + weights_memory(vae) if is_together else 0
+
+        def step(n: int) -> float:
+            return ours(n) + for_one * n * EVALUATIONS / 2
+
+        # where no card of this size holds all views beside the weights, the plan has them go through a few at a time:
+        # weights that made room for the others would be copied in every forward, for nothing
+        room = comfy.model_management.get_total_memory(model.load_device) - model.model_size()
+        n = next((n for n in range(noise_shape[0], 1, -1) if step(n) <= room), 1)
+        needed = step(n)
         if is_dynamic(model):  # comfy reserves nothing then: pages of other models go as they are needed, ours cannot
             comfy.model_management.free_memory(needed, model.load_device)
-        batch = noise_shape[0] * EVALUATIONS / 2 + ours / for_one
+        batch = n * EVALUATIONS / 2 + ours(n) / for_one
         if whole and "force_full_load" in kwargs:
             kwargs["force_full_load"] = True
         if whole:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig, orbit
-from ...tbsd_core.experiment import Autosave, Experiment, ExperimentConfig, plan_of
+from ...tbsd_core.experiment import Autosave, Experiment, ExperimentConfig, plan_of, size_warning
 from ...tbsd_core.guidance.base import TrainingGuidance
 from ...tbsd_core.optim import Curves, OptimConfig, Watchdog, not_finite
 from ...tbsd_core.scenes import RenderOutput, Scene
@@ -70,6 +70,9 @@ def run(
         plan = plan_of(experiment, int(available_memory(guided.model, prior_device(guided.model))))
         plan.apply(experiment)
         shown.plan = plan.text
+        wrong_size = size_warning(config)
+        if wrong_size:
+            shown.warn(wrong_size)
         shown.begin(experiment, "First step")
         send_step(shown.event())
         watchdog, progress = Watchdog(trained.uses_cameras), RunProgress(optim.n_steps, queued.node, shown)
@@ -219,7 +222,7 @@ def final_pictures(scene: Scene, prior: ComfyPrior, cameras: CameraConfig, confi
     """The finished pictures, or views of the finished object, [B, 3, H, W]."""
     n = PREVIEW_VIEWS if scene.uses_cameras else config.views_per_step
     elevation = (cameras.elevation_min + cameras.elevation_max) / 2
-    turn = orbit(n, elevation, cameras.distance, cameras.fov_y)
+    turn = orbit(n, elevation, *cameras.farthest)
     if not scene.uses_cameras:
         return pictures_of(scene.render(turn, config.size, config.size), prior)()
     return torch.cat([scene.render(turn[i : i + 1], config.size, config.size).rgb for i in range(n)])

@@ -10,7 +10,7 @@ from typing import Any
 from ...tbsd_core.experiment import NEWEST
 from ...tbsd_core.experiment.file import read_about
 from .files import input_root, output_root
-from .kept import bytes_in, kept_runs, runs_root
+from .kept import PREVIEW, bytes_in, kept_runs, runs_root
 
 MAX_FILES = 200  # the newest ones of each kind
 ROOTS = {"output": output_root, "input": input_root}
@@ -31,6 +31,7 @@ def scene_files() -> list[dict[str, Any]]:
             "method": about.method,
             "scene": about.scene,
             "status": about.status,
+            "picture": (path / PREVIEW).exists(),
         }
         for path, about in kept_runs()
     ]
@@ -67,6 +68,7 @@ def scene_entry(path: Path, root: str) -> dict[str, Any] | None:
             "method": str(config.get("guidance_name", "")),
             "scene": str(about.get("scene", {}).get("kind", "")),
             "status": "",
+            "picture": False,
         }
     except (OSError, ValueError, AttributeError, TypeError):
         return None

@@ -83,7 +83,7 @@ def view(scene: Scene, prior: Prior, cameras: CameraConfig, size: int) -> Tensor
 def front(scene: Scene, cameras: CameraConfig) -> tuple[Cameras, list[str]]:
     """The camera in front of an object; for pictures, as many as there are. With their view names, "" for pictures."""
     elevation = (cameras.elevation_min + cameras.elevation_max) / 2
-    turn = orbit(1 if scene.uses_cameras else scene.n_images, elevation, cameras.distance, cameras.fov_y)
+    turn = orbit(1 if scene.uses_cameras else scene.n_images, elevation, *cameras.farthest)
     names = [view_name(0.0, elevation) if scene.uses_cameras else ""] * len(turn)
     return turn.to(next(scene.parameters()).device), names
 

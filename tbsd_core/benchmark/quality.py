@@ -43,6 +43,7 @@ class QualityConfig:
     quick: bool = False  # one prompt, two seeds, 60 steps: to see that it runs
     prior: str = "learned"
     n_steps: int | None = None  # instead of each dimension's own
+    noise: float = 0.0  # on the gradient, see guidance.rehearsal
     workers: int = 2  # processes of one thread, >= 1
 
     def __post_init__(self) -> None:
@@ -63,7 +64,7 @@ def plan(config: QualityConfig, name: str) -> list[Job]:
         for prompt in SPLITS[config.split][: dimension.n_prompts]
         for label, entry in CONFIGURATIONS.items()
         if name == "2d" or entry.in_3d
-        for base in [_configured(entry, prompt, dimension, config.prior)]
+        for base in [_configured(entry, prompt, dimension, config)]
         for stream in dimension.timestep_streams
         for seed in dimension.seeds
     ]
@@ -74,12 +75,13 @@ def _dimension(config: QualityConfig, name: str) -> Dimension:
     return dimension if config.n_steps is None else replace(dimension, n_steps=config.n_steps)
 
 
-def _configured(entry: Configuration, prompt: str, dimension: Dimension, prior: str) -> ExperimentConfig:
+def _configured(entry: Configuration, prompt: str, dimension: Dimension, of: QualityConfig) -> ExperimentConfig:
     """The whole preset of its method, and what the tables say."""
-    config = default_config(prompt, dimension.scene, entry.method, prior, dimension.n_steps)
+    config = default_config(prompt, dimension.scene, entry.method, of.prior, dimension.n_steps)
+    config = replace(config, rehearsal_noise=of.noise)
     # short runs in which every step goes through the VAE: nothing but the method may make a difference
     config = replace(config, optim=replace(config.optim, latent_until=0.0))
-    scale = default_config(prompt, dimension.scene, "tbsd", prior).guidance.guidance_scale
+    scale = default_config(prompt, dimension.scene, "tbsd", of.prior).guidance.guidance_scale
     for name, value in entry.settings.items():
         config = replaced(config, name, scale if value == TBSD_SCALE else value)
     return config
@@ -110,13 +112,15 @@ def measure_quality(
         jobs = plan(config, name)
         for job in {(job.label, job.prompt): job for job in jobs}.values():
             check_config(config_from_plain(job.config))
-        folder = out / slug(f"{config.split}_{name}" + ("_quick" if config.quick else ""))
+        noise = f"_noise_{config.noise:g}" if config.noise else ""
+        folder = out / slug(f"{config.split}_{name}{noise}" + ("_quick" if config.quick else ""))
         reports = run_jobs(jobs, folder, make_pool, batch=BATCH, retries=RETRIES, anew=True, on_result=take)
         dimensions[name] = evaluate_dimension([job_row(job, reports[i]) for i, job in enumerate(jobs)])
     return {
         "split": config.split,
         "quick": config.quick,
         "prior": config.prior,
+        "noise": config.noise,
         "reference": REFERENCE,
         "interval": f"{LEVEL:.0%}, two-stage bootstrap over prompts and their runs, {RESAMPLES} resamples, seed 0",
         "dimensions": dimensions,
@@ -175,6 +179,8 @@ def _with_distances(row: Row) -> Row:
 def markdown(report: dict[str, Any]) -> str:
     """The report as tables: means and spread, wrong identities, and paired differences."""
     lines = [f"# Quality benchmark, {report['split']} prompts, {report['prior']} prior"]
+    if report.get("noise"):
+        lines += ["", f"Rehearsal: each gradient has white noise of {report['noise']:g} times its RMS."]
     if report["quick"]:
         lines += ["", "**Quick run: one prompt, two seeds, 60 steps. It shows that the benchmark runs, nothing else.**"]
     for name, part in report["dimensions"].items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import mean, stdev
 
 import torch
@@ -28,6 +28,7 @@ class TextureConfig:
     prompts: tuple[str, ...] = ("a brick cube", "a wooden torus", "a brick house", "a dotted mushroom")
     seeds: tuple[int, ...] = (0, 1)
     n_steps: int | None = None  # None = the preset's
+    noise: float = 0.0  # on the gradient, see guidance.rehearsal
 
 
 def measure_texture(config: TextureConfig, on_row: Callable[[dict], None] = lambda row: None) -> dict:
@@ -39,6 +40,7 @@ def measure_texture(config: TextureConfig, on_row: Callable[[dict], None] = lamb
         for seed in config.seeds:
             source = MeshInput(file=f"sample:{shape}")
             run = default_config(prompt, "mesh_texture", n_steps=config.n_steps, seed=seed, mesh=source)
+            run = replace(run, rehearsal_noise=config.noise)
             prior = read_prior(run) if prior is None else prior
             start = time.perf_counter()
             experiment = Experiment(run, prior)

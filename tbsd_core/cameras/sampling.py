@@ -43,6 +43,41 @@ class CameraConfig:
         high=120,
         step=1.0,
     )
+    distance_max: float | None = setting(
+        None,
+        "Cameras stand anywhere between distance and this, so that the object is seen large and small. 0: all at "
+        "distance.",
+        meaning="the other end of the distances that cameras are drawn from; null: all at distance",
+        above=0,
+        none=0,
+        low=0,
+        high=20,
+        step=0.1,
+        optional=True,
+    )
+    fov_y_max: float | None = setting(
+        None,
+        "Lenses open anywhere between fov_y and this. 0: all fov_y.",
+        meaning="the other end of the opening angles that lenses are drawn from; null: all fov_y",
+        above=0,
+        below=180,
+        none=0,
+        low=0,
+        high=120,
+        step=1.0,
+        optional=True,
+    )
+    front: float = setting(
+        45.0,
+        "Up to so many degrees from the front a view is called front, and as near to the back, back. 30 for Stable "
+        "Diffusion 1.5.",
+        above=0,
+        below=90,
+        low=5,
+        high=85,
+        step=1.0,
+        optional=True,
+    )
     stratified: bool = setting(
         True, "Spread the views of a step evenly around the object. Helps against several faces."
     )
@@ -55,6 +90,11 @@ class CameraConfig:
             )
         if not self.elevation_min <= self.elevation_max:
             raise ValueError(f"The elevation range [{self.elevation_min}, {self.elevation_max}] must ascend.")
+
+    @property
+    def farthest(self) -> tuple[float, float]:
+        """Distance and opening angle from which the object is seen as a whole, for pictures of the result."""
+        return max(self.distance, self.distance_max or 0), max(self.fov_y, self.fov_y_max or 0)
 
 
 CAMERA_PRESETS: dict[str, tuple[str, CameraConfig]] = {
@@ -106,7 +146,12 @@ def sample_cameras(config: CameraConfig, n: int, generator: torch.Generator) -> 
     span = config.elevation_max - config.elevation_min
     elevation = config.elevation_min + span * torch.rand(n, generator=generator)
     ones = torch.ones(n)
-    return Cameras(azimuth, elevation, config.distance * ones, config.fov_y * ones)
+    distance, fov_y = config.distance * ones, config.fov_y * ones
+    if config.distance_max is not None:
+        distance += (config.distance_max - config.distance) * torch.rand(n, generator=generator)
+    if config.fov_y_max is not None:
+        fov_y += (config.fov_y_max - config.fov_y) * torch.rand(n, generator=generator)
+    return Cameras(azimuth, elevation, distance, fov_y)
 
 
 def orbit(n: int, elevation: float = 15.0, distance: float = 3.0, fov_y: float = 36.0) -> Cameras:
@@ -117,9 +162,9 @@ def orbit(n: int, elevation: float = 15.0, distance: float = 3.0, fov_y: float =
     return Cameras(torch.arange(n) * (360.0 / n), elevation * ones, distance * ones, fov_y * ones)
 
 
-def view_name(azimuth: float, elevation: float) -> str:
-    """The word for a view: overhead from 60 degrees up, else front / side / back with edges at 45 and 135."""
+def view_name(azimuth: float, elevation: float, front: float = 45.0) -> str:
+    """The word for a view: overhead from 60 degrees up, front or back within `front` degrees of them, else side."""
     if elevation >= 60:
         return "overhead"
     a = abs((azimuth + 180) % 360 - 180)
-    return "front" if a <= 45 else "side" if a < 135 else "back"
+    return "front" if a <= front else "side" if a < 180 - front else "back"

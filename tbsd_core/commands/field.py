@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..atomic import atomic_path
+from .options import add_noise_argument
 
 if TYPE_CHECKING:
     from .options import Commands
@@ -28,6 +29,7 @@ def register(benchmarks: Commands) -> None:
     parser.add_argument("--steps", type=int, help="steps of each run (default: the preset's)")
     parser.add_argument("--prompts", nargs="+", help='default: four objects; "a MATERIAL OBJECT"')
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="default: 0 1")
+    add_noise_argument(parser)
     parser.add_argument("--json", type=Path, help="write the measurements to this file")
     parser.set_defaults(action=texture)
 
@@ -53,7 +55,7 @@ def texture(arguments: argparse.Namespace) -> int:
     from ..benchmark.texture import TextureConfig, measure_texture, table
 
     chosen = {} if arguments.prompts is None else {"prompts": tuple(arguments.prompts)}
-    config = TextureConfig(seeds=tuple(arguments.seeds), n_steps=arguments.steps, **chosen)
+    config = TextureConfig(seeds=tuple(arguments.seeds), n_steps=arguments.steps, noise=arguments.noise, **chosen)
     report = measure_texture(config, lambda row: print(f"{row['prompt']} done", flush=True))
     return _finish(report, table(report), arguments.json)
 

@@ -65,6 +65,16 @@ def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-colors", action="store_true", help="start from the colours that it has")
 
 
+def add_noise_argument(parser: argparse.ArgumentParser) -> None:
+    """For benchmarks: a run's own setting is --set rehearsal_noise=4."""
+    parser.add_argument(
+        "--noise",
+        type=float,
+        default=0.0,
+        help="rehearse real models: white noise on the gradient, in multiples of its RMS, such as 4 (default none)",
+    )
+
+
 def mesh_input(arguments: argparse.Namespace) -> MeshInput:
     """The mesh to paint. Raises ValueError for one without a scene that paints it, or the other way round."""
     from ..experiment import MeshInput

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..atomic import atomic_path
 from ..optional import require
-from .options import INTERRUPTED
+from .options import INTERRUPTED, add_noise_argument
 
 if TYPE_CHECKING:
     from ..study import Job, Report
@@ -28,6 +28,7 @@ def register(benchmarks: Commands) -> None:
     parser.add_argument("--quick", action="store_true", help="1 prompt, 2 seeds, 60 steps: see that it runs")
     parser.add_argument("--steps", type=int, help="steps of each run (default: 250 in 2D, 300 in 3D)")
     parser.add_argument("--prior", default="learned", help="learned or exact (default %(default)s)")
+    add_noise_argument(parser)
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each (default %(default)s)")
     parser.set_defaults(action=quality)
 
@@ -43,6 +44,7 @@ def quality(arguments: argparse.Namespace) -> int:
         quick=arguments.quick,
         prior=arguments.prior,
         n_steps=arguments.steps,
+        noise=arguments.noise,
         workers=arguments.workers,
     )
     tqdm = require("tqdm").tqdm

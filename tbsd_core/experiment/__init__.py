@@ -7,9 +7,10 @@ from .autosave import Autosave
 from .check import check_config
 from .config import ExperimentConfig, MeshInput, config_from_plain, is_demo, plain_config
 from .cost import evaluations_per_view, matched_steps
-from .defaults import default_config, model_shape, with_preset
+from .defaults import default_config, model_shape, with_native_views, with_preset
 from .experiment import Experiment, resumed, stored_config
 from .file import NEWEST, Stored, StoredRun, load_scene, read_file, read_newest, save_scene, write_file
+from .native import size_warning
 from .plan import Plan, plan_of
 from .results import Account, config_from_report, evaluate, pictures, rendered, versions, write_results
 from .run import run, take_part
@@ -47,9 +48,11 @@ __all__ = [
     "resumed",
     "run",
     "save_scene",
+    "size_warning",
     "stored_config",
     "take_part",
     "versions",
+    "with_native_views",
     "with_preset",
     "write_file",
     "write_results",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,11 @@ class ExperimentConfig:
     prior: str = "learned"  # learned, exact, diffusers: and the path of a pipeline, or comfyui: and a family
     device: str = "cpu"  # of the prior and the scene
     dtype: str = "float32"  # of the networks of a pipeline, a name in DTYPES
+    rehearsal_noise: float = 0.0  # white noise on the gradient in multiples of its RMS; see guidance.rehearsal
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rehearsal_noise < math.inf:
+            raise ValueError(f"rehearsal_noise must be 0 or more, got {self.rehearsal_noise}.")
 
 
 def is_demo(config: ExperimentConfig) -> bool:
@@ -69,10 +75,13 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
     """Rebuild the configuration that a file or run.json holds. Raises ValueError naming what does not fit."""
     if not isinstance(stored, dict):
         raise ValueError(f"The stored configuration must be an object of settings, got {type(stored).__name__}.")
-    stored = {"device": "cpu", "dtype": "float32", "mesh": {}, **stored}
+    stored = {"device": "cpu", "dtype": "float32", "mesh": {}, "rehearsal_noise": 0.0, **stored}
     for name in ("guidance_name", "scene_name", "prior", "device", "dtype"):
         if not isinstance(stored.get(name, ""), str):
             raise ValueError(f"The stored configuration's {name} must be a name, got {stored[name]!r}.")
+    noise = stored["rehearsal_noise"]
+    if not isinstance(noise, (int, float)):
+        raise ValueError(f"The stored configuration's rehearsal_noise must be a number, got {noise!r}.")
     mesh = stored["mesh"]
     if isinstance(mesh, dict) and "place" in mesh:  # its name in release 0.1
         mesh = {"placement" if k == "place" else k: v for k, v in mesh.items()}
@@ -89,6 +98,7 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
             mesh=from_plain(MeshInput, mesh),
             device=stored["device"],
             dtype=stored["dtype"],
+            rehearsal_noise=float(noise),
         )
     except KeyError as error:
         raise ValueError(f"The stored configuration lacks or does not know {error}.") from error

@@ -11,7 +11,7 @@ from ..cameras.sampling import CameraConfig
 from ..configuration import replaced
 from ..guidance import METHODS
 from ..optim import OptimConfig
-from ..presets import preset
+from ..presets import enlarged_to, native_size, preset
 from ..priors.diffusers import check_pipeline
 from ..priors.diffusers.source import find
 from ..priors.small_world import PRIORS
@@ -33,6 +33,7 @@ class ModelShape:
     family: str
     latent_channels: int
     spatial_factor: int
+    native_size: int  # pixels along a side of the pictures it was trained on
 
 
 def model_shape(prior: str, allow_download: bool = False) -> ModelShape:
@@ -46,10 +47,11 @@ def model_shape(prior: str, allow_download: bool = False) -> ModelShape:
         path = find(prior.removeprefix(DIFFUSERS), allow_download)
         pipeline = check_pipeline(path)
         whole = DIFFUSERS + str(path.resolve())
-        return ModelShape(whole, pipeline.family, pipeline.latent_channels, pipeline.spatial_factor)
+        native = pipeline.native_size or native_size(pipeline.family)
+        return ModelShape(whole, pipeline.family, pipeline.latent_channels, pipeline.spatial_factor, native)
     if prior not in PRIORS:
         raise ValueError(f"Unknown prior {prior!r}; choose one of {', '.join(PRIORS)} or {DIFFUSERS}PATH.")
-    return ModelShape(prior, DEMO, *DEMO_SHAPES[prior])
+    return ModelShape(prior, DEMO, *DEMO_SHAPES[prior], native_size(DEMO))
 
 
 def default_config(
@@ -100,7 +102,10 @@ def default_config(
     config = with_preset(config, model.family)
     given: dict[str, Any] = {"size": size, "n_steps": n_steps}
     optim = replace(config.optim, **{name: value for name, value in given.items() if value is not None})
-    return fitted(replace(config, optim=optim), model)
+    if model.family != DEMO:  # that of the preset is of the family, this of the model
+        optim = replace(optim, encode_size=None)
+    views = enlarged_to(model.family, model.native_size)
+    return fitted(with_native_views(replace(config, optim=optim), model.family, views), model)
 
 
 def with_preset(config: ExperimentConfig, family: str) -> ExperimentConfig:
@@ -108,6 +113,21 @@ def with_preset(config: ExperimentConfig, family: str) -> ExperimentConfig:
     for name, setting in preset(family, config.scene_name, config.guidance_name).items():
         config = replaced(config, name, setting.value)
     return config
+
+
+def with_native_views(config: ExperimentConfig, family: str, size: int) -> ExperimentConfig:
+    """`config` whose views are enlarged to the size that its model is distilled at (presets.enlarged_to), where nothing
+    else was asked for.
+
+    A latent diffusion model that was trained at 512 pixels knows no objects of 32 x 32 latent cells: half its size took
+    the identity of an object's shape from 1.00 to 0.00 on the small world. Small views are cheap to render, so they
+    are enlarged before they are encoded, as threestudio does. Latents are of the size that they are. Views of the demo
+    model stay as they are asked for, since a run at half its size is a quick try; `size_warning` says what it is worth.
+    """
+    optim = config.optim
+    if family == DEMO or config.scene_name == "latent" or optim.encode_size is not None or optim.size >= size:
+        return config
+    return replace(config, optim=replace(optim, encode_size=size))
 
 
 def fitted(config: ExperimentConfig, model: ModelShape) -> ExperimentConfig:

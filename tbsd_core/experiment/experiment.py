@@ -9,6 +9,7 @@ from typing import Any
 
 from ..configuration import differences, to_plain
 from ..guidance import build_guidance
+from ..guidance.rehearsal import NoisyGuidance
 from ..optim import Curves, Distillation, OptimState, StepRecord, create_adapter, optimize
 from ..optim.distributed import WHOLE, Split
 from ..optim.state_tensors import load_state, state_tensors
@@ -49,6 +50,9 @@ class Experiment:
         self.config, self.prior = config, prior
         self.prompts = encoded(config, prior) if prompts is None else prompts
         self.guidance = build_guidance(config.guidance_name, config.guidance)
+        if config.rehearsal_noise:
+            seed, n_steps = config.optim.seed, config.optim.n_steps
+            self.guidance = NoisyGuidance(self.guidance, config.rehearsal_noise, seed, n_steps)
         self.scene = make_scene(config).to(config.device) if scene is None else scene
         adapter = create_adapter(prior, self.guidance, config.optim.seed)
         self.state = OptimState.create(self.scene, config.optim, adapter)

@@ -69,7 +69,7 @@ def evaluate(config: ExperimentConfig, scene: Scene, prior: Prior) -> tuple[dict
     """
     size = config.optim.size
     if scene.uses_cameras:
-        cameras = orbit(EVALUATION_VIEWS, EVALUATION_ELEVATION, config.cameras.distance, config.cameras.fov_y)
+        cameras = orbit(EVALUATION_VIEWS, EVALUATION_ELEVATION, *config.cameras.farthest)
         images = rendered(scene, cameras, size, views_at_once=4)
     else:
         cameras = None
@@ -161,7 +161,7 @@ def _write_object(config: ExperimentConfig, scene: Scene, out: Path) -> tuple[li
     A scene without a surface costs the mesh alone: the report's warnings say why, all other files are written.
     """
     c = config.cameras
-    frames = rendered(scene, orbit(TURNTABLE_FRAMES, EVALUATION_ELEVATION, c.distance, c.fov_y), TURNTABLE_SIZE)
+    frames = rendered(scene, orbit(TURNTABLE_FRAMES, EVALUATION_ELEVATION, *c.farthest), TURNTABLE_SIZE)
     write_mp4(frames, out / "turntable.mp4", TURNTABLE_FPS)
     write_strip(frames[:: TURNTABLE_FRAMES // 8], out / "turntable.png")
     files = ["turntable.mp4", "turntable.png"]

@@ -19,6 +19,7 @@ from .check import check_config
 from .config import ExperimentConfig
 from .experiment import Experiment, check_resume, resumed
 from .file import NEWEST, read_newest
+from .native import size_warning
 from .plan import plan_of
 from .results import FINAL_FILES, Account, write_results
 from .start import read_prior
@@ -62,6 +63,8 @@ def run(
             _say(plan.text, on_phase)
         save = Autosave(out / NEWEST, experiment, autosave_seconds, is_ours, saved, on_phase)
         watchdog = Watchdog(experiment.scene.uses_cameras)
+        wrong_size = size_warning(config)
+        _say(wrong_size, on_phase)
         began = time.perf_counter()
         try:
             for record in experiment.steps():
@@ -76,10 +79,10 @@ def run(
         save.finish()
         on_phase("measuring and writing files")
         seconds["cpu"] = time.process_time() - cpu
-        account = Account(seconds, began=start, warnings=list(watchdog.warnings.values()))
+        account = Account(seconds, began=start, warnings=[*filter(None, [wrong_size]), *watchdog.warnings.values()])
         report = write_results(experiment, out, account, in_full)
         for warning in report["warnings"]:
-            if warning not in watchdog.warnings.values():
+            if warning not in account.warnings:
                 on_phase(warning)
         return report
 

@@ -55,7 +55,11 @@ class OptimConfig:
         optional=True,
     )
     encode_size: int | None = setting(  # threestudio renders 64 and encodes 512
-        None, meaning="pixels to which views are enlarged before they are encoded; null: size", at_least=1, none=0
+        None,
+        meaning="pixels to which views are enlarged before they are encoded; null: the size that the model was trained "
+        "at, or size where that is larger",
+        at_least=1,
+        none=0,
     )
     lr: float = setting(
         0.02,

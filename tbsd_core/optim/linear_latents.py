@@ -9,6 +9,8 @@ from torch import Tensor
 from ..priors.base import Prior
 from ..rng import named_generator
 
+ENCODED_PIXELS = 2**18  # at once: one picture of 512 pixels, which takes 0.5 to 1 GB
+
 
 class LinearLatents:
     """Latents as an affine function of colour: rendered pixels become latent cells without the prior's encoder.
@@ -29,8 +31,9 @@ class LinearLatents:
             images += F.interpolate(noise, size=(size, size), mode="bilinear", align_corners=True) / 4
         low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
         images = ((images - low) / (high - low)).to(device)
+        at_once = max(1, ENCODED_PIXELS // size**2)
         with torch.no_grad():
-            latents = prior.encode(images).float()
+            latents = torch.cat([prior.encode(part).float() for part in images.split(at_once)])
         height, width = latents.shape[-2:]
         cells = F.adaptive_avg_pool2d(images, (height, width)).movedim(1, -1).reshape(-1, 3)
         inputs = torch.cat([cells, torch.ones_like(cells[:, :1])], -1).double().cpu()

@@ -173,7 +173,7 @@ class Step:
             angles, views = None, [""] * batch
             if scene.uses_cameras:
                 angles = list(zip(cameras.azimuth.tolist(), cameras.elevation.tolist(), strict=True))
-                views = [view_name(*angle) for angle in angles]
+                views = [view_name(*angle, run.cameras.front) for angle in angles]
             first = self.index - self.index % config.reuse_steps  # the step in which this one's noise was new
             shape = (batch * split.size, *latents.shape[1:])
             drawn = draw(config, prior.schedule.n_timesteps, shape, first, run.seeds)

@@ -20,7 +20,7 @@ from ..renderer.shading import lambertian, random_lights
 from ..renderer.volume import MIN_OPACITY, accumulate, composite
 from ..rng import named_generator, rand_rows
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
-from ..sources import CSD_3D, MEASURED, THREESTUDIO
+from ..sources import CSD_3D, MEASURED, NARROW_FRONT, REHEARSED, THREESTUDIO
 from .base import RenderOutput, Scene3D
 from .encodings import ENCODINGS, check_resolutions, encoding_setting, resolutions_setting
 from .normals import NORMALS, analytic_normals, density_normals
@@ -283,6 +283,16 @@ class NeRFScene(Scene3D):
         return losses | {name: getattr(c, f"{name}_weight") * value for name, value in render.penalties.items()}
 
 
+CAMERAS = {
+    "cameras.distance": Setting(2.0, f"{THREESTUDIO}: 1.5 to 2.0, of objects of about three quarters of our size"),
+    "cameras.distance_max": Setting(2.7, f"{THREESTUDIO}: 2.0, likewise"),
+    "cameras.fov_y": Setting(40.0, f"{THREESTUDIO}: 40 to 70 degrees"),
+    "cameras.fov_y_max": Setting(70.0, THREESTUDIO),
+    "cameras.elevation_min": Setting(-10.0, f"{THREESTUDIO}: -10 to 90 degrees"),
+    "cameras.elevation_max": Setting(75.0, "ours: straight from above, up is undefined and prompts know no top views"),
+    "cameras.front": Setting(30.0, NARROW_FRONT),
+}
+
 SPEC = SceneSpec(
     name="nerf",
     label="NeRF",
@@ -297,7 +307,17 @@ SPEC = SceneSpec(
             "optim.lr": Setting(
                 0.02, "measured on the small world, for the dense grid; threestudio: 0.01 for hash grids"
             ),
-            "optim.size": Setting(64, THREESTUDIO),
+            "optim.eps": Setting(1e-9, f"{REHEARSED}; threestudio: 1e-15"),
+            "optim.size": Setting(256, "ours: between threestudio's 64 and the 512 of ProlificDreamer's last stage"),
+            "optim.start_size": Setting(64, THREESTUDIO),
+            **CAMERAS,
+            "scene.resolutions": Setting((33, 129), "ours: what 6 GB hold; threestudio: a hash grid up to 4096"),
+            "scene.n_samples": Setting(128, "ours: as many as the grid has points; threestudio: 512 in a hash grid"),
+            "scene.background_mode": Setting("learned", THREESTUDIO),
+            "scene.shaded": Setting(0.5, f"{THREESTUDIO}: after 2000 of 10 000 steps; ours in half of them"),
+            "scene.tv_weight": Setting(0.05, REHEARSED),
+            "scene.entropy_weight": Setting(0.005, REHEARSED),
+            "scene.opacity_weight": Setting(0.0025, REHEARSED),
             "optim.timesteps.t_min": Setting(0.02, THREESTUDIO),
             "optim.timesteps.t_max": Setting(0.98, THREESTUDIO),
             "optim.timesteps.t_max_end": Setting(0.5, "ProlificDreamer, arXiv:2305.16213: t_max falls to 0.5"),

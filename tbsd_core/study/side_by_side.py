@@ -55,6 +55,8 @@ def can_share(job: Job) -> bool:
     config = job.config
     if "scene_name" not in config or SCENES[config["scene_name"]].uses_cameras or config["scene"]["n_images"] > 1:
         return False
+    if config.get("rehearsal_noise"):  # which is drawn for the pictures of a run together
+        return False
     alone = TrainingGuidance, TrajectoryGuidance  # one LoRA, and draws on the way that are those of a batch
     return not isinstance(build_guidance(config["guidance_name"]), alone)
 

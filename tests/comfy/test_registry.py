@@ -98,7 +98,7 @@ def test_the_widgets_of_a_scene_are_its_settings(nodes, spec):
     said = [(name, value, hint) for name, value, hint in described(spec.config()) if hint and hint.tooltip]
     shown = [(hint.widget or name, value, hint) for name, value, hint in said]
     assert list(inputs["required"]) == [name for name, _, hint in shown if not hint.optional]
-    assert list(inputs.get("optional", {})) == [name for name, _, hint in shown if hint.optional]
+    assert list(inputs.get("optional", {})) == [*(name for name, _, hint in shown if hint.optional), "settings"]
     for name, value, hint in shown:
         options = {**inputs["required"], **inputs.get("optional", {})}[name][1]
         assert options["tooltip"] == hint.tooltip

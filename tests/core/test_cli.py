@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -278,9 +279,15 @@ def test_a_run_on_a_pipeline_resumes_bit_equal_from_another_folder(pipelines, tm
     same_result(tmp_path / "part", tmp_path / "whole")
 
 
-def test_views_of_a_nerf_are_enlarged_to_the_size_of_the_preset(pipelines, tmp_path):
-    config = default_config("a glass dragon", prior=f"diffusers:{pipelines / 'sd'}", device="cpu")
-    assert (config.optim.size, config.optim.encode_size) == (64, 512)
+@pytest.mark.parametrize(
+    "scene, size, seen", [("nerf", None, 96), ("image", 64, 96), ("nerf", 128, None), ("latent", 64, None)]
+)
+def test_views_are_enlarged_to_the_size_that_a_pipeline_was_trained_at(pipelines, tmp_path, scene, size, seen):
+    shutil.copytree(pipelines / "sd", tmp_path / "sd")
+    network = tmp_path / "sd" / "unet" / "config.json"
+    network.write_text(json.dumps(json.loads(network.read_text()) | {"sample_size": 48}))  # cells of 2 pixels
+    config = default_config("a glass dragon", scene, prior=f"diffusers:{tmp_path / 'sd'}", size=size, device="cpu")
+    assert (config.optim.size, config.optim.encode_size) == (size or 64, seen)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,12 @@ def test_tables_agree():
     [
         ("sd15", "image", "sds", {"guidance.guidance_scale": 100.0, "optim.size": 512, "optim.n_steps": 1000}),
         ("sd21_v", "latent", "bridge", {"guidance.guidance_scale": 40.0, "guidance.switch": 0.5, "optim.size": 768}),
-        ("sdxl", "nerf", "tbsd", {"optim.size": 64, "optim.encode_size": 1024, "optim.n_steps": 10_000}),
+        ("sdxl", "nerf", "tbsd", {"optim.size": 256, "optim.start_size": 64, "optim.encode_size": 1024}),
+        ("sd15", "nerf", "sds", {"scene.tv_weight": 0.05, "cameras.front": 30.0, "cameras.fov_y_max": 70.0}),
+        ("sd15", "gaussian", "sds", {"scene.background": (1.0, 1.0, 1.0), "optim.timesteps.t_max_end": 0.02}),
+        ("sd3", "image", "sds", {"guidance.guidance_scale": 50.0, "guidance.weighting": "velocity"}),
+        ("sd3", "nerf", "sds", {"guidance.guidance_scale": 100.0, "optim.timesteps.t_max": 0.875}),
+        ("sd3", "nerf", "tbsd", {"optim.encode_size": 512, "optim.timesteps.t_max_end": 0.5}),
         ("sd15", "nerf", "bridge", {"guidance.switch": 0.8, "optim.n_steps": 25_000, "optim.encode_size": 512}),
         ("sd15", "latent", "vsd", {"guidance.guidance_scale": 7.5, "optim.lr": 0.03, "guidance.lora.lr": 1e-4}),
         ("sd15", "nerf", "sdi", {"optim.timesteps.draw": "highest", "optim.timesteps.t_max_end": 0.25}),
@@ -69,9 +74,24 @@ def test_views_are_enlarged_only_where_the_model_needs_it():
     assert "optim.encode_size" not in preset("sd15", "image", "tbsd")
 
 
-def test_flow_models_say_that_nothing_is_published():
-    assert "no value for flow models" in preset("sd3", "image", "sds")["guidance.guidance_scale"].source
-    assert "no value for flow models" not in preset("sdxl", "image", "sds")["guidance.guidance_scale"].source
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f not in ("sd15", "sd21_base", "sd21_v", "sdxl", "demo")])
+def test_flow_models_have_what_rfds_publishes_and_say_of_the_rest_that_nothing_is(family):
+    """Its method is SDS on velocities."""
+    found = {method: preset(family, "image", method) for method in ("sds", "tbsd")}
+    assert "RFDS" in found["sds"]["guidance.guidance_scale"].source
+    assert "no value for flow models" in found["tbsd"]["guidance.guidance_scale"].source
+    for settings in found.values():
+        assert settings["guidance.weighting"].value == "velocity"
+        assert settings["optim.timesteps.t_max"].value == settings["optim.timesteps.t_max_end"].value == 0.875
+    assert preset("sdxl", "image", "sds")["guidance.guidance_scale"].value == 100.0
+
+
+def test_regularisers_of_real_models_are_weaker_than_those_of_the_demo_model():
+    """Their gradients are noisier, and the RMS that the gradient is divided by counts noise."""
+    for scene in ("nerf", "gaussian", "mesh_texture"):
+        weights = {k: v.value for k, v in preset("sd15", scene, "sds").items() if k.endswith("_weight")}
+        own = all_settings(SCENES[scene].config(), "scene.")
+        assert weights and all(0 < value <= own[name] / 4 for name, value in weights.items())
 
 
 def test_a_method_without_a_preset_keeps_its_defaults_and_says_so():

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tbsd_pack.tbsd_core.experiment import read_newest
+
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
+OF_REAL_MODELS = [name for name in TEMPLATES if " with SD" in name]
 OPTIMIZERS = {"TBSD_OptimizeImage", "TBSD_Optimizer3D"}
 SHOWING = {"SaveImage", "PreviewImage"}  # optimisers show their panel
 IMAGE = "Text to image"
@@ -155,9 +158,9 @@ def test_nodes_2(open_tab, server):
 
 
 def test_every_template_opens_runs_and_shows_its_results(open_tab):
-    """Short runs of all of them in one tab; the screenshots show the whole graphs with their pictures."""
+    """Short runs of those on the demo model in one tab; the screenshots show the whole graphs with their pictures."""
     tab = open_tab()
-    for name in TEMPLATES:
+    for name in (name for name in TEMPLATES if name not in OF_REAL_MODELS):
         nodes = tab.load(name, **FAST, seed=21)
         assert tab.missing_nodes() == [], name
         tab.page.wait_for_timeout(200)  # in which nodes grow to hold their widgets
@@ -175,6 +178,39 @@ def test_every_template_opens_runs_and_shows_its_results(open_tab):
         tab.show_all()
         tab.page.wait_for_timeout(400)  # in which pictures are loaded and drawn
         tab.shoot(f"template {name}")
+
+
+def test_templates_of_real_models_need_a_checkpoint_and_nothing_else(open_tab, server, comfyui):
+    """With random weights in the shape of Stable Diffusion 1.5; small views reach the model at its own size."""
+    folder = server.base / "models" / "checkpoints"
+    graphs = [json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8")) for name in OF_REAL_MODELS]
+    files = {model["name"] for g in graphs for node in g["nodes"] for model in node["properties"].get("models", [])}
+    first, *others = (folder / name for name in sorted(files))
+    comfyui.run_script(ROOT / "tests" / "comfy" / "inside" / "checkpoint.py", first)
+    for other in others:
+        other.hardlink_to(first)
+    tab = open_tab()
+    try:
+        for name in OF_REAL_MODELS:
+            nodes = tab.load(name, **FAST | {"steps": 2, "views_per_step": 1}, seed=21)
+            assert tab.missing_nodes() == [], name
+            tab.page.wait_for_timeout(200)
+            tab.show_all()
+            tab.shoot(f"template {name}")
+            assert tab.overlaps() == [] and tab.off_screen() == [], name
+        tab.queue()  # the last one
+        tab.outputs()
+        tab.look_at(nodes["TBSD_Optimizer3D"])
+        tab.wait("done")
+        assert "trained on pictures" not in tab.panel().inner_text()
+        newest = read_newest(max((server.base / "output" / "tbsd" / "runs").iterdir()))
+        optim = newest.run.config["optim"]
+        assert (optim["size"], optim["encode_size"], optim["n_steps"]) == (32, 512, 2)
+        tab.show_all()
+        tab.shoot("a template of a real model")
+    finally:
+        for file in (first, *others):
+            file.unlink()
 
 
 def test_the_blueprint_makes_an_object(open_tab, server):

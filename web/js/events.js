@@ -57,6 +57,7 @@
  * @property {string} method
  * @property {string} scene
  * @property {string} status
+ * @property {boolean} picture whether there is one of it
  */
 
 /** @typedef {{filename: string, subfolder: string, type: string, columns: number, frames: number}} OrbitSheet */

@@ -62,8 +62,7 @@ function entry(file, pick, say) {
   const choice = button("", file.file);
   const picture = make("img");
   picture.alt = "";
-  if (file.run) picture.src = thumbnailUrl(file.run);
-  picture.addEventListener("error", () => picture.removeAttribute("src")); // a run that was ended before it was drawn
+  if (file.run && file.picture) picture.src = thumbnailUrl(file.run); // one that ended early may have none
   const name = make("strong");
   name.textContent = file.text || file.file;
   const line = make("span");

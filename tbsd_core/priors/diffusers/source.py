@@ -49,6 +49,12 @@ class Pipeline:
         """Image pixels per latent cell."""
         return 2 ** (len(self.vae["block_out_channels"]) - 1)
 
+    @property
+    def native_size(self) -> int | None:
+        """Pixels along a side of the pictures it was trained on; None where its configuration does not say."""
+        cells = self.network.get("sample_size")
+        return cells * self.spatial_factor if isinstance(cells, int) else None
+
 
 def find(source: str | Path, allow_download: bool = False) -> Path:
     """The local folder or file of a pipeline; a hub id is looked up in the local cache, or fetched if allowed.

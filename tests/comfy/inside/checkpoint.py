@@ -17,10 +17,10 @@ from safetensors.torch import save_file  # noqa: E402
 # what detection looks at is as in SD 1.5: 320 channels, 768-wide context, convolutions in the transformers
 model = tiny.unet(
     model_channels=320,
-    channel_mult=[1],
-    num_res_blocks=[1],
-    transformer_depth=[1],
-    transformer_depth_output=[1, 1],
+    channel_mult=[1, 1, 1],
+    num_res_blocks=[1, 1, 1],
+    transformer_depth=[0, 0, 1],  # attention where there are few tokens
+    transformer_depth_output=[0, 0, 0, 0, 1, 1],
     context_dim=768,
     num_heads=8,
 )

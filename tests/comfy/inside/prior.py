@@ -277,15 +277,19 @@ def memory():
     mm.load_models_gpu = spy
     try:
         bridge.with_prior(model, vae, [c], (2, 64, 64), lambda prior: None)
+        total, vae_memory = mm.get_total_memory, load("nodes.bridge.autoencoder").encoding_memory(vae, (2, 64, 64))
+        mm.get_total_memory = lambda *args, **kwargs: model.model_size() + 0.9 * vae_memory  # a card too small for two
+        bridge.with_prior(model, vae, [c], (2, 64, 64), lambda prior: None)
     finally:
-        mm.load_models_gpu = real
+        mm.load_models_gpu, mm.get_total_memory = real, total
     held = [m.model.model for m in mm.current_loaded_models]
     prepared = model.model.memory_required([2 * 2, 4, 8, 8])
     return {
         "kept": [held.count(model.model), held.count(vae.first_stage_model)],
         "loaded": len(held) - loaded,
         "required": required[0] / prepared,
-        "for_vae": load("nodes.bridge.autoencoder").encoding_memory(vae, (2, 64, 64)) / prepared,
+        "on a small card": required[1] / required[0],
+        "for_vae": vae_memory / prepared,
     }
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.pose import Cameras
@@ -101,6 +103,24 @@ def test_view_names(azimuth, elevation, name):
     assert view_name(azimuth, elevation) == name
 
 
+@pytest.mark.parametrize("azimuth, name", [(30, "front"), (31, "side"), (149, "side"), (-150, "back"), (180, "back")])
+def test_the_front_can_be_narrower(azimuth, name):
+    assert view_name(azimuth, 0, front=30.0) == name
+
+
+def test_distances_and_lenses_are_drawn_from_their_ranges_and_change_nothing_else():
+    plain = CameraConfig(distance=1.5, fov_y=40.0)
+    drawn = sample_cameras(replace(plain, distance_max=2.0, fov_y_max=70.0), 400, named_generator(0, "camera"))
+    same = sample_cameras(plain, 400, named_generator(0, "camera"))
+    assert torch.equal(drawn.azimuth, same.azimuth) and torch.equal(drawn.elevation, same.elevation)
+    for values, low, high in ((drawn.distance, 1.5, 2.0), (drawn.fov_y, 40.0, 70.0)):
+        assert low <= values.min() < low + 0.05 * (high - low) and high - 0.05 * (high - low) < values.max() <= high
+        assert values.mean() == pytest.approx((low + high) / 2, rel=0.02)
+    for nearest in (3.0, 9.0):
+        assert CameraConfig(distance=nearest, distance_max=12.0 - nearest).farthest == (9.0, 36.0)
+    assert CameraConfig(fov_y_max=60.0).farthest == (3.0, 60.0)
+
+
 @pytest.mark.parametrize(
     "wrong, message",
     [
@@ -110,6 +130,8 @@ def test_view_names(azimuth, elevation, name):
         ({"elevation_max": 91}, r"elevation_max must be in \[-90, 90\], got 91"),
         ({"distance": 0}, "distance must be > 0"),
         ({"fov_y": 180}, r"fov_y must be in \(0, 180\)"),
+        ({"distance_max": 0.0}, "distance_max must be > 0 or None, got 0"),
+        ({"front": 90.0}, r"front must be in \(0, 90\)"),
     ],
 )
 def test_wrong_ranges_are_refused(wrong, message):

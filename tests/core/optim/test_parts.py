@@ -9,6 +9,7 @@ import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
 from tbsd_pack.tbsd_core.guidance import build_guidance
 from tbsd_pack.tbsd_core.guidance.hifa import HiFAConfig
+from tbsd_pack.tbsd_core.memory import PeakBytes
 from tbsd_pack.tbsd_core.optim import Distillation, OptimConfig, OptimState, create_adapter, optimize
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
 from tbsd_pack.tbsd_core.prompts import PromptConfig, build_texts, encode_texts
@@ -59,6 +60,25 @@ def test_parts_give_the_gradient_and_the_record_of_all_views(case):
     assert parts.scalars.keys() == whole.scalars.keys()
     for key, value in whole.scalars.items():
         assert parts.scalars[key] == pytest.approx(value, rel=1e-3, abs=1e-7), key
+
+
+@pytest.mark.parametrize("name", ["image", "nerf"])
+def test_one_of_four_views_at_a_time_takes_less_than_a_third_of_the_memory(name):
+    """Where the encoder takes most of it, as at the size of a real model; the gradient is the same up to rounding."""
+    config = OptimConfig(n_steps=1, views_per_step=4, size=64, encode_size=192)
+    prior = load_prior("learned")
+    prompts = encode_texts(build_texts(PromptConfig(prompt="a brick house")), prior.encode_prompt)
+    peaks, grads = [], []
+    for at_once in (0, 1):
+        scene = SCENES[name].scene(NERF if name == "nerf" else SCENES[name].config(n_images=4, size=64))
+        state = OptimState.create(scene, config)
+        state.view_chunk = at_once
+        with PeakBytes() as memory:
+            list(optimize(Distillation(prior, prompts, build_guidance("tbsd"), scene, CameraConfig(), config), state))
+        peaks.append(memory.peak)
+        grads.append(torch.cat([p.grad.flatten() for p in scene.parameters()]))
+    assert peaks[1] < 0.3 * peaks[0]
+    assert (grads[1] - grads[0]).norm() < 1e-5 * grads[0].norm()
 
 
 @pytest.mark.parametrize("sizes", [(2, 2, 1), (1, 3, 1)])

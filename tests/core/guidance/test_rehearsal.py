@@ -1,0 +1,85 @@
+"""Noise as real models have it, added to the gradient of any method."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tbsd_pack.tbsd_core.experiment import Experiment, config_from_plain, default_config, plain_config, read_prior
+from tbsd_pack.tbsd_core.guidance import (
+    METHODS,
+    GuidanceInputs,
+    PixelGuidance,
+    TrainingGuidance,
+    TrajectoryGuidance,
+    build_guidance,
+)
+from tbsd_pack.tbsd_core.guidance.rehearsal import NoisyGuidance
+
+N = 64
+NAMES = ("target", "uncond", "negative", "target_negative", "lora", "lora_no_camera")
+
+
+def inputs(progress: float) -> GuidanceInputs:
+    generator = torch.Generator().manual_seed(1)
+    eps = {name: torch.randn(2, 4, N, N, generator=generator) for name in NAMES}
+    noise = torch.randn(2, 4, N, N, generator=generator)
+    return GuidanceInputs(eps, noise, torch.tensor([0.3, 0.8]), torch.tensor([600, 200]), progress)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_noise_has_its_size_in_every_sample_and_the_method_is_what_it_was(name):
+    method = build_guidance(name)
+    noisy = NoisyGuidance(method, 4.0, seed=3, n_steps=10)
+    clean, out = method(inputs(0.5)), noisy(inputs(0.5))
+    added = out.grad - clean.grad
+    ratio = added.pow(2).mean((1, 2, 3)).sqrt() / clean.grad.pow(2).mean((1, 2, 3)).sqrt()
+    assert torch.allclose(ratio, torch.full((2,), 4.0), rtol=0.02)  # 16,384 cells
+    cosine = torch.cosine_similarity(added.flatten(1), clean.grad.flatten(1))
+    assert cosine.abs().max() < 0.05, "it says nothing of the gradient"
+    assert all(torch.equal(out.terms[k], v) for k, v in clean.terms.items())
+    assert noisy.config is method.config and noisy.required(0.5) == method.required(0.5)
+    for protocol in (TrainingGuidance, TrajectoryGuidance, PixelGuidance):
+        assert isinstance(noisy, protocol) == isinstance(method, protocol)
+
+
+def test_it_is_another_in_each_step_and_for_each_seed_and_repeats():
+    method = build_guidance("sds")
+
+    def added(seed: int, step: int) -> torch.Tensor:
+        at = inputs(step / 10)
+        return NoisyGuidance(method, 1.0, seed, 10)(at).grad - method(at).grad
+
+    first = added(0, 1)
+    assert torch.equal(first, added(0, 1))
+    for other in (added(0, 2), added(1, 1)):
+        assert torch.cosine_similarity(first.flatten(), other.flatten(), 0).abs() < 0.05
+
+
+def test_a_run_has_it_and_goes_on_with_it_bit_for_bit():
+    config = default_config("a brick house", "latent", "tbsd", "exact", n_steps=4, size=32)
+    noisy = replace(config, rehearsal_noise=4.0)
+    assert config_from_plain(plain_config(noisy)) == noisy
+    prior = read_prior(config)
+
+    def result(of, stop: int = 4) -> Experiment:
+        experiment = Experiment(of, prior)
+        for record in experiment.steps():
+            if record.step + 1 == stop:
+                break
+        return experiment
+
+    whole, clean, part = result(noisy), result(config), result(noisy, stop=2)
+    assert not torch.equal(whole.scene.latents, clean.scene.latents)
+    rest = Experiment(noisy, prior, scene=part.scene)
+    rest.restore(part.stored())
+    for _ in rest.steps():
+        pass
+    assert torch.equal(rest.scene.latents, whole.scene.latents)
+
+
+@pytest.mark.parametrize("noise", [-1.0, float("inf"), float("nan")])
+def test_noise_that_is_none_is_refused(noise):
+    with pytest.raises(ValueError, match="rehearsal_noise must be 0 or more"):
+        replace(default_config("a brick house"), rehearsal_noise=noise)
