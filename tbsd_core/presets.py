@@ -60,7 +60,10 @@ DISTILLED_AT = {"sd3": Setting(512, f"{RFDS}: 256, then 512 pixels; it was also 
 FLOW_FAMILIES = ("sd3", "flux", "qwen_image", "z_image", "krea2", "anima")
 FLOW_SCALE = "{}; no value for flow models is known to us"
 FLOW_SCALES = {False: Setting(50.0, f"{RFDS}, for Stable Diffusion 3 in 2D"), True: Setting(100.0, f"{RFDS}, in 3D")}
-FLOW_T_MAX = Setting(0.875, f"{RFDS}: more noise says little of what is there")
+MOST_NOISE = 0.875
+FLOW_T_MAX = Setting(MOST_NOISE, f"{RFDS}: more noise says little of what is there")
+MOST_OF_FLUX = 10.0
+FLUX_SCALE = Setting(MOST_OF_FLUX, "ours, not tried: its predictions are guided already, and more over-guides")
 FLOW_WEIGHTING = Setting("velocity", f"{RFDS}: weight 1 on velocities")
 
 
@@ -86,21 +89,23 @@ def preset(
         size = FAMILIES[family]["optim.size"]
         enlarged = Setting(size.value, f"{ENLARGED}: {size.source}")
         found["optim.encode_size"] = DISTILLED_AT.get(family, enlarged)
-    return found | _of_flow(found, scene, method) if family in FLOW_FAMILIES else found
+    return found | _of_flow(found, family, scene, method) if family in FLOW_FAMILIES else found
 
 
-def _of_flow(found: Settings, scene: str, method: str) -> dict[str, Setting]:
+def _of_flow(found: Settings, family: str, scene: str, method: str) -> dict[str, Setting]:
     """What is other for flow models, where the preset says anything: RFDS is SDS in their terms."""
     changed = {}
     if "guidance.guidance_scale" in found:
         scale = found["guidance.guidance_scale"]
         unknown = Setting(scale.value, FLOW_SCALE.format(scale.source))
         changed["guidance.guidance_scale"] = FLOW_SCALES[SCENES[scene].uses_cameras] if method == "sds" else unknown
+        if family == "flux" and isinstance(scale.value, float) and scale.value > MOST_OF_FLUX:
+            changed["guidance.guidance_scale"] = FLUX_SCALE
     if "guidance.weighting" in found and method in ("sds", "tbsd", "bridge"):
         changed["guidance.weighting"] = FLOW_WEIGHTING
     for name in ("t_max", "t_max_end"):
         now = found.get(f"optim.timesteps.{name}")
-        if now is not None and isinstance(now.value, float) and now.value > FLOW_T_MAX.value:
+        if now is not None and isinstance(now.value, float) and now.value > MOST_NOISE:
             changed[f"optim.timesteps.{name}"] = FLOW_T_MAX
     return changed
 

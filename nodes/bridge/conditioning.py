@@ -83,6 +83,15 @@ def spread_controls(conditions: Sequence[ConditioningCondition]) -> list[list]:
     ]
 
 
+def without_distilled_guidance(entries: list) -> list:
+    """The entries of a condition for a model with a guidance embedding, with 1 where nobody has set it.
+
+    The host takes 3.5 for every prompt, the empty one too: predictions that are guided already, which the guidance of a
+    method would multiply.
+    """
+    return [[tokens, {"guidance": 1.0, **options}] for tokens, options in entries]
+
+
 def cloned_conditions(conds: dict[str, list[dict]]) -> dict[str, list[dict]]:
     """Processed conditions whose model inputs autograd accepts: training a LoRA saves them for its backward pass."""
 

@@ -13,6 +13,10 @@ CLASSES = (
     *(("QwenImage", "qwen_image"), ("Krea2", "krea2"), ("Anima", "anima")),
 )
 CONFIGS = {"ZImage": "z_image"}  # by comfy's class of the description, where the model's is that of another family
+SCHNELL = (
+    "This Flux has no guidance embedding. If it is schnell, which was distilled to four steps, use dev instead: "
+    "predictions between those steps are no scores."
+)
 CONTEXTS = {768: "sd15", 1024: "sd21_base"}  # width of the text embedding where there is no class of its own
 
 
@@ -22,7 +26,7 @@ def model_family(model) -> tuple[str, str]:
     config = inner.model_config.unet_config
     for class_name, family in CLASSES:
         if is_model(inner, class_name):
-            return family, ""
+            return family, SCHNELL if family == "flux" and not config.get("guidance_embed") else ""
     if type(inner.model_config).__name__ in CONFIGS:
         return CONFIGS[type(inner.model_config).__name__], ""
     if type(inner.latent_format).__name__ == "SmallWorldLatent":

@@ -36,7 +36,14 @@ from ...tbsd_core.transfer import Table
 from .autoencoder import Autoencoder, encoding_memory, weights_memory, without_frames
 from .autograd import optimization_mode, own_tensors
 from .compat import is_dynamic, training
-from .conditioning import ConditioningCondition, batches, cloned_conditions, merge_samples, spread_controls
+from .conditioning import (
+    ConditioningCondition,
+    batches,
+    cloned_conditions,
+    merge_samples,
+    spread_controls,
+    without_distilled_guidance,
+)
 from .resident import load_whole, make_room, static_patcher
 
 logger = logging.getLogger(__name__)
@@ -291,7 +298,10 @@ def with_prior(
     channels = model.get_model_object("latent_format").latent_channels
     with torch.inference_mode():  # some models prepare their conditions otherwise outside, as for their own training
         guider = comfy.samplers.CFGGuider(patcher)
-        guider.inner_set_conds({names[id(c)]: e for c, e in zip(unique, spread_controls(unique), strict=True)})
+        entries = spread_controls(unique)
+        if model.model.model_config.unet_config.get("guidance_embed"):
+            entries = [without_distilled_guidance(e) for e in entries]
+        guider.inner_set_conds({names[id(c)]: e for c, e in zip(unique, entries, strict=True)})
         sampler = LoopSampler(vae, names, body, trains_network)
         frames = [1] if model.get_model_object("latent_format").latent_dimensions == 3 else []
         empty = torch.zeros(batch, channels, *frames, height // factor, width // factor)

@@ -16,7 +16,6 @@ KNOWN = {
     "SDXL": "sdxl",
     "SD3": "sd3",
     "Flux": "flux",
-    "FluxSchnell": "flux",
     "demo": "demo",
 }
 NEAREST = {"SDXLRefiner": "sdxl", "AuraFlow": "sd3", "PixArtSigma": "sd15"}
@@ -30,6 +29,10 @@ def report(comfyui) -> dict:
 @pytest.mark.parametrize("model, family", KNOWN.items())
 def test_known_families_are_told(report, model, family):
     assert report[model] == [family, ""]
+
+
+def test_a_distilled_model_is_pointed_out(report):
+    assert report["FluxSchnell"][0] == "flux" and "If it is schnell" in report["FluxSchnell"][1]
 
 
 @pytest.mark.parametrize("model, family", NEAREST.items())

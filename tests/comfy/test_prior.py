@@ -115,7 +115,8 @@ def test_uniform_timesteps_are_the_shifted_times_of_a_flow_model(report, model, 
 
 def test_the_guidance_embedding_is_read_from_the_conditioning(report):
     assert report["guidance_embedding"]["effect"] > 0.1
-    assert report["guidance_embedding"]["default"] < 1e-4, "ComfyUI's default of 3.5"
+    assert report["guidance_embedding"]["default"] < 1e-4, "1: nothing is guided before the method guides"
+    assert report["guidance_embedding"]["host's"] > 0.01, "ComfyUI's default of 3.5"
 
 
 def test_comfyui_loads_the_model_and_makes_room_for_the_encoder(report):

@@ -258,8 +258,8 @@ def guidance_embedding():
     weak, strong, default = predict(
         model, cond(0, guidance=1.0), cond(0, guidance=8.0), cond(0), t=(700, 60), channels=16
     )
-    same = predict(model, cond(0, guidance=3.5), channels=16)[0]
-    return {"effect": gap(weak, strong), "default": gap(default, same)}
+    same, hosts = predict(model, cond(0, guidance=1.0), cond(0, guidance=3.5), channels=16)
+    return {"effect": gap(weak, strong), "default": gap(default, same), "host's": gap(default, hosts)}
 
 
 def memory():
