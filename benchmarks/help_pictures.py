@@ -42,7 +42,7 @@ from tests.conftest import ROOT
 
 FOLDER = ROOT / "web" / "docs" / "images"
 WIDTH, HEIGHT = 360, 300  # pixels, at most: the help panel is about as wide
-MAX_BYTES = 7_500
+MAX_BYTES = 7_000
 PROMPTS = ("a wooden house", "a striped torus", "a brick mushroom")  # nothing was tuned on these
 PRAISE = "sharp, detailed, high quality"
 FAULTS = "blurry, pixelated, malformed"

@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from tests.conftest import ROOT, Server, find_comfyui, started
+from tests.conftest import ROOT, Server, find_comfyui, started, templates
 
 WIDTH = 512  # pixels of a thumbnail, at most
 MAX_HEIGHT = 512
@@ -85,7 +85,7 @@ def save_small(picture: Image.Image, path: Path, most: int) -> int:
 
 
 def main() -> None:
-    names = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
+    names = templates()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="workflows; all if none is named")
     chosen = parser.parse_args().names or names

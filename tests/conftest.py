@@ -169,6 +169,12 @@ class Server:
         return self.log.read_text(errors="replace")[-4000:]
 
 
+def templates(of_real_models: bool = False) -> list[str]:
+    """Names of the shipped workflows: those on the demo model, or those that need a checkpoint."""
+    names = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
+    return [name for name in names if (" with SD" in name) == of_real_models]
+
+
 def wanted_places() -> list[Path]:
     if os.environ.get("COMFYUI_PATHS"):
         return [Path(place) for place in os.environ["COMFYUI_PATHS"].split(os.pathsep) if place]

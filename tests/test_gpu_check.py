@@ -117,9 +117,9 @@ def test_templates_get_their_steps():
         [
             "import json, pathlib",
             "from benchmarks.gpu_check.templates import with_steps",
-            "twins = sorted(pathlib.Path('tests/workflows').glob('*.json'))",
-            "read = lambda path: json.loads(path.read_text(encoding='utf-8'))",
-            "print(json.dumps([list(with_steps(read(twin), False).values()) for twin in twins]))",
+            "from tests.conftest import templates",
+            "read = lambda name: json.loads(pathlib.Path(f'tests/workflows/{name}.json').read_text(encoding='utf-8'))",
+            "print(json.dumps([list(with_steps(read(name), False).values()) for name in templates()]))",
         ]
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Every template on a real ComfyUI server with the device, by its API twin."""
+"""Every template on the demo model on a real ComfyUI server with the device, by its API twin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import RunError, Server, started
+from tests.conftest import RunError, Server, started, templates
 
 from .cases import Cases, Failed
 from .host import NONE, find_host
@@ -29,7 +29,7 @@ SECONDS = 240  # for one template
 
 def run(cases: Cases) -> None:
     comfyui = find_host()
-    names = QUICK_TEMPLATES if cases.quick else sorted(p.stem for p in (ROOT / "tests" / "workflows").glob("*.json"))
+    names = QUICK_TEMPLATES if cases.quick else templates()
     if comfyui is None:
         for name in names:
             cases.add(name, "skipped", reason=NONE)
