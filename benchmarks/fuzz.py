@@ -109,8 +109,12 @@ def checkpoint_seeds(folder: Path) -> list[Path]:
     """What tells the kind of a single checkpoint, and a pipeline's index."""
     from safetensors.torch import save_file
 
-    name = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
-    save_file({name: torch.zeros(4, 768)}, str(folder / "model.safetensors"))
+    network = "model.diffusion_model.input_blocks."
+    weights = {
+        f"{network}0.0.weight": torch.zeros(2, 4, 3, 3),
+        f"{network}1.1.transformer_blocks.0.attn2.to_k.weight": torch.zeros(4, 768),
+    }
+    save_file(weights, str(folder / "model.safetensors"))
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
     return [folder / "model.safetensors", folder / "model_index.json"]
 
