@@ -280,14 +280,14 @@ def test_a_run_on_a_pipeline_resumes_bit_equal_from_another_folder(pipelines, tm
 
 
 @pytest.mark.parametrize(
-    "scene, size, seen", [("nerf", None, 96), ("image", 64, 96), ("nerf", 128, None), ("latent", 64, None)]
+    "scene, size, seen", [("nerf", 64, 96), ("image", 64, 96), ("nerf", 128, None), ("latent", 64, None)]
 )
 def test_views_are_enlarged_to_the_size_that_a_pipeline_was_trained_at(pipelines, tmp_path, scene, size, seen):
     shutil.copytree(pipelines / "sd", tmp_path / "sd")
     network = tmp_path / "sd" / "unet" / "config.json"
     network.write_text(json.dumps(json.loads(network.read_text()) | {"sample_size": 48}))  # cells of 2 pixels
     config = default_config("a glass dragon", scene, prior=f"diffusers:{tmp_path / 'sd'}", size=size, device="cpu")
-    assert (config.optim.size, config.optim.encode_size) == (size or 64, seen)
+    assert (config.optim.size, config.optim.encode_size) == (size, seen)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_a_pipeline_that_is_not_there_is_one_sentence(prior, message, tmp_path, 
 
 def test_a_size_that_does_not_fit_a_pipeline_is_refused(pipelines, tmp_path, capsys):
     out = tmp_path / "out"
-    assert call(*pipeline_run(pipelines / "sd", out, "--scene", "image", "--size", 15)) == 2
+    assert call(*pipeline_run(pipelines / "sd", out, "--scene", "image", "--set", "optim.encode_size=15")) == 2
     assert "multiple of 2" in capsys.readouterr().err and not out.exists()
 
 
