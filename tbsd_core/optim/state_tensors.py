@@ -21,11 +21,12 @@ def state_tensors(state: OptimState) -> dict[str, Tensor]:
 
 
 def load_state(state: OptimState, tensors: Mapping[str, Tensor], step: int, bad_steps: int) -> None:
-    """Set a state to where another one was.
+    """Set a state to where another one was, whose tensors further steps do not change.
 
     Raises:
         ValueError: that one was of another scene, optimiser or method.
     """
+    tensors = {name: value.clone() for name, value in tensors.items()}  # optimisers take them as they are
     adapter = state.adapter
     if (adapter is not None) != any(name.startswith("lora.") for name in tensors):
         what = "holds no LoRA, and this method trains one" if adapter else "holds a LoRA, and this method trains none"

@@ -17,7 +17,7 @@ NODES = {node.spec.name: node for node in guidance.NODES}
 
 
 def settings_of(method: str, scene: str):
-    return presets.RecommendedSettings.execute(model=model, method=method, scene=scene).args[-1]
+    return presets.RecommendedSettings.execute(model=model, method=method, scene=scene).args[10]
 
 
 def given(node, **inputs):

@@ -15,6 +15,7 @@ from tbsd_pack.tbsd_core.experiment import (
     resumed,
     stored_config,
 )
+from tbsd_pack.tbsd_core.scenes.stored import copy_scene
 
 STEPS = 6
 
@@ -48,6 +49,21 @@ def test_a_run_goes_on_from_its_file_bit_for_bit(name, tmp_path):
     advance(again)
     assert all(torch.equal(v, again.scene.state_dict()[k]) for k, v in whole.scene.state_dict().items())
     assert again.curves.steps == list(range(STEPS))
+
+
+@pytest.mark.parametrize("name", ["image", "nerf", "gaussian"])
+def test_a_state_that_is_taken_up_twice_is_the_same_both_times(name):
+    """ComfyUI keeps what Load Scene has read, and the next graph that is queued goes on with it again."""
+    config = small(name)
+    prior = read_prior(config)
+    part = advance(Experiment(config, prior), 3)
+    taken, scene = part.stored(), copy_scene(part.scene, "cpu")
+    before = {key: value.clone() for key, value in taken.tensors.items()}
+    again = Experiment(config, prior, scene=copy_scene(scene, "cpu"))
+    again.restore(taken)
+    advance(again)
+    assert before.keys() == taken.tensors.keys()
+    assert all(torch.equal(before[key], value) for key, value in taken.tensors.items())
 
 
 def test_every_part_of_the_configuration_that_differs_is_told(tmp_path):
