@@ -149,7 +149,7 @@ def test_run_knows_the_method(pack, tmp_path):
 
 def test_run_knows_the_scene_and_the_balancer(pack, tmp_path):
     what = ("--prompt", "a brick cube", "--scene", "ball", "--set", "guidance.balancer=thirds_schedule")
-    call(pack, "run", *what, "--steps", 2, "--size", 16, "--out", tmp_path)
+    call(pack, "run", *what, "--steps", 2, "--out", tmp_path)
     report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert report["config"]["scene_name"] == "ball" and report["config"]["scene"]["softness"] == 0.02
     assert report["config"]["guidance"]["balancer"] == "thirds_schedule"
