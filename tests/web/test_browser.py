@@ -13,7 +13,7 @@ OF_REAL_MODELS = [name for name in TEMPLATES if " with SD" in name]
 OPTIMIZERS = {"TBSD_OptimizeImage", "TBSD_Optimizer3D"}
 SHOWING = {"SaveImage", "PreviewImage"}  # optimisers show their panel
 IMAGE = "Text to image"
-FAST = {"steps": 12, "views_per_step": 2, "size": 32, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
+FAST = {"steps": 12, "views_per_step": 2, "size": 48, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
 LONG = 20_000  # steps; each test has a seed of its own, or ComfyUI would answer from its cache
 
 
@@ -205,7 +205,7 @@ def test_templates_of_real_models_need_a_checkpoint_and_nothing_else(open_tab, s
         assert "trained on pictures" not in tab.panel().inner_text()
         newest = read_newest(max((server.base / "output" / "tbsd" / "runs").iterdir()))
         optim = newest.run.config["optim"]
-        assert (optim["size"], optim["encode_size"], optim["n_steps"]) == (32, 512, 2)
+        assert (optim["size"], optim["encode_size"], optim["n_steps"]) == (48, 512, 2)
         tab.show_all()
         tab.shoot("a template of a real model")
     finally:
@@ -231,7 +231,7 @@ def test_the_blueprint_makes_an_object(open_tab, server):
         return {node: String(node.id), preview: String(preview.id)};
     }"""
     graph = json.loads(path.read_text(encoding="utf-8"))
-    values = {"steps": 8, "size": 32, "detail": 17, "seed": 31, "prompt": "a photo of a wooden torus"}
+    values = {"steps": 8, "size": 48, "detail": 17, "seed": 31, "prompt": "a photo of a wooden torus"}
     ids = tab.page.evaluate(script, [graph, values])
     assert tab.missing_nodes() == []
     tab.queue()

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-FAST = {"views_per_step": 2, "size": 32, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
+FAST = {"views_per_step": 2, "size": 48, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
 FAST |= {"n_gaussians": 100}
 LONG = 20_000  # steps
 OFFER = ".tbsd-offer:not([hidden])"
