@@ -311,7 +311,7 @@ SPEC = SceneSpec(
             "optim.size": Setting(256, "ours: between threestudio's 64 and the 512 of ProlificDreamer's last stage"),
             "optim.start_size": Setting(64, THREESTUDIO),
             **CAMERAS,
-            "scene.resolutions": Setting((33, 129), "ours: what 6 GB hold; threestudio: a hash grid up to 4096"),
+            "scene.resolutions": Setting((33, 129), "ours: for time and memory; threestudio: a hash grid up to 4096"),
             "scene.n_samples": Setting(128, "ours: as many as the grid has points; threestudio: 512 in a hash grid"),
             "scene.background_mode": Setting("learned", THREESTUDIO),
             "scene.shaded": Setting(0.5, f"{THREESTUDIO}: after 2000 of 10 000 steps; ours in half of them"),
