@@ -361,7 +361,7 @@ def room() -> dict:
             device._Held.limit = limit
         return stay / full
 
-    needed = autoencoder.encoding_memory(vae(), (2, 64, 64))  # less than a run reserves
+    needed = autoencoder.encoding_memory(vae(), (1, 64, 64))  # of one view: less than a run reserves on any card
     return {"ample": left(8 * host.GIB), "short": left(int(needed))} if DYNAMIC else {}
 
 
