@@ -228,7 +228,7 @@ def test_the_archive_holds_all_that_the_pack_needs():
     assert not left_out & {"__init__.py", "nodes", "web", "workflows", "locales", "LICENSE", "requirements.txt"}
 
 
-def test_the_archive_is_below_five_megabytes(tmp_path):
+def test_the_archive_is_below_fifteen_megabytes(tmp_path):
     command = ["git", "ls-files", "-z", "-c", "-i", "--exclude-from=.comfyignore"]
     try:
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
@@ -239,14 +239,14 @@ def test_the_archive_is_below_five_megabytes(tmp_path):
         for path in tracked():
             if path not in left_out:
                 archive.write(path, path.relative_to(ROOT))
-    assert (tmp_path / "pack.zip").stat().st_size < 5_000_000
+    assert (tmp_path / "pack.zip").stat().st_size < 15_000_000
 
 
 def test_no_file_is_large_except_the_weights():
     weights = CORE / "priors" / "small_world" / "weights"
     large = [str(p) for p in tracked() if p.stat().st_size > 2**20 and weights not in p.parents]
     assert large == []
-    assert sum(p.stat().st_size for p in files(weights)) <= 5 * 2**20
+    assert sum(p.stat().st_size for p in files(weights)) <= 12_000_000
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
