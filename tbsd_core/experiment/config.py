@@ -82,6 +82,11 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
     noise = stored["rehearsal_noise"]
     if not isinstance(noise, (int, float)):
         raise ValueError(f"The stored configuration's rehearsal_noise must be a number, got {noise!r}.")
+    optim = stored.get("optim")
+    if isinstance(optim, dict) and "normalize_grad" in optim:  # a yes or no in release 0.1
+        optim = {"normalize_by": "rms" if optim["normalize_grad"] else "none"} | optim
+        del optim["normalize_grad"]
+        stored["optim"] = optim
     mesh = stored["mesh"]
     if isinstance(mesh, dict) and "place" in mesh:  # its name in release 0.1
         mesh = {"placement" if k == "place" else k: v for k, v in mesh.items()}

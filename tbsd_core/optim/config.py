@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ..guidance.timesteps import TimestepConfig
 from ..settings import check_settings, setting
+from .normalization import NORMALIZATIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +86,11 @@ class OptimConfig:
     # what is seen gets gradients of 1e-5 and more. Cells of a field that no ray reaches get noise of 1e-8 to 1e-6, and
     # with the usual 1e-8 they would walk at full step and eat holes into what is hidden
     eps: float = setting(3e-6, meaning="of Adam: gradients much smaller than this move nothing")
-    normalize_grad: bool = setting(
-        True,
-        meaning="divide the guidance gradient by its RMS: of each picture alone, of all views of an object together",
+    normalize_by: str = setting(
+        "rms",
+        meaning="what the guidance gradient is divided by: rms, of each picture alone and of all views of an object "
+        "together; signal, for objects: the part of it that is not noise, against which regularisers are weighed; none",
+        choices=NORMALIZATIONS,
     )
     reuse_steps: int = setting(
         1,

@@ -12,8 +12,10 @@ from .state import OptimState
 
 
 def state_tensors(state: OptimState) -> dict[str, Tensor]:
-    """Moments of the optimisers, reused predictions and a LoRA: a copy that further steps do not change."""
+    """Moments of optimisers and gradient, reused predictions and a LoRA: a copy that further steps do not change."""
     tensors = _moments("optimizer", state.optimizer) | prefixed("reused", state.reused)
+    if state.signal is not None:
+        tensors |= prefixed("gradient", {"signal": state.signal})
     if state.adapter is not None:
         tensors |= prefixed("lora", state.adapter.adapter.state_dict())
         tensors |= _moments("lora_optimizer", state.adapter.optimizer)
@@ -41,6 +43,8 @@ def load_state(state: OptimState, tensors: Mapping[str, Tensor], step: int, bad_
         raise ValueError(str(error)) from error
     device = next(iter(state.optimizer.param_groups[0]["params"])).device
     state.reused = {name: value.to(device) for name, value in without("reused", tensors).items()}
+    signal = tensors.get("gradient.signal")
+    state.signal = None if signal is None else signal.to(device)
     state.step, state.bad_steps = step, bad_steps
 
 

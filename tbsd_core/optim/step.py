@@ -24,6 +24,7 @@ from .config import OptimConfig
 from .draws import draw
 from .guide import Batch, enlarged, predict_and_guide
 from .linear_latents import LinearLatents
+from .normalization import neighbour_moments, remembered, signal_part
 from .parts import Seen, parts_of, pull_back, seen_in_parts, some_of
 from .phases import Stopwatch
 from .predictor import Predictor
@@ -63,6 +64,7 @@ class _Gradient:
     out: GuidanceOutput
     scalars: dict[str, Tensor]  # [] each
     reusable: Mapping[str, Tensor]
+    signal: Tensor | None
     watch: Stopwatch
 
 
@@ -111,6 +113,7 @@ class Step:
         with uninterrupted():
             step_unless(bad, optimizers)
             state.reused = {} if (self.index + 1) % config.reuse_steps == 0 else dict(found.reusable)
+            state.signal = found.signal
             state.step = self.index + 1
         found.watch.mark("backward")
         return self._record(found, bad, config.lr * factor)
@@ -188,9 +191,13 @@ class Step:
                 out = said.out
                 rms = split.mean(out.grad.pow(2).mean()).sqrt()
                 divisor: Tensor | float = 1.0
-                if config.normalize_grad:
+                signal = state.signal
+                if config.normalize_by != "none":
                     own = rms if scene.uses_cameras else out.grad.pow(2).mean((1, 2, 3), keepdim=True).sqrt()
                     divisor = own + 1e-8
+                if config.normalize_by == "signal" and scene.uses_cameras:
+                    signal = remembered(split.mean(neighbour_moments(out.grad)), signal)
+                    divisor = divisor * signal_part(signal)
             watch.mark("prior")
             losses = scene.regularization(render, self.progress)
             # the surrogate whose gradient on the latents is grad: summed over a sample, averaged over the
@@ -216,7 +223,7 @@ class Step:
                 latents.detach(), conditions, poses, prior.schedule, config.seed, self.index, state.view_chunk
             )
             watch.mark("lora")
-        return _Gradient(_detached(render), t, out, scalars, said.reusable, watch)
+        return _Gradient(_detached(render), t, out, scalars, said.reusable, signal, watch)
 
     def see(self, cameras: Cameras, known: dict, rows: slice) -> Seen:
         """Some of the views of the step, with a gradient where that is on; draws are those of all views at once.
@@ -233,7 +240,8 @@ class Step:
         jitter = PartGenerator.of(named_generator(config.seed, "jitter", self.index), own, n_views, known)
 
         def rendered(side: int) -> RenderOutput:
-            render = scene.render(cameras if drawn == all_rows else cameras[drawn], side, side, jitter)
+            seen_by = cameras if drawn == all_rows else cameras[drawn]
+            render = scene.render(seen_by, side, side, jitter, progress=self.progress)
             return render if drawn == rows else some_of(render, rows)
 
         encoded = config.encode_size or config.size

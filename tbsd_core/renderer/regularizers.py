@@ -34,6 +34,18 @@ def orientation(
     return weights.detach() * (normals * rays_d).sum(-1).clamp(min=0).square()
 
 
+def normal_smoothness(normal: Tensor) -> Tensor:
+    """Mean squared difference of neighbouring unit normals [B, 3, H, W], where both are known (not 0): what bumps a
+    surface has are in its colours (Magic123, arXiv:2306.17843, Section 3.1)."""
+    is_known = normal.detach().square().sum(1, keepdim=True) > 0
+    total = normal.new_zeros(())
+    for axis in (2, 3):
+        n = normal.shape[axis] - 1
+        both = is_known.narrow(axis, 0, n) & is_known.narrow(axis, 1, n)
+        total = total + (normal.diff(dim=axis).square() * both).mean() * 3
+    return total
+
+
 def z_variance(
     weights: Tensor,  # [R, S]
     t: Tensor,  # [R, S] distances of the samples

@@ -56,6 +56,7 @@ class Scene(nn.Module, ABC):
         width: int,
         generator: torch.Generator | None = None,  # of what training draws (jitter, light); None: nothing
         with_normal: bool = False,  # whoever asks relies on it; pictures have none
+        progress: float = 1.0,  # of the run, in [0, 1): what training draws may be on a schedule
     ) -> RenderOutput: ...
 
     @abstractmethod

@@ -117,7 +117,9 @@ class GaussianScene(Scene):
             torch.sigmoid(self.color_logits),
         )
 
-    def render(self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False) -> RenderOutput:
+    def render(
+        self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False, progress=1.0
+    ) -> RenderOutput:
         """Render B views; nothing is drawn at random. Normals are those of the depth and carry no gradient.
 
         Raises:

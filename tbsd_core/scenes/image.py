@@ -53,7 +53,9 @@ class ImageScene(PictureScene):
         noise = torch.randn(c.n_images, 3, c.size, c.size, generator=generator)
         self.pixels = nn.Parameter(noise * c.init_noise)
 
-    def render(self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False) -> RenderOutput:
+    def render(
+        self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False, progress=1.0
+    ) -> RenderOutput:
         """The images, whatever the cameras see; resized where another size is asked for. No normals."""
         rgb = torch.sigmoid(GAIN * self.pixels)
         if (height, width) != (self.config.size, self.config.size):

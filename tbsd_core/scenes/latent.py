@@ -43,7 +43,9 @@ class LatentImageScene(PictureScene):
         noise = torch.randn(c.n_images, c.channels, c.size, c.size, generator=generator)
         self.latents = nn.Parameter(noise * c.init_scale)
 
-    def render(self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False) -> RenderOutput:
+    def render(
+        self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False, progress=1.0
+    ) -> RenderOutput:
         """The latents as they are, and their first channels squashed into a picture of the size asked for."""
         last = self.config.channels - 1
         first = torch.stack([self.latents[:, min(i, last)] for i in range(3)], 1)

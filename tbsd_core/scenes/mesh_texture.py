@@ -144,7 +144,9 @@ class MeshTextureScene(Scene):
         """Base colours [N, 3] in [0, 1] at points [N, 3], without light."""
         return torch.sigmoid(self.encoding(points / self.bound)[:, 1:] * self.config.color_gain)
 
-    def render(self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False) -> RenderOutput:
+    def render(
+        self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False, progress=1.0
+    ) -> RenderOutput:
         """Render B views; opacity is the part of a pixel that the mesh covers. Only colours carry a gradient."""
         c, s = self.config, self.config.supersample
         cameras = cameras.to(self.vertices.device)

@@ -14,7 +14,7 @@ from ..cameras.rays import camera_rays
 from ..renderer.background import BACKGROUND, BACKGROUNDS, Environment, over_background, random_colors
 from ..renderer.chunks import MIN_CHUNK, in_chunks
 from ..renderer.occupancy import coarse_density, grid_points, visible_samples
-from ..renderer.regularizers import opacity_entropy, orientation, sparsity, z_variance
+from ..renderer.regularizers import normal_smoothness, opacity_entropy, orientation, sparsity, z_variance
 from ..renderer.sampling import sample_intervals, sphere_interval
 from ..renderer.shading import lambertian, random_lights
 from ..renderer.volume import MIN_OPACITY, accumulate, composite
@@ -80,6 +80,7 @@ class NeRFConfig:
         step=0.001,
         optional=True,
     )
+    shaded_from: float = setting(0.0, meaning="progress before which no step is lit", at_least=0, at_most=1)
     # of those, share that shows the shape alone, in grey (threestudio's textureless_prob)
     textureless: float = setting(0.5, at_least=0, at_most=1)
     # finite: differences, for every encoding; analytic: exact and cheaper, for the hash grid only
@@ -97,6 +98,7 @@ class NeRFConfig:
         0.0, "Pushes against surfaces that turn away from the camera.", optional=True
     )
     z_variance_weight: float = weight(0.0, "Pushes against thick, cloudy surfaces.", optional=True)
+    normal_weight: float = setting(0.0, meaning="weight of the smoothness of normals in the views", at_least=0)
     seed: int = setting(0, "The values that the volume starts from.")
 
     def __post_init__(self) -> None:
@@ -162,10 +164,13 @@ class NeRFScene(Scene3D):
         """Colours [N, 3] in [0, 1] at points [N, 3]."""
         return torch.sigmoid(self.encoding(self._local(points))[:, 1:] * self.config.color_gain)
 
-    def render(self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False) -> RenderOutput:
+    def render(
+        self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False, progress=1.0
+    ) -> RenderOutput:
         """Render B views; `normal` is 0 where nothing is.
 
-        With a generator (training) samples are jittered, and light and background drawn; without one the
+        With a generator (training) samples are jittered, and light and background drawn, light from the progress
+        `shaded_from` on; without one the
         views are those of the plain colours in front of the solid or learned background.
         """
         c = self.config
@@ -177,12 +182,13 @@ class NeRFScene(Scene3D):
         u = None
         if generator is not None:  # for all rays at once, so that chunks do not change what is drawn
             u = rand_rows(n_rays, c.n_samples, generator=generator, dtype=near.dtype).to(device, non_blocking=True)
-        lights, colorless = self._draw_light(cameras, generator)
+        lights, colorless = self._draw_light(cameras, generator, progress)
         lit = None if lights is None else lights[:, None].expand(-1, height * width, -1).reshape(-1, 3)
         coarse = None
         if c.occupancy_resolution:
             coarse = coarse_density(self.density, c.bound, self.coarse_points)
         faces_away = c.orientation_weight > 0
+        with_normal = with_normal or (generator is not None and c.normal_weight > 0)
         need_normals = with_normal or lit is not None or faces_away
 
         def march(rays: slice) -> dict[str, Tensor]:
@@ -233,14 +239,17 @@ class NeRFScene(Scene3D):
             return analytic_normals(self.density, points)
         return density_normals(self.density, points, step=self.bound / max(self.config.resolutions))
 
-    def _draw_light(self, cameras: Cameras, generator: torch.Generator | None) -> tuple[Tensor | None, bool]:
+    def _draw_light(
+        self, cameras: Cameras, generator: torch.Generator | None, progress: float
+    ) -> tuple[Tensor | None, bool]:
         """Directions [B, 3] to the lights of this step, or None, and whether it shows the shape alone."""
         c = self.config
         if generator is None or c.shaded == 0:
             return None, False
         lit, plain = torch.rand(2, generator=generator).tolist()
         lights = random_lights(cameras.c2w()[:, :3, 3], generator)
-        return (lights, plain < c.textureless) if lit < c.shaded else (None, False)
+        is_lit = lit < c.shaded and progress >= c.shaded_from
+        return (lights, plain < c.textureless) if is_lit else (None, False)
 
     def _behind(
         self,
@@ -280,6 +289,8 @@ class NeRFScene(Scene3D):
         }
         if c.sparsity_weight > 0:
             losses["sparsity"] = c.sparsity_weight * sparsity(render.opacity)
+        if c.normal_weight > 0 and render.normal is not None:
+            losses["normal"] = c.normal_weight * normal_smoothness(render.normal)
         return losses | {name: getattr(c, f"{name}_weight") * value for name, value in render.penalties.items()}
 
 
@@ -314,7 +325,8 @@ SPEC = SceneSpec(
             "scene.resolutions": Setting((33, 129), "ours: for time and memory; threestudio: a hash grid up to 4096"),
             "scene.n_samples": Setting(128, "ours: as many as the grid has points; threestudio: 512 in a hash grid"),
             "scene.background_mode": Setting("learned", THREESTUDIO),
-            "scene.shaded": Setting(0.5, f"{THREESTUDIO}: after 2000 of 10 000 steps; ours in half of them"),
+            "scene.shaded": Setting(0.5, f"ours: {THREESTUDIO} lights .75 of the steps, ProlificDreamer none"),
+            "scene.shaded_from": Setting(0.2, f"{THREESTUDIO}: after 2000 of 10 000 steps"),
             "scene.tv_weight": Setting(0.05, REHEARSED),
             "scene.entropy_weight": Setting(0.005, REHEARSED),
             "scene.opacity_weight": Setting(0.0025, REHEARSED),

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tbsd_pack.tbsd_core.configuration import replaced
 from tbsd_pack.tbsd_core.experiment import (
     Experiment,
     ExperimentConfig,
+    config_from_plain,
     default_config,
+    plain_config,
     read_file,
     read_prior,
     resumed,
@@ -85,6 +88,16 @@ def test_every_part_of_the_configuration_that_differs_is_told(tmp_path):
         "cameras.distance was 3.0, is 4.0",
         "optim.n_steps was 6, is 9",
     ]
+
+
+@pytest.mark.parametrize(("was", "now"), [(True, "rms"), (False, "none")])
+def test_a_configuration_of_release_0_1_is_still_read(was, now):
+    config = replaced(small("nerf"), "optim.normalize_by", now)
+    stored = plain_config(config)
+    del stored["optim"]["normalize_by"], stored["scene"]["shaded_from"], stored["scene"]["normal_weight"]
+    stored["optim"]["normalize_grad"] = was
+    assert config_from_plain(stored) == config
+    assert "normalize_grad" in stored["optim"], "what was given stays as it is"
 
 
 def test_what_does_not_fit_is_refused_by_name(tmp_path):

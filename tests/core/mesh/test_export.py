@@ -55,7 +55,7 @@ class Field(Scene3D):
     def albedo(self, points):
         return 0.5 + 0.4 * torch.sin(points * 5 + torch.tensor([0.0, 1.0, 2.0]))
 
-    def render(self, cameras, height, width, generator=None, with_normal=False):
+    def render(self, cameras, height, width, generator=None, with_normal=False, progress=1.0):
         rays_o, rays_d = (r.reshape(-1, 3) for r in camera_rays(cameras, height, width))
         t, delta = sample_intervals(*sphere_interval(rays_o, rays_d, 1.0), 96, 1.0)
         points = (rays_o[:, None] + t[..., None] * rays_d[:, None]).reshape(-1, 3)

@@ -92,6 +92,19 @@ def test_resumed_run_is_bit_equal(kind, stop, tmp_path):
         assert torch.equal(value, second.state_dict()[name]), name
 
 
+def test_what_is_known_of_the_noise_is_kept(tmp_path):
+    config = OptimConfig(n_steps=6, views_per_step=2, size=SIZE, normalize_by="signal")
+    whole, first, second = (SCENES["nerf"]() for _ in range(3))
+    run(whole, config)
+    _, state = run(first, config, stop=3)
+    kept.save(tmp_path, first, state)
+    resumed = OptimState.create(second, config)
+    kept.load(tmp_path, second, resumed)
+    assert torch.equal(resumed.signal, state.signal) and state.signal[0] > 0
+    run(second, config, resumed)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), second.parameters(), strict=True))
+
+
 @pytest.mark.parametrize("kind", SCENES)
 @pytest.mark.parametrize("method", ["ism", "sdi", "hifa"])
 def test_a_run_along_a_trajectory_or_on_pixels_resumes_bit_equal(method, kind, tmp_path):
@@ -120,7 +133,7 @@ def test_the_noise_on_a_trajectory_follows_the_seed():
 @pytest.mark.parametrize("normalize", [True, False])
 def test_the_gradient_on_pixels_reaches_them_at_the_ratio_of_the_method(normalize):
     """Latents are the pixels of this prior, so both parts must add up in each of them."""
-    base = OptimConfig(n_steps=1, size=SIZE, optimizer="adam", normalize_grad=normalize)
+    base = OptimConfig(n_steps=1, size=SIZE, optimizer="adam", normalize_by="rms" if normalize else "none")
     grads = {}
     for scale in (0.0, 3.0):
         scene = ImageScene(ImageConfig(size=SIZE))

@@ -20,9 +20,9 @@ NERF = NeRFConfig(resolutions=(5, 9), n_samples=12, occupancy_resolution=8)
 EVERYTHING = dataclasses.replace(  # that is drawn, or that is a mean over the views
     NERF, shaded=1.0, textureless=0.0, background_mode="random", sparsity_weight=0.1, orientation_weight=0.1
 )
-EVERYTHING = dataclasses.replace(EVERYTHING, z_variance_weight=0.1, chunk_rays=300)
+EVERYTHING = dataclasses.replace(EVERYTHING, z_variance_weight=0.1, normal_weight=0.1, chunk_rays=300)
 CASES = {
-    "everything of a volume": ("nerf", EVERYTHING, "tbsd", {}),
+    "everything of a volume": ("nerf", EVERYTHING, "tbsd", {"normalize_by": "signal"}),
     "an environment, enlarged": ("nerf", dataclasses.replace(NERF, background_mode="learned"), "sds", {"size": 16}),
     "without the encoder": ("nerf", NERF, "csd", {"latent_until": 1.0}),
     "splats": ("gaussian", SCENES["gaussian"].config(n_gaussians=60), "bridge", {}),

@@ -4,7 +4,13 @@ import math
 
 import pytest
 import torch
-from tbsd_pack.tbsd_core.renderer.regularizers import opacity_entropy, orientation, sparsity, z_variance
+from tbsd_pack.tbsd_core.renderer.regularizers import (
+    normal_smoothness,
+    opacity_entropy,
+    orientation,
+    sparsity,
+    z_variance,
+)
 
 
 def test_entropy_is_that_of_a_coin():
@@ -27,6 +33,18 @@ def test_orientation_counts_only_what_turns_away_and_spares_the_weights():
     assert value.tolist() == [0, 0.5, 0]
     value.sum().backward()
     assert weights.grad is None and normals.grad[1, 2] == 1
+
+
+def test_normals_are_smooth_on_a_plane_and_their_edge_to_nothing_is_free():
+    normal = torch.zeros(1, 3, 4, 4)
+    normal[:, 2, :, 1:] = 1
+    assert normal_smoothness(normal) == 0
+    normal[:, :, 0, 3] = torch.tensor([1.0, 0, 0])  # two right angles, to the left and below: 2 each over 12 pairs
+    normal.requires_grad_()
+    value = normal_smoothness(normal)
+    assert value.item() == pytest.approx(4 / 12)
+    value.backward()
+    assert normal.grad.isfinite().all() and not normal.grad[..., 0].any()
 
 
 def test_z_variance_is_the_variance_of_the_distance():

@@ -207,6 +207,24 @@ def test_a_lit_step_shows_shadows_and_without_texture_is_grey(textureless, grey)
     assert (gradient[:, 1:].abs().sum() == 0) == grey
 
 
+def test_light_goes_on_when_the_shape_is_there():
+    scene = randomized(dataclasses.replace(TINY, shaded=1.0, textureless=1.0, shaded_from=0.2), std=0.5)
+    early, late = (
+        scene.render(orbit(1), 16, 16, torch.Generator().manual_seed(3), progress=p).rgb for p in (0.19, 0.2)
+    )
+    inside = (slice(None), slice(None), slice(6, 10), slice(6, 10))
+    assert early[inside].std(1).mean() > 0.01 and late[inside].std(1).mean() < 0.01  # colours, then grey
+
+
+def test_normals_are_smoothed_while_training_alone():
+    scene = randomized(dataclasses.replace(TINY, normal_weight=2.0), std=0.5)
+    seen = scene.render(orbit(1), 16, 16, torch.Generator().manual_seed(3))
+    loss = scene.regularization(seen, 0.0)["normal"]
+    (gradient,) = torch.autograd.grad(loss, scene.encoding.levels[0])
+    assert loss > 0 and gradient.isfinite().all() and gradient[:, 0].abs().sum() > 0
+    assert scene.render(orbit(1), 16, 16).normal is None
+
+
 def test_background_modes():
     empty = dataclasses.replace(TINY, blob_strength=0.0, empty_logit=-60.0)
     changing = NeRFScene(dataclasses.replace(empty, background_mode="random"))

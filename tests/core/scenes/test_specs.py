@@ -60,7 +60,7 @@ def test_a_scene_that_lacks_a_member_cannot_be_made():
         Flat(None)
 
     class Whole(Flat):
-        def render(self, cameras, height, width, generator=None, with_normal=False):
+        def render(self, cameras, height, width, generator=None, with_normal=False, progress=1.0):
             grey = torch.full((len(cameras), 3, height, width), 0.5)
             return RenderOutput(grey, grey[:, :1], grey[:, :1])
 

@@ -53,6 +53,7 @@ class BallScene(Scene3D):
         width: int,
         generator: torch.Generator | None = None,
         with_normal: bool = False,
+        progress: float = 1.0,
     ) -> RenderOutput:
         """The disc that the ball is from everywhere."""
         rays_o, rays_d = camera_rays(cameras.to(self.color.device), height, width)
