@@ -22,7 +22,8 @@ from ..rng import named_generator, rand_rows
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
 from ..sources import CSD_3D, MEASURED, NARROW_FRONT, REHEARSED, THREESTUDIO
 from .base import RenderOutput, Scene3D
-from .encodings import ENCODINGS, check_resolutions, encoding_setting, resolutions_setting
+from .encodings import ENCODINGS, build_encoding, check_resolutions, encoding_setting, resolutions_setting
+from .hash_grid import HASH_BITS
 from .normals import NORMALS, analytic_normals, density_normals
 from .spec import SceneSpec
 
@@ -46,6 +47,9 @@ class NeRFConfig:
         "Grid points along each side of the finest level. More is sharper, slower and noisier.",
         low=9,
         high=512,
+    )
+    hash_bits: int = setting(
+        HASH_BITS, meaning="the tables of a hash grid have 2 to this many rows", at_least=8, at_most=22
     )
     n_samples: int = setting(
         48,
@@ -127,7 +131,7 @@ class NeRFScene(Scene3D):
         super().__init__(c)
         self.bound = c.bound
         generator = named_generator(c.seed, "nerf init")
-        self.encoding = ENCODINGS[c.encoding](c.resolutions, generator)
+        self.encoding = build_encoding(c.encoding, c.resolutions, generator, c.hash_bits)
         self.environment = Environment(c.background, generator) if c.background_mode == "learned" else None
         self.register_buffer("coarse_points", grid_points(c.bound, c.occupancy_resolution), persistent=False)
         self.register_buffer("backdrop", torch.tensor(c.background), persistent=False)

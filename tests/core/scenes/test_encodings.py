@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from tbsd_pack.tbsd_core.scenes.encodings import ENCODINGS, DenseGrids, HashGrid, KPlanes
+from tbsd_pack.tbsd_core.scenes.encodings import ENCODINGS, DenseGrids, KPlanes
+from tbsd_pack.tbsd_core.scenes.hash_grid import HashGrid
 
 P2, P3 = 2654435761, 805459861
 
@@ -34,7 +35,7 @@ def hash_features(grid: HashGrid, points: torch.Tensor) -> torch.Tensor:
             for corner in range(8):
                 bits = [corner >> axis & 1 for axis in range(3)]
                 x, y, z = (a + b for a, b in zip(low, bits, strict=True))
-                row = (z * size + y) * size + x if size**3 <= 2**15 else (x ^ y * P2 ^ z * P3) % 2**15
+                row = (z * size + y) * size + x if size**3 <= grid.n_rows else (x ^ y * P2 ^ z * P3) % grid.n_rows
                 weight = torch.ones((), dtype=torch.float64)
                 for axis in range(3):
                     part = place[axis] - low[axis]
@@ -45,11 +46,13 @@ def hash_features(grid: HashGrid, points: torch.Tensor) -> torch.Tensor:
     return torch.stack(rows)
 
 
-@pytest.mark.parametrize("resolutions", [(4, 300), (40, 64), (3, 9), (16, 65536)])
-def test_hash_grid_equals_a_loop_over_levels_and_corners(resolutions, monkeypatch):
+@pytest.mark.parametrize(
+    ("resolutions", "bits"), [((4, 300), 15), ((40, 64), 15), ((3, 9), 15), ((16, 65536), 15), ((16, 4096), 9)]
+)
+def test_hash_grid_equals_a_loop_over_levels_and_corners(resolutions, bits, monkeypatch):
     """Values and gradients, in the tables and in the points, with collisions in all, some and no levels."""
     monkeypatch.setattr(HashGrid, "CPU_BLOCK", 7)
-    grid = filled(HashGrid(resolutions, torch.Generator()))
+    grid = filled(HashGrid(resolutions, torch.Generator(), bits))
     points = some_points(12).requires_grad_()
     found, expected = grid(points), grid.decoder(hash_features(grid, points))
     assert torch.allclose(found, expected, atol=1e-12)
