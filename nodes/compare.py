@@ -14,6 +14,7 @@ from .base import Node, problem
 from .bridge.compare import compare, plan
 from .bridge.files import inside_output
 from .bridge.preview import check_packages
+from .bridge.queued import queued_by
 from .optimize import has_timesteps, optim_of, timestep_inputs, timesteps_input
 from .sockets import GuidedModel
 from .widgets import widgets
@@ -93,7 +94,7 @@ class Compare(Node):
                 io.Image.Output(display_name="images", tooltip="The results alone, in the order of the table."),
                 io.String.Output(display_name="table", tooltip="What was run, and measures of it, as Markdown."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
@@ -110,7 +111,7 @@ class Compare(Node):
         optim = optim_of(inputs, scene, methods[0][1])
         seeds, cameras = range(optim.seed, optim.seed + n_seeds), cameras or CameraConfig()
         jobs = plan(methods, prompts, seeds, scene, cameras, optim, MATCH[match], has_timesteps(inputs))
-        result = compare(jobs, scene, filename_prefix, cls.hidden.unique_id)
+        result = compare(jobs, scene, filename_prefix, queued_by(cls))
         shown = ui.PreviewImage(result.grid, cls=cls).as_dict() | {"text": [result.table]}
         return io.NodeOutput(result.grid, result.images, result.table, ui=shown)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig
-from ...tbsd_core.experiment import ExperimentConfig, evaluations_per_view, matched_steps
+from ...tbsd_core.experiment import ExperimentConfig, evaluations_per_view, matched_steps, size_warning
 from ...tbsd_core.grid import labelled_grid
 from ...tbsd_core.media import write_png, write_strip
 from ...tbsd_core.metrics import image_statistics
@@ -20,14 +21,19 @@ from ...tbsd_core.optim import OptimConfig
 from ...tbsd_core.scenes import Scene
 from ...tbsd_core.study import Row, markdown, montage, table_row, write_csv
 from .config import config_of
+from .distilled import distilled_warning
 from .files import new_output, to_image
 from .prior import ComfyPrior, noise_levels
 from .progress import SHOWN, RunProgress
 from .prompts import Prompts, check_conditions
+from .queued import Queued
 from .run import begun, final_pictures, pictures_of, with_models
 
 if TYPE_CHECKING:
     from ..sockets import GuidedModel
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Job:
 class Comparison:
     grid: Tensor  # IMAGE [1, H, W, 3]
     images: Tensor  # IMAGE [B, h, w, 3]: the pictures of all finished cells, in the order of the table
-    table: str  # Markdown
+    table: str  # Markdown, and what to know of the models
 
 
 def plan(
@@ -87,14 +93,17 @@ def n_timesteps(guided: GuidedModel) -> int:
     return noise_levels(guided.model.model.model_sampling)[0].n_timesteps
 
 
-def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, node_id: str | None) -> Comparison:
+def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, queued: Queued) -> Comparison:
     """Run all cells; each picture is in the output folder before the next cell begins. A cell that fails is marked.
 
     Raises:
         RuntimeError: every cell failed; with the reason of the first.
     """
     folder, _ = new_output(filename_prefix, "")
-    progress = RunProgress(sum(job.config.optim.n_steps for job in jobs), node_id)
+    progress = RunProgress(sum(job.config.optim.n_steps for job in jobs), queued.node or None)
+    warnings = warnings_of(jobs, queued)
+    for text in warnings:
+        logger.warning("Node %s: %s", queued.node, text)
     tiles: dict[tuple[int, int], Tensor | str] = {}
     rows: list[Row] = []
     finished: list[Tensor] = []
@@ -124,7 +133,14 @@ def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, node_id: st
     places = [[tiles.get((r, c)) for c in sorted(labels)] for r in sorted(names)]
     grid = labelled_grid(places, [names[r] for r in sorted(names)], [labels[c] for c in sorted(labels)])
     write_png(grid, folder / "grid.png")
-    return Comparison(to_image(grid[None]), to_image(torch.cat(finished)), markdown(rows))
+    return Comparison(to_image(grid[None]), to_image(torch.cat(finished)), "\n\n".join([markdown(rows), *warnings]))
+
+
+def warnings_of(jobs: Sequence[Job], queued: Queued) -> list[str]:
+    """What is to be said of the models and of the sizes that they see, each once."""
+    sizes = [size_warning(job.config) for job in jobs]
+    distilled = distilled_warning(jobs[0].guided.model, queued.prompt, queued.node)
+    return list(dict.fromkeys(text for text in (distilled, *sizes) if text))
 
 
 def run_cell(job: Job, scene: Scene, on_step: Callable) -> Tensor:

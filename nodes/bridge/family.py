@@ -6,6 +6,7 @@ import comfy.model_sampling
 
 from ...tbsd_core.settings import DEMO
 from .compat import is_model
+from .distilled import network_warning
 
 # comfy's model classes; hosts that are older than a family lack its class
 CLASSES = (
@@ -13,10 +14,6 @@ CLASSES = (
     *(("QwenImage", "qwen_image"), ("Krea2", "krea2"), ("Anima", "anima")),
 )
 CONFIGS = {"ZImage": "z_image"}  # by comfy's class of the description, where the model's is that of another family
-SCHNELL = (
-    "This Flux has no guidance embedding. If it is schnell, which was distilled to four steps, use dev instead: "
-    "predictions between those steps are no scores."
-)
 CONTEXTS = {768: "sd15", 1024: "sd21_base"}  # width of the text embedding where there is no class of its own
 
 
@@ -26,7 +23,7 @@ def model_family(model) -> tuple[str, str]:
     config = inner.model_config.unet_config
     for class_name, family in CLASSES:
         if is_model(inner, class_name):
-            return family, SCHNELL if family == "flux" and not config.get("guidance_embed") else ""
+            return family, network_warning(model)
     if type(inner.model_config).__name__ in CONFIGS:
         return CONFIGS[type(inner.model_config).__name__], ""
     if type(inner.latent_format).__name__ == "SmallWorldLatent":

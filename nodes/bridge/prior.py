@@ -44,6 +44,7 @@ from .conditioning import (
     spread_controls,
     without_distilled_guidance,
 )
+from .distilled import distilled_refusal
 from .resident import load_whole, make_room, static_patcher
 
 logger = logging.getLogger(__name__)
@@ -346,6 +347,9 @@ def check_models(model, vae) -> None:
         raise ValueError(f"{kind} has no table of noise levels (model_sampling.sigmas), so no timestep can be drawn.")
     if model.get_wrappers(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, "easycache"):
         raise ValueError("EasyCache reuses the prediction of the step before, which here is another view. Remove it.")
+    refused = distilled_refusal(model)
+    if refused:
+        raise ValueError(refused)
     ignored = [key for key in CFG_FUNCTIONS if model.model_options.get(key)]
     if ignored:
         logger.warning(

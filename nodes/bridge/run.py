@@ -19,6 +19,7 @@ from ...tbsd_core.optim import Curves, OptimConfig, Watchdog, not_finite
 from ...tbsd_core.scenes import RenderOutput, Scene
 from ...tbsd_core.scenes.stored import copy_scene
 from .compat import available_memory
+from .distilled import distilled_warning
 from .events import send_step
 from .files import to_image
 from .graph import ancestors, changes
@@ -70,9 +71,9 @@ def run(
         plan = plan_of(experiment, int(available_memory(guided.model, prior_device(guided.model))))
         plan.apply(experiment)
         shown.plan = plan.text
-        wrong_size = size_warning(config)
-        if wrong_size:
-            shown.warn(wrong_size)
+        for warning in (size_warning(config), distilled_warning(guided.model, queued.prompt, queued.node)):
+            if warning:
+                shown.warn(warning)
         shown.begin(experiment, "First step")
         send_step(shown.event())
         watchdog, progress = Watchdog(trained.uses_cameras), RunProgress(optim.n_steps, queued.node, shown)

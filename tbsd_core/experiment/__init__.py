@@ -8,6 +8,7 @@ from .check import check_config
 from .config import ExperimentConfig, MeshInput, config_from_plain, is_demo, plain_config
 from .cost import evaluations_per_view, matched_steps
 from .defaults import default_config, model_shape, with_native_views, with_preset
+from .distilled import distilled_warning
 from .experiment import Experiment, resumed, stored_config
 from .file import NEWEST, Stored, StoredRun, load_scene, read_file, read_newest, save_scene, write_file
 from .native import size_warning
@@ -30,6 +31,7 @@ __all__ = [
     "config_from_plain",
     "config_from_report",
     "default_config",
+    "distilled_warning",
     "evaluate",
     "evaluations_per_view",
     "is_demo",

@@ -17,6 +17,7 @@ from ..priors.base import TextPrior
 from .autosave import AUTOSAVE_SECONDS, Autosave
 from .check import check_config
 from .config import ExperimentConfig
+from .distilled import distilled_warning
 from .experiment import Experiment, check_resume, resumed
 from .file import NEWEST, read_newest
 from .native import size_warning
@@ -63,8 +64,9 @@ def run(
             _say(plan.text, on_phase)
         save = Autosave(out / NEWEST, experiment, autosave_seconds, is_ours, saved, on_phase)
         watchdog = Watchdog(experiment.scene.uses_cameras)
-        wrong_size = size_warning(config)
-        _say(wrong_size, on_phase)
+        warnings = [text for text in (size_warning(config), distilled_warning(config)) if text]
+        for text in warnings:
+            _say(text, on_phase)
         began = time.perf_counter()
         try:
             for record in experiment.steps():
@@ -79,7 +81,7 @@ def run(
         save.finish()
         on_phase("measuring and writing files")
         seconds["cpu"] = time.process_time() - cpu
-        account = Account(seconds, began=start, warnings=[*filter(None, [wrong_size]), *watchdog.warnings.values()])
+        account = Account(seconds, began=start, warnings=[*warnings, *watchdog.warnings.values()])
         report = write_results(experiment, out, account, in_full)
         for warning in report["warnings"]:
             if warning not in account.warnings:

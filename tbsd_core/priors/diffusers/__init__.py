@@ -16,6 +16,7 @@ import torch
 
 from ...optional import require
 from ..base import TextPrior
+from ..distilled import network_refusal
 from . import sd3, sdxl, stable_diffusion
 from .parts import check_parts, load_model, load_tokenizer
 from .sampling import sample_ddim
@@ -66,7 +67,7 @@ def check_pipeline(path: Path) -> Pipeline:
     """What the configuration of a folder or checkpoint says, before any weight is read.
 
     Raises:
-        ValueError: the class of the pipeline is not in FAMILIES.
+        ValueError: the class of the pipeline is not in FAMILIES, or its network gives no score.
     """
     pipeline = inspect(path)
     if pipeline.class_name not in FAMILIES:
@@ -77,6 +78,9 @@ def check_pipeline(path: Path) -> Pipeline:
     scheduler = pipeline.scheduler.get("_class_name", "")
     if scheduler.startswith("EDM"):
         raise ValueError(f"{path} has the scheduler {scheduler}: networks that are scaled that way are not supported.")
+    refused = network_refusal(str(path), pipeline.network)
+    if refused:
+        raise ValueError(refused)
     return pipeline
 
 

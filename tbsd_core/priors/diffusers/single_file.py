@@ -48,6 +48,7 @@ def recognise(path: Path) -> Configs:
             if predicts_velocity(name, shapes, metadata, file.get_tensor):
                 configs["scheduler"]["prediction_type"] = "v_prediction"
             configs["scheduler"]["rescale_betas_zero_snr"] = "ztsnr" in shapes
+            configs["model_index"]["_name_or_path"] = metadata.get("modelspec.title", "")
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or no .safetensors file ({error}).") from error
     return configs

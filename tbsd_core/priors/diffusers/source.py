@@ -30,6 +30,11 @@ class Pipeline:
         return self.index.get("_class_name", "pipeline without a class name")
 
     @property
+    def title(self) -> str:
+        """What its maker calls it; "" where that is not said."""
+        return str(self.index.get("_name_or_path", ""))
+
+    @property
     def family(self) -> str:
         """The name of its presets: sd15, sd21_base, sd21_v, sdxl or sd3."""
         if "3" in self.class_name:

@@ -319,6 +319,7 @@ def refusals():
         return predict(model, cond(0))
 
     img_to_img = sampling(tiny.unet(), "ModelSamplingDiscrete", sampling="img_to_img", zsnr=False)
+    lcm = sampling(tiny.unet(), "ModelSamplingDiscrete", sampling="lcm", zsnr=False)
     huge = dict(max_shift=100.0, base_shift=100.0, width=64, height=64)
     blind = tiny.unet()
     blind.add_object_patch("model_sampling", object())
@@ -328,6 +329,7 @@ def refusals():
         "channels": message(lambda: run(tiny.unet(), [cond(0)], lambda prior: None, channels=16)),
         "video": message(lambda: predict(tiny.unet(latent=comfy.latent_formats.Wan21), cond(0))),
         "img_to_img": message(lambda: predict(img_to_img, cond(0))),
+        "lcm": message(lambda: predict(lcm, cond(0))),
         "no_sigmas": message(lambda: predict(blind, cond(0))),
         "no_vae": message(invalid_vae),
         "easycache": message(easycache),
