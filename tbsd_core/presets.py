@@ -60,8 +60,8 @@ DISTILLED_AT = {"sd3": Setting(512, f"{RFDS}: 256, then 512 pixels; it was also 
 FLOW_FAMILIES = ("sd3", "flux", "qwen_image", "z_image", "krea2", "anima")
 FLOW_SCALE = "{}; no value for flow models is known to us"
 FLOW_SCALES = {False: Setting(50.0, f"{RFDS}, for Stable Diffusion 3 in 2D"), True: Setting(100.0, f"{RFDS}, in 3D")}
-MOST_NOISE = 0.875
-FLOW_T_MAX = Setting(MOST_NOISE, f"{RFDS}: more noise says little of what is there")
+MOST_NOISE = 0.7
+FLOW_T_MAX = Setting(MOST_NOISE, f"{RFDS} in 3D: noise of at most 0.875, at 0.7 of a schedule with a shift of 3")
 MOST_OF_FLUX = 10.0
 FLUX_SCALE = Setting(MOST_OF_FLUX, "ours, not tried: its predictions are guided already, and more over-guides")
 FLOW_WEIGHTING = Setting("velocity", f"{RFDS}: weight 1 on velocities")
@@ -103,7 +103,7 @@ def _of_flow(found: Settings, family: str, scene: str, method: str) -> dict[str,
             changed["guidance.guidance_scale"] = FLUX_SCALE
     if "guidance.weighting" in found and method in ("sds", "tbsd", "bridge"):
         changed["guidance.weighting"] = FLOW_WEIGHTING
-    for name in ("t_max", "t_max_end"):
+    for name in ("t_max", "t_max_end") if SCENES[scene].uses_cameras else ():
         now = found.get(f"optim.timesteps.{name}")
         if now is not None and isinstance(now.value, float) and now.value > MOST_NOISE:
             changed[f"optim.timesteps.{name}"] = FLOW_T_MAX

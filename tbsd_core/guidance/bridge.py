@@ -15,7 +15,7 @@ from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput
 from .sds import cfg_conditions, cfg_direction
 from .spec import MethodSpec
-from .weighting import weight
+from .weighting import WEIGHTINGS, weight
 
 BRIDGE_3D = "SDS-Bridge, arXiv:2406.09417, its sds-bridge.yaml"
 # the direction of stage 2 by the condition that describes the start
@@ -24,7 +24,7 @@ NEGATIVES = {"target_negative": ("delta_tnp", directions.delta_tnp), "negative":
 
 @dataclass(frozen=True, kw_only=True)
 class BridgeConfig:
-    guidance_scale: float = shared.scale(25.0, above=0.0)  # s of both stages; the authors' 2D script uses 40
+    guidance_scale: float = shared.scale(25.0, above=0.0)  # s; the authors' 2D script uses 40 in both stages
     switch: float = shared.part(  # the authors: 0.5 in 2D, 0.8 in 3D
         0.5, "When the second stage begins, as a part of the run.", step=0.05
     )
@@ -35,13 +35,19 @@ class BridgeConfig:
     )
     anchor: float = shared.anchor(0.0)  # of stage 2; ours, the authors have none
     weighting: str = shared.weighting("sigma2")
+    # of stage 2 alone; None is as in stage 1. The authors' 3D code has neither a scale nor sigma^2 there
+    texture_scale: float | None = setting(None, meaning="s of the second stage", above=0.0)
+    texture_weighting: str | None = setting(None, meaning="weighting of the second stage", choices=tuple(WEIGHTINGS))
 
     def __post_init__(self) -> None:
         check_settings(self)
 
 
 class Bridge:
-    """SDS while progress < switch, then grad = w(t) [anchor (eps_uncond - noise) + s (eps_target - eps_negative)]."""
+    """SDS while progress < switch, then grad = w(t) [anchor (eps_uncond - noise) + s (eps_target - eps_negative)].
+
+    In the second stage s is `texture_scale` and w(t) `texture_weighting`, where they are not None.
+    """
 
     def __init__(self, config: BridgeConfig | None = None) -> None:
         self.config = config or BridgeConfig()
@@ -54,17 +60,20 @@ class Bridge:
 
     def __call__(self, inputs: GuidanceInputs) -> GuidanceOutput:
         config, eps = self.config, inputs.eps
-        w_t = weight(config.weighting, inputs.alphas_cumprod)
+        weighting, scale = config.weighting, config.guidance_scale
         if inputs.progress < config.switch:
-            direction, terms = cfg_direction(eps, inputs.noise, config.guidance_scale)
+            direction, terms = cfg_direction(eps, inputs.noise, scale)
         else:
+            weighting = config.texture_weighting or weighting
+            scale = scale if config.texture_scale is None else config.texture_scale
             name, delta = NEGATIVES[config.negative]
             terms = {name: delta(eps["target"], eps[config.negative])}
-            direction = config.guidance_scale * terms[name]
+            direction = scale * terms[name]
             if config.anchor:
                 terms["residual"] = directions.residual(eps["uncond"], inputs.noise)
                 direction = config.anchor * terms["residual"] + direction
         scalars = {f"norm_{name}": directions.norm(term) for name, term in terms.items()}
+        w_t = weight(weighting, inputs.alphas_cumprod)
         return GuidanceOutput((w_t * direction).detach(), terms, scalars)
 
 
@@ -90,6 +99,8 @@ SPEC = MethodSpec(
             "optim.timesteps.anneal_end": Setting(0.2, f"{BRIDGE_3D}: at step 5000 of 25 000"),
             "guidance.guidance_scale": Setting(100.0, f"{BRIDGE_3D}, first stage"),
             "guidance.switch": Setting(0.8, f"{BRIDGE_3D}: at step 20 000 of 25 000"),
+            "guidance.texture_scale": Setting(1.0, f"{BRIDGE_3D}: no scale in the second stage"),
+            "guidance.texture_weighting": Setting("uniform", f"{BRIDGE_3D}: sigma^2 in the first stage only"),
         },
         (DEMO, ""): {"guidance.guidance_scale": Setting(6.0, MEASURED), "guidance.anchor": Setting(1.0, MEASURED)},
     },

@@ -31,7 +31,8 @@ class ESD:
     """VSD whose LoRA score is a mixture of the one that is told the camera and the one that is not.
 
     The second is the score of all views together: moving away from it keeps views different from each
-    other, which works against one face on every side. Pictures have no camera; there it is VSD.
+    other, which works against one face on every side. Neither is told the view in words. Pictures have no
+    camera; there it is VSD.
     """
 
     def __init__(self, config: ESDConfig | None = None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
-from ..sources import MEASURED
+from ..sources import FROM_TARGET, MEASURED
 from . import shared
 from .base import GuidanceInputs, GuidanceOutput
 from .sds import SDS, SDSConfig, cfg_direction
@@ -29,7 +29,7 @@ ON_LATENTS = {"guidance.pixel_scale": Setting(0.0, "ours: latents have no pixels
 class HiFAConfig:
     """The authors do not draw the timestep: it falls with the root of the progress (TimestepConfig)."""
 
-    guidance_scale: float = shared.scale(100.0, at_least=0.0)  # CFG weight s; hifa.yaml: 100
+    guidance_scale: float = shared.scale(101.0, at_least=0.0)  # CFG weight s; hifa.yaml: 100, counted as SDS is there
     pixel_scale: float = setting(  # hifa.yaml: 0.01
         0.01,
         "Weight of the pull on the pictures. Lower it if the result over-saturates; 0 is SDS.",
@@ -89,7 +89,7 @@ SPEC = MethodSpec(
     prompts="Prompts from Prompt Encode; a negative prompt is not used.",
     presets={
         (PUBLISHED, ""): {
-            "guidance.guidance_scale": Setting(100.0, AUTHORS),
+            "guidance.guidance_scale": Setting(101.0, f"{AUTHORS}: 100, {FROM_TARGET}"),
             "guidance.pixel_scale": Setting(0.01, AUTHORS),
             **FALLING,
         },

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..settings import DEMO, PUBLISHED, Setting, check_settings
-from ..sources import MEASURED, THREESTUDIO
+from ..sources import FROM_TARGET, MEASURED, THREESTUDIO
 from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput
 from .spec import MethodSpec
@@ -19,7 +19,7 @@ DREAMFUSION = "DreamFusion, arXiv:2209.14988"
 
 @dataclass(frozen=True, kw_only=True)
 class SDSConfig:
-    guidance_scale: float = shared.scale(25.0, at_least=0.0)  # s; the paper uses 100
+    guidance_scale: float = shared.scale(25.0, at_least=0.0)  # s; the paper's 100 is 101 here, see SDS
     weighting: str = shared.weighting("sigma2")
 
     def __post_init__(self) -> None:
@@ -29,7 +29,8 @@ class SDSConfig:
 class SDS:
     """grad = w(t) [(eps_uncond - noise) + s (eps_target - eps_uncond)].
 
-    At s = 1 the unconditional prediction cancels, at s = 0 the target does: neither is then evaluated.
+    At s = 1 the unconditional prediction cancels, at s = 0 the target does: neither is then evaluated. DreamFusion and
+    threestudio's SDS count from the target's prediction, (1 + s) eps_target - s eps_uncond: their s = 100 is 101 here.
     """
 
     def __init__(self, config: SDSConfig | None = None) -> None:
@@ -82,14 +83,14 @@ SPEC = MethodSpec(
     prompts="Prompts from Prompt Encode; a negative prompt is not used.",
     presets={
         (PUBLISHED, ""): {
-            "guidance.guidance_scale": Setting(100.0, f"{DREAMFUSION}; {THREESTUDIO}"),
+            "guidance.guidance_scale": Setting(101.0, f"{DREAMFUSION}; {THREESTUDIO}: 100, {FROM_TARGET}"),
             "guidance.weighting": Setting("sigma2", f"{DREAMFUSION}; {THREESTUDIO}"),
         },
         (DEMO, ""): {"guidance.guidance_scale": Setting(6.0, MEASURED)},
     },
     variants={
         "sjc": (
-            SDSConfig(guidance_scale=100.0, weighting="uniform"),
+            SDSConfig(guidance_scale=101.0, weighting="uniform"),  # sjc.yaml: 100, counted from the target
             "Score Jacobian Chaining with reduced variance (arXiv:2212.00774): SDS with equal weights of all timesteps",
         ),
     },

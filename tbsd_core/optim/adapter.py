@@ -13,6 +13,7 @@ from ..cameras.pose import Cameras
 from ..guidance.base import Guidance, TrainingGuidance
 from ..priors.base import AdaptablePrior, Adapter, Condition, Prior
 from ..priors.schedule import NoiseSchedule
+from ..prompts.sets import PromptSet
 from ..rng import named_generator
 from ..transfer import to_device
 from .parts import parts_of
@@ -37,7 +38,7 @@ class AdapterState:
     def gradient(
         self,
         latents: Tensor,  # [B, C, h, w], the present renders, detached
-        conditions: Sequence[Condition],  # B, the target in the words of each view
+        conditions: Sequence[Condition],  # B, see `adapter_conditions`
         poses: Tensor | None,  # [B, 16]
         schedule: NoiseSchedule,
         seed: int,
@@ -87,6 +88,13 @@ def create_adapter(prior: Prior, guidance: Guidance, seed: int) -> AdapterState 
     adapter = prior.make_adapter(guidance.lora, seed)
     groups = [{"params": list(adapter.parameters())}]
     return AdapterState(adapter, make_optimizer(torch.optim.AdamW, groups, lr=guidance.lora.lr))
+
+
+def adapter_conditions(prompts: PromptSet, n: int) -> list[Condition]:
+    """What a LoRA is told of n samples beside their poses: the target without view words, as in threestudio, which
+    turns view-dependent prompting off for it (stable_diffusion_vsd_guidance.py). A camera that is left out is then left
+    out of the text, too."""
+    return prompts.select("target", [""] * n)
 
 
 def camera_poses(cameras: Cameras) -> Tensor:

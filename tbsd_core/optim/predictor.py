@@ -19,7 +19,7 @@ from ..priors.base import Prior
 from ..prompts.perp_neg import view_mixture
 from ..prompts.sets import PromptSet
 from ..transfer import to_device
-from .adapter import ADAPTER_NAMES, AdapterState
+from .adapter import ADAPTER_NAMES, AdapterState, adapter_conditions
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Predictor:
             poses = poses[to_device(samples, poses.device)]
         if self.adapter is not None:
             for name in (name for name in names if name in ADAPTER_NAMES):
-                eps[name] = self.adapter.predict(name, x_t, t, self.prompts.select("target", views), poses)
+                eps[name] = self.adapter.predict(name, x_t, t, adapter_conditions(self.prompts, len(views)), poses)
         return eps
 
     def _with_perp_neg(

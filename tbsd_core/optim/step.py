@@ -19,7 +19,7 @@ from ..prompts.sets import PromptSet
 from ..rng import PartGenerator, named_generator
 from ..scenes.base import AdaptiveScene, RenderOutput, Scene, ShrinkingScene
 from ..transfer import Late, to_device
-from .adapter import camera_poses
+from .adapter import adapter_conditions, camera_poses
 from .config import OptimConfig
 from .draws import draw
 from .guide import Batch, enlarged, predict_and_guide
@@ -218,7 +218,7 @@ class Step:
         scalars = {"grad_rms": rms, "opacity": render.opacity.detach().mean()}
         scalars |= {f"loss_{name}": value.detach() for name, value in losses.items()}
         if state.adapter is not None:
-            conditions = run.prompts.select("target", views)
+            conditions = adapter_conditions(run.prompts, batch)
             scalars["loss_lora"] = state.adapter.gradient(
                 latents.detach(), conditions, poses, prior.schedule, config.seed, self.index, state.view_chunk
             )

@@ -7,6 +7,7 @@ import torch
 from guidance_properties import make_inputs
 from tbsd_pack.tbsd_core.guidance import Bridge, BridgeConfig
 from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
+from tbsd_pack.tbsd_core.presets import preset
 
 
 def test_first_stage_is_sds_bit_for_bit():
@@ -35,6 +36,18 @@ def test_second_stage_moves_away_from_the_chosen_negative(negative):
     expected = w_t * (0.5 * (eps["uncond"] - inputs.noise) + 40 * (eps["target"] - eps[negative]))
     torch.testing.assert_close(anchored(inputs).grad, expected)
     assert anchored.required(0.5) == ("target", negative, "uncond")
+
+
+def test_the_second_stage_of_3d_has_neither_scale_nor_weight_as_published():
+    """SDS-Bridge's threestudio code: eps_target - eps_source there, and sigma^2 times SDS in the first stage."""
+    values = {k.removeprefix("guidance."): s.value for k, s in preset("sd21_base", "nerf", "bridge").items()}
+    config = BridgeConfig(**{k: v for k, v in values.items() if k in BridgeConfig.__dataclass_fields__})
+    first, second = make_inputs(progress=0.79), make_inputs(progress=0.8)
+    torch.testing.assert_close(Bridge(config)(second).grad, second.eps["target"] - second.eps["target_negative"])
+    assert torch.equal(Bridge(config)(first).grad, SDS(SDSConfig(guidance_scale=100.0))(first).grad)
+    anchored = Bridge(dataclasses.replace(config, anchor=2.0))(second).grad
+    pull = 2.0 * (second.eps["uncond"] - second.noise)
+    torch.testing.assert_close(anchored, pull + second.eps["target"] - second.eps["target_negative"])
 
 
 def test_vanishes_where_target_and_negative_agree():
