@@ -30,7 +30,8 @@ PACK_NAME = "tbsd-score-distillation"
 BOOT_SECONDS = 180
 RUN_SECONDS = 300
 collect_ignore = ["contributions"]  # what test_contributing.py adds to a copy
-LONG = ("test_browser", "test_sweep")  # begun first, so that no process is left alone with one of them at the end
+# begun first, so that no process is left alone with one of them at the end
+LONG = ("test_browser", "test_real_models", "test_sweep")
 PLACES = ("~/comfy/ComfyUI", "~/comfy33/ComfyUI")  # the maintained host, the reference host
 
 if "tbsd_pack" not in sys.modules:
@@ -317,6 +318,24 @@ def comfyuis() -> list[ComfyUI]:
 def server(comfyui: ComfyUI, tmp_path_factory: pytest.TempPathFactory):
     with started(comfyui, tmp_path_factory.mktemp("comfyui")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def checkpoint_of(comfyui: ComfyUI, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """By the name of a family: a checkpoint of random weights in its shape, made once for all hosts and processes."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "checkpoints"
+    folder.mkdir(exist_ok=True)
+
+    def of(family: str) -> Path:
+        path = folder / f"{family}.safetensors"
+        if not path.exists():
+            new = folder / f"{family}.{os.getpid()}.safetensors"
+            comfyui.run_script(ROOT / "tests" / "comfy" / "inside" / "checkpoint.py", new, family)
+            new.replace(path)
+        return path
+
+    return of
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 
@@ -253,10 +252,10 @@ def test_core_nodes_sample_from_the_demo_models(server):
     assert all(max(hi - lo for lo, hi in p.getextrema()) > 100 for p in pictures)
 
 
-def test_a_checkpoint_of_the_core_loader_can_be_distilled(server, comfyui):
+def test_a_checkpoint_of_the_core_loader_can_be_distilled(server, checkpoint_of):
     """The ordinary graph with free text, half-precision weights and the VAE inside the checkpoint."""
     path = server.base / "models" / "checkpoints" / "generated.safetensors"
-    comfyui.run_script(Path(__file__).parent / "inside" / "checkpoint.py", path)
+    path.hardlink_to(checkpoint_of("sd15"))
     outputs = server.run(
         image_run(
             models=node("CheckpointLoaderSimple", ckpt_name=path.name),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from tbsd_pack.tbsd_core.experiment import read_newest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,37 +181,46 @@ def test_every_template_opens_runs_and_shows_its_results(open_tab):
         tab.shoot(f"template {name}")
 
 
-def test_templates_of_real_models_need_a_checkpoint_and_nothing_else(open_tab, server, comfyui):
-    """With random weights in the shape of Stable Diffusion 1.5; small views reach the model at its own size."""
+@pytest.fixture
+def checkpoints(server, checkpoint_of):
+    """Under the names that the templates ask for, as a user would put them there: random weights in the true shapes."""
     folder = server.base / "models" / "checkpoints"
     graphs = [json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8")) for name in OF_REAL_MODELS]
-    files = {model["name"] for g in graphs for node in g["nodes"] for model in node["properties"].get("models", [])}
-    first, *others = (folder / name for name in sorted(files))
-    comfyui.run_script(ROOT / "tests" / "comfy" / "inside" / "checkpoint.py", first)
-    for other in others:
-        other.hardlink_to(first)
+    names = {model["name"] for g in graphs for node in g["nodes"] for model in node["properties"].get("models", [])}
+    files = [folder / name for name in sorted(names)]
+    for file in files:
+        file.hardlink_to(checkpoint_of("sdxl" if "xl" in file.stem else "sd15"))
+    yield
+    for file in files:
+        file.unlink()
+
+
+def test_templates_of_real_models_need_a_checkpoint_and_nothing_else(open_tab, checkpoints):
     tab = open_tab()
-    try:
-        for name in OF_REAL_MODELS:
-            nodes = tab.load(name, **FAST | {"steps": 2, "views_per_step": 1}, seed=21)
-            assert tab.missing_nodes() == [], name
-            tab.page.wait_for_timeout(200)
-            tab.show_all()
-            tab.shoot(f"template {name}")
-            assert tab.overlaps() == [] and tab.off_screen() == [], name
-        tab.queue()  # the last one
-        tab.outputs()
-        tab.look_at(nodes["TBSD_Optimizer3D"])
-        tab.wait("done")
-        assert "trained on pictures" not in tab.panel().inner_text()
-        newest = read_newest(max((server.base / "output" / "tbsd" / "runs").iterdir()))
-        optim = newest.run.config["optim"]
-        assert (optim["size"], optim["encode_size"], optim["n_steps"]) == (48, 512, 2)
+    for name in OF_REAL_MODELS:
+        tab.load(name, **FAST | {"steps": 2, "views_per_step": 1}, seed=21)
+        assert tab.missing_nodes() == [], name
+        tab.page.wait_for_timeout(200)
         tab.show_all()
-        tab.shoot("a template of a real model")
-    finally:
-        for file in (first, *others):
-            file.unlink()
+        tab.shoot(f"template {name}")
+        assert tab.overlaps() == [] and tab.off_screen() == [], name
+
+
+@pytest.mark.parametrize("name, size", [("Text to 3D with SDXL", 1024), ("Texture my mesh with SD 1.5", 512)])
+def test_run_is_all_that_a_template_of_a_real_model_needs(open_tab, server, checkpoints, name, size):
+    """Small views reach the model at its own size."""
+    tab = open_tab()
+    nodes = tab.load(name, **FAST | {"steps": 2, "views_per_step": 1, "n_views": 3}, seed=21)
+    tab.page.locator('[data-testid="queue-button"]').first.click()
+    tab.outputs(seconds=600)
+    tab.look_at(nodes["TBSD_Optimizer3D"])
+    tab.wait("done")
+    assert "trained on pictures" not in tab.panel().inner_text()
+    newest = read_newest(max((server.base / "output" / "tbsd" / "runs").iterdir()))
+    optim = newest.run.config["optim"]
+    assert (optim["size"], optim["encode_size"], optim["n_steps"]) == (48, size, 2)
+    tab.show_all()
+    tab.shoot(f"{name} has run")
 
 
 def test_the_blueprint_makes_an_object(open_tab, server):

@@ -159,7 +159,7 @@ def sdxl():
     )
 
 
-def sd3():
+def sd3(**changes):
     config = comfy.supported_models.SD3(
         dict(
             in_channels=16,
@@ -173,6 +173,7 @@ def sd3():
             pos_embed_scaling_factor=None,
             dtype=torch.float32,
         )
+        | changes
     )
     model = comfy.model_base.SD3(config, device="cpu")
     table = model.diffusion_model.pos_embed  # a buffer
