@@ -46,7 +46,7 @@ def plot_curves(curves: Curves, title: str, size: tuple[int, int] = (1200, 640))
             values = series[key]
             (line,) = axes.plot(curves.steps[: len(values)], values, alpha=0.25, linewidth=0.8)
             axes.plot(
-                curves.steps[: len(values)], _smooth(values), color=line.get_color(), label=key.replace("_", " ")
+                curves.steps[: len(values)], smoothed(values), color=line.get_color(), label=key.replace("_", " ")
             )
         axes.set_title(name, fontsize=10)
         axes.set_xlabel("step", fontsize=8)
@@ -58,7 +58,7 @@ def plot_curves(curves: Curves, title: str, size: tuple[int, int] = (1200, 640))
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _smooth(values: np.ndarray, share: float = 0.04) -> np.ndarray:
+def smoothed(values: np.ndarray, share: float = 0.04) -> np.ndarray:
     """Moving average over a share of the run that skips missing values."""
     window = max(1, int(len(values) * share))
     known = np.isfinite(values)

@@ -60,18 +60,19 @@ class Report:
         self.save()
 
     def save(self) -> None:
-        text = self.anonymous(json.dumps(self.data, indent=1, default=str)) + "\n"
+        text = anonymous(json.dumps(self.data, indent=1, default=str), self._folders) + "\n"
         for name, content in ((f"{NAME}.json", text), (f"{NAME}.md", markdown(json.loads(text)))):
             with atomic_path(self.folder / name) as path:
                 path.write_text(content, encoding="utf-8")
 
-    def anonymous(self, text: str) -> str:
-        """`text` without the paths of this machine."""
-        known = {**self._folders, Path(sys.prefix): "PYTHON", Path(tempfile.gettempdir()): "TMP", Path.home(): "HOME"}
-        for folder in sorted(known, key=lambda folder: -len(str(folder))):
-            if len(str(folder)) > 1:
-                text = text.replace(json.dumps(str(folder))[1:-1], known[folder])
-        return text
+
+def anonymous(text: str, folders: Mapping[Path, str]) -> str:
+    """`text` without the paths of this machine; `folders`: names by what they stand for."""
+    known = {**folders, Path(sys.prefix): "PYTHON", Path(tempfile.gettempdir()): "TMP", Path.home(): "HOME"}
+    for folder in sorted(known, key=lambda folder: -len(str(folder))):
+        if len(str(folder)) > 1:
+            text = text.replace(json.dumps(str(folder))[1:-1], known[folder])
+    return text
 
 
 def undated(environment: dict[str, Any]) -> dict[str, Any]:
