@@ -1,4 +1,5 @@
-"""What README and help pages say of methods and balancers is written from the specifications, between marks.
+"""What README and help pages say of methods and balancers is written from the specifications, between marks; so is the
+table of presets beside what is published.
 
 `python -m tests.written` renews it, with --check it only says whether that is needed.
 """
@@ -9,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+from benchmarks.published import table
 from tbsd_core.balancing import BALANCERS, RULES
 from tbsd_core.guidance import METHODS
 
@@ -36,8 +38,9 @@ def balancers() -> str:
     return "\n".join([*lines, *(f"- `{name}`: {BALANCERS[name].summary}" for name in others)])
 
 
-PARTS = {"methods": methods, "method nodes": method_nodes, "balancers": balancers}
-FILES = (ROOT / "README.md", ROOT / "web" / "docs" / "TBSD_Guidance.md")
+PARTS = {"methods": methods, "method nodes": method_nodes, "balancers": balancers, "presets": table}
+PRESETS = ROOT / "benchmarks" / "results" / "presets.md"
+FILES = (ROOT / "README.md", ROOT / "web" / "docs" / "TBSD_Guidance.md", PRESETS)
 
 
 def renewed(text: str) -> str:

@@ -303,8 +303,8 @@ CAMERAS = {
     "cameras.distance_max": Setting(2.7, f"{THREESTUDIO}: 2.0, likewise"),
     "cameras.fov_y": Setting(40.0, f"{THREESTUDIO}: 40 to 70 degrees"),
     "cameras.fov_y_max": Setting(70.0, THREESTUDIO),
-    "cameras.elevation_min": Setting(-10.0, f"{THREESTUDIO}: -10 to 90 degrees"),
-    "cameras.elevation_max": Setting(75.0, "ours: straight from above, up is undefined and prompts know no top views"),
+    "cameras.elevation_min": Setting(-10.0, f"{THREESTUDIO}: -10 to 45 degrees"),
+    "cameras.elevation_max": Setting(75.0, "ours: tops are seen, too; straight from above, up is undefined"),
     "cameras.front": Setting(30.0, NARROW_FRONT),
 }
 
