@@ -60,7 +60,15 @@ def test_a_checkpoint_gives_a_sheet_curves_and_a_report(tmp_path):
 
 def test_an_interrupt_keeps_what_is_done(tmp_path):
     words = [*COMMAND, "--checkpoint", "demo", "--time", "600", "--out", str(tmp_path)]
-    process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        words,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        text=True,
+        # a test run in a shell's background would hand on that it ignores the signal
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     for line in process.stdout:
         if line.startswith("a brick house, picture, TBSD: "):
             time.sleep(8)  # some of its steps

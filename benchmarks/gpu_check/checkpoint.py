@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tbsd_core.cameras.sampling import orbit
@@ -228,8 +229,8 @@ def shown(experiment: Experiment) -> Tensor:
 
 
 def resized(images: Tensor, size: int) -> Tensor:
-    smooth = dict(size=(size, size), mode="bilinear", align_corners=False, antialias=True)
-    return torch.nn.functional.interpolate(images.float().cpu(), **smooth).clamp(0, 1)
+    images = images.float().cpu()
+    return F.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
 
 
 def reset_peak(device: str) -> None:

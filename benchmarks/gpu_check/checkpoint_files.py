@@ -90,6 +90,7 @@ def plotted(curves: Sequence[Mapping[str, Curves]], columns: Sequence[str]) -> n
     require("matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(13, 2.6 * len(columns)), dpi=90, layout="constrained")
     canvas = FigureCanvasAgg(figure)
@@ -105,7 +106,7 @@ def plotted(curves: Sequence[Mapping[str, Curves]], columns: Sequence[str]) -> n
                 (line,) = axes.plot(steps[: len(values)], smooth, linewidth=1, alpha=0.8, color=f"C{index}")
                 lines.setdefault(prompt, line)
             axes.set_title(f"{title}: {name.replace('_', ' ')}", fontsize=9)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
             axes.tick_params(labelsize=7)
             axes.grid(alpha=0.3)
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4, fontsize=8)

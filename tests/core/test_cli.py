@@ -129,7 +129,7 @@ def test_the_module_runs_from_the_repository(tmp_path):
 def test_methods_and_vocabulary_are_listed(capsys):
     assert call("methods") == 0
     listed = capsys.readouterr().out
-    assert "is: --method sds --set guidance.guidance_scale=100.0 --set guidance.weighting=uniform" in listed
+    assert "is: --method sds --set guidance.guidance_scale=101.0 --set guidance.weighting=uniform" in listed
     assert all(f"{name}\n" in listed and method.summary in listed for name, method in METHODS.items())
     assert call("vocabulary") == 0
     assert capsys.readouterr().out.strip() == describe_vocabulary()
@@ -312,7 +312,7 @@ def test_a_size_that_does_not_fit_a_pipeline_is_refused(pipelines, tmp_path, cap
 
 def test_presets_are_listed_with_their_sources(capsys):
     assert call("presets", "--family", "sd15", "--scene", "nerf", "--method", "sds") == 0
-    assert "guidance.guidance_scale = 100.0  (DreamFusion, arXiv:2209.14988" in capsys.readouterr().out
+    assert "guidance.guidance_scale = 101.0  (DreamFusion, arXiv:2209.14988" in capsys.readouterr().out
     assert call("presets", "--family", "sd9") == 2
 
 
