@@ -136,9 +136,10 @@ def report(subject: Subject, files: Files, seconds: float) -> bool:
         for column, kind in enumerate(KINDS):
             n_steps = files.data["settings"][kind.title]["optim"]["n_steps"]
             if time.monotonic() > end and not subject.quick:
-                files.add(row, column, None, {"status": "skipped", "reason": "the time was over"})
+                files.add(row, column, None, {"status": "skipped", "reason": "the time was over"}, write=False)
                 continue
             Cell(subject, files, row, column).run(subject.config(prompt, kind, n_steps), prior, end)
+    files.write()
     return all(run["status"] != "failed" for run in files.data["runs"])
 
 

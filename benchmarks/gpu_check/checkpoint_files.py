@@ -50,7 +50,13 @@ class Files:
         folder.mkdir(parents=True, exist_ok=True)
 
     def add(
-        self, row: int, column: int, picture: Tensor | None, entry: dict[str, Any], curves: Curves | None = None
+        self,
+        row: int,
+        column: int,
+        picture: Tensor | None,
+        entry: dict[str, Any],
+        curves: Curves | None = None,
+        write: bool = True,
     ) -> None:
         """A run that has ended, however it did; without a picture its place says why."""
         entry = {"prompt": self.prompts[row], "run": self.columns[column], **entry}
@@ -62,7 +68,8 @@ class Files:
             self._captions[row][column] = f"{entry['done']} steps{f', {status}' if status else ''}\n{cost}"
         if curves is not None and curves.steps:
             self._curves[column][self.prompts[row]] = curves
-        self.write()
+        if write:
+            self.write()
 
     def write(self) -> None:
         text = self.anonymous(json.dumps(self.data, indent=1, default=str)) + "\n"

@@ -15,6 +15,7 @@ from tbsd_pack.tbsd_core.presets import enlarged_to
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "workflows").glob("* with SD*.json"))
 FAMILIES = ("sd15", "sd3", "sdxl")
+SECONDS = 900  # a step of SDXL sees 1024 pixels
 OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D")
 
 
@@ -44,7 +45,8 @@ def one_step(name: str, family: str, **inputs) -> dict:
 
 def ran(server, prompt: dict) -> tuple[dict, list[str]]:
     """The configuration of the run of a graph, and its warnings."""
-    server.run(prompt)
+    entry = server.wait(server.queue(prompt), SECONDS)
+    assert entry["status"]["status_str"] == "success", entry["status"]["messages"][-1]
     run = server.request("/tbsd/runs")["runs"][-1]["run"]
     state = server.request(f"/tbsd/runs/{run}")
     assert (state["status"], state["step"]) == ("done", 1)

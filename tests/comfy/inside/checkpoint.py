@@ -59,10 +59,10 @@ def sd15() -> dict:
 def sdxl() -> dict:
     model = tiny.unet(
         model_channels=320,
-        channel_mult=[1, 1, 1],
-        num_res_blocks=[2, 2, 2],
+        channel_mult=[1] * 6,  # a level for each entry of the list that detection wants: attention has few tokens
+        num_res_blocks=[1] * 6,
         transformer_depth=[0, 0, 2, 2, 10, 10],
-        transformer_depth_output=[0] * 9,
+        transformer_depth_output=[0] * 12,
         transformer_depth_middle=-1,  # none
         context_dim=CLIP_L + CLIP_G,
         num_heads=5,
