@@ -210,7 +210,8 @@ def test_templates_of_real_models_need_a_checkpoint_and_nothing_else(open_tab, c
 def test_run_is_all_that_a_template_of_a_real_model_needs(open_tab, server, checkpoints, name, size):
     """Small views reach the model at its own size."""
     tab = open_tab()
-    nodes = tab.load(name, **FAST | {"steps": 2, "views_per_step": 1, "n_views": 3}, seed=21)
+    short = {"steps": 2, "views_per_step": 1, "n_views": 3, "view_dependent": False}
+    nodes = tab.load(name, **FAST | short, seed=21)
     tab.page.locator('[data-testid="queue-button"]').first.click()
     tab.outputs(seconds=600)
     tab.look_at(nodes["TBSD_Optimizer3D"])
