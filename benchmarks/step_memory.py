@@ -43,8 +43,8 @@ def measured(arguments: argparse.Namespace, views: int, size: int) -> dict:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
     return {
         "at_once": plan.at_once,
-        "estimated": plan.estimated,
-        "view_chunk": 0 if arguments.whole else plan.view_chunk,
+        "estimated": plan.fit.estimated,
+        "view_chunk": 0 if arguments.whole else plan.fit.view_chunk,
         "text": plan.text,
         "peak": peak,
         "seconds": seconds,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import comfy.taesd.taesd
 import torch
 from comfy.ldm.modules.diffusionmodules.model import AttnBlock, ResnetBlock
-from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch import Tensor
 
 from ...tbsd_core.priors.derivative import accuracy, derivative_error
+from ...tbsd_core.priors.recompute import recomputed
 from .compat import available_memory, training
 from .resident import resident_module
 
@@ -38,6 +37,7 @@ class Autoencoder:
         self.vae, self.dtype, self.has_frames = vae, working_dtype(vae), has_frames
         self.module: Any = resident_module(vae.patcher, vae.device, self.dtype)  # comfy's, with encode and decode
         self.spatial_factor: int = vae.spacial_compression_encode()
+        self.recompute = False  # wanted whatever the memory
         self._is_checked = False
 
     def encode(
@@ -62,8 +62,9 @@ class Autoencoder:
             self.check_gradient()
         height, width = images.shape[-2:]
         needed = encoding_memory(self.vae, (len(images), height, width))
-        is_tight = needed > available_memory(self.vae.patcher, self.vae.device)
-        with recomputed(self.module) if is_tight else nullcontext():
+        again = self.recompute or needed > available_memory(self.vae.patcher, self.vae.device)
+        blocks = (part for part in self.module.modules() if isinstance(part, BLOCKS))
+        with recomputed(blocks, training) if again and torch.is_grad_enabled() else nullcontext():
             return self._encode(images)
 
     def _encode(self, images: Tensor) -> Tensor:
@@ -129,26 +130,3 @@ def weights_memory(vae) -> float:
 def working_dtype(vae) -> torch.dtype:
     """The VAE's dtype; float32 in the place of float16, which ComfyUI picks under --fp16-vae and for few VAEs."""
     return torch.float32 if vae.vae_dtype == torch.float16 else vae.vae_dtype
-
-
-@contextmanager
-def recomputed(module: nn.Module) -> Iterator[None]:
-    """Inside, the blocks of an encoder keep their input alone; backward computes the rest again."""
-
-    def twice(block: nn.Module) -> Callable[..., Tensor]:
-        forward = block.forward
-
-        def run(*inputs):
-            with training():  # backward comes after the outer contexts
-                return forward(*inputs)
-
-        return lambda *inputs: checkpoint(run, *inputs, use_reentrant=False, preserve_rng_state=False)
-
-    blocks = [part for part in module.modules() if isinstance(part, BLOCKS) and "forward" not in vars(part)]
-    for block in blocks:
-        block.forward = twice(block)
-    try:
-        yield
-    finally:
-        for block in blocks:
-            del block.forward

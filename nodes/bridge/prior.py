@@ -180,6 +180,15 @@ class ComfyPrior:
         back = torch.tensor([i for batch in order for i in batch]).argsort().to(x.device)
         return [torch.cat(eps)[back] for eps in parts]
 
+    @property
+    def recompute_encoder(self) -> bool:
+        """Whether backward computes the encoder's blocks again instead of keeping what they hold."""
+        return self._autoencoder.recompute
+
+    @recompute_encoder.setter
+    def recompute_encoder(self, value: bool) -> None:
+        self._autoencoder.recompute = value
+
     def encode(self, images: Tensor) -> Tensor:
         """Latents [B, C, h, w] of images [B, 3, H, W] in [0, 1] in the model's own scale; differentiable."""
         comfy.model_management.throw_exception_if_processing_interrupted()

@@ -17,6 +17,7 @@ from ..priors.base import TextPrior
 from .autosave import AUTOSAVE_SECONDS, Autosave
 from .check import check_config
 from .config import ExperimentConfig
+from .duration import Pace
 from .experiment import Experiment, check_resume, resumed
 from .file import NEWEST, read_newest
 from .native import size_warning
@@ -56,11 +57,13 @@ def run(
         for name in FINAL_FILES:  # results of an older run in this folder would pass for this run's
             (out / name).unlink(missing_ok=True)
         saved = experiment.state.step if is_ours else None
+        pace = Pace(config.optim.n_steps)
         if split.size == 1:
             free = available_bytes(torch.device(config.device)) if available is None else available
             plan = plan_of(experiment, free)
             plan.apply(experiment)
             _say(plan.text, on_phase)
+            pace = Pace(config.optim.n_steps, plan.duration)
         save = Autosave(out / NEWEST, experiment, autosave_seconds, is_ours, saved, on_phase)
         watchdog = Watchdog(experiment.scene.uses_cameras)
         wrong_size = size_warning(config)
@@ -70,6 +73,7 @@ def run(
             for record in experiment.steps():
                 on_step(record)
                 _say(watchdog(record), on_phase)
+                _say(pace(record), on_phase)
                 save()
             _say(watchdog.rest(), on_phase)
         except (KeyboardInterrupt, RuntimeError, MemoryError):
