@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -12,10 +12,15 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from .memory import PeakBytes
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Amount:
+    """Bytes at the peak, bytes that are held between forward and backward, and operations of both."""
+
     bytes: float = 0.0
+    held: float = 0.0
     flops: float = 0.0
 
 
@@ -47,8 +52,10 @@ def _attention_on_cpu(query: Any, key: Any, value: Any, *rest: Any, **named: Any
 FORMULAS = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_on_cpu, **flop_registry}
 
 
-def counted(run: Callable[[], object]) -> Amount:
-    """What `run` takes. Its result is dropped."""
+def counted(forward: Callable[[], T], backward: Callable[[T], object] = lambda result: None) -> Amount:
+    """What the two take one after the other; the result of the first is held for the second, and dropped."""
     with Flops() as operations, PeakBytes() as memory:
-        run()
-    return Amount(memory.peak, operations.total)
+        result = forward()
+        held = memory.now
+        backward(result)
+    return Amount(memory.peak, held, operations.total)

@@ -1,13 +1,12 @@
 """What one view of a step takes, measured on small ones: bytes of the device, and floating-point operations.
 
-Three small views of the real scene go through the real prior. What their tensors take at their peak is linear in
-pixels, their operations are a polynomial of second degree in them (attention): so they are extended to the size of the
-run. `python -m benchmarks.step_memory` holds the memory against the peak of a process.
+Small views of the real scene go through the real prior. What their tensors take is linear in pixels, the operations
+of a network are a polynomial of second degree in them (attention): so they are extended to the size of the run. `python -m benchmarks.step_memory` holds the memory against the peak of a process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 from ..cameras.sampling import sample_cameras
 from ..counting import Amount, counted
 from ..guidance.base import all_conditions
+from ..optim.parts import Seen
 from ..optim.predictor import Predictor
 from ..optim.step import LATENT_SUPERSAMPLING, Step
 from ..priors.base import RecomputingPrior
@@ -25,8 +25,7 @@ from .experiment import Experiment
 
 SMALL = 64  # pixels along a side of the smallest view that is measured; the others have twice and three times as many
 FLOATS = 5  # that a render keeps for each pixel: colour, opacity, depth
-DRAWS = 6  # steps among which the dearest is looked for: some are lit, which takes several times as much
-NOTHING = Amount()
+DRAWS = 4  # steps among which the dearest is looked for: some are lit, which takes several times as much
 
 
 @dataclass(frozen=True)
@@ -74,49 +73,56 @@ def needs_of(experiment: Experiment) -> Needs:
     sides = sorted({min(n * small, full) for n in (1, 2, 3)})
     if len(sides) == 1:
         sides.insert(0, max(factor, full // 2 // factor * factor))
-    rendered = [max(1, round(optim.size * side / full)) for side in sides]
-    dearest = _dearest_step(experiment, rendered[0])
-    _measured(experiment, sides[0], rendered[0], dearest)  # a prior may check itself in its first gradient
-    measured = [_measured(experiment, *pair, dearest) for pair in zip(sides, rendered, strict=True)]
-    pixels = [side**2 for side in sides]
+    scale = optim.size / full
+    dearest = _dearest_step(experiment, max(1, round(sides[0] * scale)))
+    views = [_view(experiment, side, max(1, round(side * scale)), dearest) for side in sides[:2]]
+    _networks(experiment, sides[0])  # a prior may check itself in its first gradient
+    networks = [_networks(experiment, side) for side in sides]
+    area = [side**2 for side in sides]
 
-    def line(value: Callable[[dict[str, Amount]], float]) -> tuple[float, float]:
-        """What `value` has once and for a view of full size, 0 or more."""
-        first, last = value(measured[0]), value(measured[-1])
-        slope = max(0.0, (last - first) / max(1, pixels[-1] - pixels[0]))
-        return max(0.0, first - slope * pixels[0]), slope * full**2
+    def line(amounts: Sequence[Mapping[str, Amount]], name: str) -> tuple[float, float]:
+        """Bytes that it has once, and for a view of full size.
+
+        What is held grows with the view. So may the peak; but where that is of something else, it hides it.
+        """
+        found, last = [m[name] for m in amounts], len(amounts) - 1
+        apart = area[last] - area[0]
+        peak, held = ((getattr(found[last], kind) - getattr(found[0], kind)) / apart for kind in ("bytes", "held"))
+        slope = max(0.0, peak, held)
+        return max(0.0, found[last].bytes - slope * area[last]), slope * full**2
 
     def operations(name: str) -> float:
         """Of a network at full size."""
-        return extended(pixels, [m[name].flops for m in measured], full**2)
+        return extended(area, [m[name].flops for m in networks], full**2)
 
     def rays(whole: str, network: str) -> float:
-        """Of rendering alone: which samples are seen is not as regular."""
-        return sum(line(lambda m: max(0.0, m[whole].flops - m[network].flops)))
+        """Operations of rendering alone: which samples are seen is not as regular."""
+        first, second = (max(0.0, v[whole].flops - m[network].flops) for v, m in zip(views, networks, strict=False))
+        return max(0.0, first + (second - first) / (area[1] - area[0]) * (full**2 - area[0]))
 
-    names = list(measured[0])
-    once, by_name = zip(*(line(lambda m, name=name: m[name].bytes) for name in names), strict=True)
-    size = dict(zip(names, by_name, strict=True))
+    sizes = {name: line(views, name) for name in views[0]} | {name: line(networks, name) for name in networks[0]}
     # the record of the step before is still in somebody's hands; colours and opacity gather a gradient
-    kept = optim.size**2 * 4 * (2 * FLOATS + 4) + size["losses"]
+    kept = optim.size**2 * 4 * (2 * FLOATS + 4) + sizes["losses"][1]
     if full != optim.size:
         kept += 2 * 3 * 4 * full**2  # the pictures that are encoded, and their gradient
-    render = max(0.0, size["view"] - size["encode"])
+    encode = sizes["encode"][1]
+    render = max(0.0, sizes["view"][1] - encode)
     if optim.latent_until > 0:  # rays of latent cells, which can be more than those of a view
         more = max(1.0, (full // factor * LATENT_SUPERSAMPLING / optim.size) ** 2)
         kept, render = kept * more, render * more
     predict = operations("predict") / len(_conditions(experiment))
+    recomputes = "recomputed" in sizes
     return Needs(
-        once=_state_bytes(experiment) + max(once),
+        once=_state_bytes(experiment) + max(once for once, _ in sizes.values()),
         kept=kept,
         render=render,
-        encode=size["encode"],
-        recomputed=size.get("recomputed"),
-        predict=max(size["predict"], size["lora"]),
+        encode=encode,
+        recomputed=sizes["recomputed"][1] if recomputes else None,
+        predict=max(sizes["predict"][1], sizes["lora"][1]),
         work=Work(
             glance=operations("encoded") + rays("glance", "encoded"),
             see=operations("encode") + rays("view", "encode"),
-            again=operations("recomputed") - operations("encode") if "recomputed" in size else 0.0,
+            again=operations("recomputed") - operations("encode") if recomputes else 0.0,
             predict=predict,
             train=max(0.0, operations("lora") - predict),
         ),
@@ -146,91 +152,104 @@ def _conditions(experiment: Experiment) -> Sequence[str]:
     return max((all_conditions(experiment.guidance, u) for u in (0.0, 0.5, 0.99)), key=len)
 
 
-def _look(experiment: Experiment, encoded: int, side: int, index: int) -> Callable[[], tuple]:
-    """A function that sees a view of a step at `side` pixels, encoded at `encoded`."""
+def _dearest_step(experiment: Experiment, side: int) -> int:
+    """Of the first steps, which differ in what they draw, the one whose view holds most."""
+    scene, config = experiment.scene, experiment.config
+    if not scene.uses_cameras:
+        return 0
+    cameras = sample_cameras(config.cameras, 1, named_generator(config.optim.seed, "camera")).to(_device(experiment))
+
+    def held(index: int) -> float:
+        drawn = named_generator(config.optim.seed, "jitter", index)
+        return counted(lambda: scene.render(cameras, side, side, drawn)).held
+
+    with torch.enable_grad():
+        return max(range(DRAWS), key=held)
+
+
+def _view(experiment: Experiment, encoded: int, side: int, index: int) -> dict[str, Amount]:
+    """A view of a step at `side` pixels, encoded at `encoded`: without and with its gradient, and the scene's losses."""
     scene, state, config = experiment.scene, experiment.state, experiment.config
     optim = replace(config.optim, size=side, encode_size=encoded, start_size=None)
     step = Step(replace(experiment.distillation, config=optim), state, index, None)
     n = optim.views_per_step // state.split.size if scene.uses_cameras else scene.n_images
-    cameras = sample_cameras(config.cameras, n, named_generator(optim.seed, "camera", index))
-    return lambda: step.see(cameras.to(step.device), {}, slice(0, 1))
+    cameras = sample_cameras(config.cameras, n, named_generator(optim.seed, "camera", index)).to(step.device)
+    parameters, found = list(scene.parameters()), {}
+    shown: list[Seen] = []
 
+    def look() -> Seen:
+        return step.see(cameras, {}, slice(0, 1))
 
-def _dearest_step(experiment: Experiment, side: int) -> int:
-    """Of the first steps, which differ in what they draw, the one whose view keeps most."""
-    if not experiment.scene.uses_cameras:
-        return 0
-    scene, parameters = experiment.scene, list(experiment.scene.parameters())
-    ones = named_generator(experiment.config.optim.seed, "camera")
-    cameras = sample_cameras(experiment.config.cameras, 1, ones).to(parameters[0].device)
-    seed = experiment.config.optim.seed
+    def back(seen: Seen) -> None:
+        _differentiate(seen.latents.sum() + seen.render.opacity.sum(), parameters)
 
-    def taken(index: int) -> float:
-        def render() -> None:
-            out = scene.render(cameras, side, side, named_generator(seed, "jitter", index))
-            _differentiate(out.rgb.sum(), parameters)
-
-        return counted(render).bytes
-
-    with torch.enable_grad():
-        return max(range(DRAWS), key=taken)
-
-
-def _measured(experiment: Experiment, encoded: int, side: int, index: int) -> dict[str, Amount]:
-    """What a view of `side` pixels, encoded at `encoded`, goes through."""
-    scene, prior, state, config = experiment.scene, experiment.prior, experiment.state, experiment.config
-    look, parameters = _look(experiment, encoded, side, index), list(scene.parameters())
-    found = {"encode": NOTHING, "encoded": NOTHING, "lora": NOTHING}
     with torch.no_grad():
-        found["glance"] = counted(look)
-        seen = look()
+        found["glance"] = counted(look, shown.append)
+    render = shown[0].render
+    leaves = {k: getattr(render, k).detach().requires_grad_() for k in ("rgb", "opacity", "depth")}
+
+    def losses() -> Tensor | None:
+        values = scene.regularization(RenderOutput(**leaves), 1.0)
+        return torch.stack(list(values.values())).sum() if values else None
+
+    def back_of_losses(total: Tensor | None) -> None:
+        if total is not None:
+            _differentiate(total, [*leaves.values(), *parameters])
+
     with torch.enable_grad():
+        found["view"] = counted(look, back)
+        found["losses"] = counted(losses, back_of_losses)
+    return found
 
-        def view() -> None:
-            now = look()
-            _differentiate(now.latents.sum() + now.render.opacity.sum(), parameters)
 
-        found["view"] = counted(view)
-        latents = seen.latents.detach()
-        if seen.images is not None:
-            images = seen.images.detach().requires_grad_()
+def _networks(experiment: Experiment, side: int) -> dict[str, Amount]:
+    """The encoder and the network on a view of `side` pixels, whatever it shows."""
+    prior, state, device = experiment.prior, experiment.state, _device(experiment)
+    cells = side // prior.spatial_factor
+    images = torch.full((1, 3, side, side), 0.5, device=device, requires_grad=True)
+    latents = torch.zeros(1, prior.latent_channels, cells, cells, device=device)
+    found = dict.fromkeys(("encoded", "encode", "lora"), Amount())
 
-            def encode() -> None:
-                _differentiate(prior.encode(images).sum(), [images])
+    def encode() -> Tensor:
+        return prior.encode(images)
 
-            found["encode"] = counted(encode)
-            with torch.no_grad():
-                found["encoded"] = counted(lambda: prior.encode(images))
+    def back(encoded: Tensor) -> None:
+        _differentiate(encoded.sum(), [images])
+
+    if not _has_latents(experiment):
+        with torch.no_grad():
+            found["encoded"] = counted(encode)
+        with torch.enable_grad():
+            found["encode"] = counted(encode, back)
             if isinstance(prior, RecomputingPrior):
                 before, prior.recompute_encoder = prior.recompute_encoder, True
                 try:
-                    found["recomputed"] = counted(encode)
+                    found["recomputed"] = counted(encode, back)
                 finally:
                     prior.recompute_encoder = before
-        leaves = {k: getattr(seen.render, k).detach().requires_grad_() for k in ("rgb", "opacity", "depth")}
-
-        def losses() -> None:
-            values = scene.regularization(RenderOutput(**leaves), 1.0)
-            if values:
-                _differentiate(torch.stack(list(values.values())).sum(), [*leaves.values(), *parameters])
-
-        found["losses"] = counted(losses)
-    t = torch.tensor([prior.schedule.n_timesteps // 2], device=latents.device)
-    views, angles = [""], [(0.0, 0.0)] if scene.uses_cameras else None
+    t = torch.tensor([prior.schedule.n_timesteps // 2], device=device)
+    views, angles = [""], [(0.0, 0.0)] if experiment.scene.uses_cameras else None
     predict = Predictor(prior, experiment.prompts, views, state.adapter, None, angles)
     names = _conditions(experiment)
     with torch.no_grad():
         found["predict"] = counted(lambda: predict(names, latents, t))
     if state.adapter is not None:
         adapter, row = state.adapter.adapter, experiment.prompts.select("target", views)
-
-        def train() -> None:
-            loss = adapter.training_loss(latents, t, row, None, torch.zeros_like(latents))
-            _differentiate(loss, list(adapter.parameters()))
-
         with torch.enable_grad():
-            found["lora"] = counted(train)
+            found["lora"] = counted(
+                lambda: adapter.training_loss(latents, t, row, None, torch.zeros_like(latents)),
+                lambda loss: _differentiate(loss, list(adapter.parameters())),
+            )
     return found
+
+
+def _has_latents(experiment: Experiment) -> bool:
+    """Whether the scene is made of the prior's latents, which no encoder makes."""
+    return experiment.config.scene_name == "latent"
+
+
+def _device(experiment: Experiment) -> torch.device:
+    return next(experiment.scene.parameters()).device
 
 
 def _differentiate(value: Tensor, inputs: Sequence[Tensor]) -> None:
