@@ -76,7 +76,8 @@ def sustained(name: str) -> float | None:
     short = short_name(name)
     for card in sorted(PEAKS, key=len, reverse=True):
         rest = short.removeprefix(card)
-        if rest != short and all(_is_memory(part) for part in rest.replace("-", " ").split()):
+        is_whole = rest != short and rest[:1] in ("", " ", "-")
+        if is_whole and all(_is_memory(part) for part in rest.replace("-", " ").split()):
             return SUSTAINED * PEAKS[card] * 1e12
     return None
 

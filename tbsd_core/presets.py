@@ -3,7 +3,8 @@
 Every value carries its source. "measured" means: on the small world, see benchmarks/. Values for real
 checkpoints are published ones where there are any; "ours" marks a choice that rests on nothing but reason.
 Later ones win: of the family, of the scene (scenes.spec.SceneSpec.presets), of the method
-(guidance.spec.MethodSpec.presets), of a card of little memory (card_presets). Names are those of an ExperimentConfig (`--set`).
+(guidance.spec.MethodSpec.presets), of a card of little memory (card_presets). Names are those of an ExperimentConfig
+(`--set`).
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def run(
             advice = watchdog(record)
             if advice:
                 shown.warn(advice)
-            measured = pace(record)
+            measured = pace(record.step + 1)
             if measured:
                 shown.plan = measured
             if shown.answer(experiment) or advice or measured:

@@ -29,9 +29,7 @@ def add_run_arguments(
     parser: argparse.ArgumentParser, method: str | None = "tbsd", scene: str = "image", needs_prompt: bool = True
 ) -> None:
     """--prompt, --scene, --method (unless None) and what else `run` takes; --out is the folder of the results."""
-    parser.add_argument(
-        "--prompt", required=needs_prompt, help="what to make; see `vocabulary` for the demo models"
-    )
+    parser.add_argument("--prompt", required=needs_prompt, help="what to make; see `vocabulary` for the demo models")
     add_common_arguments(parser, scene)
     add_mesh_arguments(parser)
     if method is not None:
@@ -132,9 +130,7 @@ def base_config(
     )
 
 
-def run_config(
-    arguments: argparse.Namespace, prompt: str | None = None, method: str | None = None
-) -> ExperimentConfig:
+def run_config(arguments: argparse.Namespace, prompt: str | None = None, method: str | None = None) -> ExperimentConfig:
     """The checked configuration of these arguments; see `base_config`."""
     from ..experiment import check_config
 
@@ -233,8 +229,5 @@ def study_configs(arguments: argparse.Namespace, prompt: str) -> dict[str, Exper
     a = arguments
     mesh, memory = mesh_input(a), card_memory(a)
     given = (a.prior, a.steps, a.seeds[0], a.size, a.device, a.dtype, a.allow_download, mesh, memory)
-    configs = {
-        label: default_config(prompt, a.scene, name, *given)
-        for label, name in labelled(a.methods).items()
-    }
+    configs = {label: default_config(prompt, a.scene, name, *given) for label, name in labelled(a.methods).items()}
     return assigned(configs, a.set)

@@ -11,7 +11,6 @@ import torch
 
 from ..cards import card_name, short_name, sustained
 from ..guidance import TrainingGuidance
-from ..optim import StepRecord
 from .experiment import Experiment
 from .needs import Work
 
@@ -84,13 +83,13 @@ def duration_of(experiment: Experiment, work: Work, n_views: int, in_parts: bool
         n_steps=optim.n_steps,
         done=experiment.state.step,
         latent_until=optim.latent_until if experiment.scene.uses_cameras else 0.0,
-        advice=f"For less: fewer steps (now {optim.n_steps}), fewer {what} (now {n_views}), or a smaller model, such as "
-        "Stable Diffusion 1.5.",
+        advice=f"For less: fewer steps (now {optim.n_steps}), fewer {what} (now {n_views}), or a smaller model, such "
+        "as Stable Diffusion 1.5.",
     )
 
 
 class Pace:
-    """Call it with every record of a run: after some steps it says once how long the run takes, else "".
+    """Call it with the number of done steps after each: after some it says once how long the run takes, else "".
 
     Steps are weighed by their work where that is known.
     """
@@ -106,8 +105,7 @@ class Pace:
         self._began: tuple[int, float] | None = None
         self._said = False
 
-    def __call__(self, record: StepRecord) -> str:
-        done = record.step + 1
+    def __call__(self, done: int) -> str:
         if self._said:
             return ""
         if self._first is None:

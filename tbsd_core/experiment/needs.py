@@ -1,7 +1,8 @@
 """What one view of a step takes, measured on small ones: bytes of the device, and floating-point operations.
 
 Small views of the real scene go through the real prior. What their tensors take is linear in pixels, the operations
-of a network are a polynomial of second degree in them (attention): so they are extended to the size of the run. `python -m benchmarks.step_memory` holds the memory against the peak of a process.
+of a network are a polynomial of second degree in them (attention): so they are extended to the size of the run.
+`python -m benchmarks.step_memory` holds the memory against the peak of a process.
 """
 
 from __future__ import annotations
@@ -168,7 +169,7 @@ def _dearest_step(experiment: Experiment, side: int) -> int:
 
 
 def _view(experiment: Experiment, encoded: int, side: int, index: int) -> dict[str, Amount]:
-    """A view of a step at `side` pixels, encoded at `encoded`: without and with its gradient, and the scene's losses."""
+    """A view of a step at `side` pixels, encoded at `encoded`: without and with its gradient, and the losses."""
     scene, state, config = experiment.scene, experiment.state, experiment.config
     optim = replace(config.optim, size=side, encode_size=encoded, start_size=None)
     step = Step(replace(experiment.distillation, config=optim), state, index, None)

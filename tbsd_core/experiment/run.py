@@ -73,7 +73,7 @@ def run(
             for record in experiment.steps():
                 on_step(record)
                 _say(watchdog(record), on_phase)
-                _say(pace(record), on_phase)
+                _say(pace(record.step + 1), on_phase)
                 save()
             _say(watchdog.rest(), on_phase)
         except (KeyboardInterrupt, RuntimeError, MemoryError):
