@@ -7,15 +7,16 @@ without weights. Where a time stands, its speed is assumed, not measured.
 from __future__ import annotations
 
 import argparse
+from functools import cache
 from pathlib import Path
 
 import torch
 
 from tbsd_core.benchmark.card_plan import CONTEXT, on_card
-from tbsd_core.benchmark.meta import REAL_MODELS, count, with_counts
+from tbsd_core.benchmark.meta import REAL_MODELS, Counts, count, with_counts
 from tbsd_core.card_presets import MEMORIES
 from tbsd_core.cards import PEAKS, SUSTAINED
-from tbsd_core.experiment import Experiment, default_config, read_prior, with_preset
+from tbsd_core.experiment import Experiment, ExperimentConfig, default_config, read_prior, with_preset
 from tbsd_core.experiment.duration import duration_of, flops_in_words, time_in_words
 from tbsd_core.experiment.needs import Needs, needs_of
 from tbsd_core.memory import in_words
@@ -26,15 +27,21 @@ CARDS = ("RTX 4090", "RTX 3060")
 VAE_DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
 
 
-def experiment_of(family: str, memory: int | None, method: str = "tbsd") -> Experiment:
+@cache
+def config_of(family: str, memory: int | None, method: str = "tbsd") -> ExperimentConfig:
     """The run of a NeRF with a family's preset, on the demo model in the place of the family's."""
-    config = with_preset(default_config("a brick house", "nerf", method), family, memory)
-    return Experiment(config, read_prior(config))
+    return with_preset(default_config("a brick house", "nerf", method), family, memory)
+
+
+@cache
+def counted_at(family: str, size: int, dtype: torch.dtype) -> Counts:
+    return count(family, size, vae_dtype=dtype)
 
 
 def lines(families: list[str], method: str) -> list[str]:
     """The tables."""
-    scene: Needs = needs_of(experiment_of("sd15", None))  # the same for all of them
+    prior = read_prior(config_of("sd15", None))
+    scene: Needs = needs_of(Experiment(config_of("sd15", None), prior))  # the same for all of them
     first = [
         "| Family | Seen at | Weights | Encode a view (bf16) | computed again | Predict a view | A step | "
         + " | ".join(f"{STEPS} steps, {card}" for card in CARDS)
@@ -44,9 +51,9 @@ def lines(families: list[str], method: str) -> list[str]:
     second = ["| Family | Encoder | " + " | ".join(f"{gb} GB" for gb in MEMORIES) + " |"]
     second.append("|---" * (2 + len(MEMORIES)) + "|")
     for family in families:
-        whole = experiment_of(family, None, method)
-        optim = whole.config.optim
-        counts = count(family, optim.encode_size or optim.size)
+        config = config_of(family, None, method)
+        whole, optim = Experiment(config, prior), config.optim
+        counts = counted_at(family, optim.encode_size or optim.size, torch.bfloat16)
         n = optim.views_per_step
         lasts = duration_of(whole, with_counts(scene, counts).work, n, False, False)
         seconds = [lasts.late * STEPS / (SUSTAINED * PEAKS[card] * 1e12) for card in CARDS]
@@ -57,8 +64,8 @@ def lines(families: list[str], method: str) -> list[str]:
         for name, dtype in VAE_DTYPES.items():
             row = []
             for gb in MEMORIES:
-                small = experiment_of(family, gb, method).config.optim
-                some = count(family, small.encode_size or small.size, vae_dtype=dtype)
+                small = config_of(family, gb, method).optim
+                some = counted_at(family, small.encode_size or small.size, dtype)
                 found = on_card(with_counts(scene, some), some, small.views_per_step, gb)
                 size = "" if small.encode_size == optim.encode_size else f", seen at {small.encode_size}"
                 views = "" if small.views_per_step == n else f", {small.views_per_step} views"

@@ -23,8 +23,7 @@ from ..memory import in_words
 from ..priors.base import RecomputingPrior
 from ..rng import named_generator
 from ..scenes.base import ShrinkingScene
-from ..settings import DEMO
-from .config import COMFYUI, ExperimentConfig, is_demo
+from .config import is_demo
 from .duration import Duration, duration_of
 from .experiment import Experiment
 from .needs import Needs, needs_of
@@ -106,7 +105,7 @@ def plan_of(experiment: Experiment, available: int | None) -> Plan:
     plan = Plan(n, optim.size, available, 0, nothing, experiment.evaluations, n_outputs, None, "")
     budget = math.inf if available is None else SHARE * available
     fits = available is None or n * pixels * ROUGHLY + _parameter_bytes(experiment) < budget
-    if fits and _is_small(experiment.config):
+    if fits and is_demo(experiment.config):
         return plan
     needs = needs_of(experiment)
     fit = fitted(needs, n, budget, isinstance(scene, ShrinkingScene))
@@ -134,10 +133,6 @@ def _bytes(needs: Needs, n: int, at_once: int, halvings: int = 0, recompute: boo
     encode = needs.recomputed if recompute and needs.recomputed is not None else needs.encode
     through = max(needs.render / 2**halvings + encode, needs.predict)
     return int(MARGIN * (needs.once + n * needs.kept + at_once * through))
-
-
-def _is_small(config: ExperimentConfig) -> bool:
-    return is_demo(config) or config.prior == COMFYUI + DEMO
 
 
 def _parameter_bytes(experiment: Experiment) -> int:
