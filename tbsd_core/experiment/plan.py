@@ -33,6 +33,7 @@ MARGIN = 1.25  # over the tensors: what single operations need for themselves, a
 ROUGHLY = 1 << 16  # bytes for each pixel, several times what was measured of any scene and prior: no measuring below it
 MAX_HALVINGS = 12  # of what a scene renders at once
 FEW_HALVINGS = 2  # cost less than computing the encoder again
+NEARLY = 1.05  # the smallest: more pieces only take time
 OUTPUT_VIEWS = 8  # of a finished object
 
 
@@ -116,7 +117,8 @@ def plan_of(experiment: Experiment, available: int | None) -> Plan:
 
 
 def fitted(needs: Needs, n_views: int, budget: float, can_shrink: bool) -> Fit:
-    """The least slow way in which `n_views` views go through in `budget` bytes; the smallest one where none fits."""
+    """The least slow way in which `n_views` views go through in `budget` bytes; where none fits the least slow one that
+    is nearly the smallest."""
     chunk = next((c for c in range(n_views, 0, -1) if _bytes(needs, n_views, c) <= budget), 0)
     if chunk:
         chunk = -(-n_views // -(-n_views // chunk))  # parts of one size
@@ -125,7 +127,8 @@ def fitted(needs: Needs, n_views: int, budget: float, can_shrink: bool) -> Fit:
     ways = [(h, False) for h in halvings[: FEW_HALVINGS + 1]]
     ways += [(h, needs.recomputed is not None) for h in halvings]
     sizes = [_bytes(needs, n_views, 1, *way) for way in ways]
-    chosen = next((i for i, size in enumerate(sizes) if size <= budget), len(ways) - 1)
+    most = budget if min(sizes) <= budget else NEARLY * min(sizes)
+    chosen = next(i for i, size in enumerate(sizes) if size <= most)
     return Fit(1 if n_views > 1 else 0, *ways[chosen], sizes[chosen])
 
 

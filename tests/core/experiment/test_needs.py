@@ -49,7 +49,8 @@ def test_the_least_slow_way_is_chosen():
     assert way(79) == (1, 0, True)
     assert way(100, render=40.0) == (1, 1, False), "a few pieces cost less than the encoder once more"
     assert way(60, render=100.0) == (1, 2, True)
-    assert way(1)[1:] == (12, True), "nothing fits"
+    assert way(1)[1:] == (0, True), "nothing fits, and pieces of nothing would not help"
+    assert way(1, render=100.0)[1:] == (6, True), "so many pieces that more of them save less than a twentieth"
     fit = fitted(needs(recomputed=None), 1, 1.25 * 79, can_shrink=False)
     assert (fit.view_chunk, fit.halvings, fit.recompute, fit.estimated) == (0, 0, False, 100)
 
