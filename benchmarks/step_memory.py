@@ -23,9 +23,7 @@ from tbsd_core.memory import available_bytes, in_words
 
 def measured(arguments: argparse.Namespace, views: int, size: int) -> dict:
     """In this process: the plan, and the peak of the steps over what was there before."""
-    config = default_config(
-        "a brick house", arguments.scene, prior=arguments.prior, n_steps=arguments.steps, size=size
-    )
+    config = default_config("a brick house", arguments.scene, prior=arguments.prior, n_steps=arguments.steps, size=size)
     changes = {"optim.views_per_step": views, "optim.latent_until": 0.0}
     changes |= {name: json.loads(value) for name, value in (text.split("=", 1) for text in arguments.set)}
     for name, value in changes.items():
@@ -43,8 +41,8 @@ def measured(arguments: argparse.Namespace, views: int, size: int) -> dict:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
     return {
         "at_once": plan.at_once,
-        "estimated": plan.estimated,
-        "view_chunk": 0 if arguments.whole else plan.view_chunk,
+        "estimated": plan.fit.estimated,
+        "view_chunk": 0 if arguments.whole else plan.fit.view_chunk,
         "text": plan.text,
         "peak": peak,
         "seconds": seconds,

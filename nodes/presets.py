@@ -5,12 +5,13 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..tbsd_core.cameras.sampling import CameraConfig
+from ..tbsd_core.card_presets import MEMORIES
 from ..tbsd_core.guidance import METHODS, default_config
 from ..tbsd_core.optim import OptimConfig
 from ..tbsd_core.presets import SCENES, describe, preset, with_settings
 from . import sockets
 from .base import Node
-from .bridge.family import model_family
+from .bridge.family import card_memory, model_family
 from .sockets import Recommended
 
 
@@ -33,6 +34,14 @@ class RecommendedSettings(Node):
                     default="image",
                     tooltip="image: pixels; latent: an Image Scene with a VAE; nerf, gaussian: a scene of that name; "
                     "mesh_texture: the colours of a mesh.",
+                ),
+                io.Combo.Input(
+                    "memory",
+                    options=["auto", *map(str, MEMORIES)],
+                    default="auto",
+                    optional=True,
+                    tooltip="GB of the graphics card that the settings must fit. auto: of the card at hand. Less is "
+                    "for a card that others use, too.",
                 ),
             ],
             outputs=[
@@ -67,9 +76,10 @@ class RecommendedSettings(Node):
         )
 
     @classmethod
-    def execute(cls, model, method: str, scene: str) -> io.NodeOutput:
+    def execute(cls, model, method: str, scene: str, memory: str = "auto") -> io.NodeOutput:
         family, note = model_family(model)
-        found = preset(family, scene, method)
+        card = card_memory(model) if memory == "auto" else int(memory)
+        found = preset(family, scene, method, card)
         optim = with_settings(OptimConfig(), "optim", found)
         guidance = with_settings(default_config(method), "guidance", found)
         times = optim.timesteps
@@ -82,7 +92,7 @@ class RecommendedSettings(Node):
             times.t_min,
             times.t_max,
             times.t_max_end,
-            "\n".join(filter(None, (note, describe(family, scene, method)))),
+            "\n".join(filter(None, (note, describe(family, scene, method, card)))),
             times,
             Recommended(method, found, scene),
             with_settings(CameraConfig(), "cameras", found),

@@ -74,7 +74,8 @@ def _container_bytes() -> int | None:
 class PeakBytes(TorchDispatchMode):
     """Inside, `peak` is the most that the tensors made since have taken at once, on whatever device.
 
-    What one operation needs for itself is not seen.
+    Views of what was there before, such as transposed weights, take nothing. What one operation needs for itself is
+    not seen.
     """
 
     def __init__(self) -> None:
@@ -85,14 +86,18 @@ class PeakBytes(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        for tensor in tree_leaves((args, kwargs)):
+            if isinstance(tensor, Tensor):  # older than this
+                self._add(tensor.untyped_storage(), 0)
         out = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):
-                self._add(tensor.untyped_storage())
+                storage = tensor.untyped_storage()
+                self._add(storage, storage.nbytes())
         return out
 
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
+    def _add(self, storage: torch.UntypedStorage, size: int) -> None:
+        key = storage._cdata
         if key in self._seen:
             return
         self._seen.add(key)

@@ -3,13 +3,15 @@
 Every value carries its source. "measured" means: on the small world, see benchmarks/. Values for real
 checkpoints are published ones where there are any; "ours" marks a choice that rests on nothing but reason.
 Later ones win: of the family, of the scene (scenes.spec.SceneSpec.presets), of the method
-(guidance.spec.MethodSpec.presets). Names are those of an ExperimentConfig (`--set`).
+(guidance.spec.MethodSpec.presets), of a card of little memory (card_presets). Names are those of an ExperimentConfig
+(`--set`).
 """
 
 from __future__ import annotations
 
 from typing import TypeVar
 
+from .card_presets import of_card
 from .configuration import replaced
 from .guidance import METHODS
 from .scenes import SCENES
@@ -71,6 +73,7 @@ def preset(
     family: str,  # a name in FAMILY_NAMES
     scene: str,  # a name in SCENES
     method: str,  # a method; one that has no presets keeps its own defaults
+    memory: int | None = None,  # GB of the card, see card_presets; None: enough
 ) -> dict[str, Setting]:
     """Settings by dotted name.
 
@@ -89,7 +92,9 @@ def preset(
         size = FAMILIES[family]["optim.size"]
         enlarged = Setting(size.value, f"{ENLARGED}: {size.source}")
         found["optim.encode_size"] = DISTILLED_AT.get(family, enlarged)
-    return found | _of_flow(found, family, scene, method) if family in FLOW_FAMILIES else found
+    if family in FLOW_FAMILIES:
+        found |= _of_flow(found, family, scene, method)
+    return found | of_card(family, scene, memory)
 
 
 def _of_flow(found: Settings, family: str, scene: str, method: str) -> dict[str, Setting]:
@@ -137,10 +142,11 @@ def with_settings(config: T, group: str, settings: Settings) -> T:
     return config
 
 
-def describe(family: str, scene: str, method: str) -> str:
+def describe(family: str, scene: str, method: str, memory: int | None = None) -> str:
     """The preset as lines of text: each value with its source."""
-    found = preset(family, scene, method)
-    lines = [f"{method} on {FAMILY_NAMES[FORMER_NAMES.get(family, family)]}, {scene} scene"]
+    found = preset(family, scene, method, memory)
+    card = "" if memory is None else f", for a card of {memory} GB"
+    lines = [f"{method} on {FAMILY_NAMES[FORMER_NAMES.get(family, family)]}, {scene} scene{card}"]
     lines += [f"{name} = {setting.value}  ({setting.source})" for name, setting in sorted(found.items())]
     if not any(name.startswith("guidance.") for name in found):
         lines.append("guidance: the method's own defaults; no preset is known")

@@ -42,7 +42,10 @@ def config_of(
     if guided.preset is not None:
         own = {name: getattr(optim, name) for name in OF_THE_OPTIMIZER}
         own |= {"timesteps": optim.timesteps} if own_timesteps else {}
-        optim = replace(with_settings(optim, "optim", guided.preset), **own)
+        recommended = with_settings(optim, "optim", guided.preset)
+        if optim.encode_size is None and (recommended.encode_size or 0) > optim.size:  # less on a small card
+            own["encode_size"] = recommended.encode_size
+        optim = replace(recommended, **own)
     config = ExperimentConfig(
         prompt=guided.prompts.config or READY_MADE,
         guidance_name=method_of(guided.guidance).name,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import comfy.model_management
 import comfy.model_sampling
 
+from ...tbsd_core.card_presets import nearest_memory
 from ...tbsd_core.settings import DEMO
 from .compat import is_model
 from .distilled import network_warning
@@ -40,3 +42,9 @@ def model_family(model) -> tuple[str, str]:
         nearest = "sdxl" if inner.adm_channels else ("sd21_v" if predicts_v else "sd15")
     name = type(inner.model_config).__name__
     return nearest, f"{name} is not a family with settings of its own; these are those of the nearest one."
+
+
+def card_memory(model) -> int | None:
+    """GB of the card that a model runs on, as card_presets knows them; None for a CPU."""
+    device = model.load_device
+    return None if device.type == "cpu" else nearest_memory(comfy.model_management.get_total_memory(device))

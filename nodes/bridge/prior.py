@@ -181,6 +181,15 @@ class ComfyPrior:
         back = torch.tensor([i for batch in order for i in batch]).argsort().to(x.device)
         return [torch.cat(eps)[back] for eps in parts]
 
+    @property
+    def recompute_encoder(self) -> bool:
+        """Whether backward computes the encoder's blocks again instead of keeping what they hold."""
+        return self._autoencoder.recompute
+
+    @recompute_encoder.setter
+    def recompute_encoder(self, value: bool) -> None:
+        self._autoencoder.recompute = value
+
     def encode(self, images: Tensor) -> Tensor:
         """Latents [B, C, h, w] of images [B, 3, H, W] in [0, 1] in the model's own scale; differentiable."""
         comfy.model_management.throw_exception_if_processing_interrupted()
@@ -238,9 +247,7 @@ def mixture(model_sampling, sigmas: Tensor) -> tuple[Tensor, Tensor]:
 class LoopSampler(comfy.samplers.Sampler):
     """Runs a function with the loaded prior where ComfyUI expects a sampling loop."""
 
-    def __init__(
-        self, vae, names: dict[int, str], body: Callable[[ComfyPrior], Any], trains_network: bool
-    ) -> None:
+    def __init__(self, vae, names: dict[int, str], body: Callable[[ComfyPrior], Any], trains_network: bool) -> None:
         self.vae, self.names, self.body, self.trains_network = vae, names, body, trains_network
         self.result: Any = None  # what the body returns
 
@@ -389,20 +396,21 @@ def reserve_memory(vae, shape: tuple[int, int, int], whole: bool) -> Callable:
         for_one = model.model.memory_required([2, *noise_shape[1:]])
         is_together = vae.device.type == model.load_device.type
 
-        def ours(n: int) -> float:
-            return encoding_memory(vae, (n, *shape[1:])) + weights_memory(vae) if is_together else 0
+        def ours(n: int, again: bool = False) -> float:
+            return encoding_memory(vae, (n, *shape[1:]), again) + weights_memory(vae) if is_together else 0
 
-        def step(n: int) -> float:
-            return ours(n) + for_one * n * EVALUATIONS / 2
+        def step(n: int, again: bool = False) -> float:
+            return ours(n, again) + for_one * n * EVALUATIONS / 2
 
         # where no card of this size holds all views beside the weights, the plan has them go through a few at a time:
         # weights that made room for the others would be copied in every forward, for nothing
         room = comfy.model_management.get_total_memory(model.load_device) - model.model_size()
-        n = next((n for n in range(noise_shape[0], 1, -1) if step(n) <= room), 1)
-        needed = step(n)
+        n = next((n for n in range(noise_shape[0], 0, -1) if step(n) <= room), 0)
+        again, n = n == 0, max(1, n)  # not even one: its encoder is computed again for the gradient, as the plan has it
+        needed = step(n, again)
         if is_dynamic(model):  # comfy reserves nothing then: pages of other models go as they are needed, ours cannot
             comfy.model_management.free_memory(needed, model.load_device)
-        batch = n * EVALUATIONS / 2 + ours(n) / for_one
+        batch = n * EVALUATIONS / 2 + ours(n, again) / for_one
         if whole and "force_full_load" in kwargs:
             kwargs["force_full_load"] = True
         if whole:

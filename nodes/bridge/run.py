@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig, orbit
-from ...tbsd_core.experiment import Autosave, Experiment, ExperimentConfig, plan_of, size_warning
+from ...tbsd_core.experiment import Autosave, Experiment, ExperimentConfig, Pace, plan_of, size_warning
 from ...tbsd_core.guidance.base import TrainingGuidance
 from ...tbsd_core.optim import Curves, OptimConfig, Watchdog, not_finite
 from ...tbsd_core.scenes import RenderOutput, Scene
@@ -77,6 +77,7 @@ def run(
         shown.begin(experiment, "First step")
         send_step(shown.event())
         watchdog, progress = Watchdog(trained.uses_cameras), RunProgress(optim.n_steps, queued.node, shown)
+        pace = Pace(optim.n_steps, plan.duration)
         save = None if shown.folder is None else autosave(shown, experiment)
         for record in experiment.steps():
             is_last = shown.stop_wanted
@@ -84,7 +85,10 @@ def run(
             advice = watchdog(record)
             if advice:
                 shown.warn(advice)
-            if shown.answer(experiment) or advice:
+            measured = pace(record.step + 1)
+            if measured:
+                shown.plan = measured
+            if shown.answer(experiment) or advice or measured:
                 send_step(shown.event())
             if is_last:
                 break

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..card_presets import MEMORIES, nearest_memory
 from ..configuration import with_setting
 from ..optional import require
 from ..scenes import SCENES
@@ -28,9 +29,7 @@ def add_run_arguments(
     parser: argparse.ArgumentParser, method: str | None = "tbsd", scene: str = "image", needs_prompt: bool = True
 ) -> None:
     """--prompt, --scene, --method (unless None) and what else `run` takes; --out is the folder of the results."""
-    parser.add_argument(
-        "--prompt", required=needs_prompt, help="what to make; see `vocabulary` for the demo models"
-    )
+    parser.add_argument("--prompt", required=needs_prompt, help="what to make; see `vocabulary` for the demo models")
     add_common_arguments(parser, scene)
     add_mesh_arguments(parser)
     if method is not None:
@@ -42,6 +41,12 @@ def add_common_arguments(parser: argparse.ArgumentParser, scene: str = "image", 
     parser.add_argument("--prior", default="learned", help="learned, exact, or diffusers:PATH (default %(default)s)")
     parser.add_argument("--device", help="cuda, cpu ... (default: the cpu; for diffusers cuda where there is one)")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
+    parser.add_argument(
+        "--memory",
+        choices=("auto", *map(str, MEMORIES)),
+        default="auto",
+        help="GB of the card that the preset is for (default %(default)s: of the card at hand)",
+    )
     parser.add_argument("--allow-download", action="store_true", help="let diffusers:OWNER/NAME be fetched")
     parser.add_argument("--steps", type=int, help="optimiser steps of each run (default: the preset's)")
     if one_seed:
@@ -73,6 +78,18 @@ def add_noise_argument(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="rehearse real models: white noise on the gradient, in multiples of its RMS, such as 4 (default none)",
     )
+
+
+def card_memory(arguments: argparse.Namespace) -> int | None:
+    """GB of the card that --memory names; None where there is no card of CUDA, or the run is not on one."""
+    if arguments.memory != "auto":
+        return int(arguments.memory)
+    import torch
+
+    device = arguments.device or ("cuda" if arguments.prior.startswith("diffusers:") else "cpu")
+    if not device.startswith("cuda") or not torch.cuda.is_available():
+        return None
+    return nearest_memory(torch.cuda.get_device_properties(device).total_memory)
 
 
 def mesh_input(arguments: argparse.Namespace) -> MeshInput:
@@ -109,12 +126,11 @@ def base_config(
         arguments.dtype,
         arguments.allow_download,
         mesh_input(arguments),
+        card_memory(arguments),
     )
 
 
-def run_config(
-    arguments: argparse.Namespace, prompt: str | None = None, method: str | None = None
-) -> ExperimentConfig:
+def run_config(arguments: argparse.Namespace, prompt: str | None = None, method: str | None = None) -> ExperimentConfig:
     """The checked configuration of these arguments; see `base_config`."""
     from ..experiment import check_config
 
@@ -211,11 +227,7 @@ def study_configs(arguments: argparse.Namespace, prompt: str) -> dict[str, Exper
     from ..study import assigned, labelled
 
     a = arguments
-    mesh = mesh_input(a)
-    configs = {
-        label: default_config(
-            prompt, a.scene, name, a.prior, a.steps, a.seeds[0], a.size, a.device, a.dtype, a.allow_download, mesh
-        )
-        for label, name in labelled(a.methods).items()
-    }
+    mesh, memory = mesh_input(a), card_memory(a)
+    given = (a.prior, a.steps, a.seeds[0], a.size, a.device, a.dtype, a.allow_download, mesh, memory)
+    configs = {label: default_config(prompt, a.scene, name, *given) for label, name in labelled(a.methods).items()}
     return assigned(configs, a.set)

@@ -9,10 +9,12 @@ from .config import ExperimentConfig, MeshInput, config_from_plain, is_demo, pla
 from .cost import evaluations_per_view, matched_steps
 from .defaults import default_config, model_shape, with_native_views, with_preset
 from .distilled import distilled_warning
+from .duration import Duration, Pace
 from .experiment import Experiment, resumed, stored_config
 from .file import NEWEST, Stored, StoredRun, load_scene, read_file, read_newest, save_scene, write_file
 from .native import size_warning
-from .plan import Plan, plan_of
+from .needs import Needs
+from .plan import Fit, Plan, fitted, plan_of
 from .results import Account, config_from_report, evaluate, pictures, rendered, versions, write_results
 from .run import run, take_part
 from .start import make_scene, read_mesh, read_prior
@@ -21,9 +23,13 @@ __all__ = [
     "Account",
     "NEWEST",
     "Autosave",
+    "Duration",
     "Experiment",
     "ExperimentConfig",
+    "Fit",
     "MeshInput",
+    "Needs",
+    "Pace",
     "Plan",
     "Stored",
     "StoredRun",
@@ -34,6 +40,7 @@ __all__ = [
     "distilled_warning",
     "evaluate",
     "evaluations_per_view",
+    "fitted",
     "is_demo",
     "load_scene",
     "make_scene",

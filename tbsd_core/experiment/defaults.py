@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..cameras.sampling import CameraConfig
+from ..card_presets import of_card
 from ..configuration import replaced
 from ..guidance import METHODS
 from ..optim import OptimConfig
@@ -66,12 +67,14 @@ def default_config(
     dtype: str | None = None,
     allow_download: bool = False,
     mesh: MeshInput | None = None,
+    memory: int | None = None,
 ) -> ExperimentConfig:
     """The preset of a method on a scene, for the family of the prior's model; None takes what the preset says.
 
     Args:
         prior: learned, exact, or "diffusers:" and a pipeline folder, .safetensors checkpoint or hub id.
         mesh: what to paint, for a scene that paints one.
+        memory: GB of the card, for what card_presets has less of where that is little; None: enough.
         device, dtype: None for a GPU in float16 where there is one (pipelines), else the CPU in float32. The demo
             models run on any device, in float32.
 
@@ -99,18 +102,19 @@ def default_config(
         dtype=dtype or "float32",
         mesh=mesh or MeshInput(),
     )
-    config = with_preset(config, model.family)
+    config = with_preset(config, model.family, memory)
     given: dict[str, Any] = {"size": size, "n_steps": n_steps}
     optim = replace(config.optim, **{name: value for name, value in given.items() if value is not None})
-    if model.family != DEMO:  # that of the preset is of the family, this of the model
+    # that of the preset is of the family, what follows of the model; but what a card has room for counts
+    if model.family != DEMO and "optim.encode_size" not in of_card(model.family, scene, memory):
         optim = replace(optim, encode_size=None)
     views = enlarged_to(model.family, model.native_size)
     return fitted(with_native_views(replace(config, optim=optim), model.family, views), model)
 
 
-def with_preset(config: ExperimentConfig, family: str) -> ExperimentConfig:
-    """`config` with the values of a model family's preset for its scene and method."""
-    for name, setting in preset(family, config.scene_name, config.guidance_name).items():
+def with_preset(config: ExperimentConfig, family: str, memory: int | None = None) -> ExperimentConfig:
+    """`config` with the values of a model family's preset for its scene, its method and a card of so many GB."""
+    for name, setting in preset(family, config.scene_name, config.guidance_name, memory).items():
         config = replaced(config, name, setting.value)
     return config
 

@@ -1,44 +1,57 @@
-"""What a step will need before the first one is done, and how many views go through at once so that it fits.
+"""What a step will need before the first one is done, how it is made to fit, and how long the run will take.
 
     plan = plan_of(experiment, available)   # bytes that are free on the experiment's device, after models are loaded;
                                             # memory.available_bytes(device), or what a host says; None: not known
-    plan.apply(experiment)                  # sets experiment.state.view_chunk, and has its scene use smaller pieces
-    if plan.text: tell(plan.text)           # "" where everything fits and nothing need be said
+    plan.apply(experiment)                  # sets experiment.state.view_chunk, and has scene and prior take less
+    if plan.text: tell(plan.text)           # "" where everything fits, takes minutes, and nothing need be said
 
-Nothing else is to be done: a step that still runs out of memory halves what goes through at once by itself. Views a few
-at a time give the gradient of all at once up to the order of sums, so only a run with the same plan repeats another bit
-for bit.
-
-One view of the real scene goes through the real prior at two small sizes, and what its tensors take at their peak is
-extended to the size of the run: it is linear in pixels. `python -m benchmarks.step_memory` holds the estimate against
-the peak of a process.
+Nothing else is to be done: a step that still runs out of memory halves what goes through at once by itself. All
+measures give the gradient of all views at once up to the order of sums, so only a run with the same plan repeats
+another bit for bit. They are, in this order: fewer views at a time; rays of a view in a few pieces; the encoder's
+blocks computed again in backward; rays in many pieces.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from ..cameras.sampling import sample_cameras
-from ..guidance.base import all_conditions
-from ..memory import PeakBytes, in_words
-from ..optim.predictor import Predictor
-from ..optim.step import LATENT_SUPERSAMPLING, Step
+from ..memory import in_words
+from ..priors.base import RecomputingPrior
 from ..rng import named_generator
-from ..scenes.base import AdaptiveScene, RenderOutput, ShrinkingScene
+from ..scenes.base import ShrinkingScene
+from .config import is_demo
+from .duration import Duration, duration_of
 from .experiment import Experiment
+from .needs import Needs, needs_of
 
 SHARE = 0.8  # of the memory that is free: others use the machine, too
 MARGIN = 1.25  # over the tensors: what single operations need for themselves, and pieces that an allocator keeps
 ROUGHLY = 1 << 16  # bytes for each pixel, several times what was measured of any scene and prior: no measuring below it
-SMALL = 64  # pixels along a side of the view that is measured, and twice as many
 MAX_HALVINGS = 12  # of what a scene renders at once
-FLOATS = 5  # that a render keeps for each pixel: colour, opacity, depth
+FEW_HALVINGS = 2  # cost less than computing the encoder again
+NEARLY = 1.05  # the smallest: more pieces only take time
 OUTPUT_VIEWS = 8  # of a finished object
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a step is made to fit.
+
+    Args:
+        view_chunk: views at a time, 0 for all.
+        halvings: how often a scene halves what it renders of one view at once.
+        recompute: whether backward computes the encoder again.
+        estimated: bytes on the device that a step then takes.
+    """
+
+    view_chunk: int
+    halvings: int
+    recompute: bool
+    estimated: int
 
 
 @dataclass(frozen=True)
@@ -49,11 +62,10 @@ class Plan:
         n_views: views or pictures of a step; size: pixels along a side of one.
         available: bytes that are free; None where that is not known.
         at_once: bytes where all views go through at once; 0 where it is clear without measuring that they fit.
-        estimated: the same with `view_chunk` views at a time.
-        view_chunk: 0 for all.
-        halvings: how often a scene halves what it renders of one view at once.
+        fit: what the steps go by.
         evaluations: noise predictions of the whole run, exact.
         output_bytes: of the finished pictures, in the machine's memory.
+        duration: how much work the run is; None where it was not measured.
         text: to people; "" where nothing need be said.
     """
 
@@ -61,165 +73,95 @@ class Plan:
     size: int
     available: int | None
     at_once: int
-    estimated: int
-    view_chunk: int
-    halvings: int
+    fit: Fit
     evaluations: int
     output_bytes: int
+    duration: Duration | None
     text: str
 
     def apply(self, experiment: Experiment) -> None:
         """Have the steps go by this plan."""
-        experiment.state.view_chunk = self.view_chunk
-        if self.halvings and isinstance(experiment.scene, ShrinkingScene):
+        experiment.state.view_chunk = self.fit.view_chunk
+        if isinstance(experiment.prior, RecomputingPrior):
+            experiment.prior.recompute_encoder = self.fit.recompute
+        if self.fit.halvings and isinstance(experiment.scene, ShrinkingScene):
             config, scene = experiment.config, experiment.scene
             cameras = sample_cameras(config.cameras, 1, named_generator(config.optim.seed, "camera"))
             with torch.no_grad():  # pieces are halves of what the last render had
                 scene.render(cameras.to(_device(experiment)), self.size, self.size)
-            for _ in range(self.halvings):
+            for _ in range(self.fit.halvings):
                 scene.shrink()
 
 
 def plan_of(experiment: Experiment, available: int | None) -> Plan:
-    """How the steps of an experiment fit into so many bytes; renders two small views where that is not clear at once.
+    """How the steps of an experiment fit into so many bytes, and how long they take; sees some small views.
 
-    Nothing is changed.
+    A run of the demo models that clearly fits takes minutes, and is not measured. Nothing is changed.
     """
     optim, scene = experiment.config.optim, experiment.scene
     n = optim.views_per_step // experiment.state.split.size if scene.uses_cameras else scene.n_images
     pixels = max(optim.size, optim.encode_size or 0) ** 2
-    n_outputs = OUTPUT_VIEWS if scene.uses_cameras else n
-    plan = Plan(
-        n, optim.size, available, 0, 0, 0, 0, experiment.evaluations, n_outputs * optim.size**2 * 3 * 4, ""
-    )
+    n_outputs = (OUTPUT_VIEWS if scene.uses_cameras else n) * optim.size**2 * 3 * 4
+    nothing = Fit(0, 0, False, 0)
+    plan = Plan(n, optim.size, available, 0, nothing, experiment.evaluations, n_outputs, None, "")
     budget = math.inf if available is None else SHARE * available
-    if n * pixels * ROUGHLY + _state_bytes(experiment) < budget or available is None:
+    fits = available is None or n * pixels * ROUGHLY + _parameter_bytes(experiment) < budget
+    if fits and is_demo(experiment.config):
         return plan
-    cost = _cost(experiment)
-    chunk = next((c for c in range(n, 0, -1) if cost.of(n, c) <= budget), 0)
-    if chunk:  # parts of one size
-        chunk = -(-n // -(-n // chunk))
-        plan = replace(plan, view_chunk=chunk if chunk < n else 0, estimated=cost.of(n, chunk))
-    else:
-        able = range(1, MAX_HALVINGS + 1) if isinstance(scene, ShrinkingScene) else range(1)
-        halvings = next((h for h in able if cost.of(n, 1, h) <= budget), able[-1])
-        plan = replace(plan, view_chunk=1 if n > 1 else 0, halvings=halvings, estimated=cost.of(n, 1, halvings))
-    plan = replace(plan, at_once=cost.of(n, n))
-    return replace(plan, text=_text(plan, "views" if scene.uses_cameras else "pictures", budget))
+    needs = needs_of(experiment)
+    fit = fitted(needs, n, budget, isinstance(scene, ShrinkingScene))
+    lasts = duration_of(experiment, needs.work, n, fit.view_chunk > 0, fit.recompute)
+    plan = replace(plan, at_once=_bytes(needs, n, n), fit=fit, duration=lasts)
+    memory = "" if fits else memory_text(plan, "views" if scene.uses_cameras else "pictures", budget)
+    return replace(plan, text=" ".join(filter(None, (memory, lasts.text(_device(experiment))))))
 
 
-@dataclass(frozen=True)
-class _Cost:
-    """Bytes: what there is once, for each view of a step as long as it lasts, and while a view goes through."""
-
-    once: float
-    kept: float
-    render: float
-    encode: float
-    predict: float  # a network's forward, or the training of its LoRA
-
-    def of(self, n: int, at_once: int, halvings: int = 0) -> int:
-        through = max(self.render / 2**halvings + self.encode, self.predict)
-        return int(MARGIN * (self.once + n * self.kept + at_once * through))
-
-
-def _cost(experiment: Experiment) -> _Cost:
-    """Of one view at the run's size, from two small ones."""
-    optim, factor = experiment.config.optim, experiment.prior.spatial_factor
-    full = optim.encode_size or optim.size
-    small = max(SMALL, 8 * factor) // factor * factor
-    sides = [min(small, full), min(2 * small, full)]
-    if sides[0] == sides[1]:
-        sides[0] = max(factor, full // 2 // factor * factor)
-    measured = [_measured(experiment, side, max(1, round(optim.size * side / full))) for side in sides]
-
-    def line(value: Callable[[dict[str, int]], int]) -> tuple[float, float]:
-        """What `value` has once and for a view of full size, 0 or more."""
-        first, second = (value(m) for m in measured)
-        slope = max(0.0, (second - first) / max(1, sides[1] ** 2 - sides[0] ** 2))
-        return max(0.0, first - slope * sides[0] ** 2), slope * full**2
-
-    names = ("view", "encode", "predict", "lora", "losses")
-    once, by_name = zip(*(line(lambda m, name=name: m[name]) for name in names), strict=True)
-    view, encode, predict, lora, losses = by_name
-    # the record of the step before is still in somebody's hands; colours and opacity gather a gradient
-    kept = optim.size**2 * 4 * (2 * FLOATS + 4) + losses
-    if full != optim.size:
-        kept += 2 * 3 * 4 * full**2  # the pictures that are encoded, and their gradient
-    render = max(0.0, view - encode)
-    if optim.latent_until > 0:  # rays of latent cells, which can be more than those of a view
-        more = max(1.0, (full // factor * LATENT_SUPERSAMPLING / optim.size) ** 2)
-        kept, render = kept * more, render * more
-    return _Cost(_state_bytes(experiment) + max(once), kept, render, encode, max(predict, lora))
+def fitted(needs: Needs, n_views: int, budget: float, can_shrink: bool) -> Fit:
+    """The least slow way in which `n_views` views go through in `budget` bytes; where none fits the least slow one that
+    is nearly the smallest."""
+    chunk = next((c for c in range(n_views, 0, -1) if _bytes(needs, n_views, c) <= budget), 0)
+    if chunk:
+        chunk = -(-n_views // -(-n_views // chunk))  # parts of one size
+        return Fit(chunk if chunk < n_views else 0, 0, False, _bytes(needs, n_views, chunk))
+    halvings = range(MAX_HALVINGS + 1 if can_shrink else 1)
+    ways = [(h, False) for h in halvings[: FEW_HALVINGS + 1]]
+    ways += [(h, needs.recomputed is not None) for h in halvings]
+    sizes = [_bytes(needs, n_views, 1, *way) for way in ways]
+    most = budget if min(sizes) <= budget else NEARLY * min(sizes)
+    chosen = next(i for i, size in enumerate(sizes) if size <= most)
+    return Fit(1 if n_views > 1 else 0, *ways[chosen], sizes[chosen])
 
 
-def _state_bytes(experiment: Experiment) -> int:
-    """Gradients and moments of the scene's parameters, and what an adaptive scene is put back from."""
-    own = sum(p.numel() * p.element_size() for p in experiment.scene.parameters())
-    return own * (6 if isinstance(experiment.scene, AdaptiveScene) else 3)
+def _bytes(needs: Needs, n: int, at_once: int, halvings: int = 0, recompute: bool = False) -> int:
+    encode = needs.recomputed if recompute and needs.recomputed is not None else needs.encode
+    through = max(needs.render / 2**halvings + encode, needs.predict)
+    return int(MARGIN * (needs.once + n * needs.kept + at_once * through))
 
 
-def _measured(experiment: Experiment, encoded: int, side: int) -> dict[str, int]:
-    """Peaks in bytes of what a view of `side` pixels, encoded at `encoded`, goes through."""
-    scene, prior, state, config = experiment.scene, experiment.prior, experiment.state, experiment.config
-    optim = replace(config.optim, size=side, encode_size=encoded, start_size=None)
-    step = Step(replace(experiment.distillation, config=optim), state, 0, None)
-    n = optim.views_per_step // state.split.size if scene.uses_cameras else scene.n_images
-    cameras = sample_cameras(config.cameras, n, named_generator(optim.seed, "camera")).to(_device(experiment))
-    parameters = list(scene.parameters())
-
-    def differentiate(value: Tensor, inputs: Sequence[Tensor]) -> None:
-        torch.autograd.grad(value, inputs, allow_unused=True)
-
-    peaks: dict[str, int] = {"encode": 0, "lora": 0}
-    with torch.enable_grad():
-        with PeakBytes() as memory:
-            seen = step.see(cameras, {}, slice(0, 1))
-            differentiate(seen.latents.sum() + seen.render.opacity.sum(), parameters)
-        peaks["view"] = memory.peak
-        latents = seen.latents.detach()
-        if seen.images is not None:
-            images = seen.images.detach().requires_grad_()
-            with PeakBytes() as memory:
-                differentiate(prior.encode(images).sum(), [images])
-            peaks["encode"] = memory.peak
-        leaves = {k: getattr(seen.render, k).detach().requires_grad_() for k in ("rgb", "opacity", "depth")}
-        with PeakBytes() as memory:
-            losses = scene.regularization(RenderOutput(**leaves), 1.0)
-            if losses:
-                differentiate(torch.stack(list(losses.values())).sum(), [*leaves.values(), *parameters])
-        peaks["losses"] = memory.peak
-    t = torch.tensor([prior.schedule.n_timesteps // 2], device=latents.device)
-    views, angles = [""], [(0.0, 0.0)] if scene.uses_cameras else None
-    predict = Predictor(prior, experiment.prompts, views, state.adapter, None, angles)
-    names = max((all_conditions(experiment.guidance, u) for u in (0.0, 0.5, 0.99)), key=len)
-    with PeakBytes() as memory, torch.no_grad():
-        predict(names, latents, t)
-    peaks["predict"] = memory.peak
-    if state.adapter is not None:
-        adapter, row = state.adapter.adapter, experiment.prompts.select("target", views)
-        with PeakBytes() as memory, torch.enable_grad():
-            loss = adapter.training_loss(latents, t, row, None, torch.zeros_like(latents))
-            differentiate(loss, list(adapter.parameters()))
-        peaks["lora"] = memory.peak
-    return peaks
+def _parameter_bytes(experiment: Experiment) -> int:
+    """Of the scene with gradients and moments, and a copy of them all."""
+    return 6 * sum(p.numel() * p.element_size() for p in experiment.scene.parameters())
 
 
 def _device(experiment: Experiment) -> torch.device:
     return next(experiment.scene.parameters()).device
 
 
-def _text(plan: Plan, what: str, budget: float) -> str:
-    if not plan.view_chunk and not plan.halvings and plan.estimated <= budget:
+def memory_text(plan: Plan, what: str, budget: float) -> str:
+    """What to say of it; "" where all views go through at once."""
+    fit = plan.fit
+    if not fit.view_chunk and not fit.halvings and not fit.recompute and fit.estimated <= budget:
         return ""
     free = in_words(plan.available or 0)
     text = f"A step of {plan.n_views} {what} at {plan.size} pixels needs about {in_words(plan.at_once)} at once"
-    if plan.estimated > budget:
+    if fit.estimated > budget:
         return (
-            f"{text}, and in the smallest pieces {in_words(plan.estimated)}; {free} are free. It may run out of "
+            f"{text}, and in the smallest pieces {in_words(fit.estimated)}; {free} are free. It may run out of "
             f"memory: use a smaller size or fewer {what}."
         )
-    at_a_time = f"{plan.view_chunk or 1} at a time"
-    if plan.halvings:
-        at_a_time += f", each in {2**plan.halvings} pieces"
-    return f"{text}, {free} are free. They go through {at_a_time}: about {in_words(plan.estimated)}, and slower."
+    measures = [f"They go through {fit.view_chunk or 1} at a time"]
+    if fit.halvings:
+        measures.append(f"each in {2**fit.halvings} pieces")
+    if fit.recompute:
+        measures.append("the encoder is computed again for the gradient")
+    return f"{text}, {free} are free. {', '.join(measures)}: about {in_words(fit.estimated)}, and slower."

@@ -18,6 +18,7 @@ from .autosave import AUTOSAVE_SECONDS, Autosave
 from .check import check_config
 from .config import ExperimentConfig
 from .distilled import distilled_warning
+from .duration import Pace
 from .experiment import Experiment, check_resume, resumed
 from .file import NEWEST, read_newest
 from .native import size_warning
@@ -57,11 +58,13 @@ def run(
         for name in FINAL_FILES:  # results of an older run in this folder would pass for this run's
             (out / name).unlink(missing_ok=True)
         saved = experiment.state.step if is_ours else None
+        pace = Pace(config.optim.n_steps)
         if split.size == 1:
             free = available_bytes(torch.device(config.device)) if available is None else available
             plan = plan_of(experiment, free)
             plan.apply(experiment)
             _say(plan.text, on_phase)
+            pace = Pace(config.optim.n_steps, plan.duration)
         save = Autosave(out / NEWEST, experiment, autosave_seconds, is_ours, saved, on_phase)
         watchdog = Watchdog(experiment.scene.uses_cameras)
         warnings = [text for text in (size_warning(config), distilled_warning(config)) if text]
@@ -72,6 +75,7 @@ def run(
             for record in experiment.steps():
                 on_step(record)
                 _say(watchdog(record), on_phase)
+                _say(pace(record.step + 1), on_phase)
                 save()
             _say(watchdog.rest(), on_phase)
         except (KeyboardInterrupt, RuntimeError, MemoryError):

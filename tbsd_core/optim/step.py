@@ -14,7 +14,7 @@ from ..cameras.pose import Cameras
 from ..cameras.sampling import CameraConfig, sample_cameras, view_name
 from ..guidance.base import Guidance, GuidanceOutput
 from ..memory import free_cached, is_out_of_memory
-from ..priors.base import Prior
+from ..priors.base import Prior, RecomputingPrior
 from ..prompts.sets import PromptSet
 from ..rng import PartGenerator, named_generator
 from ..scenes.base import AdaptiveScene, RenderOutput, Scene, ShrinkingScene
@@ -134,7 +134,8 @@ class Step:
         return StepRecord(self.index, config.n_steps, self.progress, found.render, found.t, scalars, seconds, late)
 
     def _in_memory(self) -> _Gradient:
-        """The gradient; where there is not enough memory with fewer views at once, then with what a scene can save."""
+        """The gradient; where there is not enough memory with fewer views at once, then with what the encoder computes
+        again, then with what a scene can save."""
         scene, config, state = self.run.scene, self.run.config, self.state
         while True:
             try:
@@ -147,6 +148,8 @@ class Step:
                 at_once = min(state.view_chunk or n_views, n_views)
                 if at_once > 1:
                     state.view_chunk = at_once // 2
+                elif isinstance(self.run.prior, RecomputingPrior) and not self.run.prior.recompute_encoder:
+                    self.run.prior.recompute_encoder = True
                 elif not isinstance(scene, ShrinkingScene) or not scene.shrink():
                     raise RuntimeError(
                         f"Out of memory in step {self.index}, although the views are rendered in the smallest pieces. "

@@ -98,3 +98,10 @@ class AdaptablePrior(Protocol):
     """A prior with a network that can be fine-tuned beside it, while the prior itself stays as it is."""
 
     def make_adapter(self, config: LoRAConfig, seed: int) -> Adapter: ...
+
+
+@runtime_checkable
+class RecomputingPrior(Protocol):
+    """A prior whose encoder can compute again in backward what it else keeps until then: the same gradient."""
+
+    recompute_encoder: bool

@@ -27,6 +27,11 @@ def test_recomputing_keeps_less_and_changes_nothing(report):
     assert again["kept"] < 0.5 and again["patched"] == []
 
 
+def test_the_host_is_asked_for_what_the_plan_will_measure(report):
+    plain, again = report["estimate"]
+    assert 1.0 <= plain < 1.4 and 0.9 <= again < 1.5
+
+
 def test_pictures_that_do_not_fit_are_decoded_one_by_one(report):
     assert report["recomputation"]["decoded"] < 1e-5
 

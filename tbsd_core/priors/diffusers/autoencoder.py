@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
+
+from ..recompute import recomputed
+
+BLOCKS = ("ResnetBlock2D", "Attention")  # diffusers' classes of what is worth running twice
 
 
 def encode_images(
     vae,  # a diffusers AutoencoderKL
     images: Tensor,  # [B, 3, H, W] in [0, 1]
+    recompute: bool = False,  # what the blocks hold until backward: the same gradient, slower, in less memory
 ) -> Tensor:
     """Latents [B, C, h, w] float32: the mean of the posterior, shifted and scaled; differentiable."""
     weight = next(vae.parameters())
-    mean = vae.encode((images * 2 - 1).to(weight.device, weight.dtype)).latent_dist.mean
+    blocks = (part for part in vae.encoder.modules() if type(part).__name__ in BLOCKS)
+    with recomputed(blocks) if recompute and torch.is_grad_enabled() else nullcontext():
+        mean = vae.encode((images * 2 - 1).to(weight.device, weight.dtype)).latent_dist.mean
     return (mean.float() - shift(vae)) * vae.config.scaling_factor
 
 

@@ -45,6 +45,8 @@ class SD3Prior:
         sigmas: [T], the flow's noise levels in (0, 1), least noise first.
     """
 
+    recompute_encoder = False
+
     def __init__(self, transformer, vae, text_encoders: Sequence, tokenizers: Sequence, sigmas: Tensor) -> None:
         self.transformer, self.vae = transformer, vae
         self.text_encoders, self.tokenizers = text_encoders, tokenizers
@@ -90,7 +92,7 @@ class SD3Prior:
         return x + (1 - s) * velocity
 
     def encode(self, images: Tensor) -> Tensor:
-        return autoencoder.encode_images(self.vae, images)
+        return autoencoder.encode_images(self.vae, images, self.recompute_encoder)
 
     def decode(self, latents: Tensor) -> Tensor:
         return autoencoder.decode_latents(self.vae, latents)

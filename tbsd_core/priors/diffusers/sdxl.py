@@ -44,6 +44,8 @@ class SDXLPrior:
         zero_empty_prompt: the empty prompt is all zeros, as in training, instead of its encoding.
     """
 
+    recompute_encoder = False
+
     def __init__(
         self,
         unet,
@@ -98,7 +100,7 @@ class SDXLPrior:
         return to_device(torch.tensor([height, width, 0, 0, height, width]), x.device).expand(len(x), 6)
 
     def encode(self, images: Tensor) -> Tensor:
-        return autoencoder.encode_images(self.vae, images)
+        return autoencoder.encode_images(self.vae, images, self.recompute_encoder)
 
     def decode(self, latents: Tensor) -> Tensor:
         return autoencoder.decode_latents(self.vae, latents)

@@ -36,6 +36,8 @@ class DiffusersPrior:
         tokenize: maps a prompt to token ids [1, L]; may raise ValueError on words it refuses.
     """
 
+    recompute_encoder = False
+
     def __init__(
         self,
         unet,
@@ -79,7 +81,7 @@ class DiffusersPrior:
         return as_noise(prediction, x_t, t, self.schedule, self._prediction_type)
 
     def encode(self, images: Tensor) -> Tensor:
-        return autoencoder.encode_images(self.vae, images)
+        return autoencoder.encode_images(self.vae, images, self.recompute_encoder)
 
     def decode(self, latents: Tensor) -> Tensor:
         return autoencoder.decode_latents(self.vae, latents)

@@ -94,6 +94,22 @@ def recomputation():
     }
 
 
+def estimate():
+    """What is asked of the host for an encoder of Stable Diffusion's shape, over what the plan measures of it."""
+    config = {"ch": 128, "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2}
+    vae = tiny.vae(dtype=torch.float32, **config)
+    counting, plan = load("tbsd_core.counting"), load("tbsd_core.experiment.plan")
+    ratios = []
+    with autograd.optimization_mode():
+        ours = autoencoder.Autoencoder(vae)
+        images = IMAGES[:1].repeat(1, 1, 2, 2).requires_grad_()
+        ours.encode(images)  # which checks the gradient
+        for ours.recompute in (False, True):
+            found = counting.counted(lambda: ours.encode(images), lambda z: torch.autograd.grad(z.sum(), [images]))
+            ratios.append(autoencoder.encoding_memory(vae, (1, 128, 128), ours.recompute) / plan.MARGIN / found.bytes)
+    return ratios
+
+
 def prior_gradient(model, vae):
     entries = conditioning.to_condition(tiny.conditioning(0))
     return bridge.with_prior(model, vae, [entries], (2, 64, 64), lambda prior: gradient(prior.encode))
@@ -173,6 +189,7 @@ with torch.inference_mode():  # as ComfyUI runs every node
     report = {
         "half": half(),
         "recomputation": recomputation(),
+        "estimate": estimate(),
         "taesd": taesd(),
         "playground": playground(),
         "trainable_weights": trainable_weights(),

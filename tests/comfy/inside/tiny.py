@@ -207,8 +207,8 @@ def flux():
     return patcher(comfy.model_base.Flux(config, device="cpu"))
 
 
-def vae(channels: int = 4, dtype: torch.dtype = torch.float32):
-    config = {"ddconfig": {**DD, "z_channels": channels}, "embed_dim": channels}
+def vae(channels: int = 4, dtype: torch.dtype = torch.float32, **shape):
+    config = {"ddconfig": {**DD, "z_channels": channels, **shape}, "embed_dim": channels}
     weights = randomize(AutoencoderKL(**config)).state_dict()
     built = comfy.sd.VAE(sd=weights, config={"params": config}, dtype=dtype)
     built.latent_channels = channels

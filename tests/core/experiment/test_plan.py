@@ -38,10 +38,10 @@ def test_a_step_stays_under_its_plan_at_once_and_in_parts(scene, changes):
     assert at_once / 3 < peak <= at_once
     parted = experiment(scene, **changes)
     plan = plan_of(parted, round(at_once / 0.8 * 0.7))
-    assert 0 < plan.view_chunk < plan.n_views and plan.estimated <= 0.7 * at_once
-    assert f"of {plan.n_views} " in plan.text and f"{plan.view_chunk} at a time" in plan.text
+    assert 0 < plan.fit.view_chunk < plan.n_views and plan.fit.estimated <= 0.7 * at_once
+    assert f"of {plan.n_views} " in plan.text and f"{plan.fit.view_chunk} at a time" in plan.text
     plan.apply(parted)
-    assert peak_of_a_step(parted) <= plan.estimated < at_once
+    assert peak_of_a_step(parted) <= plan.fit.estimated < at_once
 
 
 def test_one_view_that_does_not_fit_is_rendered_in_pieces_or_said_to_be_too_large():
@@ -49,15 +49,15 @@ def test_one_view_that_does_not_fit_is_rendered_in_pieces_or_said_to_be_too_larg
     at_once = plan_of(of, 1).at_once
     plan = plan_of(of, round(at_once / 0.8 * 0.8))
     plan.apply(of)
-    assert plan.halvings and of.scene.chunk_rays == 128 * 128 // 2**plan.halvings
-    assert peak_of_a_step(of) <= plan.estimated and "each in" in plan.text
+    assert plan.fit.halvings and of.scene.chunk_rays == 128 * 128 // 2**plan.fit.halvings
+    assert peak_of_a_step(of) <= plan.fit.estimated and "each in" in plan.text
     assert "may run out of memory: use a smaller size or fewer views" in plan_of(of, 1).text
 
 
 def test_what_fits_easily_is_not_measured_and_nothing_is_said():
     of = experiment(optim__views_per_step=2)
     plan = plan_of(of, 64 * 2**30)
-    assert (plan.view_chunk, plan.at_once, plan.text) == (0, 0, "")
+    assert (plan.fit.view_chunk, plan.at_once, plan.text) == (0, 0, "")
     assert plan.evaluations == of.evaluations and plan_of(of, None).text == ""
     assert available_bytes(torch.device("cpu")) > 2**20
 

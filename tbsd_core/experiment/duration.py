@@ -1,0 +1,145 @@
+"""How long a run takes: its floating-point operations before the first step, its own pace after some."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from ..cards import card_name, short_name, sustained
+from ..guidance import TrainingGuidance
+from .experiment import Experiment
+from .needs import Work
+
+LEAST = 1e14  # FLOP of a run that is worth a word: minutes of a CPU, seconds of a GPU
+LONG = 3600.0  # seconds from which on we say what would be shorter
+SAID = 300.0  # seconds from which on a measured pace is worth a word
+WARM_UP, TIMED = 3, 5  # steps: while kernels are chosen and memory is asked for, and then
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Operations of a run in the networks; what a scene does beside matrix products and convolutions is not counted.
+
+    Args:
+        early, late: FLOP of a step until `latent_until`, which goes without the encoder, and afterwards.
+        n_steps: of the whole run; done: before this part of it.
+        latent_until: progress in [0, 1].
+        advice: what would make the run shorter.
+    """
+
+    early: float
+    late: float
+    n_steps: int
+    done: int
+    latent_until: float
+    advice: str
+
+    def until(self, step: int) -> float:
+        """FLOP of the first `step` steps."""
+        first = min(step, math.ceil(self.latent_until * self.n_steps))
+        return first * self.early + (step - first) * self.late
+
+    @property
+    def rest(self) -> float:
+        """FLOP of the steps that are to be done."""
+        return self.until(self.n_steps) - self.until(self.done)
+
+    def seconds(self, flops_per_second: float) -> float:
+        return self.rest / flops_per_second
+
+    def text(self, device: torch.device) -> str:
+        """What to say before the first step; "" for a run that is small."""
+        if self.rest < LEAST:
+            return ""
+        card = card_name(device)
+        speed = sustained(card)
+        work = f"The run takes about {flops_in_words(self.rest)} ({flops_in_words(self.late)} a step)"
+        if speed is None:
+            return f"{work}. How long that is will be known after a few steps."
+        seconds = self.seconds(speed)
+        assumed = f"{speed / 1e12:.0f} TFLOP/s, which is assumed of {short_name(card)}"
+        more = f" {self.advice}" if seconds > LONG else ""
+        return f"{work}: {time_in_words(seconds)} at {assumed}.{more}"
+
+
+def duration_of(experiment: Experiment, work: Work, n_views: int, in_parts: bool, recompute: bool) -> Duration:
+    """Of a run by what one view takes.
+
+    Args:
+        n_views: of a step; in_parts: whether they are seen once more, a few at a time; recompute: whether backward
+            computes the encoder again.
+    """
+    optim, trains = experiment.config.optim, isinstance(experiment.guidance, TrainingGuidance)
+    predictions = experiment.evaluations / optim.n_steps * work.predict + n_views * trains * work.train
+    views = n_views * (work.see + work.glance * in_parts + work.again * recompute)
+    what = "views_per_step" if experiment.scene.uses_cameras else "pictures"
+    return Duration(
+        early=predictions,
+        late=predictions + views,
+        n_steps=optim.n_steps,
+        done=experiment.state.step,
+        latent_until=optim.latent_until if experiment.scene.uses_cameras else 0.0,
+        advice=f"For less: fewer steps (now {optim.n_steps}), fewer {what} (now {n_views}), or a smaller model, such "
+        "as Stable Diffusion 1.5.",
+    )
+
+
+class Pace:
+    """Call it with the number of done steps after each: after some it says once how long the run takes, else "".
+
+    Steps are weighed by their work where that is known.
+    """
+
+    def __init__(
+        self,
+        n_steps: int,
+        duration: Duration | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.n_steps, self.duration, self.clock = n_steps, duration, clock
+        self._first: int | None = None
+        self._began: tuple[int, float] | None = None
+        self._said = False
+
+    def __call__(self, done: int) -> str:
+        if self._said:
+            return ""
+        if self._first is None:
+            self._first = done
+        if done == self._first + WARM_UP:
+            self._began = done, self.clock()
+        if self._began is None or done < self._began[0] + TIMED:
+            return ""
+        self._said = True
+        since, began = self._began
+        seconds = (self.clock() - began) / (done - since)  # a step
+        left = seconds * (self.n_steps - done)
+        if self.duration is not None and self.duration.until(done) > self.duration.until(since):
+            d = self.duration
+            left = seconds * (done - since) * (d.until(self.n_steps) - d.until(done)) / (d.until(done) - d.until(since))
+        if left < SAID:
+            return ""
+        advice = f" {self.duration.advice}" if self.duration is not None and left > LONG else ""
+        return f"{time_in_words(left).capitalize()} are left from step {done} on, at {seconds:.2g} s a step.{advice}"
+
+
+def flops_in_words(n: float) -> str:
+    """ "18.8 TFLOP" or "188 PFLOP"."""
+    for factor, unit in ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP")):
+        if n >= factor:
+            return f"{n / factor:.3g} {unit}"
+    return f"{n / 1e9:.3g} GFLOP"
+
+
+def time_in_words(seconds: float) -> str:
+    """ "about 2 h 40 min", "about 12 min", "less than a minute"."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes >= 600:  # a tenth is enough
+        return f"about {minutes / 60:.0f} h"
+    return f"about {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"about {minutes} min"
