@@ -26,7 +26,8 @@ SPLITS = {
     "tuning": ("a brick house", "a wooden torus", "a dotted mushroom"),
     "heldout": ("a wooden house", "a striped torus", "a brick mushroom"),
 }
-CARRIED = ("_weight", "optim.eps", "optim.beta1", "optim.beta2")  # ends of the names of settings that are rehearsed
+# ends of the names of settings that are rehearsed
+CARRIED = ("_weight", "optim.normalize_by", "optim.eps", "optim.beta1", "optim.beta2")
 SHOWN = ("identity_shape", "identity_material", "high_frequency_ratio", "silhouette_iou", "occupancy_iou")
 DETAIL = "high_frequency_ratio"
 

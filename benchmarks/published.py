@@ -72,7 +72,10 @@ NO_LIGHT = Row(LIGHT, "0 (colours without light)", "light shows shapes that colo
 SMOOTH = Row(
     ("scene.tv_weight", "scene.entropy_weight", "scene.opacity_weight"),
     "0, 0, 0",
-    "a tenth to a quarter of what the demo model has, rehearsed with noisy gradients",
+    "fog and grain; the demo model's, and of tv a fifth, rehearsed with noisy gradients",
+)
+NORMALIZED = Row(
+    ("optim.normalize_by",), "none", "regularisers then weigh the same at any guidance scale and with any noise"
 )
 SIZES = Row(
     ("optim.start_size", "optim.size"), "64, 512 (from step 5000)", "memory; the model sees all at its own size"
@@ -120,6 +123,7 @@ SOURCES: tuple[Source, ...] = (
             Row(("scene.background_mode",), "learned"),
             Row(LIGHT, "0.75, 0.2 (from step 2001)", "more steps show the colours as they are"),
             Row(("scene.textureless",), "0.5"),
+            NORMALIZED,
             SMOOTH,
             Row(("scene.sparsity_weight",), "1", SPARSE.why),
             Row(("scene.orientation_weight",), "10, 1000 from step 5000", "not measured here"),
@@ -164,6 +168,7 @@ SOURCES: tuple[Source, ...] = (
             SAMPLES,
             BACK,
             NO_LIGHT,
+            NORMALIZED,
             SMOOTH,
             SPARSE,
         ),
@@ -199,6 +204,7 @@ SOURCES: tuple[Source, ...] = (
             SAMPLES,
             BACK,
             NO_LIGHT,
+            NORMALIZED,
             SMOOTH,
             SPARSE,
         ),
@@ -239,10 +245,11 @@ SOURCES: tuple[Source, ...] = (
                 "5000, grown and pruned every 50 steps",
                 "a constant number, moved to where they are needed",
             ),
+            NORMALIZED,
             Row(
                 ("scene.opacity_weight", "scene.scale_weight", "scene.fog_weight", "scene.entropy_weight"),
                 "0, 0, 0, 0",
-                "a quarter of the demo model's and less, not rehearsed",
+                "fog and needles; the demo model's, rehearsed with noisy gradients",
             ),
         ),
         ("Their second stage (50 steps of a mesh's texture by denoised pictures) is not built.",),
@@ -277,6 +284,7 @@ SOURCES: tuple[Source, ...] = (
             Row(("cameras.front",), "45", "as for the NeRF"),
             Row(("scene.resolutions",), "a texture of 512 pixels", "as fine as the views show, without seams"),
             Row(("scene.shading",), "PBR under an environment map", "not built: colours under a soft light"),
+            NORMALIZED,
             Row(("scene.tv_weight",), "0 (the network smooths)", "rehearsed with noisy gradients"),
         ),
         ("Paint-it clips the norm of the gradient at 10 and lowers lr by a tenth every 100 steps.",),
@@ -313,6 +321,7 @@ SOURCES: tuple[Source, ...] = (
             SAMPLES,
             BACK,
             NO_LIGHT,
+            NORMALIZED,
             SMOOTH,
             Row(("scene.sparsity_weight",), "0.1", SPARSE.why),
         ),

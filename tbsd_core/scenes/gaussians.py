@@ -17,12 +17,11 @@ from ..renderer.splatting import BACKENDS, Splats, choose_backend, intrinsics, s
 from ..renderer.volume import MIN_OPACITY
 from ..rng import named_generator
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
-from ..sources import MEASURED, NARROW_FRONT
+from ..sources import AGAINST_SIGNAL, MEASURED, NARROW_FRONT
 from .base import RenderOutput, Scene
 from .relocation import clear_moments, draw_targets, shared_opacity_and_scale
 from .spec import SceneSpec
 
-WEAKER = "ours: as weak as the NeRF's, which were rehearsed with noise; splats were not"
 DREAM_GAUSSIAN = "DreamGaussian, arXiv:2309.16653, its configs/text.yaml"
 # learning rates relative to that of the colours: DREAM_GAUSSIAN
 POSITION_RATE, OPACITY_RATE, SCALE_RATE, ROTATION_RATE = 0.1, 5.0, 0.5, 0.5
@@ -243,7 +242,8 @@ SPEC = SceneSpec(
             "optim.views_per_step": Setting(4, "ours: DreamGaussian takes one view"),
             "optim.lr": Setting(0.01, f"{DREAM_GAUSSIAN}: that of the colours"),
             "optim.size": Setting(256, "ours: between the 128 and 512 pixels of DreamGaussian, arXiv:2309.16653"),
-            "optim.eps": Setting(1e-9, WEAKER),
+            "optim.normalize_by": Setting("signal", AGAINST_SIGNAL),
+            "optim.eps": Setting(1e-9, "ours: as of the NeRF"),
             "optim.timesteps.t_min": Setting(0.02, DREAM_GAUSSIAN),
             "optim.timesteps.t_max": Setting(0.98, DREAM_GAUSSIAN),
             "optim.timesteps.t_max_end": Setting(0.02, f"{DREAM_GAUSSIAN}: the noise falls to t_min"),
@@ -255,10 +255,6 @@ SPEC = SceneSpec(
             "cameras.elevation_max": Setting(30.0, DREAM_GAUSSIAN),
             "cameras.front": Setting(30.0, NARROW_FRONT),
             "scene.background": Setting((1.0, 1.0, 1.0), f"{DREAM_GAUSSIAN}: white, or black"),
-            "scene.opacity_weight": Setting(0.0025, WEAKER),
-            "scene.scale_weight": Setting(0.0025, WEAKER),
-            "scene.fog_weight": Setting(0.0025, WEAKER),
-            "scene.entropy_weight": Setting(0.005, WEAKER),
         },
         (DEMO, ""): {
             "optim.n_steps": Setting(300, MEASURED),

@@ -20,7 +20,7 @@ from ..renderer.background import BACKGROUND, over_background
 from ..renderer.rasterize import project, rasterize
 from ..rng import named_generator
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
-from ..sources import CSD_3D, MEASURED, NARROW_FRONT, REHEARSED, THREESTUDIO
+from ..sources import AGAINST_SIGNAL, CSD_3D, MEASURED, NARROW_FRONT, REHEARSED, THREESTUDIO
 from .base import RenderOutput, Scene
 from .encodings import ENCODINGS, check_resolutions, encoding_setting, resolutions_setting
 from .spec import SceneSpec
@@ -210,12 +210,13 @@ SPEC = SceneSpec(
             "optim.views_per_step": Setting(4, "ours: as for the NeRF"),
             "optim.lr": Setting(0.02, "measured on the small world, for the dense grid"),
             "optim.size": Setting(512, "ours: no rays are marched, so that full views are affordable"),
+            "optim.normalize_by": Setting("signal", AGAINST_SIGNAL),
             "optim.eps": Setting(1e-9, REHEARSED),
             "cameras.elevation_min": Setting(-10.0, THREESTUDIO),
             "cameras.elevation_max": Setting(60.0, "ours: tops are seen, and prompts know few views from above"),
             "cameras.front": Setting(30.0, NARROW_FRONT),
             "scene.resolutions": Setting((65, 257), "ours: as fine as the views of 512 pixels show"),
-            "scene.tv_weight": Setting(0.01, REHEARSED),
+            "scene.tv_weight": Setting(0.05, REHEARSED),
             "optim.timesteps.t_min": Setting(0.02, THREESTUDIO),
             "optim.timesteps.t_max": Setting(0.98, THREESTUDIO),
             "optim.timesteps.t_max_end": Setting(0.5, "ProlificDreamer, arXiv:2305.16213: t_max falls to 0.5"),

@@ -20,7 +20,7 @@ from ..renderer.shading import lambertian, random_lights
 from ..renderer.volume import MIN_OPACITY, accumulate, composite
 from ..rng import named_generator, rand_rows
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
-from ..sources import CSD_3D, MEASURED, NARROW_FRONT, REHEARSED, THREESTUDIO
+from ..sources import AGAINST_SIGNAL, CSD_3D, MEASURED, NARROW_FRONT, REHEARSED, THREESTUDIO
 from .base import RenderOutput, Scene3D
 from .encodings import ENCODINGS, build_encoding, check_resolutions, encoding_setting, resolutions_setting
 from .hash_grid import HASH_BITS
@@ -322,6 +322,7 @@ SPEC = SceneSpec(
             "optim.lr": Setting(
                 0.02, "measured on the small world, for the dense grid; threestudio: 0.01 for hash grids"
             ),
+            "optim.normalize_by": Setting("signal", AGAINST_SIGNAL),
             "optim.eps": Setting(1e-9, f"{REHEARSED}; threestudio: 1e-15"),
             "optim.size": Setting(256, "ours: between threestudio's 64 and the 512 of ProlificDreamer's last stage"),
             "optim.start_size": Setting(64, THREESTUDIO),
@@ -331,9 +332,7 @@ SPEC = SceneSpec(
             "scene.background_mode": Setting("learned", THREESTUDIO),
             "scene.shaded": Setting(0.5, f"ours: {THREESTUDIO} lights .75 of the steps, ProlificDreamer none"),
             "scene.shaded_from": Setting(0.2, f"{THREESTUDIO}: after 2000 of 10 000 steps"),
-            "scene.tv_weight": Setting(0.05, REHEARSED),
-            "scene.entropy_weight": Setting(0.005, REHEARSED),
-            "scene.opacity_weight": Setting(0.0025, REHEARSED),
+            "scene.tv_weight": Setting(0.1, REHEARSED),
             "optim.timesteps.t_min": Setting(0.02, THREESTUDIO),
             "optim.timesteps.t_max": Setting(0.98, THREESTUDIO),
             "optim.timesteps.t_max_end": Setting(0.5, "ProlificDreamer, arXiv:2305.16213: t_max falls to 0.5"),
