@@ -87,8 +87,9 @@ def card_memory(arguments: argparse.Namespace) -> int | None:
     import torch
 
     device = arguments.device or ("cuda" if arguments.prior.startswith("diffusers:") else "cpu")
-    if not device.startswith("cuda") or not torch.cuda.is_available():
-        return None
+    device = "cuda:0" if device == "cuda" else device
+    if device not in [f"cuda:{i}" for i in range(torch.cuda.device_count())]:
+        return None  # what is no device is said later
     return nearest_memory(torch.cuda.get_device_properties(device).total_memory)
 
 

@@ -105,10 +105,11 @@ def default_config(
     config = with_preset(config, model.family, memory)
     given: dict[str, Any] = {"size": size, "n_steps": n_steps}
     optim = replace(config.optim, **{name: value for name, value in given.items() if value is not None})
-    # that of the preset is of the family, what follows of the model; but what a card has room for counts
-    if model.family != DEMO and "optim.encode_size" not in of_card(model.family, scene, memory):
-        optim = replace(optim, encode_size=None)
     views = enlarged_to(model.family, model.native_size)
+    if model.family != DEMO:  # that of the preset is of the family, this of the model, or less for a small card
+        on_card = of_card(model.family, scene, memory).get("optim.encode_size")
+        less = on_card.value if on_card is not None else None
+        optim = replace(optim, encode_size=less if isinstance(less, int) and optim.size < less < views else None)
     return fitted(with_native_views(replace(config, optim=optim), model.family, views), model)
 
 

@@ -261,6 +261,14 @@ def test_a_brick_house_of_a_pipeline_is_not_measured_either(pipelines, tmp_path)
     assert json.loads((tmp_path / "run.json").read_text())["metrics"].keys() == STATISTICS
 
 
+def test_the_memory_of_a_card_chooses_the_preset(pipelines, tmp_path, capsys):
+    arguments = pipeline_run(pipelines / "sdxl", tmp_path / "none", "--scene", "nerf", "--set", "help")
+    for more, n_views in (([], 4), (["--memory", "12"], 4), (["--memory", "8"], 2)):
+        assert call(*arguments, *more) == 0
+        assert f"optim.views_per_step={n_views}\n" in capsys.readouterr().out
+    assert call(*arguments, "--memory", "7") == 2 and "--memory" in capsys.readouterr().err
+
+
 def test_a_run_on_a_pipeline_resumes_bit_equal_from_another_folder(pipelines, tmp_path, monkeypatch):
     monkeypatch.chdir(pipelines)
     settings = dict(scene="latent", method="csd", n_steps=4, size=16, device="cpu")
