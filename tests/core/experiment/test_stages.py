@@ -38,7 +38,8 @@ SMALL = [
 
 
 def small_stages(seed: int = 0) -> StagesConfig:
-    return assigned(default_stages("a brick house", prior="exact", n_steps=10, seed=seed, size=32), SMALL)
+    """Of a prompt that names no material: nothing is compared with the truth, which takes longer than the steps."""
+    return assigned(default_stages("a house", prior="exact", n_steps=10, seed=seed, size=32), SMALL)
 
 
 class Cut(Exception):
@@ -105,9 +106,8 @@ def test_painting_begins_with_the_colours_of_the_nerf(finished):
     assert ((a.rgb - b.rgb).abs() * both).sum() / both.sum() / 3 < 0.08
 
 
-@pytest.mark.parametrize("moments", [[(1, 2)], [(2, 0)], [(3, 1)], [(1, 4), (2, 0), (3, 0), (3, 2)]])
-def test_stages_that_are_killed_end_as_if_nothing_had_happened(finished, tmp_path, moments):
-    for moment in moments:
+def test_stages_that_are_killed_end_as_if_nothing_had_happened(finished, tmp_path):
+    for moment in [(1, 2), (1, 4), (2, 0), (3, 0), (3, 2)]:
         interrupted(tmp_path, moment)
     done: list[str] = []
     run_stages(small_stages(), tmp_path, True, on_stage=lambda number, name: done.append(name), in_full=False)
@@ -164,7 +164,7 @@ def test_settings_are_of_one_stage_or_of_both_runs():
 
 def test_the_command_runs_all_stages_and_goes_on(tmp_path, capsys):
     sets = [part for text in SMALL for part in ("--set", text)]
-    begin = ["run", "--stages", "--prompt", "a brick house", "--prior", "exact", "--steps", "2", "--size", "32"]
+    begin = ["run", "--stages", "--prompt", "a house", "--prior", "exact", "--steps", "2", "--size", "32"]
     assert main([*begin, *sets, "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert [f"Stage {i} of 3: {name}" in out for i, name in enumerate(STAGES, 1)] == [True] * 3
@@ -180,7 +180,7 @@ def test_the_command_runs_all_stages_and_goes_on(tmp_path, capsys):
         (["--stages", "--prompt", "a brick house", "--mesh", "x.glb"], "take no --mesh"),
         (["--stages"], "--prompt is missing"),
         (["--stages", "--resume", "{finished}", "--more", "3"], "take no --more"),
-        (["--resume", "{finished}", "--prompt", "a wooden torus"], "have the prompt 'a brick house'"),
+        (["--resume", "{finished}", "--prompt", "a wooden torus"], "have the prompt 'a house'"),
         (["--stages", "--prompt", "a brick house", "--set", "optim.n_steps=3"], "Which stage"),
     ],
 )
