@@ -48,7 +48,12 @@ def _parser() -> _Parser:
 
     run = commands.add_parser("run", help="one run; see `methods` and `vocabulary`")
     add_run_arguments(run, scene="nerf", needs_prompt=False, needs_out=False)
-    run.add_argument("--stages", action="store_true", help="NeRF, then its mesh, then that painted: --steps is for all")
+    run.add_argument(
+        "--stages",
+        action="store_true",
+        help="a NeRF, then its surface as a mesh, then that painted at the model's full size. --steps is for all, "
+        "--size for the views of both runs; --set nerf.KEY=VALUE, mesh.KEY=VALUE or texture.KEY=VALUE is for one stage",
+    )
     run.add_argument("--cameras", help="where they stand: around, eye level, from above, everywhere, front half ...")
     run.add_argument("--resume", type=Path, help="continue the run of this folder or file with its settings")
     run.add_argument("--more", type=int, metavar="N", help="with --resume: N steps beyond those planned")
