@@ -75,8 +75,11 @@ class RefineAsMesh(Node):
     ) -> io.NodeOutput:
         check_packages()
         node_id, export = cls.hidden.unique_id, with_widgets(ExportConfig(), inputs)
-        texture = with_widgets(MeshTextureConfig(shading="none"), inputs)
-        start = painted_run(continue_run) if scene is None else surface_of(scene, export, texture, node_id)
+        if continue_run:
+            start = painted_run(continue_run)
+        else:
+            assert scene is not None  # check_lazy_status has asked for it
+            start = surface_of(scene, export, with_widgets(MeshTextureConfig(shading="none"), inputs), node_id)
         noise = {"t_max": inputs["t_max"], "t_max_end": min(LEAST_MOST_NOISE, inputs["t_max"])}
         optim = optim_of({**inputs, **noise}, start, guidance)
         guided = to_refine(guidance)
