@@ -91,7 +91,7 @@ def table(rows: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", nargs="+", default=list(SPLITS))
-    parser.add_argument("--prompts", type=int, default=3, help="of each split (default: all three)")
+    parser.add_argument("--prompts", nargs="+", metavar="PROMPT", help="of these splits (default: all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, default=600, help="of the NeRF alone")
     parser.add_argument("--set", action="append", default=[], metavar="texture.KEY=VALUE")
@@ -102,7 +102,9 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     for split in a.splits:
-        for prompt in SPLITS[split][: a.prompts]:
+        for prompt in SPLITS[split]:
+            if a.prompts and prompt not in a.prompts:
+                continue
             for seed in a.seeds:
                 base = a.out / f"{prompt.replace(' ', '_')}_{a.steps}_{seed}"
                 made = {
@@ -119,8 +121,9 @@ def main() -> None:
                     print(label, prompt, seed, {name: round(rows[-1][name], 3) for name in SHOWN}, flush=True)
     print(table(rows))
     if a.write:
-        command = f"python -m benchmarks.stages --steps {a.steps} --prompts {a.prompts}"
-        command += f" --seeds {' '.join(map(str, a.seeds))} --splits {' '.join(a.splits)} --write"
+        command = f"python -m benchmarks.stages --steps {a.steps} --seeds {' '.join(map(str, a.seeds))}"
+        command += f" --splits {' '.join(a.splits)} --write"
+        command += " --prompts" + "".join(f' "{text}"' for text in a.prompts) if a.prompts else ""
         for suffix, text in ((".json", json.dumps(rows, indent=1)), (".md", f"`{command}`\n\n{table(rows)}")):
             with atomic_path(RESULTS.with_suffix(suffix)) as path:
                 path.write_text(text + "\n", encoding="utf-8")
