@@ -2,7 +2,7 @@
 
 Each prompt is made twice on the learned prior by TBSD: as a NeRF of --steps steps, and by `run --stages`, whose last
 stage gets as many steps as the noise predictions of that NeRF leave it. Settings were chosen on the tuning prompts
-alone. Prints a table; --write puts it into benchmarks/results/stages.md with a sheet of views. A cell that is finished
+alone. Prints a table; --write puts it into benchmarks/results/stages.md (stages_300.md for --steps 300). A cell that is finished
 in --out is not done again, and one that was interrupted goes on. --set and --label try other settings of the stages:
 NeRF and mesh are then taken from the first label.
 """
@@ -29,7 +29,8 @@ from tbsd_core.priors.small_world.world import occupancy
 
 from .noise_rehearsal import SPLITS
 
-RESULTS = Path(__file__).parent / "results" / "stages"
+RESULTS = Path(__file__).parent / "results"
+STEPS = 600
 SHOWN = (
     *("identity_shape", "identity_material", "silhouette_iou", "occupancy_iou"),
     *("high_frequency_ratio", "patch_distance", "patch_coverage", "saturation_ratio"),
@@ -93,7 +94,7 @@ def main() -> None:
     parser.add_argument("--splits", nargs="+", default=list(SPLITS))
     parser.add_argument("--prompts", nargs="+", metavar="PROMPT", help="of these splits (default: all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--steps", type=int, default=600, help="of the NeRF alone")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the NeRF alone")
     parser.add_argument("--set", action="append", default=[], metavar="texture.KEY=VALUE")
     parser.add_argument("--label", default=STAGED, help="of the runs with these settings")
     parser.add_argument("--out", type=Path, default=Path("output/stages"))
@@ -125,7 +126,7 @@ def main() -> None:
         command += f" --splits {' '.join(a.splits)} --write"
         command += " --prompts" + "".join(f' "{text}"' for text in a.prompts) if a.prompts else ""
         for suffix, text in ((".json", json.dumps(rows, indent=1)), (".md", f"`{command}`\n\n{table(rows)}")):
-            with atomic_path(RESULTS.with_suffix(suffix)) as path:
+            with atomic_path(RESULTS / f"stages{'' if a.steps == STEPS else f'_{a.steps}'}{suffix}") as path:
                 path.write_text(text + "\n", encoding="utf-8")
 
 

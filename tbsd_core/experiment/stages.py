@@ -33,8 +33,9 @@ from .start import read_prior
 NERF, MESH, TEXTURE = "nerf", "mesh", "texture"
 STAGES: dict[str, str] = {NERF: "1-nerf", MESH: "2-mesh", TEXTURE: "3-texture"}  # folders by name, in their order
 ABOUT, RESULT = "stages.json", "mesh.glb"
-# of all steps; the shape needs more of them than the colours that are there already
-TEXTURE_SHARE = 0.4  # measured, see benchmarks/stages.py
+# of all steps, for the shape needs more of them than colours that are there already; ours, see benchmarks/stages.py.
+# Magic3D in threestudio: a third
+TEXTURE_SHARE = 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
