@@ -22,7 +22,7 @@ from ..optim import StepRecord
 from ..priors.base import TextPrior
 from .autosave import AUTOSAVE_SECONDS
 from .check import check_config
-from .config import ExperimentConfig, config_from_plain, plain_config
+from .config import ExperimentConfig, config_from_plain, normalised, plain_config
 from .defaults import fitted, model_shape, start_config
 from .file import NEWEST, load_scene, previous
 from .refine import extract, painting, refining
@@ -126,7 +126,7 @@ def run_stages(
         on_stage(1, NERF)
         reports[NERF] = _ended(nerf, plain_config(config.nerf)) or run(config.nerf, nerf, _state(nerf), **given)
         on_stage(2, MESH)
-        wanted = json.loads(json.dumps(to_plain(config.mesh)))
+        wanted = plain_export(config.mesh)
         reports[MESH] = _ended(mesh, wanted) or _extracted(nerf, config.mesh, wanted, mesh, on_phase)
         on_stage(3, TEXTURE)
         paint = fitted(painting(config.texture, (mesh / RESULT).resolve()), model_shape(config.texture.prior))
@@ -165,6 +165,11 @@ def plain_stages(config: StagesConfig) -> dict[str, Any]:
     return json.loads(json.dumps(to_plain(config)))
 
 
+def plain_export(config: ExportConfig) -> dict[str, Any]:
+    """As JSON gives it back."""
+    return json.loads(json.dumps(to_plain(config)))
+
+
 def _extracted(
     nerf: Path, config: ExportConfig, wanted: dict[str, Any], out: Path, on_phase: Callable[[str], None]
 ) -> dict[str, Any]:
@@ -187,7 +192,7 @@ def _ended(folder: Path, config: dict[str, Any], may_go_on: bool = False) -> dic
     """
     try:
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        changed = differences(report["config"], config)
+        changed = differences(_of_now(report["config"]), config)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     changed.pop("mesh.file", None)  # the folder may have been moved
@@ -195,6 +200,11 @@ def _ended(folder: Path, config: dict[str, Any], may_go_on: bool = False) -> dic
         said = "; ".join(f"{name} {text}" for name, text in changed.items())
         raise ValueError(f"The stage in {folder} has ended, so it cannot change: {said}. Begin in another folder.")
     return None if changed else report
+
+
+def _of_now(stored: dict[str, Any]) -> dict[str, Any]:
+    """A stored configuration with what later versions have added."""
+    return normalised(stored) if "scene_name" in stored else plain_export(from_plain(ExportConfig, stored))
 
 
 def _state(folder: Path) -> Path | None:
