@@ -12,7 +12,9 @@ import torch
 from tbsd_pack.tbsd_core.cameras.sampling import orbit
 from tbsd_pack.tbsd_core.cli import main
 from tbsd_pack.tbsd_core.commands.stages import assigned
-from tbsd_pack.tbsd_core.experiment import load_scene, make_scene, read_newest, results, stored_config
+from tbsd_pack.tbsd_core.experiment import make_scene, model_shape, read_newest, results
+from tbsd_pack.tbsd_core.experiment.defaults import fitted
+from tbsd_pack.tbsd_core.experiment.refine import extract, painting
 from tbsd_pack.tbsd_core.experiment.stages import (
     STAGES,
     TEXTURE_SHARE,
@@ -22,6 +24,7 @@ from tbsd_pack.tbsd_core.experiment.stages import (
     stored_stages,
 )
 from tbsd_pack.tbsd_core.mesh.load import load_mesh
+from tbsd_pack.tbsd_core.scenes import NeRFConfig, NeRFScene
 
 NERF, MESH, TEXTURE = STAGES.values()
 SMALL = [
@@ -102,16 +105,25 @@ def test_each_stage_has_its_files_and_the_result_is_a_mesh_with_a_texture(finish
     assert all((finished / name).is_file() for name in about["files"])
 
 
-def test_painting_begins_with_the_colours_of_the_nerf(finished):
-    nerf = load_scene(finished / NERF / "checkpoint.safetensors")
-    painted = make_scene(stored_config(finished / TEXTURE))
+def test_painting_begins_with_the_colours_of_the_nerf(tmp_path):
+    """Of a solid ball that is red on one side and blue on the other."""
+    nerf, config = NeRFScene(NeRFConfig(resolutions=(33,), n_samples=48)), small_stages()
+    axis = torch.linspace(-1, 1, 33)
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+    (level,) = nerf.encoding.levels
+    with torch.no_grad():
+        level[0, 0] = 20 * (0.6 - (x**2 + y**2 + z**2).sqrt())
+        level[0, 1:] = torch.stack([4 * x.sign(), -2 * torch.ones_like(x), -4 * x.sign()])
+    extract(nerf, config.mesh, tmp_path / "ball.glb")
+    painted = make_scene(fitted(painting(config.texture, tmp_path / "ball.glb"), model_shape("exact")))
     with torch.no_grad():
         a, b = (scene.render(orbit(8, 15.0), 32, 32) for scene in (nerf, painted))
-    both = (a.opacity > 0.9) & (b.opacity > 0.9)
-    assert both.float().mean() > 0.02
+    both = (a.opacity > 0.95) & (b.opacity > 0.95)
+    assert both.float().mean() > 0.05
     means = [(r.rgb * both).sum((0, 2, 3)) / both.sum() for r in (a, b)]
     assert (means[0] - means[1]).abs().max() < 0.04
-    assert ((a.rgb - b.rgb).abs() * both).sum() / both.sum() / 3 < 0.08
+    assert ((a.rgb - b.rgb).abs() * both).sum() / both.sum() / 3 < 0.06
+    assert (a.rgb[:, 0] - a.rgb[:, 2])[both[:, 0]].abs().mean() > 0.5, "it is coloured"
 
 
 def test_stages_that_are_killed_end_as_if_nothing_had_happened(finished, tmp_path):
