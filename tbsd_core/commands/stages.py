@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..configuration import all_settings, with_setting
 from .bar import RunBar
-from .options import INTERRUPTED
+from .options import INTERRUPTED, card_memory
 
 if TYPE_CHECKING:
     from ..experiment.stages import StagesConfig
@@ -52,9 +52,8 @@ def run_staged(arguments: argparse.Namespace) -> int:
     elif a.prompt is None:
         raise ValueError("--prompt is missing: say what to make, e.g. --prompt 'a brick house'.")
     else:
-        config = default_stages(
-            a.prompt, a.method, a.prior, a.steps, a.seed, a.size, a.device, a.dtype, a.allow_download
-        )
+        given = (a.prior, a.steps, a.seed, a.size, a.device, a.dtype, a.allow_download, card_memory(a))
+        config = default_stages(a.prompt, a.method, *given)
     if a.cameras is not None:
         cameras = camera_preset(a.cameras)
         config = replace(

@@ -61,6 +61,7 @@ def default_stages(
     device: str | None = None,
     dtype: str | None = None,
     allow_download: bool = False,
+    memory: int | None = None,
 ) -> StagesConfig:
     """The presets of a method for all stages.
 
@@ -68,10 +69,11 @@ def default_stages(
         n_steps: of NeRF and texture together, of which TEXTURE_SHARE go to the texture; None: as many as the NeRF
             alone would have.
         size: pixels of a view, in both. None: the preset's of each.
+        memory: GB of the card; see `default_config`.
 
     Raises as `default_config`.
     """
-    given = (prior, n_steps, seed, size, device, dtype, allow_download)
+    given = (prior, n_steps, seed, size, device, dtype, allow_download, memory)
     nerf, model = start_config(prompt, "nerf", method, *given)
     texture, _ = start_config(prompt, "mesh_texture", method, *given)
     total = nerf.optim.n_steps
