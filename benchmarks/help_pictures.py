@@ -267,6 +267,7 @@ PICTURES: dict[str, Callable[[], Tensor | Image.Image]] = {
     "painted_mesh": painted_mesh,
     "nerf_scene": nerf_scene,
     "extracted_mesh": extracted_mesh,
+    "refined_mesh": thumbnail("Text to 3D in stages"),
     "compare": thumbnail("Compare methods"),
     "over_time": thumbnail("Analyse Bridge over time"),
     "seeds": thumbnail("Analyse seeds"),

@@ -21,7 +21,7 @@ from tests.conftest import templates as names
 
 from .kills import equal_runs
 
-OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D")
+OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D", "TBSD_RefineAsMesh")
 
 
 def templates(steps: int) -> dict[str, dict]:

@@ -18,6 +18,7 @@ MODULES = (  # in the order of menus
     "timesteps",
     "presets",
     "optimize",
+    "refine",
     "compare",
     "render",
     "export",

@@ -38,7 +38,7 @@ def check_kinds(schema: list[io.Input], inputs: dict[str, Any]) -> None:
     """Raise ValueError for an input that cannot be what its schema says: what, got, expected, and how to fix it."""
     for entry in schema:
         value = inputs.get(entry.id)
-        if entry.id not in inputs or (value is None and entry.optional):
+        if entry.id not in inputs or (value is None and (entry.optional or entry.lazy)):
             continue
         kind = entry.get_io_type()
         if kind not in WIDGETS:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from .commands import compare, export, field, inspect, methods, overtime, path, quality, seeds, sweep, vary
+from .commands.bar import RunBar
 from .commands.options import add_run_arguments, base_config, with_assignments
+from .commands.stages import has_stages, run_staged
 from .configuration import all_settings, with_setting
-from .optional import require
 
 BAD_ARGUMENTS, INTERRUPTED = 2, 130
 DEMO_PROMPT = "a brick house"
@@ -46,7 +47,13 @@ def _parser() -> _Parser:
     demo.set_defaults(action=_demo)
 
     run = commands.add_parser("run", help="one run; see `methods` and `vocabulary`")
-    add_run_arguments(run, scene="nerf", needs_prompt=False)
+    add_run_arguments(run, scene="nerf", needs_prompt=False, needs_out=False)
+    run.add_argument(
+        "--stages",
+        action="store_true",
+        help="a NeRF, then its surface as a mesh, then that painted at the model's full size. --steps is for all, "
+        "--size for the views of both runs; --set nerf.KEY=VALUE, mesh.KEY=VALUE or texture.KEY=VALUE is for one stage",
+    )
     run.add_argument("--cameras", help="where they stand: around, eye level, from above, everywhere, front half ...")
     run.add_argument("--resume", type=Path, help="continue the run of this folder or file with its settings")
     run.add_argument("--more", type=int, metavar="N", help="with --resume: N steps beyond those planned")
@@ -130,6 +137,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from .experiment import config_from_report, stored_config, take_part
     from .optim.distributed import process_group
 
+    if arguments.out is None:
+        if arguments.resume is None or not arguments.resume.is_dir():
+            raise ValueError("--out is missing: name a folder for the results.")
+        arguments.out = arguments.resume
+    if arguments.stages or has_stages(arguments.resume):
+        return run_staged(arguments)
     if arguments.report is not None and (arguments.resume, arguments.prompt) != (None, None):
         raise ValueError("--from names a whole run: leave out --resume and --prompt.")
     if arguments.more is not None and (arguments.resume is None or arguments.more < 1):
@@ -174,24 +187,11 @@ def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0
     from .optim.distributed import WHOLE
 
     check_config(config)
-    tqdm = require("tqdm").tqdm
-    require("transformers").utils.logging.disable_progress_bar()  # its bar for 36 tensors would hide ours
     title = f"{config.guidance_name} on {config.scene_name}"
     print(f"{config.prompt.prompt!r}: {title}, {config.prior} prior, seed {config.optim.seed}", flush=True)
-    with tqdm(total=config.optim.n_steps, desc=title, unit="step", disable=None) as bar:
-        before = None
-
-        def on_step(record) -> None:
-            nonlocal before
-            bar.n = record.step + 1
-            bar.refresh() if bar.n == record.n_steps else bar.update(0)
-            if before is not None and record.step % 10 == 1:  # a GPU is not waited for: it has this step to do
-                bar.set_postfix(opacity=f"{before['opacity']:.2f}", grad=f"{before['grad_rms']:.3g}")
-            before = record.scalars
-
+    with RunBar(config.optim.n_steps, title) as bar:
         try:
-            on_phase = lambda text: bar.write(text, file=sys.stderr)  # noqa: E731
-            report = run(config, out, resume, on_step, on_phase, autosave, split or WHOLE)
+            report = run(config, out, resume, bar.on_step, bar.say, autosave, split or WHOLE)
         except KeyboardInterrupt:
             print(f"\ninterrupted; continue with: python -m tbsd_core run --resume {out} --out {out}", file=sys.stderr)
             return INTERRUPTED

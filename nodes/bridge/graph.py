@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 OWN = "TBSD_"  # begins the class names of this pack's nodes, whose settings the run's configuration holds
-OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D")
+OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D", "TBSD_RefineAsMesh")
 WITHOUT_CONFIG = ("TBSD_MeshTextureScene",)  # but for these
 MODEL_FILES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 MAX_VALUE = 40  # characters of a value in a sentence

@@ -23,11 +23,17 @@ logger = logging.getLogger(__name__)
 
 def extract(scene: Scene, config: ExportConfig, node_id: str | None = None):
     """MESH of a 3D scene, and a sentence or more on how it was made. Raises ValueError for a picture."""
+    mesh, text = cut(scene, config, node_id, "Extract Mesh")
+    return to_mesh(mesh), text
+
+
+def cut(scene: Scene, config: ExportConfig, node_id: str | None, node: str) -> tuple[Mesh, str]:
+    """The same as the core's mesh; `node` is the name that errors give the node."""
     if not scene.uses_cameras:
-        raise ValueError("Extract Mesh needs a 3D scene; a picture has no surface.")
+        raise ValueError(f"{node} needs a 3D scene; a picture has no surface.")
     if not isinstance(scene, (Scene3D, MeshTextureScene)):
         raise ValueError(
-            f"Extract Mesh needs a scene with a surface, got {type(scene).__name__}: splats have none. "
+            f"{node} needs a scene with a surface, got {type(scene).__name__}: splats have none. "
             "Connect a NeRF Scene, or use Save Splats."
         )
     bar = comfy.utils.ProgressBar(100, node_id=node_id)
@@ -41,7 +47,7 @@ def extract(scene: Scene, config: ExportConfig, node_id: str | None = None):
     for warning in report["warnings"]:
         logger.warning(warning)
     kind = f"texture {report['texture']} x {report['texture']}" if report["texture"] else "vertex colours"
-    return to_mesh(mesh), "\n".join([f"{report['faces']:,} triangles, {kind}", *report["warnings"]])
+    return mesh, "\n".join([f"{report['faces']:,} triangles, {kind}", *report["warnings"]])
 
 
 def to_mesh(mesh: Mesh):

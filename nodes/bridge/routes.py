@@ -81,7 +81,7 @@ async def post_checkpoint(request: web.Request) -> web.Response:
 async def get_unfinished(request: web.Request) -> web.Response:
     """Runs that can be continued; a disk may be slow, and the server goes on meanwhile."""
     found = await asyncio.to_thread(unfinished)
-    names = ("run", "node", "steps", "at", "text", "method", "scene", "status", "nodes")
+    names = ("run", "node", "prompt", "steps", "at", "text", "method", "scene", "status", "nodes")
     return web.json_response({"runs": [{n: getattr(a, n) for n in names} | {"step": a.saved} for a in found]})
 
 

@@ -26,17 +26,23 @@ SCENE_HELP = f"{', '.join(SCENES)} (default %(default)s)"
 
 
 def add_run_arguments(
-    parser: argparse.ArgumentParser, method: str | None = "tbsd", scene: str = "image", needs_prompt: bool = True
+    parser: argparse.ArgumentParser,
+    method: str | None = "tbsd",
+    scene: str = "image",
+    needs_prompt: bool = True,
+    needs_out: bool = True,
 ) -> None:
     """--prompt, --scene, --method (unless None) and what else `run` takes; --out is the folder of the results."""
     parser.add_argument("--prompt", required=needs_prompt, help="what to make; see `vocabulary` for the demo models")
-    add_common_arguments(parser, scene)
+    add_common_arguments(parser, scene, needs_out=needs_out)
     add_mesh_arguments(parser)
     if method is not None:
         parser.add_argument("--method", default=method, help="guidance method (default %(default)s)")
 
 
-def add_common_arguments(parser: argparse.ArgumentParser, scene: str = "image", one_seed: bool = True) -> None:
+def add_common_arguments(
+    parser: argparse.ArgumentParser, scene: str = "image", one_seed: bool = True, needs_out: bool = True
+) -> None:
     parser.add_argument("--scene", default=scene, help=SCENE_HELP)
     parser.add_argument("--prior", default="learned", help="learned, exact, or diffusers:PATH (default %(default)s)")
     parser.add_argument("--device", help="cuda, cpu ... (default: the cpu; for diffusers cuda where there is one)")
@@ -52,7 +58,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, scene: str = "image", 
     if one_seed:
         parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, help="pixels of a view (default: the preset's)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--out", type=Path, required=needs_out, help="folder for the results")
     parser.add_argument(
         "--set",
         action="append",

@@ -82,6 +82,25 @@ def default_config(
         ValueError: an unknown scene, method or prior, or a number out of range.
         FileNotFoundError: there is no such pipeline.
     """
+    given = (prior, n_steps, seed, size, device, dtype, allow_download, memory)
+    config, model = start_config(prompt, scene, method, *given)
+    return fitted(replace(config, mesh=mesh or MeshInput()), model)
+
+
+def start_config(
+    prompt: str,
+    scene: str,
+    method: str,
+    prior: str,
+    n_steps: int | None,
+    seed: int,
+    size: int | None,
+    device: str | None,
+    dtype: str | None,
+    allow_download: bool,
+    memory: int | None,
+) -> tuple[ExperimentConfig, ModelShape]:
+    """`default_config` before its scene is fitted to what it is given, and what to fit it to."""
     for kind, name, table in (("scene", scene, SCENES), ("method", method, METHODS)):
         if name not in table:
             raise ValueError(f"Unknown {kind} {name!r}; choose one of {', '.join(table)}.")
@@ -100,17 +119,16 @@ def default_config(
         prior=model.prior,
         device=device or "cpu",
         dtype=dtype or "float32",
-        mesh=mesh or MeshInput(),
     )
     config = with_preset(config, model.family, memory)
-    given: dict[str, Any] = {"size": size, "n_steps": n_steps}
-    optim = replace(config.optim, **{name: value for name, value in given.items() if value is not None})
+    asked: dict[str, Any] = {"size": size, "n_steps": n_steps}
+    optim = replace(config.optim, **{name: value for name, value in asked.items() if value is not None})
     views = enlarged_to(model.family, model.native_size)
     if model.family != DEMO:  # that of the preset is of the family, this of the model, or less for a small card
         on_card = of_card(model.family, scene, memory).get("optim.encode_size")
         less = on_card.value if on_card is not None else None
         optim = replace(optim, encode_size=less if isinstance(less, int) and optim.size < less < views else None)
-    return fitted(with_native_views(replace(config, optim=optim), model.family, views), model)
+    return with_native_views(replace(config, optim=optim), model.family, views), model
 
 
 def with_preset(config: ExperimentConfig, family: str, memory: int | None = None) -> ExperimentConfig:

@@ -36,6 +36,7 @@ IDS = {
     "TBSD_RecommendedSettings",
     "TBSD_Optimizer3D",
     "TBSD_OptimizeImage",
+    "TBSD_RefineAsMesh",
     "TBSD_Compare",
     "TBSD_Metrics",
     "TBSD_RenderViews",

@@ -23,7 +23,7 @@ def shortened(prompt: dict) -> dict:
     for node in prompt.values():
         inputs = node["inputs"]
         inputs.update({k: v for k, v in FAST.items() if k in inputs})
-        if node["class_type"] == "TBSD_ExtractMesh":
+        if node["class_type"] in ("TBSD_ExtractMesh", "TBSD_RefineAsMesh"):
             inputs |= {"resolution": 32, "faces": 500, "texture_size": 128}
     return prompt
 
@@ -46,7 +46,7 @@ def test_workflow_runs_and_writes_its_files(server, name, request):
             node["inputs"].update({k: 1 for k in ("steps", "views_per_step") if k in node["inputs"]})
     outputs = server.run(prompt)
     for node_id, node in prompt.items():
-        if node["class_type"] in ("TBSD_OptimizeImage", "TBSD_Optimizer3D"):
+        if node["class_type"] in ("TBSD_OptimizeImage", "TBSD_Optimizer3D", "TBSD_RefineAsMesh"):
             assert len(outputs[node_id]["images"]) == 1, "the result with its curves"
         if node["class_type"].startswith(("Save", "TBSD_SaveMesh")):
             files = outputs[node_id].get("images") or outputs[node_id]["3d"]

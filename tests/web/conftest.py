@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D")
+OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D", "TBSD_RefineAsMesh")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--use-gl=angle"]
 FLAGS += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]  # the host's page asks the network for models
 FLAGS += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # software GL, for the 3D viewers

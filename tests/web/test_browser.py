@@ -11,7 +11,7 @@ from tbsd_pack.tbsd_core.experiment import read_newest
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
 OF_REAL_MODELS = [name for name in TEMPLATES if " with SD" in name]
-OPTIMIZERS = {"TBSD_OptimizeImage", "TBSD_Optimizer3D"}
+OPTIMIZERS = {"TBSD_OptimizeImage", "TBSD_Optimizer3D", "TBSD_RefineAsMesh"}
 SHOWING = {"SaveImage", "PreviewImage"}  # optimisers show their panel
 IMAGE = "Text to image"
 FAST = {"steps": 12, "views_per_step": 2, "size": 48, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}

@@ -9,12 +9,12 @@ import { t } from "./texts.js";
 
 /** @typedef {import("../../../scripts/app.js").ApiPrompt} ApiPrompt */
 
-export const OPTIMIZERS = new Set(["TBSD_OptimizeImage", "TBSD_Optimizer3D"]);
+export const OPTIMIZERS = new Set(["TBSD_OptimizeImage", "TBSD_Optimizer3D", "TBSD_RefineAsMesh"]);
 const NO_ID = "00000000-0000-0000-0000-000000000000"; // of every template
 const UUID = "10000000-1000-4000-8000-100000000000";
 
 const prompts = new Prompts(sessionStorage);
-/** @type {{node: string, run: string} | null} what the next graph that is queued goes on with */
+/** @type {Map<string, string> | null} runs by node, with which the next graph that is queued goes on */
 let continued = null;
 let inFlight = 0; // graphs that are being queued; the server may speak of them before it has told their ids
 /** @type {(() => void)[]} what it said of prompts that are not known yet */
@@ -80,12 +80,11 @@ export function optimizersOf(prompt) {
 }
 
 /**
- * Queue the open graph once, to go on with a run at one of its nodes; nothing on the canvas changes.
- * @param {string} node
- * @param {string} run
+ * Queue the open graph once, to go on with runs at some of its nodes; nothing on the canvas changes.
+ * @param {Map<string, string>} runs by the node's execution id
  */
-export async function queueContinuing(node, run) {
-  continued = { node, run };
+export async function queueContinuing(runs) {
+  continued = runs;
   await app.queuePrompt(0);
   if (continued === null) return;
   continued = null;
@@ -94,10 +93,13 @@ export async function queueContinuing(node, run) {
 
 /** @param {ApiPrompt} data @returns {ApiPrompt} */
 function withRun(data) {
-  const target = continued && data.output[continued.node];
-  if (!continued || !target) return data;
-  const inputs = { ...target.inputs, continue_run: continued.run };
-  const output = { ...data.output, [continued.node]: { ...target, inputs } };
+  const found = [...(continued ?? [])].filter(([node]) => data.output[node]);
+  if (!found.length) return data;
+  const output = { ...data.output };
+  for (const [node, run] of found) {
+    const target = /** @type {NonNullable<typeof output[string]>} */ (output[node]);
+    output[node] = { ...target, inputs: { ...target.inputs, continue_run: run } };
+  }
   continued = null;
   return { ...data, output };
 }

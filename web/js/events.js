@@ -34,6 +34,7 @@
  * @typedef {object} Unfinished a run on disk that no process writes
  * @property {string} run
  * @property {string} node
+ * @property {string | null} prompt the id that the queue gave its graph
  * @property {number} step
  * @property {number} steps
  * @property {number} at seconds since 1970

@@ -17,6 +17,19 @@ export function offered(runs, node, classOf) {
   return runs.find(fits) ?? null;
 }
 
+/**
+ * The runs to go on with when one is continued: also those that other nodes had in the same queued graph, so that a
+ * stage that is done is not done again for the one after it.
+ * @param {Map<string, Unfinished>} offers of other panels, by node
+ * @param {string} node
+ * @param {Unfinished} chosen
+ * @returns {Map<string, string>} runs by node
+ */
+export function together(offers, node, { run, prompt }) {
+  const others = [...offers].filter(([, other]) => prompt && other.prompt === prompt);
+  return new Map([...others.map(([id, other]) => /** @type {[string, string]} */ ([id, other.run])), [node, run]]);
+}
+
 /** @param {Unfinished} run */
 export function describe({ status, step, steps, at }) {
   const values = { step, steps, date: date(at) };

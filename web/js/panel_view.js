@@ -12,8 +12,8 @@ export const PANEL_HEIGHT = 330;
 
 /**
  * @typedef {object} Actions on the run that is offered
- * @property {(run: string) => Promise<void>} resume
- * @property {(run: string) => Promise<void>} discard
+ * @property {(offer: import("./events.js").Unfinished) => Promise<void>} resume
+ * @property {(offer: import("./events.js").Unfinished) => Promise<void>} discard
  */
 
 export class Panel {
@@ -96,14 +96,14 @@ export class Panel {
     this.draw();
   }
 
-  /** @param {(run: string) => Promise<void>} action */
+  /** @param {(offer: import("./events.js").Unfinished) => Promise<void>} action */
   async #answer(action) {
     const { offer } = this;
     if (!offer) return;
     this.offer = null;
     this.draw();
     try {
-      await action(offer.run);
+      await action(offer);
     } catch (error) {
       this.offer = offer;
       this.draw();

@@ -5,7 +5,7 @@
 import { listRuns, listUnfinished, removeRun } from "./client.js";
 import { isBound, optimizersOf, queueContinuing } from "./binding.js";
 import { findNode, rootGraph } from "./nodes.js";
-import { offered } from "./offers_model.js";
+import { offered, together } from "./offers_model.js";
 import { Panel } from "./panel_view.js";
 import { t } from "./texts.js";
 
@@ -19,8 +19,8 @@ const panels = new WeakMap();
 export function addPanel(node) {
   /** @type {Panel} */
   const panel = new Panel({
-    resume: (run) => queueContinuing(idOf(panel), run),
-    async discard(run) {
+    resume: (offer) => queueContinuing(together(offers(), idOf(panel), offer)),
+    async discard({ run }) {
       await removeRun(run);
       await askOffers();
     },
@@ -110,6 +110,11 @@ async function askOffers() {
     panel.offer = offered(possible, id, (node) => findNode(node)?.comfyClass);
     panel.draw();
   }
+}
+
+/** @returns {Map<string, import("./events.js").Unfinished>} what the panels offer, by node */
+function offers() {
+  return new Map([...openPanels()].flatMap(([id, { offer }]) => (offer ? [[id, offer]] : [])));
 }
 
 /** @param {string} prompt @param {string} what */

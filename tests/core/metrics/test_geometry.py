@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from tbsd_pack.tbsd_core.metrics import occupancy_iou
+from tbsd_pack.tbsd_core.metrics.geometry import mesh_occupancy_iou
+from tbsd_pack.tbsd_core.priors.small_world.world import occupancy
+from tbsd_pack.tbsd_core.sample_meshes import sample_mesh
 
 
 class Ball:
@@ -37,3 +43,11 @@ def test_a_wrong_radius_costs_the_ratio_of_volumes(radius):
 def test_nothing_agrees_with_nothing_and_the_threshold_counts():
     assert occupancy_iou(Ball(0.0), 5.0, ball(0.6), 16) == 0.0
     assert occupancy_iou(Ball(0.6), 20.0, ball(0.6), 16) == 0.0
+
+
+@pytest.mark.parametrize("shape", ["torus", "cube", "house"])
+def test_a_mesh_of_the_true_object_encloses_the_true_solid(shape):
+    mesh = sample_mesh(shape, 48)
+    assert mesh_occupancy_iou(mesh, 1.0, lambda p: occupancy(shape, p), 48) > 0.93
+    moved = replace(mesh, vertices=mesh.vertices + np.float32([0.3, 0, 0]))
+    assert mesh_occupancy_iou(moved, 1.0, lambda p: occupancy(shape, p), 48) < 0.75

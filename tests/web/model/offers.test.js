@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { describe, details, offered, size } from "../../../web/js/offers_model.js";
+import { describe, details, offered, size, together } from "../../../web/js/offers_model.js";
 
 const nodes = { 6: "TBSD_Optimizer3D", "3:5": "TBSD_Guidance" };
 const kept = { run: "20261126-143000-0123abcd", node: "6", step: 215, steps: 600, at: 1795703400, status: "crashed", nodes };
@@ -29,4 +29,13 @@ test("a file is described by what is known of it", () => {
   assert.match(details(file), / · tbsd · nerf · step 5 of 9 · 1\.0 MiB$/);
   const bare = { ...file, method: "", step: null, steps: null };
   assert.match(details(bare), /\d\d:\d\d · nerf · 1\.0 MiB$/);
+});
+
+test("stages of one queued graph are continued together", () => {
+  const [nerf, mesh, older] = ["nerf", "mesh", "older"].map((run) => ({ ...kept, run, prompt: run === "older" ? "p1" : "p2" }));
+  const offers = new Map([["6", nerf], ["12", older]]);
+  assert.deepEqual([...together(offers, "9", mesh)], [["6", "nerf"], ["9", "mesh"]]);
+  assert.deepEqual([...together(new Map([["6", nerf]]), "12", older)], [["12", "older"]]);
+  const alone = new Map([["6", { ...nerf, prompt: null }]]);
+  assert.deepEqual([...together(alone, "9", { ...mesh, prompt: null })], [["9", "mesh"]], "nothing tells graphs apart");
 });

@@ -1,0 +1,48 @@
+"""An optimised NeRF as a scene that paints its surface."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ...tbsd_core.experiment.refine import SAME_PLACE, refined
+from ...tbsd_core.guidance import method_of
+from ...tbsd_core.mesh import ExportConfig
+from ...tbsd_core.presets import preset
+from ...tbsd_core.scenes import MeshTextureConfig, MeshTextureScene, Scene
+from .autograd import optimization_mode
+from .family import model_family
+from .mesh import cut
+from .scenes import continued
+from .texture import scene_of_mesh, waiting
+
+if TYPE_CHECKING:
+    from ..sockets import GuidedModel
+
+NAME = "Refine as Mesh"
+
+
+def surface_of(scene: Scene, export: ExportConfig, config: MeshTextureConfig, node_id: str | None) -> MeshTextureScene:
+    """The surface of a NeRF in the colours that it shows, where it stands. Raises ValueError for a scene without one,
+    and for one that is a mesh already."""
+    if isinstance(scene, MeshTextureScene):
+        raise ValueError(f"{NAME} needs a NeRF; this scene is a mesh already. Connect it to Optimize 3D.")
+    mesh, _ = cut(scene, export, node_id, NAME)
+    return scene_of_mesh(mesh, config, SAME_PLACE, True, waiting(node_id))
+
+
+def painted_run(run: str) -> MeshTextureScene:
+    """The scene of a run on disk, which has its mesh. Raises as `continued`."""
+    with optimization_mode():
+        scene = continued(run, MeshTextureScene())
+    assert isinstance(scene, MeshTextureScene)
+    return scene
+
+
+def to_refine(guided: GuidedModel) -> GuidedModel:
+    """A guidance whose connected settings, which are those of the scene that came before, are those of this stage."""
+    if guided.preset is None:
+        return guided
+    family, _ = model_family(guided.model)
+    of_painting = preset(family, "mesh_texture", method_of(guided.guidance).name)
+    return replace(guided, preset=refined(of_painting, family))
