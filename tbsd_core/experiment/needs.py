@@ -209,7 +209,7 @@ def _networks(experiment: Experiment, side: int) -> dict[str, Amount]:
     cells = side // prior.spatial_factor
     images = torch.full((1, 3, side, side), 0.5, device=device, requires_grad=True)
     latents = torch.zeros(1, prior.latent_channels, cells, cells, device=device)
-    found = dict.fromkeys(("encoded", "encode", "lora"), Amount())
+    found: dict[str, Amount] = dict.fromkeys(("encoded", "encode", "lora"), Amount())
 
     def encode() -> Tensor:
         return prior.encode(images)
