@@ -30,6 +30,7 @@ from tbsd_core.media import to_uint8
 from tbsd_core.mesh import textured_mesh
 from tbsd_core.mesh.paint import start_from_colors, texture_scene
 from tbsd_core.metrics.image_stats import image_statistics
+from tbsd_core.optim.hints import MAPS, ControlConfig, view_hints
 from tbsd_core.priors.diffusers import sample_ddim
 from tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior
 from tbsd_core.priors.small_world.materials import MATERIALS
@@ -128,6 +129,16 @@ def sample_meshes() -> Tensor:
     scenes = [texture_scene(sample_mesh(name, 64)) for name in SHAPES]
     with torch.no_grad():
         return sheet(torch.cat([scene.render(cameras, 128, 128).rgb for scene in scenes]), 4)
+
+
+def view_control() -> Tensor:
+    """What a ControlNet is shown of a mesh, and the mesh."""
+    cameras = orbit(8, 20.0)[torch.tensor([0, 1, 3, 5])]
+    scene = texture_scene(sample_mesh("house", 64))
+    with torch.no_grad():
+        render = scene.render(cameras, 128, 128)
+    maps = [view_hints(ControlConfig(kind=kind), scene, cameras, render, 128).maps for kind in MAPS]
+    return sheet(torch.cat([*maps, render.rgb]), len(cameras))
 
 
 def negatives() -> Tensor:
@@ -257,6 +268,7 @@ PICTURES: dict[str, Callable[[], Tensor | Image.Image]] = {
     **{f"method_{name}": method_picture(name) for name in METHOD_ROWS},
     "demo_models": demo_models,
     "sample_meshes": sample_meshes,
+    "view_control": view_control,
     "negatives": negatives,
     "view_words": view_words,
     "cameras": cameras,

@@ -13,6 +13,7 @@ MODULES = (  # in the order of menus
     "demo",
     "prompts",
     "guidance",
+    "control",
     "scene",
     "cameras",
     "timesteps",

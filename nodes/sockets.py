@@ -10,6 +10,7 @@ from comfy_api.latest import io
 
 from ..tbsd_core.guidance import METHODS, Guidance
 from ..tbsd_core.settings import Setting
+from .bridge.control import ViewControl
 from .bridge.prompts import Prompts
 
 PromptsSocket = io.Custom("TBSD_PROMPTS")  # bridge.prompts.Prompts
@@ -18,6 +19,7 @@ SceneSocket = io.Custom("TBSD_SCENE")  # a core scene; nodes copy it before they
 CamerasSocket = io.Custom("TBSD_CAMERAS")  # tbsd_core.cameras.sampling.CameraConfig
 TimestepsSocket = io.Custom("TBSD_TIMESTEPS")  # tbsd_core.guidance.TimestepConfig
 SettingsSocket = io.Custom("TBSD_SETTINGS")  # Recommended
+ControlSocket = io.Custom("TBSD_CONTROL")  # bridge.control.ViewControl
 File3DSocket = io.Custom("FILE_3D")  # ComfyUI's own, by its name: the class came later; bridge.compat.file_value
 
 PROMPTS, GUIDANCE, SCENE, OPTIMIZE, OUTPUT, DEMO = (
@@ -38,6 +40,7 @@ class GuidedModel:
     prompts: Prompts
     guidance: Guidance
     preset: Mapping[str, Setting] | None = None  # that of the connected settings (tbsd_core.presets.preset)
+    control: ViewControl | None = None  # shown the geometry of the views
 
 
 @dataclass(frozen=True)

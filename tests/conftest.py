@@ -348,7 +348,8 @@ def start_server():
 def started(comfyui: ComfyUI, base: Path, on_gpu: bool = False, pack: Path = ROOT) -> Iterator[Server]:
     """A server with this pack, or the one in another folder, and nothing else. Its own folders are below the empty
     folder `base`."""
-    for folder in ("models/checkpoints", "input", "output", "temp", "user/default", "custom_nodes"):
+    models = ("models/checkpoints", "models/controlnet")
+    for folder in (*models, "input", "output", "temp", "user/default", "custom_nodes"):
         (base / folder).mkdir(parents=True)
     # a first visit would cover the page with the template browser, and frontend 1.27.10 fails when it sets the mouse
     # before it knows these settings

@@ -10,6 +10,7 @@ from ...tbsd_core.experiment import ExperimentConfig, with_native_views
 from ...tbsd_core.experiment.config import COMFYUI
 from ...tbsd_core.guidance import method_of
 from ...tbsd_core.optim import OptimConfig
+from ...tbsd_core.optim.hints import ControlConfig
 from ...tbsd_core.presets import enlarged_to, with_settings
 from ...tbsd_core.prompts import PromptConfig
 from ...tbsd_core.scenes import SCENES, Scene
@@ -57,5 +58,6 @@ def config_of(
         prior="learned" if family == DEMO else COMFYUI + family,
         device=str(prior_device(guided.model)),
         dtype=dtype,
+        control=ControlConfig() if guided.control is None else guided.control.config,
     )
     return with_native_views(config, family, enlarged_to(family))

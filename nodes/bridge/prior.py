@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.memory import is_out_of_memory
-from ...tbsd_core.priors.base import LoRAConfig
+from ...tbsd_core.priors.base import Condition, LoRAConfig, split_hints
 from ...tbsd_core.priors.derivative import accuracy, derivative_error
 from ...tbsd_core.priors.lora import LoRAAdapter
 from ...tbsd_core.priors.schedule import NoiseSchedule
@@ -44,6 +44,7 @@ from .conditioning import (
     spread_controls,
     without_distilled_guidance,
 )
+from .control import ViewControl, added_out_of_place, show, with_control
 from .distilled import distilled_refusal
 from .resident import load_whole, make_room, static_patcher
 
@@ -51,6 +52,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 CHECKED_CELLS = 16  # sides of the latents on which a network's gradient is checked
+WITH_HINT = " with hint"  # ends the names of conditions that a ControlNet goes with
 EVALUATIONS = 4  # conditions per view that the memory is reserved for; more of them run in several forwards
 
 
@@ -66,7 +68,10 @@ class ComfyPrior:
         model_options: dict,
         trains_network: bool,
         device: torch.device,
+        controls: Sequence[Any] = (),  # copies of a ControlNet, in the conditions of the names with WITH_HINT
+        hint_kind: str = "",
     ) -> None:
+        self._controls, self.hint_kind = controls, hint_kind
         self._trains_network = trains_network
         self._inner, self._conds, self._names, self._options = inner, conds, names, model_options
         self.schedule, sigmas, scales = noise_levels(inner.model_sampling)
@@ -88,10 +93,10 @@ class ComfyPrior:
             raise RuntimeError("This run was not set up to train a LoRA: call with_prior with trains_network=True.")
         self._conds = cloned_conditions(self._conds)
 
-        def predict(x_t: Tensor, t: Tensor, row: Sequence[ConditioningCondition]) -> Tensor:
+        def predict(x_t: Tensor, t: Tensor, row: Sequence[Condition]) -> Tensor:
             if not torch.is_grad_enabled():
                 return self._predict(x_t, t, [row])[0]
-            if len({frozenset(map(id, condition.hooks())) for condition in row}) > 1:
+            if len({frozenset(map(id, condition.hooks())) for condition in split_hints(row)[0]}) > 1:
                 raise ValueError(
                     "The views of a step have prompts with different LoRA hooks, and no LoRA can be trained on such a "
                     "batch. Give all views the same hooks, or set views_per_step to 1."
@@ -148,7 +153,7 @@ class ComfyPrior:
         self,
         x_t: Tensor,  # [B, C, h, w]
         t: Tensor,  # [B] long
-        conditions: Sequence[Sequence[ConditioningCondition]],  # K conditions, each a list of B
+        conditions: Sequence[Sequence[Condition]],  # K ConditioningConditions, Hinted or not, each a list of B
     ) -> list[Tensor]:
         """K noise predictions [B, C, h, w] float32 from one batched forward.
 
@@ -158,10 +163,22 @@ class ComfyPrior:
         """
         return self._predict(x_t, t, conditions)
 
-    def _predict(self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[ConditioningCondition]]) -> list[Tensor]:
-        return self._predict_entries(x_t, t, [[self._conds[self._names[id(c)]] for c in row] for row in conditions])
+    def _predict(self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[Condition]]) -> list[Tensor]:
+        rows, hints, strength = [], None, 0.0
+        for row in conditions:
+            plain, hints, strength = split_hints(row)  # samples have one hint, whatever the condition
+            end = "" if hints is None else WITH_HINT
+            rows.append([self._conds[self._names[id(c)] + end] for c in plain])
+        return self._predict_entries(x_t, t, rows, hints, strength)
 
-    def _predict_entries(self, x_t: Tensor, t: Tensor, rows: Sequence[Sequence[list[dict]]]) -> list[Tensor]:
+    def _predict_entries(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        rows: Sequence[Sequence[list[dict]]],
+        hints: Tensor | None = None,  # [B, 3, H, W]
+        strength: float = 0.0,
+    ) -> list[Tensor]:
         """The same for conditions as comfy has prepared them."""
         alpha_t, sigma_t = self.schedule.alpha_sigma(t)
         sigma, scale = self._levels.on(x_t.device)[:, t]
@@ -173,6 +190,8 @@ class ComfyPrior:
             merged = [merge_samples([row[i] for i in batch]) for row in rows]
             some = slice(None) if len(order) == 1 else torch.tensor(batch, device=x.device)
             x_model = self._to_model(x[some])
+            if hints is not None:
+                show(self._controls, hints[some], strength)
             denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x_model, sigma[some], self._options)
             for eps, x_0 in zip(parts, denoised, strict=True):
                 eps.append((x_t[some] - alpha_t[some] * without_frames(x_0).float()) / sigma_t[some])
@@ -247,8 +266,17 @@ def mixture(model_sampling, sigmas: Tensor) -> tuple[Tensor, Tensor]:
 class LoopSampler(comfy.samplers.Sampler):
     """Runs a function with the loaded prior where ComfyUI expects a sampling loop."""
 
-    def __init__(self, vae, names: dict[int, str], body: Callable[[ComfyPrior], Any], trains_network: bool) -> None:
+    def __init__(
+        self,
+        vae,
+        names: dict[int, str],
+        body: Callable[[ComfyPrior], Any],
+        trains_network: bool,
+        controls: Sequence[Any],
+        hint_kind: str,
+    ) -> None:
         self.vae, self.names, self.body, self.trains_network = vae, names, body, trains_network
+        self.controls, self.hint_kind = controls, hint_kind
         self.result: Any = None  # what the body returns
 
     def sample(
@@ -268,6 +296,8 @@ class LoopSampler(comfy.samplers.Sampler):
                 extra_args["model_options"],
                 self.trains_network,
                 sigmas.device,
+                self.controls,
+                self.hint_kind,
             )
             self.result = self.body(prior)
         return torch.zeros_like(noise)
@@ -280,6 +310,7 @@ def with_prior(
     shape: tuple[int, int, int],  # batch size, image height, image width
     body: Callable[[ComfyPrior], Result],
     trains_network: bool = False,  # for methods that train a LoRA through the network
+    control: ViewControl | None = None,  # what Hinted conditions are shown to
 ) -> Result:
     """Load MODEL and VAE together and run `body(prior)` with autograd on.
 
@@ -309,8 +340,14 @@ def with_prior(
         entries = spread_controls(unique)
         if model.model.model_config.unet_config.get("guidance_embed"):
             entries = [without_distilled_guidance(e) for e in entries]
-        guider.inner_set_conds({names[id(c)]: e for c, e in zip(unique, entries, strict=True)})
-        sampler = LoopSampler(vae, names, body, trains_network)
+        prepared = dict(zip(names.values(), entries, strict=True))
+        controls: list[Any] = []
+        if control is not None:
+            hinted, controls = with_control(control, entries, vae)
+            prepared |= {name + WITH_HINT: e for name, e in zip(names.values(), hinted, strict=True)}
+        guider.inner_set_conds(prepared)
+        kind = "" if control is None else control.config.kind
+        sampler = LoopSampler(vae, names, body, trains_network, controls, kind)
         frames = [1] if model.get_model_object("latent_format").latent_dimensions == 3 else []
         empty = torch.zeros(batch, channels, *frames, height // factor, width // factor)
         guider.sample(empty, empty, sampler, torch.tensor([1.0, 0.0]), disable_pbar=True, seed=0)
@@ -381,7 +418,7 @@ def positive_or_negative(executor, x, t, c_concat, c_crossattn, control, transfo
     """
     sides = [min(i, 1) for i in transformer_options.get("cond_or_uncond", [])]
     options = {**transformer_options, "cond_or_uncond": sides}
-    return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
+    return executor(x, t, c_concat, c_crossattn, added_out_of_place(control), options, **kwargs)
 
 
 def reserve_memory(vae, shape: tuple[int, int, int], whole: bool) -> Callable:

@@ -165,10 +165,17 @@ def with_models(guided: Sequence[GuidedModel], optim: OptimConfig, body: Callabl
         raise ValueError(
             "The guidances to compare must have the same MODEL and VAE. Connect all of them to the same loader."
         )
+    controls = [g.control for g in guided if g.control is not None]
+    if any(c.net is not controls[0].net or c.config.kind != controls[0].config.kind for c in controls):
+        raise ValueError(
+            "The guidances to compare must have the same ControlNet and kind, or none. Connect all of them to the same "
+            "loader and set the same kind; strengths may differ."
+        )
     conditions = [condition for g in guided for condition in g.prompts.conditions()]
     encoded = optim.encode_size or optim.size
     trains = any(isinstance(g.guidance, TrainingGuidance) for g in guided)
-    return with_prior(first.model, first.vae, conditions, (optim.views_per_step, encoded, encoded), body, trains)
+    shape, control = (optim.views_per_step, encoded, encoded), controls[0] if controls else None
+    return with_prior(first.model, first.vae, conditions, shape, body, trains, control)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from ...tbsd_core.guidance import MethodSpec
 from ...tbsd_core.presets import with_settings
 from .. import sockets
 from ..base import Node
+from ..bridge.control import ViewControl, check_belongs
+from ..bridge.prior import check_models
 from ..bridge.prompts import Prompts, check_conditions
 from ..sockets import GuidedModel, Recommended
 from ..widgets import widgets, with_widgets
@@ -41,6 +43,12 @@ class GuidanceNode(Node):
                     tooltip="From Recommended Settings with this method: the whole configuration of the method. The "
                     "widgets of this node are then not used.",
                 ),
+                sockets.ControlSocket.Input(
+                    "control",
+                    optional=True,
+                    tooltip="From View ControlNet, for 3D scenes and meshes: the model sees the geometry of each view "
+                    "and paints onto it.",
+                ),
             ],
             outputs=[
                 sockets.GuidanceSocket.Output(
@@ -51,7 +59,13 @@ class GuidanceNode(Node):
 
     @classmethod
     def execute(
-        cls, model, vae, prompts: Prompts, settings: Recommended | None = None, **values: float | int | str
+        cls,
+        model,
+        vae,
+        prompts: Prompts,
+        settings: Recommended | None = None,
+        control: ViewControl | None = None,
+        **values: float | int | str,
     ) -> io.NodeOutput:
         spec = cls.spec
         if settings is None:
@@ -61,7 +75,10 @@ class GuidanceNode(Node):
             config = with_settings(spec.config(), "guidance", settings.preset)
         method = spec.method(config)
         check_conditions(prompts, method)  # what they lack is said before the optimisation
-        return io.NodeOutput(GuidedModel(model, vae, prompts, method, settings and settings.preset))
+        if control is not None:
+            check_models(model, vae)
+            check_belongs(control, model)
+        return io.NodeOutput(GuidedModel(model, vae, prompts, method, settings and settings.preset, control))
 
 
 def guidance_node(spec: MethodSpec) -> type[GuidanceNode]:

@@ -34,7 +34,7 @@ from torch import Tensor
 
 from ..experiment import Experiment
 from ..grid import labelled_grid, stacked
-from ..optim.guide import enlarged
+from ..optim.resolution import enlarged
 from ..priors.base import Prior
 from ..prompts import PromptSet
 from ..rng import named_generator

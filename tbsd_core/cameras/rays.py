@@ -29,3 +29,12 @@ def camera_rays(cameras: Cameras, height: int, width: int) -> tuple[Tensor, Tens
     along_y = y[:, None] * up[:, None] - backward[:, None]  # [B, H, 3]
     rays_d = torch.nn.functional.normalize(along_y[:, :, None] + along_x[:, None], dim=-1)
     return eye[:, None, None].expand_as(rays_d), rays_d
+
+
+def ray_lengths(cameras: Cameras, height: int, width: int) -> Tensor:
+    """Lengths [B, 1, H, W] of the pieces of pixel rays that reach distance 1 along the viewing direction."""
+    half = cameras.tan_half_fov()[:, None, None]
+    edge_x, edge_y = (1 - 1 / width) * width / height, 1 - 1 / height
+    y = torch.linspace(-edge_y, edge_y, height, dtype=half.dtype, device=half.device)[:, None]
+    x = torch.linspace(-edge_x, edge_x, width, dtype=half.dtype, device=half.device)
+    return (1 + (half * y).square() + (half * x).square()).sqrt()[:, None]

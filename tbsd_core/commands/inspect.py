@@ -38,7 +38,7 @@ def register(commands: argparse._SubParsersAction) -> None:
 def _inspect(arguments: argparse.Namespace) -> int:
     from ..analysis.directions import DirectionRow, DirectionsConfig, directions_sheet, inspect_directions
     from ..analysis.pictures import front, view
-    from ..optim.guide import enlarged
+    from ..optim.resolution import enlarged
 
     config = _config(arguments)
     settings = DirectionsConfig(

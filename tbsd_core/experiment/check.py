@@ -9,6 +9,7 @@ from ..priors.diffusers.source import find
 from ..priors.small_world.captions import check_words
 from ..prompts import build_texts
 from .config import COMFYUI, DIFFUSERS, DTYPES, ExperimentConfig, is_demo
+from .control import check_control_config
 
 
 def check_config(config: ExperimentConfig) -> None:
@@ -17,6 +18,7 @@ def check_config(config: ExperimentConfig) -> None:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {config.dtype!r}.")
     if config.prompt.ready_made:
         raise ValueError("The prompts of this run came ready-made from nodes of ComfyUI: go on with it there.")
+    check_control_config(config)
     if is_demo(config):
         for views in build_texts(config.prompt).values():
             for text in views.values():

@@ -14,6 +14,7 @@ from ..configuration import from_plain, to_plain
 from ..guidance import METHODS
 from ..mesh import PlacementConfig
 from ..optim import OptimConfig
+from ..optim.hints import ControlConfig
 from ..prompts import PromptConfig
 from ..scenes import SCENES
 
@@ -46,6 +47,7 @@ class ExperimentConfig:
     prior: str = "learned"  # learned, exact, diffusers: and the path of a pipeline, or comfyui: and a family
     device: str = "cpu"  # of the prior and the scene
     dtype: str = "float32"  # of the networks of a pipeline, a name in DTYPES
+    control: ControlConfig = field(default_factory=ControlConfig)  # depth or normals of the views, for a ControlNet
     rehearsal_noise: float = 0.0  # white noise on the gradient in multiples of its RMS; see guidance.rehearsal
 
     def __post_init__(self) -> None:
@@ -75,7 +77,7 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
     """Rebuild the configuration that a file or run.json holds. Raises ValueError naming what does not fit."""
     if not isinstance(stored, dict):
         raise ValueError(f"The stored configuration must be an object of settings, got {type(stored).__name__}.")
-    stored = {"device": "cpu", "dtype": "float32", "mesh": {}, "rehearsal_noise": 0.0, **stored}
+    stored = {"device": "cpu", "dtype": "float32", "mesh": {}, "rehearsal_noise": 0.0, "control": {}, **stored}
     for name in ("guidance_name", "scene_name", "prior", "device", "dtype"):
         if not isinstance(stored.get(name, ""), str):
             raise ValueError(f"The stored configuration's {name} must be a name, got {stored[name]!r}.")
@@ -103,6 +105,7 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
             mesh=from_plain(MeshInput, mesh),
             device=stored["device"],
             dtype=stored["dtype"],
+            control=from_plain(ControlConfig, stored["control"]),
             rehearsal_noise=float(noise),
         )
     except KeyError as error:

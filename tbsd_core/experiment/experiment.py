@@ -17,6 +17,7 @@ from ..priors.base import Prior, TextPrior
 from ..prompts import PromptSet, build_texts, encode_texts
 from ..scenes import Scene
 from .config import ExperimentConfig, config_from_plain, normalised, plain_config
+from .control import add_control
 from .cost import evaluations
 from .file import Stored, StoredRun, read_newest, write_file
 from .start import make_scene
@@ -49,6 +50,7 @@ class Experiment:
     ) -> None:
         self.config, self.prior = config, prior
         self.prompts = encoded(config, prior) if prompts is None else prompts
+        add_control(config, prior)
         self.guidance = build_guidance(config.guidance_name, config.guidance)
         if config.rehearsal_noise:
             seed, n_steps = config.optim.seed, config.optim.n_steps
@@ -63,7 +65,8 @@ class Experiment:
     def distillation(self) -> Distillation:
         """What the loop runs."""
         c = self.config
-        return Distillation(self.prior, self.prompts, self.guidance, self.scene, c.cameras, c.optim, self.seeds)
+        parts = (self.prior, self.prompts, self.guidance, self.scene)
+        return Distillation(*parts, c.cameras, c.optim, self.seeds, c.control)
 
     @property
     def evaluations(self) -> int:
@@ -76,6 +79,7 @@ class Experiment:
 
     def steps(self) -> Iterator[StepRecord]:
         """Run from where it is to its end; may be left between any two steps. Raises as optim.optimize."""
+        add_control(self.config, self.prior)  # another experiment on this prior may have given it another one
         for record in optimize(self.distillation, self.state):
             self.curves.add(record)
             yield record

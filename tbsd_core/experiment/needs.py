@@ -16,6 +16,7 @@ from torch import Tensor
 from ..cameras.sampling import sample_cameras
 from ..counting import Amount, counted
 from ..guidance.base import all_conditions
+from ..optim.hints import NONE, Hints
 from ..optim.parts import Seen
 from ..optim.predictor import Predictor
 from ..optim.step import LATENT_SUPERSAMPLING, Step
@@ -230,12 +231,15 @@ def _networks(experiment: Experiment, side: int) -> dict[str, Amount]:
                     prior.recompute_encoder = before
     t = torch.tensor([prior.schedule.n_timesteps // 2], device=device)
     views, angles = [""], [(0.0, 0.0)] if experiment.scene.uses_cameras else None
-    predict = Predictor(prior, experiment.prompts, views, state.adapter, None, angles)
+    control, hints = experiment.config.control, None
+    if control.kind != NONE:
+        hints = Hints(torch.zeros(1, 3, side, side, device=device), control.strength)
+    predict = Predictor(prior, experiment.prompts, views, state.adapter, None, angles, hints=hints)
     names = _conditions(experiment)
     with torch.no_grad():
         found["predict"] = counted(lambda: predict(names, latents, t))
     if state.adapter is not None:
-        adapter, row = state.adapter.adapter, experiment.prompts.select("target", views)
+        adapter, row = state.adapter.adapter, predict.conditions("target", [0])
         with torch.enable_grad():
             found["lora"] = counted(
                 lambda: adapter.training_loss(latents, t, row, None, torch.zeros_like(latents)),

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..guidance.base import Guidance, GuidanceInputs, GuidanceOutput, PixelGuidance, TrajectoryGuidance
 from ..rng import named_generator
 from ..transfer import to_device
 from .predictor import Predictor
+from .resolution import enlarged
 
 REUSABLE = ("uncond", "negative", "target_negative")  # they change slowly while noise and timestep stay
 
@@ -87,10 +87,3 @@ def predict_and_guide(
         grad = guidance.pixel_grad(inputs, latents, batch.images, decode)
         out = replace(out, pixel_grad=grad)
     return Judgement(out, reusable)
-
-
-def enlarged(images: Tensor, size: int | None) -> Tensor:
-    """Images [B, 3, H, W] resampled to `size` pixels along each side; as they are where it is None."""
-    if size is None or images.shape[-2:] == (size, size):
-        return images
-    return F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..guidance.base import PixelGuidance, TrainingGuidance, TrajectoryGuidance
+from ..priors.base import ControlledPrior
 from .distributed import check_split
+from .hints import NONE
 from .linear_latents import LinearLatents
 from .records import StepRecord
 from .state import OptimState
@@ -69,6 +71,7 @@ def check(run: Distillation, state: OptimState) -> None:
             f"{name} must be a multiple of the prior's spatial factor {run.prior.spatial_factor}, got {encoded}."
         )
     check_split(state.split, config, scene, guidance)
+    check_control(run)
     if config.latent_until > 0 and not scene.uses_cameras:
         raise ValueError(
             f"latent_until is for 3D scenes, got {config.latent_until}. Set it to 0; to "
@@ -78,4 +81,22 @@ def check(run: Distillation, state: OptimState) -> None:
         raise ValueError(
             f"{type(guidance).__name__} compares pictures, and latent_until = {config.latent_until} begins with "
             "latents. Set one of latent_until and pixel_scale to 0."
+        )
+
+
+def check_control(run: Distillation) -> None:
+    """Raise ValueError for hints that the scene cannot give or the prior cannot take, saying what to change."""
+    kind, prior = run.control.kind, run.prior
+    if kind == NONE:
+        return
+    if not run.scene.uses_cameras:
+        raise ValueError(
+            f"A ControlNet is to be shown the {kind} of the views, and a picture has none. Use a 3D scene or a mesh, "
+            "or leave the control out (control.kind=none)."
+        )
+    if not isinstance(prior, ControlledPrior) or prior.hint_kind != kind:
+        has = getattr(prior, "hint_kind", "")
+        raise ValueError(
+            f"A ControlNet for {kind} is asked for, and this {type(prior).__name__} has "
+            f"{f'one for {has}' if has else 'none'}. Give it one, or set control.kind to {has or NONE}."
         )

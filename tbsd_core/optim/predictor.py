@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from ..guidance.perp_neg import perp_neg
-from ..priors.base import Prior
+from ..priors.base import Condition, Prior
 from ..prompts.perp_neg import view_mixture
 from ..prompts.sets import PromptSet
 from ..transfer import to_device
 from .adapter import ADAPTER_NAMES, AdapterState, adapter_conditions
+from .hints import Hints
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Predictor:
         poses: [B, 16], what the LoRA is told about the cameras.
         angles: B (azimuth, elevation) in degrees, for Perp-Neg; None where there are no cameras.
         at_once: samples in one forward; 0 for all. No prior splits a condition's samples itself.
+        hints: of the B samples, for a ControlNet; they go with every condition, whatever method asks.
     """
 
     prior: Prior
@@ -41,6 +43,7 @@ class Predictor:
     poses: Tensor | None = None
     angles: Sequence[tuple[float, float]] | None = None
     at_once: int = 0
+    hints: Hints | None = None
 
     def __call__(
         self,
@@ -56,12 +59,11 @@ class Predictor:
             found = [self(names, *piece) for piece in pieces]
             return {name: torch.cat([part[name] for part in found]) for name in found[0]}
         chosen = range(len(self.views)) if samples is None else samples.tolist()
-        views = [self.views[i] for i in chosen]
         asked = [name for name in names if name not in ADAPTER_NAMES]
         if "target" in asked and self.angles is not None and self.prompts.perp_neg > 0:
-            eps = self._with_perp_neg(asked, x_t, t, views, [self.angles[i] for i in chosen])
+            eps = self._with_perp_neg(asked, x_t, t, chosen, [self.angles[i] for i in chosen])
         elif asked:
-            predictions = self.prior.predict_noise(x_t, t, [self.prompts.select(name, views) for name in asked])
+            predictions = self.prior.predict_noise(x_t, t, [self.conditions(name, chosen) for name in asked])
             eps = dict(zip(asked, predictions, strict=True))
         else:
             eps = {}
@@ -70,29 +72,39 @@ class Predictor:
             poses = poses[to_device(samples, poses.device)]
         if self.adapter is not None:
             for name in (name for name in names if name in ADAPTER_NAMES):
-                eps[name] = self.adapter.predict(name, x_t, t, adapter_conditions(self.prompts, len(views)), poses)
+                row = self.hinted(adapter_conditions(self.prompts, len(chosen)), chosen)
+                eps[name] = self.adapter.predict(name, x_t, t, row, poses)
         return eps
+
+    def conditions(self, name: str, samples: Sequence[int], views: Sequence[str] | None = None) -> list[Condition]:
+        """The named condition of some of the B samples, with their hints; `views` instead of their own words."""
+        selected = self.prompts.select(name, [self.views[i] for i in samples] if views is None else views)
+        return self.hinted(selected, samples)
+
+    def hinted(self, conditions: Sequence[Condition], samples: Sequence[int]) -> list[Condition]:
+        """Conditions of some of the B samples with their hints, where there are any."""
+        return list(conditions) if self.hints is None else self.hints.on(conditions, samples)
 
     def _with_perp_neg(
         self,
         names: Sequence[str],
         x_t: Tensor,
         t: Tensor,
-        views: Sequence[str],
+        samples: Sequence[int],
         angles: Sequence[tuple[float, float]],
     ) -> dict[str, Tensor]:
         """The same with Perp-Neg: a view of the target with the other names, the rest of its views row by row."""
         mixtures = [view_mixture(*angle) for angle in angles]
         others = list(dict.fromkeys([*(name for name in names if name != "target"), "uncond"]))
-        first = self.prompts.select("target", [m.views[0] for m in mixtures])
-        nearest, *rest = self.prior.predict_noise(x_t, t, [first, *(self.prompts.select(n, views) for n in others)])
+        first = self.conditions("target", samples, [m.views[0] for m in mixtures])
+        nearest, *rest = self.prior.predict_noise(x_t, t, [first, *(self.conditions(n, samples) for n in others)])
         eps = dict(zip(others, rest, strict=True))
 
         known = [{m.views[0]: e[None]} for m, e in zip(mixtures, nearest, strict=True)]
         more = [(i, view) for i, m in enumerate(mixtures) for view in m.views[1:]]
         if more:
             rows = to_device(torch.tensor([i for i, _ in more]), x_t.device)
-            conditions = self.prompts.select("target", [view for _, view in more])
+            conditions = self.conditions("target", [samples[i] for i, _ in more], [view for _, view in more])
             (found,) = self.prior.predict_noise(x_t[rows], t[rows], [conditions])
             for (i, view), e in zip(more, found, strict=True):
                 known[i][view] = e[None]

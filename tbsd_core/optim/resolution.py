@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
+from torch import Tensor
+
 
 def render_size(
     start: int,  # pixels of a side at the beginning of the run
@@ -20,3 +23,10 @@ def render_size(
     if progress >= full_from or not sizes:
         return size
     return sizes[min(int(progress / full_from * len(sizes)), len(sizes) - 1)]
+
+
+def enlarged(images: Tensor, size: int | None) -> Tensor:
+    """Images [B, 3, H, W] resampled to `size` pixels along each side; as they are where it is None."""
+    if size is None or images.shape[-2:] == (size, size):
+        return images
+    return F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)

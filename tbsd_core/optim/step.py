@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -22,14 +22,15 @@ from ..transfer import Late, to_device
 from .adapter import adapter_conditions, camera_poses
 from .config import OptimConfig
 from .draws import draw
-from .guide import Batch, enlarged, predict_and_guide
+from .guide import Batch, predict_and_guide
+from .hints import NONE, ControlConfig, view_hints
 from .linear_latents import LinearLatents
 from .normalization import neighbour_moments, remembered, signal_part
 from .parts import Seen, parts_of, pull_back, seen_in_parts, some_of
 from .phases import Stopwatch
 from .predictor import Predictor
 from .records import LateScalars, StepRecord
-from .resolution import render_size
+from .resolution import enlarged, render_size
 from .skipping import not_finite, step_unless
 from .state import OptimState
 from .undo import Undo
@@ -44,6 +45,7 @@ class Distillation:
 
     Args:
         seeds: of each picture of a scene, see OptimConfig.draw_seeds; None: all follow from those of `config`.
+        control: what a ControlNet of the prior is shown of the views.
     """
 
     prior: Prior
@@ -53,6 +55,7 @@ class Distillation:
     cameras: CameraConfig
     config: OptimConfig
     seeds: Sequence[tuple[int, int]] | None = None
+    control: ControlConfig = field(default_factory=ControlConfig)
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,11 @@ class Step:
             t, noise = (split.own(x) for x in drawn)
             poses = to_device(camera_poses(cameras), device) if state.adapter and scene.uses_cameras else None
             with torch.no_grad():
-                predict = Predictor(prior, run.prompts, views, state.adapter, poses, angles, state.view_chunk)
+                hints = None
+                if run.control.kind != NONE:
+                    side = latents.shape[-1] * prior.spatial_factor
+                    hints = view_hints(run.control, scene, cameras.to(device), render, side, state.view_chunk)
+                predict = Predictor(prior, run.prompts, views, state.adapter, poses, angles, state.view_chunk, hints)
                 encoded = None if images is None else images.detach()
                 asked = Batch(latents.detach(), t, to_device(noise, device), encoded)
                 on_the_way = named_generator(config.seed, "trajectory", self.index)
@@ -221,7 +228,7 @@ class Step:
         scalars = {"grad_rms": rms, "opacity": render.opacity.detach().mean()}
         scalars |= {f"loss_{name}": value.detach() for name, value in losses.items()}
         if state.adapter is not None:
-            conditions = adapter_conditions(run.prompts, batch)
+            conditions = predict.hinted(adapter_conditions(run.prompts, batch), range(batch))
             scalars["loss_lora"] = state.adapter.gradient(
                 latents.detach(), conditions, poses, prior.schedule, config.seed, self.index, state.view_chunk
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from ..settings import check_settings, setting
@@ -13,6 +14,34 @@ from .schedule import NoiseSchedule
 
 Condition = Any
 """One encoded prompt. Only the prior that made it looks inside (an embedding, log weights, a CONDITIONING)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hinted:
+    """A condition together with what a ControlNet is shown of its sample.
+
+    Args:
+        hint: [3, H, W] in [0, 1], of any size.
+        strength: what the ControlNet's residuals are multiplied by; the same for all samples of a call.
+    """
+
+    condition: Condition
+    hint: Tensor
+    strength: float = 1.0
+
+
+def split_hints(rows: Sequence[Condition]) -> tuple[list[Condition], Tensor | None, float]:
+    """The plain conditions of some samples, their hints [n, 3, H, W] or None, and the strength.
+
+    Raises:
+        ValueError: only some of them have a hint.
+    """
+    hinted = [row for row in rows if isinstance(row, Hinted)]
+    if not hinted:
+        return list(rows), None, 0.0
+    if len(hinted) < len(rows):
+        raise ValueError(f"{len(hinted)} of the {len(rows)} conditions of a forward have hints: give them to all.")
+    return [h.condition for h in hinted], torch.stack([h.hint for h in hinted]), hinted[0].strength
 
 
 class Prior(Protocol):
@@ -46,6 +75,13 @@ class TextPrior(Prior, Protocol):
     def encode_prompt(self, text: str) -> Condition:
         """Encode one prompt. Raises ValueError naming what it does not understand."""
         ...
+
+
+@runtime_checkable
+class ControlledPrior(Protocol):
+    """A prior with a ControlNet, or a place for one: it takes Hinted conditions, in predictions and in a LoRA's."""
+
+    hint_kind: str  # what its ControlNet was trained on, "depth" or "normal"; "" while it has none
 
 
 @dataclass(frozen=True, kw_only=True)

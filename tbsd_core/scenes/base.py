@@ -42,6 +42,7 @@ class Scene(nn.Module, ABC):
     """
 
     uses_cameras: ClassVar[bool] = True  # False for pictures: they have views of their own and no view words
+    fixed_geometry: ClassVar[bool] = False  # of a 3D scene: only its colours are optimised
     n_images: int = 0  # of a scene of pictures, how many it holds
 
     def __init__(self, config: Any) -> None:

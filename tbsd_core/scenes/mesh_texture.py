@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..cameras.pose import Cameras
+from ..cameras.rays import ray_lengths
 from ..renderer.background import BACKGROUND, over_background
 from ..renderer.rasterize import project, rasterize
 from ..rng import named_generator
@@ -80,6 +81,7 @@ class MeshTextureScene(Scene):
     them. place maps the mesh's own coordinates into the scene: scene = place[:3, :3] @ own + place[:3, 3].
     """
 
+    fixed_geometry = True
     config: MeshTextureConfig
     vertices: Tensor
     faces: Tensor
@@ -167,7 +169,8 @@ class MeshTextureScene(Scene):
             return F.avg_pool2d(flat.view(*seen.face.shape, -1).movedim(-1, 1), s)
 
         opacity = F.avg_pool2d((seen.face >= 0).to(points.dtype)[:, None], s)
-        depth = F.avg_pool2d(self._along_ray(seen.depth, cameras, height * s, width * s)[:, None], s)
+        along_ray = seen.depth[:, None] * ray_lengths(cameras, height * s, width * s)
+        depth = F.avg_pool2d(along_ray, s)
         rgb = image(color).movedim(1, -1)
         rgb = over_background(rgb, opacity.movedim(1, -1), self.backdrop).movedim(-1, 1)
         normal = F.normalize(image(normals), dim=1) if with_normal else None
@@ -180,15 +183,6 @@ class MeshTextureScene(Scene):
     def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
         """Total variation of the finest grid."""
         return {"tv": self.config.tv_weight * self.encoding.total_variation()}
-
-    @staticmethod
-    def _along_ray(depth: Tensor, cameras: Cameras, height: int, width: int) -> Tensor:
-        """Distances along pixel rays [B, H, W] of distances along the viewing direction."""
-        half = cameras.tan_half_fov()[:, None, None]
-        edge_x, edge_y = (1 - 1 / width) * width / height, 1 - 1 / height
-        y = torch.linspace(-edge_y, edge_y, height, dtype=depth.dtype, device=depth.device)[:, None]
-        x = torch.linspace(-edge_x, edge_x, width, dtype=depth.dtype, device=depth.device)
-        return depth * (1 + (half * y).square() + (half * x).square()).sqrt()
 
 
 SPEC = SceneSpec(

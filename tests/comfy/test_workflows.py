@@ -37,11 +37,23 @@ def checkpoint(server, checkpoint_of) -> str:
     path.unlink()
 
 
+@pytest.fixture(scope="module")
+def controlnet(server, comfyui) -> str:
+    """Random weights that go with those."""
+    path = server.base / "models" / "controlnet" / "shaped.safetensors"
+    comfyui.run_script(ROOT / "tests" / "comfy" / "inside" / "controlnet.py", path)
+    yield path.name
+    path.unlink()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_workflow_runs_and_writes_its_files(server, name, request):
     prompt = shortened(load(name))
     if prompt["1"]["class_type"] == "CheckpointLoaderSimple":
         prompt["1"]["inputs"]["ckpt_name"] = request.getfixturevalue("checkpoint")
+        for node in prompt.values():
+            if node["class_type"] == "ControlNetLoader":
+                node["inputs"]["control_net_name"] = request.getfixturevalue("controlnet")
         for node in prompt.values():  # its views are enlarged to 512 pixels
             node["inputs"].update({k: 1 for k in ("steps", "views_per_step") if k in node["inputs"]})
     outputs = server.run(prompt)

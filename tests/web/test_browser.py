@@ -182,14 +182,16 @@ def test_every_template_opens_runs_and_shows_its_results(open_tab):
 
 
 @pytest.fixture
-def checkpoints(server, checkpoint_of):
+def checkpoints(server, checkpoint_of, comfyui):
     """Under the names that the templates ask for, as a user would put them there: random weights in the true shapes."""
-    folder = server.base / "models" / "checkpoints"
     graphs = [json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8")) for name in OF_REAL_MODELS]
-    names = {model["name"] for g in graphs for node in g["nodes"] for model in node["properties"].get("models", [])}
-    files = [folder / name for name in sorted(names)]
+    models = [model for g in graphs for node in g["nodes"] for model in node["properties"].get("models", [])]
+    files = sorted({server.base / "models" / model["directory"] / model["name"] for model in models})
     for file in files:
-        file.hardlink_to(checkpoint_of("sdxl" if "xl" in file.stem else "sd15"))
+        if file.parent.name == "controlnet":
+            comfyui.run_script(ROOT / "tests" / "comfy" / "inside" / "controlnet.py", file)
+        else:
+            file.hardlink_to(checkpoint_of("sdxl" if "xl" in file.stem else "sd15"))
     yield
     for file in files:
         file.unlink()

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..base import Condition, Hinted
+
 
 @torch.no_grad()
 def sample_ddim(
@@ -17,6 +19,7 @@ def sample_ddim(
     seed: int = 0,
     negative_prompt: str = "",
     latent_size: int = 16,
+    hints: Tensor | None = None,  # [B, 3, H, W] in [0, 1], what a ControlNet of the prior is shown
 ) -> Tensor:
     """Plain DDIM samples of any TextPrior, one image [B, 3, H, W] per prompt: to see what a prior knows.
 
@@ -25,8 +28,10 @@ def sample_ddim(
     generator = torch.Generator().manual_seed(seed)
     schedule = prior.schedule
     x = torch.randn(len(prompts), prior.latent_channels, latent_size, latent_size, generator=generator)
-    cond = [prior.encode_prompt(p) for p in prompts]
-    uncond = [prior.encode_prompt(negative_prompt)] * len(prompts)
+    cond: list[Condition] = [prior.encode_prompt(p) for p in prompts]
+    uncond: list[Condition] = [prior.encode_prompt(negative_prompt)] * len(prompts)
+    if hints is not None:
+        cond, uncond = ([Hinted(c, h) for c, h in zip(row, hints, strict=True)] for row in (cond, uncond))
     times = torch.linspace(schedule.n_timesteps - 1, 0, n_steps + 1).round().long()
     denoised = x
     for now, then in zip(times[:-1], times[1:], strict=True):

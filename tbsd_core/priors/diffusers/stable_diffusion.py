@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ..base import Condition, LoRAConfig
+from ..base import Condition, LoRAConfig, split_hints
 from ..lora import LoRAAdapter
 from ..schedule import NoiseSchedule
 from . import autoencoder
@@ -57,6 +58,9 @@ class DiffusersPrior:
         self._tokenize = tokenize
         self._prediction_type = prediction_type
         self._device = next(unet.parameters()).device
+        self._control: Any = None
+        self.hint_kind = ""
+        self.control_source: tuple[str, str] | None = None  # kept by whoever attaches one
 
     @torch.no_grad()
     def encode_prompt(self, text: str) -> Condition:
@@ -74,10 +78,48 @@ class DiffusersPrior:
             self.unet, self._predict, network_error(self.schedule, self._prediction_type), config, seed
         )
 
+    def attach_control(self, control, kind: str) -> None:
+        """Show Hinted conditions to this ControlNet, in the place of the one before; others are predicted as ever.
+
+        Args:
+            control: a ControlNetModel of diffusers.
+            kind: what it was trained on, "depth" or "normal".
+
+        Raises:
+            ValueError: it was made for another UNet.
+        """
+        for name in ("in_channels", "cross_attention_dim", "block_out_channels", "layers_per_block"):
+            ours, its = (list(x) if isinstance(x := c[name], tuple) else x for c in (self.unet.config, control.config))
+            if ours != its:
+                raise ValueError(
+                    f"This ControlNet belongs to another model: {name} is {its}, and {ours} in the UNet. Use one that "
+                    "was trained for this family, such as one for Stable Diffusion 1.5 with Stable Diffusion 1.5."
+                )
+        self._control = control.to(self._device).requires_grad_(False).eval()
+        self.hint_kind = kind
+
+    @torch.no_grad()
+    def _residuals(
+        self, x_t: Tensor, t: Tensor, context: Tensor, hints: Tensor | None, strength: float
+    ) -> dict[str, Any]:
+        """What the ControlNet adds to the UNet's activations, as its arguments; none without hints."""
+        if hints is None:
+            return {}
+        if self._control is None:
+            raise ValueError("The conditions have hints, and this prior has no ControlNet: attach_control first.")
+        side = x_t.shape[-1] * 2 ** (len(self._control.config.conditioning_embedding_out_channels) - 1)
+        if hints.shape[-1] != side:
+            hints = F.interpolate(hints, size=(side, side), mode="bilinear", antialias=True)
+        own = self._control.dtype
+        down, middle = self._control(x_t.to(own), t, context.to(own), hints.to(own), strength, return_dict=False)
+        down, middle = [x.to(x_t.dtype) for x in down], middle.to(x_t.dtype)
+        return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+
     def _predict(self, x_t: Tensor, t: Tensor, rows: Sequence[Condition]) -> Tensor:
-        context = torch.cat(list(rows))
+        conditions, hints, strength = split_hints(rows)
         dtype = next(self.unet.parameters()).dtype
-        prediction = self.unet(x_t.to(dtype), t, context.to(dtype)).sample.float()
+        context, x = torch.cat(conditions).to(dtype), x_t.to(dtype)
+        prediction = self.unet(x, t, context, **self._residuals(x, t, context, hints, strength)).sample.float()
         return as_noise(prediction, x_t, t, self.schedule, self._prediction_type)
 
     def encode(self, images: Tensor) -> Tensor:

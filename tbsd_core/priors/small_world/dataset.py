@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...cameras.hints import depth_hint
 from .degrade import DEGRADATIONS, degrade
 from .materials import MATERIALS
 from .shapes import SHAPES
@@ -22,14 +23,16 @@ class Label:
     material: str
     view: str
     degradations: tuple[str, ...]
+    hint: int = 0  # which of the hints is that of its camera and shape
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images [N, 3, H, W] as uint8 and one label each."""
+    """Images [N, 3, H, W] as uint8 and one label each; depth hints [V, 1, H, W] of the views they were made from."""
 
     images: Tensor
     labels: list[Label]
+    hints: Tensor
 
 
 def sample_views(n_views: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -61,20 +64,21 @@ def build_dataset(
 ) -> Dataset:
     """Render every shape x material from `n_views` random views, each clean and once degraded."""
     generator = torch.Generator().manual_seed(seed)
-    images, labels = [], []
+    images, labels, hints = [], [], []
     for shape in SHAPES:
         on_shape(shape)
         azimuth, elevation = sample_views(n_views, generator)
         views = [view_of(float(a), float(e)) for a, e in zip(azimuth, elevation, strict=True)]
         for start in range(0, n_views, 40):
             chunk = slice(start, start + 40)
-            rendered, _, _ = render_materials(
-                shape, list(MATERIALS), view_cameras(azimuth[chunk], elevation[chunk]), size
-            )
+            cameras = view_cameras(azimuth[chunk], elevation[chunk])
+            rendered, mask, depth = render_materials(shape, list(MATERIALS), cameras, size)
+            first = sum(map(len, hints))
+            hints.append((depth_hint(depth, mask, cameras)[:, :1] * 255).round().byte())
             for material, clean in zip(MATERIALS, rendered, strict=True):
-                for image, view in zip(clean, views[chunk], strict=True):
+                for hint, (image, view) in enumerate(zip(clean, views[chunk], strict=True), first):
                     names, strength = sample_degradations(generator)
                     bad = degrade(image[None], names, strength, generator)[0]
                     images += [(image * 255).round().byte(), (bad * 255).round().byte()]
-                    labels += [Label(shape, material, view, ()), Label(shape, material, view, names)]
-    return Dataset(torch.stack(images), labels)
+                    labels += [Label(shape, material, view, (), hint), Label(shape, material, view, names, hint)]
+    return Dataset(torch.stack(images), labels, torch.cat(hints))

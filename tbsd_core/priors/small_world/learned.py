@@ -1,8 +1,10 @@
-"""The learned prior: a miniature Stable Diffusion that was trained on the small world (see train.py)."""
+"""The learned prior: a miniature Stable Diffusion that was trained on the small world (see train.py), and its
+ControlNet for depth (train_control.py)."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,6 +16,7 @@ from .quantized import read_weights
 from .tokenizer import load_tokenizer, tokenize
 
 WEIGHTS = Path(__file__).parent / "weights"
+CONTROL_KIND = "depth"
 
 
 def load_learned_prior(folder: Path = WEIGHTS, device: str = "cpu") -> DiffusersPrior:
@@ -31,3 +34,10 @@ def load_learned_prior(folder: Path = WEIGHTS, device: str = "cpu") -> Diffusers
     parts["scheduler"] = diffusers.DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
     tokenizer = load_tokenizer(folder / "tokenizer")
     return build(parts, {}, torch.device(device), lambda text: tokenize(tokenizer, [text]))
+
+
+def load_learned_control(folder: Path = WEIGHTS / "control_depth") -> Any:
+    """Read the shipped ControlNet (diffusers) of that prior, in float32 on the CPU."""
+    control = require("diffusers").ControlNetModel.from_config(read_json(folder / "config.json"))
+    control.load_state_dict(read_weights(folder))
+    return control

@@ -19,6 +19,7 @@ import comfy.sdxl_clip  # noqa: E402
 import comfy.taesd.taesd  # noqa: E402
 import tiny  # noqa: E402
 import torch  # noqa: E402
+from checkpoint_shape import SHAPE  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 CELLS = 64  # the longest side of SD3's latents that its table of positions covers
@@ -44,15 +45,7 @@ def clip_g():
 
 
 def sd15() -> dict:
-    model = tiny.unet(
-        model_channels=320,
-        channel_mult=[1, 1, 1],
-        num_res_blocks=[1, 1, 1],
-        transformer_depth=[0, 0, 1],  # attention where there are few tokens
-        transformer_depth_output=[0, 0, 0, 0, 1, 1],
-        context_dim=CLIP_L,
-        num_heads=8,
-    )
+    model = tiny.unet(**SHAPE)
     return {"model.diffusion_model.": model.model.diffusion_model, "cond_stage_model.transformer.": clip_l()}
 
 

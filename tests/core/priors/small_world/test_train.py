@@ -7,6 +7,7 @@ from tbsd_pack.tbsd_core.priors.small_world.learned import load_learned_prior
 from tbsd_pack.tbsd_core.priors.small_world.materials import MATERIALS
 from tbsd_pack.tbsd_core.priors.small_world.shapes import SHAPES
 from tbsd_pack.tbsd_core.priors.small_world.train import TrainConfig, cosine_lr, random_crops, train
+from tbsd_pack.tbsd_core.priors.small_world.world import BACKGROUND
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,18 @@ def test_the_dataset_pairs_each_clean_image_with_a_degraded_one(data):
         assert (clean.shape, clean.material, clean.view) == (bad.shape, bad.material, bad.view)
         assert clean.degradations == () and bad.degradations
     assert {(label.shape, label.material) for label in data.labels} == {(s, m) for s in SHAPES for m in MATERIALS}
-    assert torch.equal(build_dataset(n_views=2, seed=0, size=16).images, data.images)
+    again = build_dataset(n_views=2, seed=0, size=16)
+    assert torch.equal(again.images, data.images) and torch.equal(again.hints, data.hints)
+
+
+def test_pictures_of_one_view_share_its_depth(data):
+    """A hint is black where a clean picture shows the background, and bright where it does not."""
+    assert data.hints.shape == (len(SHAPES) * 2, 1, 16, 16) and data.hints.dtype == torch.uint8
+    background = torch.tensor(BACKGROUND).view(3, 1, 1)
+    for image, label in list(zip(data.images, data.labels, strict=True))[::2]:
+        hint = data.hints[label.hint][0]
+        assert bool(((image / 255 - background).abs().amax(0) < 0.01)[hint == 0].all())
+        assert int(hint.max()) >= 240
 
 
 def test_views_go_all_around_and_faults_vary():
