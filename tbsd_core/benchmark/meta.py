@@ -149,8 +149,8 @@ def count(
         with torch.no_grad():
             encoded = counted(lambda: encode_images(vae, images))
             predict = counted(lambda: model.forward(network, latents))
-        both = (counted(lambda r=recompute: encode(r)) for recompute in (False, True))
-        return Counts(encoded, *both, predict, n_conditions, _weights(network), _weights(vae))
+        kept, again = counted(lambda: encode(False)), counted(lambda: encode(True))
+        return Counts(encoded, kept, again, predict, n_conditions, _weights(network), _weights(vae))
 
 
 def with_counts(needs: Needs, counts: Counts) -> Needs:
