@@ -11,6 +11,7 @@ from ..tbsd_core.scenes import SCENES, Given, ImageConfig, SceneSpec
 from . import sockets
 from .base import Node
 from .bridge.autograd import optimization_mode
+from .gaussian import GaussianSceneNode
 from .sockets import Recommended
 from .texture import MeshTextureSceneNode
 from .widgets import widgets, with_widgets
@@ -78,7 +79,11 @@ def scene_node(spec: SceneSpec) -> type[Node]:
     return type(f"{spec.label}SceneNode", (SceneNode,), {"spec": spec})
 
 
-WRITTEN: dict[str, type[Node]] = {"image": ImageSceneNode, "mesh_texture": MeshTextureSceneNode}
+WRITTEN: dict[str, type[Node]] = {
+    "image": ImageSceneNode,
+    "mesh_texture": MeshTextureSceneNode,
+    "gaussian": GaussianSceneNode,
+}
 NODES = [
     WRITTEN.get(name) or scene_node(spec) for name, spec in SCENES.items() if name in WRITTEN or spec.description
 ]

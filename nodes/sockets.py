@@ -18,7 +18,11 @@ SceneSocket = io.Custom("TBSD_SCENE")  # a core scene; nodes copy it before they
 CamerasSocket = io.Custom("TBSD_CAMERAS")  # tbsd_core.cameras.sampling.CameraConfig
 TimestepsSocket = io.Custom("TBSD_TIMESTEPS")  # tbsd_core.guidance.TimestepConfig
 SettingsSocket = io.Custom("TBSD_SETTINGS")  # Recommended
-File3DSocket = io.Custom("FILE_3D")  # ComfyUI's own, by its name: the class came later; bridge.compat.file_value
+# ComfyUI's own, by their names: their classes came later than the oldest host (bridge.compat). An output of several
+# kinds goes where any of them is taken, FILE_3D among them, so that older graphs stay connected
+SplatSocket = io.Custom("SPLAT")
+SplatFileInput = io.Custom("FILE_3D_SPLAT_ANY,FILE_3D_PLY,FILE_3D_SPLAT,FILE_3D_SPZ,FILE_3D_KSPLAT,FILE_3D")
+SplatFileOutput = io.Custom("FILE_3D_PLY,FILE_3D_SPLAT_ANY,FILE_3D")
 
 PROMPTS, GUIDANCE, SCENE, OPTIMIZE, OUTPUT, DEMO = (
     f"TBSD/{name}" for name in ("prompts", "guidance", "scene", "optimize", "output", "demo")

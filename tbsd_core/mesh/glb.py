@@ -17,6 +17,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..atomic import atomic_path
+from ..color import srgb_to_linear
 from ..embedded import fitting
 from .mesh import Mesh
 from .texture import png_bytes
@@ -26,16 +27,6 @@ _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE = 9729, 9987, 33071
 MAX_EMBEDDED = 1_000_000  # bytes: ComfyUI reads the first 2**20 of a dropped file, and the rest takes 3,000
 _WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}
-
-
-def srgb_to_linear(x: np.ndarray) -> np.ndarray:
-    """Linear light of sRGB values in [0, 1] (IEC 61966-2-1)."""
-    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
-
-
-def linear_to_srgb(x: np.ndarray) -> np.ndarray:
-    """sRGB values of linear light in [0, 1] (IEC 61966-2-1)."""
-    return np.where(x <= 0.0031308, x * 12.92, 1.055 * np.maximum(x, 0.0031308) ** (1 / 2.4) - 0.055)
 
 
 def glb_bytes(mesh: Mesh, extra: Mapping[str, str] | None = None) -> bytes:

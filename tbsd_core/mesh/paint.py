@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from ..native import NativeFailure, run_native
+from ..placement import PlacementConfig, placement
 from ..rng import named_generator
 from ..scenes.mesh_texture import MeshTextureConfig, MeshTextureScene
-from ..settings import check_settings, setting
 from .bake import paint_texels
 from .mesh import Mesh
 from .normals import corner_normals
@@ -22,56 +22,7 @@ from .texture import sample_texture
 from .uv import UVConfig, unwrap_or_cut_up, uv_overlap
 
 MAX_OVERLAP = 0.01  # of the texture; texture coordinates with more are not used
-UP_AXES = ("y", "z")
 MANY_FACES = 20_000  # above these the child process works, so that the host goes on
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlacementConfig:
-    """How a mesh from elsewhere stands in the scene, whose front faces +z and whose up is +y."""
-
-    # of the sphere around it, world units: 0.9 just fills the pictures of the default cameras, as models expect of a
-    # photographed object; the scene is the unit ball. None: it stands and is sized as it should be
-    radius: float | None = setting(0.9, above=0, at_most=1)
-    up: str = setting(
-        "y", "The mesh's own upward axis: y for GLB files, often z for STL and scans.", choices=UP_AXES
-    )
-    turn: float = setting(
-        0.0,
-        "Degrees to turn it, counter-clockwise from above, until its front faces the camera: look at the first picture "
-        "of Render Views.",
-        low=-360.0,
-        high=360.0,
-        step=15.0,
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-        if not np.isfinite(self.turn):
-            raise ValueError(f"turn must be a number of degrees, got {self.turn}.")
-
-
-def placement(vertices: np.ndarray, config: PlacementConfig) -> np.ndarray:
-    """The matrix [4, 4] from own coordinates to the scene: centred on the box around it, upright, turned, scaled.
-
-    Raises:
-        ValueError: the vertices do not span any extent.
-    """
-    upright = np.eye(3) if config.up == "y" else np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-    a = np.radians(config.turn)
-    turned = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]]) @ upright
-    stood = vertices.astype(np.float64) @ turned.T
-    centre = (stood.min(0) + stood.max(0)) / 2
-    reach = np.linalg.norm(stood - centre, axis=-1).max()
-    if not reach > 0:
-        raise ValueError("The mesh has no extent: all of its vertices are in one place.")
-    matrix = np.eye(4)
-    if config.radius is None:
-        matrix[:3, :3] = turned
-        return matrix
-    scale = config.radius / reach
-    matrix[:3, :3], matrix[:3, 3] = turned * scale, -centre * scale
-    return matrix
 
 
 def texture_scene(

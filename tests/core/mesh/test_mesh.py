@@ -7,8 +7,8 @@ import struct
 import numpy as np
 import pytest
 import torch
+from tbsd_pack.tbsd_core.color import srgb_to_linear
 from tbsd_pack.tbsd_core.mesh import WRITERS, Mesh, MeshConfig, write_mesh
-from tbsd_pack.tbsd_core.mesh.glb import srgb_to_linear
 from tbsd_pack.tbsd_core.mesh.isosurface import extract_surface, query_colors
 
 trimesh = pytest.importorskip("trimesh")
