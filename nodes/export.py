@@ -11,8 +11,9 @@ from .base import Node, problem
 from .bridge.autograd import optimization_mode
 from .bridge.compat import file_value
 from .bridge.files import existing_output, inside_output, new_output, ui_file
+from .bridge.interop.mesh import from_mesh
 from .bridge.interop.splats import save as save_splats
-from .bridge.mesh import extract, from_mesh
+from .bridge.mesh import extract
 from .bridge.queued import queued_by
 from .bridge.scenes import load_with_run, run_of
 from .widgets import widgets, with_widgets

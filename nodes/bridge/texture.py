@@ -13,7 +13,7 @@ from ...tbsd_core.mesh.paint import start_from_colors
 from ...tbsd_core.scenes import MeshTextureConfig, MeshTextureScene
 from .autograd import optimization_mode
 from .files import existing_output
-from .mesh import from_mesh
+from .interop.mesh import from_mesh
 
 
 def waiting(node_id: str | None) -> Callable[[float], None]:

@@ -1,0 +1,50 @@
+"""The core's meshes as ComfyUI's MESH and back, with everything that it carries.
+
+Everything travels under the names that MESH has on a current host. Where the host's class lacks them they are extra
+attributes, which its own nodes ignore and ours read. Vertex colours are linear there and sRGB here (tbsd_core.color).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from ....tbsd_core.color import linear_to_srgb, srgb_to_linear
+from ....tbsd_core.mesh import Mesh
+from ..compat import mesh_class
+
+
+def to_mesh(mesh: Mesh) -> Any:
+    """MESH with vertices [1, N, 3], faces [1, M, 3], and what the mesh has beside them, each None where it has none."""
+    out = mesh_class()(torch.from_numpy(mesh.vertices)[None], torch.from_numpy(mesh.faces)[None])
+    colors = None if mesh.colors is None else srgb_to_linear(mesh.colors).astype(np.float32)
+    arrays = {"vertex_colors": colors, "uvs": mesh.uvs, "texture": mesh.texture}
+    for name, array in arrays.items():
+        setattr(out, name, None if array is None else torch.from_numpy(array)[None])
+    return out
+
+
+def from_mesh(mesh: Any) -> Mesh:
+    """The first mesh of a batch.
+
+    Meshes of a batch are padded to one size; the host's vertex_counts and face_counts then say what is real.
+    """
+    n, m = (getattr(mesh, name, None) for name in ("vertex_counts", "face_counts"))
+    n, m = (None if count is None else int(count[0]) for count in (n, m))
+
+    def first(name: str, length: int | None = None) -> np.ndarray | None:
+        value = getattr(mesh, name, None)
+        return None if value is None else value[0][:length].detach().float().cpu().numpy()
+
+    colors, uvs, texture = first("vertex_colors", n), first("uvs", n), first("texture")
+    if colors is not None:
+        colors = linear_to_srgb(np.clip(colors[:, :3], 0, 1)).astype(np.float32)
+    return Mesh(
+        mesh.vertices[0][:n].detach().float().cpu().numpy(),
+        mesh.faces[0][:m].detach().long().cpu().numpy(),
+        colors,
+        uvs,
+        None if texture is None or uvs is None else texture[..., :3],
+    )
