@@ -13,6 +13,7 @@ import torch
 
 from ....tbsd_core.color import linear_to_srgb, srgb_to_linear
 from ....tbsd_core.mesh import Mesh
+from ....tbsd_core.mesh.surface import AT_VERTICES, MAPS, Surface
 from ..compat import mesh_class
 
 
@@ -21,8 +22,11 @@ def to_mesh(mesh: Mesh) -> Any:
     out = mesh_class()(torch.from_numpy(mesh.vertices)[None], torch.from_numpy(mesh.faces)[None])
     colors = None if mesh.colors is None else srgb_to_linear(mesh.colors).astype(np.float32)
     arrays = {"vertex_colors": colors, "uvs": mesh.uvs, "texture": mesh.texture}
+    arrays |= {name: mesh.surface.arrays.get(name) for name in (*AT_VERTICES, *MAPS)}
     for name, array in arrays.items():
         setattr(out, name, None if array is None else torch.from_numpy(array)[None])
+    out.unlit, out.occlusion_in_mr = mesh.unlit, mesh.surface.has_occlusion
+    out.material = dict(mesh.surface.factors) or None
     return out
 
 
@@ -36,15 +40,23 @@ def from_mesh(mesh: Any) -> Mesh:
 
     def first(name: str, length: int | None = None) -> np.ndarray | None:
         value = getattr(mesh, name, None)
-        return None if value is None else value[0][:length].detach().float().cpu().numpy()
+        return None if value is None else value[0][:length].detach().to("cpu", torch.float32, copy=True).numpy()
 
     colors, uvs, texture = first("vertex_colors", n), first("uvs", n), first("texture")
     if colors is not None:
         colors = linear_to_srgb(np.clip(colors[:, :3], 0, 1)).astype(np.float32)
+    surface = Surface(
+        **{name: first(name, n) for name in AT_VERTICES},
+        **{name: first(name) for name in MAPS},
+        has_occlusion=bool(getattr(mesh, "occlusion_in_mr", False)),
+        factors=dict(getattr(mesh, "material", None) or {}),
+    )
     return Mesh(
         mesh.vertices[0][:n].detach().float().cpu().numpy(),
         mesh.faces[0][:m].detach().long().cpu().numpy(),
         colors,
         uvs,
         None if texture is None or uvs is None else texture[..., :3],
+        bool(getattr(mesh, "unlit", False)),
+        surface,
     )

@@ -50,7 +50,7 @@ def drawn_there(mesh, mode: str = "auto") -> tuple[np.ndarray, np.ndarray]:
 
 
 def compared(name: str, a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
-    """Overlap of the outlines, also upside down, and differences of colours in 1/255: of the mean, and of most pixels."""
+    """Overlap of the outlines, also upside down; differences of colours in 1/255, of the mean and of most pixels."""
     sheet = (np.concatenate([a[0], b[0]], 1) * 255).round().clip(0, 255).astype(np.uint8)
     Image.fromarray(sheet).save(OUT / f"{name}.png")
     in_a, in_b = a[1] > 0.5, b[1] > 0.5
