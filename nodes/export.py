@@ -65,7 +65,12 @@ class SaveMesh(Node):
             outputs=[
                 io.String.Output(
                     display_name="model_file", tooltip="The file inside the output folder; connect to Preview 3D."
-                )
+                ),
+                sockets.MeshFileOutput.Output(
+                    display_name="file_3d",
+                    tooltip="The file itself, of the kind that format says: connect to Preview 3D or Save 3D. Before "
+                    "ComfyUI 0.12.1, which has no such type, the file's path.",
+                ),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
@@ -78,7 +83,7 @@ class SaveMesh(Node):
     def execute(cls, mesh, filename_prefix: str, format: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, f".{format}")
         write_mesh(from_mesh(mesh), path, queued_by(cls).texts())
-        return io.NodeOutput(relative, ui={"3d": [ui_file(relative)], "text": [relative]})
+        return io.NodeOutput(relative, file_value(path), ui={"3d": [ui_file(relative)], "text": [relative]})
 
 
 class SaveSplats(Node):

@@ -25,7 +25,7 @@ def relaid(
     source: np.ndarray,  # [K], for each of its vertices the old one
     on_progress: Callable[[float], None] = lambda done: None,
 ) -> tuple[Surface, list[str]]:
-    """The surface of an unwrapped mesh, and what had to be left out. A normal map cannot be turned to other tangents."""
+    """The surface of an unwrapped mesh, and what had to be left out: normal maps do not fit other tangents."""
     normals = None if surface.normals is None else surface.normals[source]
     kept = replace(surface, normals=normals, tangents=None, normal_map=None)
     if not surface.has_maps:

@@ -31,3 +31,23 @@ def test_both_draw_the_same_picture(report, way):
 @pytest.mark.since("0.33.0")
 def test_the_hosts_file_has_the_colours(report):
     assert report["their file here"] < 1e-5
+
+
+@pytest.mark.since("0.33.0")
+def test_painting_changes_the_base_colour_alone(report):
+    assert all(report["equal"].values()), report["equal"]
+    told = report["alike"].pop("told")
+    assert all(report["alike"].values()), report["alike"]
+    assert told == ["the first of 2 meshes; Merge Meshes makes one of them"]
+    assert report["vertices"], "texture_size 0 colours the vertices"
+
+
+@pytest.mark.since("0.33.0")
+def test_our_files_say_of_the_material_what_the_hosts_say(report):
+    assert report["written"]["ours"] == report["written"]["host"]
+
+
+@pytest.mark.since("0.33.0")
+def test_the_host_draws_what_was_painted(report):
+    found = report["textured there"]
+    assert found["iou"] > 0.99 and found["gap"] < 2

@@ -30,6 +30,12 @@ def to_mesh(mesh: Mesh) -> Any:
     return out
 
 
+def several(mesh: Any) -> list[str]:
+    """What there is to be said of a batch."""
+    n = len(mesh.vertices)
+    return [f"the first of {n} meshes; Merge Meshes makes one of them"] if n > 1 else []
+
+
 def from_mesh(mesh: Any) -> Mesh:
     """The first mesh of a batch.
 

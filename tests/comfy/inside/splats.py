@@ -21,7 +21,7 @@ compat, color = load("nodes.bridge.compat"), load("tbsd_core.color")
 scenes, sample = load("tbsd_core.scenes"), load("tbsd_core.sample_meshes").sample_mesh
 place = load("tbsd_core.placement").SplatPlacementConfig
 Splats = load("tbsd_core.renderer.splatting").Splats
-OUT, SIZE = Path(sys.argv[3]), 192
+OUT, SIZE = Path(sys.argv[3]), 128
 CAMERA = cameras.Camera(azimuth=35.0, elevation=20.0, distance=3.0, fov_y=36.0)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-
 from tbsd_pack.tbsd_core.experiment.file import load_scene, save_scene
 from tbsd_pack.tbsd_core.mesh import ExportConfig, Mesh, painted_mesh, texture_scene, textured_mesh, write_mesh
 from tbsd_pack.tbsd_core.mesh.paint import surface_of
@@ -124,7 +123,8 @@ def test_a_glb_has_it_all_bit_for_bit(mesh, tmp_path):
     from PIL import Image
 
     def picture(reference: dict) -> np.ndarray:
-        view = document["bufferViews"][document["images"][document["textures"][reference["index"]]["source"]]["bufferView"]]
+        image = document["images"][document["textures"][reference["index"]]["source"]]
+        view = document["bufferViews"][image["bufferView"]]
         start = view["byteOffset"]
         return np.asarray(Image.open(io.BytesIO(body[start : start + view["byteLength"]])), np.float32) / 255
 
