@@ -34,7 +34,7 @@ report = {
     "position": front["position"],
     "panned": gap(
         cameras.from_info(
-            {"position": {"x": 5, "y": 1, "z": 5}, "target": {"x": 5, "y": 1, "z": 2}, "zoom": 2, "cameraType": ""}, 36.0
+            {"position": {"x": 5, "y": 1, "z": 5}, "target": {"x": 5, "y": 1, "z": 2}, "zoom": 2}, 36.0
         ),
         cameras.Camera(0.0, 0.0, 3.0, 2 * np.degrees(np.arctan(np.tan(np.radians(18)) / 2))),
     ),
