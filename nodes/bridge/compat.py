@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 TESTED = ((0, 3, 64), (0, 33, 0))  # the whole suite ran on these
 SINCE = {  # the first version with it
     "Types.MESH": (0, 3, 71),  # before, in the file of the Hunyuan3D nodes
-    "MESH.normal_map": (0, 33, 0),  # the class holds colours, maps and a material; before, extra attributes do
     "Types.SPLAT": (0, 23, 0),  # and its nodes
     "Types.File3D": (0, 12, 1),  # what the socket FILE_3D carries
     "ModelPatcher.is_dynamic": (0, 12, 0),  # dynamic VRAM: whether weights are paged in and out

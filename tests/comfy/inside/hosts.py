@@ -27,8 +27,6 @@ PLACES = {
 
 def is_there(feature: str) -> bool:
     place, *names = feature.split(".")
-    if place == "MESH":
-        return hasattr(compat.mesh_class()(None, None), names[0])
     return functools.reduce(lambda found, name: getattr(found, name, None), names, PLACES[place]) is not None
 
 
