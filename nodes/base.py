@@ -32,7 +32,7 @@ class Node(io.ComfyNode):
                 return with_aliases(schema.__func__(cls))
 
             define_schema.has_aliases = True  # type: ignore[attr-defined]
-            cls.define_schema = classmethod(define_schema)  # type: ignore[assignment]
+            cls.define_schema = classmethod(define_schema)
         own = vars(cls).get("execute")
         if not isinstance(own, classmethod) or hasattr(own.__func__, "is_checked"):
             return  # the host clones node classes
