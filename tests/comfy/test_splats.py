@@ -86,8 +86,9 @@ def test_preview_splat_save_splat_and_render_splat_take_our_outputs(server):
     outputs = server.run(graph)
     assert {"preview", "core", "show"} <= outputs.keys()
     written, again = ((server.base / "output" / outputs[k]["text"][0]).read_bytes() for k in ("save", "again"))
-    rows = [np.frombuffer(data[data.index(b"end_header\n") + 11 :], "<f4") for data in (written, again)]
-    assert np.allclose(rows[0], rows[1], atol=1e-4)
+    a, b = (np.frombuffer(data[data.index(b"end_header\n") + 11 :], "<f4").reshape(-1, 17) for data in (written, again))
+    assert np.allclose(a[:, :13], b[:, :13], atol=1e-4)
+    assert np.allclose(np.abs((a[:, 13:] * b[:, 13:]).sum(-1)), 1, atol=1e-4), "a quaternion and its negative are one"
     assert "100 Gaussians" in outputs["ours"]["text"][0]
 
 
