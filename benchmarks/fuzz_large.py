@@ -25,6 +25,7 @@ from tbsd_core.mesh.load import load_mesh
 from tbsd_core.mesh.uv import UVConfig
 from tbsd_core.scenes import GaussianConfig, GaussianScene, MeshTextureConfig
 from tbsd_core.scenes.splat_ply import write_splats
+from tbsd_core.scenes.splat_start import file_splats
 
 SECONDS = 1800  # for one shape; unwrapping a million triangles takes minutes
 SIZES = (30_000, 200_000, 1_000_000)
@@ -143,7 +144,7 @@ def large_texture(folder: Path) -> str:
 def splats(n: int, folder: Path) -> str:
     """Splats that are written, saved, loaded and drawn."""
     scene = GaussianScene(GaussianConfig(n_gaussians=n))
-    write_splats(scene.splats(), folder / "a.ply")
+    write_splats(file_splats(scene), folder / "a.ply")
     save_scene(scene, folder / "a.safetensors")
     with torch.no_grad():
         loaded = load_scene(folder / "a.safetensors")

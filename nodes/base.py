@@ -9,7 +9,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from .aliases import with_aliases
+
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+PLAIN_KINDS = ("LOAD3D_CAMERA",)  # the host's own, whose values are of plain data
 PLAIN = (str, int, float, bool, dict)  # what a workflow file can hold in place of a connection
 
 
@@ -21,6 +24,15 @@ class Node(io.ComfyNode):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        schema = vars(cls).get("define_schema")
+        if isinstance(schema, classmethod) and not hasattr(schema.__func__, "has_aliases"):
+
+            @functools.wraps(schema.__func__)
+            def define_schema(cls: type[Node]) -> io.Schema:
+                return with_aliases(schema.__func__(cls))
+
+            define_schema.has_aliases = True  # type: ignore[attr-defined]
+            cls.define_schema = classmethod(define_schema)
         own = vars(cls).get("execute")
         if not isinstance(own, classmethod) or hasattr(own.__func__, "is_checked"):
             return  # the host clones node classes
@@ -42,7 +54,8 @@ def check_kinds(schema: list[io.Input], inputs: dict[str, Any]) -> None:
             continue
         kind = entry.get_io_type()
         if kind not in WIDGETS:
-            if value is None or isinstance(value, PLAIN):
+            is_plain = isinstance(value, PLAIN) and not (kind in PLAIN_KINDS and isinstance(value, dict))
+            if value is None or is_plain:
                 raise ValueError(
                     f"{entry.id} takes a connection of the type {kind}, got {short(value)}. Connect the output of a "
                     "node that gives it."

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..tbsd_core.cameras.sampling import CAMERA_PRESETS, CameraConfig, camera_preset
 from . import sockets
 from .base import Node, problem
+from .bridge.interop.cameras import around, from_info, middle, to_info
 from .widgets import widgets, with_widgets
 
 
@@ -18,8 +19,19 @@ class CamerasNode(Node):
             display_name="Cameras",
             category=sockets.SCENE,
             description="From where the object is seen while it is optimised. Angles in degrees, 0 is the front.",
-            inputs=widgets(CameraConfig()),
-            outputs=[sockets.CamerasSocket.Output(display_name="cameras", tooltip="Connect to Optimize 3D.")],
+            inputs=[
+                *widgets(CameraConfig()),
+                sockets.CameraInfoSocket.Input(
+                    "camera_info",
+                    optional=True,
+                    tooltip="A camera of Load 3D, Preview 3D or Create Camera Info: its distance and lens are taken, "
+                    "and the ranges of azimuth and elevation are moved so that it stands in their middle.",
+                ),
+            ],
+            outputs=[
+                sockets.CamerasSocket.Output(display_name="cameras", tooltip="Connect to Optimize 3D."),
+                sockets.camera_info_output("The camera in the middle of them"),
+            ],
         )
 
     @classmethod
@@ -32,8 +44,11 @@ class CamerasNode(Node):
         )
 
     @classmethod
-    def execute(cls, **values) -> io.NodeOutput:
-        return io.NodeOutput(with_widgets(CameraConfig(), values))
+    def execute(cls, camera_info=None, **values) -> io.NodeOutput:
+        config = with_widgets(CameraConfig(), values)
+        if camera_info is not None:
+            config = around(config, from_info(camera_info, config.fov_y))
+        return io.NodeOutput(config, to_info(middle(config)))
 
 
 class CameraPresetNode(Node):

@@ -10,7 +10,7 @@ from ..tbsd_core.sample_meshes import sample_mesh
 from . import sockets
 from .base import Node
 from .bridge.demo import load_demo_models
-from .bridge.mesh import to_mesh
+from .bridge.interop.mesh import to_mesh
 
 
 class DemoModels(Node):

@@ -11,10 +11,11 @@ from .base import Node, problem
 from .bridge.autograd import optimization_mode
 from .bridge.compat import file_value
 from .bridge.files import existing_output, inside_output, new_output, ui_file
-from .bridge.mesh import extract, from_mesh
+from .bridge.interop.mesh import from_mesh
+from .bridge.interop.splats import save as save_splats
+from .bridge.mesh import extract
 from .bridge.queued import queued_by
 from .bridge.scenes import load_with_run, run_of
-from .bridge.splats import save as save_splats
 from .widgets import widgets, with_widgets
 
 
@@ -64,7 +65,12 @@ class SaveMesh(Node):
             outputs=[
                 io.String.Output(
                     display_name="model_file", tooltip="The file inside the output folder; connect to Preview 3D."
-                )
+                ),
+                sockets.MeshFileOutput.Output(
+                    display_name="file_3d",
+                    tooltip="The file itself, of the kind that format says: connect to Preview 3D or Save 3D. Before "
+                    "ComfyUI 0.12.1, which has no such type, the file's path.",
+                ),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
@@ -77,7 +83,7 @@ class SaveMesh(Node):
     def execute(cls, mesh, filename_prefix: str, format: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, f".{format}")
         write_mesh(from_mesh(mesh), path, queued_by(cls).texts())
-        return io.NodeOutput(relative, ui={"3d": [ui_file(relative)], "text": [relative]})
+        return io.NodeOutput(relative, file_value(path), ui={"3d": [ui_file(relative)], "text": [relative]})
 
 
 class SaveSplats(Node):
@@ -87,7 +93,7 @@ class SaveSplats(Node):
             node_id="TBSD_SaveSplats",
             display_name="Save Splats",
             category=sockets.OUTPUT,
-            description="Writes a Gaussian Scene as a .ply that splat viewers open.",
+            description="Writes a Gaussian Scene as a .ply that splat viewers open, upright.",
             is_output_node=True,
             inputs=[
                 sockets.SceneSocket.Input("scene", tooltip="An optimised Gaussian Scene."),
@@ -97,10 +103,13 @@ class SaveSplats(Node):
             ],
             outputs=[
                 io.String.Output(display_name="splat_file", tooltip="The file inside the output folder."),
-                sockets.File3DSocket.Output(
+                sockets.SplatFileOutput.Output(
                     display_name="file_3d",
-                    tooltip="The file itself, for nodes that take 3D files. Before ComfyUI 0.12.1, which has no such "
-                    "type, the file's path.",
+                    tooltip="The file itself: connect to Preview Splat, Save Splat or Get Splat. Before ComfyUI "
+                    "0.12.1, which has no such type, the file's path.",
+                ),
+                sockets.SplatSocket.Output(
+                    display_name="splat", tooltip="The splats themselves: connect to Render Splat or Gaussian Scene."
                 ),
             ],
         )
@@ -112,8 +121,8 @@ class SaveSplats(Node):
     @classmethod
     def execute(cls, scene, filename_prefix: str) -> io.NodeOutput:
         path, relative = new_output(filename_prefix, ".ply")
-        save_splats(scene, path)
-        return io.NodeOutput(relative, file_value(path), ui={"text": [relative]})
+        splat = save_splats(scene, path)
+        return io.NodeOutput(relative, file_value(path), splat, ui={"text": [relative]})
 
 
 class SaveScene(Node):

@@ -11,6 +11,8 @@ from ..tbsd_core.scenes import SCENES, Given, ImageConfig, SceneSpec
 from . import sockets
 from .base import Node
 from .bridge.autograd import optimization_mode
+from .bridge.interop.pictures import picture_scene
+from .gaussian import GaussianSceneNode
 from .sockets import Recommended
 from .texture import MeshTextureSceneNode
 from .widgets import widgets, with_widgets
@@ -23,7 +25,8 @@ class ImageSceneNode(Node):
             node_id="TBSD_ImageScene",
             display_name="Image Scene",
             category=sockets.SCENE,
-            description="A picture to optimise, grey noise at first. Connect a VAE to optimise in its latent space.",
+            description="A picture to optimise, grey noise at first, or one of yours. Connect a VAE to optimise in its "
+            "latent space.",
             inputs=[
                 *widgets(ImageConfig()),
                 io.Vae.Input(
@@ -32,18 +35,30 @@ class ImageSceneNode(Node):
                     tooltip="Connect it to optimise latents instead of pixels: faster, and no gradient goes through "
                     "the VAE. It must be the VAE of the guidance.",
                 ),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="Pictures to start from instead of noise, as many as it has. They are cut to a square of "
+                    "size pixels.",
+                ),
+                io.Model.Input(
+                    "model", optional=True, tooltip="That of the guidance; needed where image and vae are connected."
+                ),
             ],
             outputs=[sockets.SceneSocket.Output(display_name="scene", tooltip="Connect to Optimize Image.")],
         )
 
     @classmethod
-    def execute(cls, size: int, n_images: int, seed: int, vae=None) -> io.NodeOutput:
+    def execute(cls, size: int, n_images: int, seed: int, vae=None, image=None, model=None) -> io.NodeOutput:
         spec, channels, factor = SCENES["image"], 3, 1
         if vae is not None:
             spec, channels, factor = SCENES["latent"], vae.latent_channels, vae.spacial_compression_encode()
         given = Given(size=size, latent_channels=channels, spatial_factor=factor)
+        config = spec.fit(spec.config(n_images=n_images, seed=seed), given)
+        if image is not None:
+            return io.NodeOutput(picture_scene(image, config, size, vae, model))
         with optimization_mode():
-            return io.NodeOutput(spec.scene(spec.fit(spec.config(n_images=n_images, seed=seed), given)))
+            return io.NodeOutput(spec.scene(config))
 
 
 class SceneNode(Node):
@@ -78,7 +93,11 @@ def scene_node(spec: SceneSpec) -> type[Node]:
     return type(f"{spec.label}SceneNode", (SceneNode,), {"spec": spec})
 
 
-WRITTEN: dict[str, type[Node]] = {"image": ImageSceneNode, "mesh_texture": MeshTextureSceneNode}
+WRITTEN: dict[str, type[Node]] = {
+    "image": ImageSceneNode,
+    "mesh_texture": MeshTextureSceneNode,
+    "gaussian": GaussianSceneNode,
+}
 NODES = [
     WRITTEN.get(name) or scene_node(spec) for name, spec in SCENES.items() if name in WRITTEN or spec.description
 ]

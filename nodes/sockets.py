@@ -20,7 +20,14 @@ CamerasSocket = io.Custom("TBSD_CAMERAS")  # tbsd_core.cameras.sampling.CameraCo
 TimestepsSocket = io.Custom("TBSD_TIMESTEPS")  # tbsd_core.guidance.TimestepConfig
 SettingsSocket = io.Custom("TBSD_SETTINGS")  # Recommended
 ControlSocket = io.Custom("TBSD_CONTROL")  # bridge.control.ViewControl
-File3DSocket = io.Custom("FILE_3D")  # ComfyUI's own, by its name: the class came later; bridge.compat.file_value
+# ComfyUI's own, by their names: their classes came later than the oldest host (bridge.compat). An output of several
+# kinds goes where any of them is taken, FILE_3D among them, so that older graphs stay connected
+SplatSocket = io.Custom("SPLAT")
+SplatFileInput = io.Custom("FILE_3D_SPLAT_ANY,FILE_3D_PLY,FILE_3D_SPLAT,FILE_3D_SPZ,FILE_3D_KSPLAT,FILE_3D")
+SplatFileOutput = io.Custom("FILE_3D_PLY,FILE_3D_SPLAT_ANY,FILE_3D")
+MeshFileInput = io.Custom("FILE_3D_GLB,FILE_3D_OBJ,FILE_3D_PLY,FILE_3D_STL,FILE_3D")
+MeshFileOutput = io.Custom("FILE_3D_GLB,FILE_3D_OBJ,FILE_3D_PLY,FILE_3D")
+CameraInfoSocket = io.Custom("LOAD3D_CAMERA")
 
 PROMPTS, GUIDANCE, SCENE, OPTIMIZE, OUTPUT, DEMO = (
     f"TBSD/{name}" for name in ("prompts", "guidance", "scene", "optimize", "output", "demo")
@@ -81,6 +88,12 @@ def default(config: type, name: str) -> Any:
     if field.default_factory is not MISSING:
         return field.default_factory()
     return field.default
+
+
+def camera_info_output(tooltip: str) -> io.Output:
+    return CameraInfoSocket.Output(
+        display_name="camera_info", tooltip=f"{tooltip}, for Render Splat, Render Mesh and the 3D viewers."
+    )
 
 
 def scene_settings_input() -> io.Input:

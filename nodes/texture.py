@@ -44,6 +44,11 @@ class MeshTextureSceneNode(Node):
                 io.Mesh.Input("mesh", optional=True, tooltip="A mesh of another node, such as Hunyuan 3D's."),
                 encoding,
                 sockets.scene_settings_input(),
+                sockets.MeshFileInput.Input(
+                    "file_3d",
+                    optional=True,
+                    tooltip="A mesh file of another node, such as Load 3D (.glb, .obj, .ply, .stl).",
+                ),
             ],
             outputs=[
                 sockets.SceneSocket.Output(display_name="scene", tooltip="Connect to Optimize 3D, then Extract Mesh.")
@@ -63,10 +68,10 @@ class MeshTextureSceneNode(Node):
 
     @classmethod
     def execute(
-        cls, mesh_file: str, keep_colors: bool, mesh=None, settings: Recommended | None = None, **values
+        cls, mesh_file: str, keep_colors: bool, mesh=None, settings: Recommended | None = None, file_3d=None, **values
     ) -> io.NodeOutput:
         on_wait = waiting(cls.hidden.unique_id)
-        given, notes = given_mesh(mesh, mesh_file, keep_colors, on_wait)
+        given, notes = given_mesh(mesh, mesh_file, file_3d, keep_colors, on_wait)
         config, place = with_widgets(MeshTextureConfig(), values), with_widgets(PlacementConfig(), values)
         if settings is not None:
             settings.check_scene("mesh_texture")

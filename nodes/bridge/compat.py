@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 TESTED = ((0, 3, 64), (0, 33, 0))  # the whole suite ran on these
 SINCE = {  # the first version with it
     "Types.MESH": (0, 3, 71),  # before, in the file of the Hunyuan3D nodes
+    "Types.SPLAT": (0, 23, 0),  # and its nodes
     "Types.File3D": (0, 12, 1),  # what the socket FILE_3D carries
     "ModelPatcher.is_dynamic": (0, 12, 0),  # dynamic VRAM: whether weights are paged in and out
     "ModelPatcher.get_free_memory": (0, 12, 0),  # with the pages that weights would give up
@@ -75,6 +77,23 @@ def mesh_class() -> type:
     from comfy_extras.nodes_hunyuan3d import MESH
 
     return MESH
+
+
+@dataclass
+class Splat:
+    """What the socket SPLAT carries on a host that has no such type: the same, for the pack's own nodes."""
+
+    positions: torch.Tensor
+    scales: torch.Tensor
+    rotations: torch.Tensor
+    opacities: torch.Tensor
+    sh: torch.Tensor
+    counts: torch.Tensor | None = None
+
+
+def splat_class() -> type:
+    """What the socket SPLAT carries."""
+    return host.Types.SPLAT if has("Types.SPLAT") else Splat
 
 
 def file_value(path: Path) -> Any:

@@ -15,6 +15,7 @@ from ...tbsd_core.scenes import Scene
 from ...tbsd_core.scenes.stored import copy_scene
 from .autograd import optimization_mode
 from .files import to_image
+from .interop.cameras import Camera
 
 OUTPUT_BYTES = (3 + 1 + 3 + 3) * 4  # of a pixel: colour, mask, depth and normal
 SOLID = 0.5  # opacity above which there is a depth
@@ -26,9 +27,9 @@ def device_copy(scene: Scene) -> Scene:
 
 
 def render_orbit(
-    scene: Scene, n_views: int, size: int, elevation: float, distance: float, fov_y: float, node_id: str | None
+    scene: Scene, n_views: int, size: int, first: Camera, node_id: str | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """IMAGE, MASK [B, H, W], depth as IMAGE and normals as IMAGE of a turn around an object.
+    """IMAGE, MASK [B, H, W], depth as IMAGE and normals as IMAGE of a turn around an object, from `first` on.
 
     Raises:
         ValueError: the scene is a picture, or the memory of the machine does not hold the pictures.
@@ -43,7 +44,7 @@ def render_orbit(
             f"and {in_words(free)} of memory are free. Use a smaller size or fewer views; of this size "
             f"{int(free / needed * n_views)} fit."
         )
-    cameras = orbit(n_views, elevation, distance, fov_y)
+    cameras = orbit(n_views, first.elevation, first.distance, first.fov_y, first.azimuth)
     bar = comfy.utils.ProgressBar(n_views, node_id=node_id)
     near, far = math.inf, -math.inf
     with optimization_mode(), torch.no_grad():

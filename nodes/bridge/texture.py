@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import comfy.model_management
 import comfy.utils
@@ -13,7 +14,8 @@ from ...tbsd_core.mesh.paint import start_from_colors
 from ...tbsd_core.scenes import MeshTextureConfig, MeshTextureScene
 from .autograd import optimization_mode
 from .files import existing_output
-from .mesh import from_mesh
+from .interop.files import path_of
+from .interop.mesh import from_mesh, several
 
 
 def waiting(node_id: str | None) -> Callable[[float], None]:
@@ -27,22 +29,27 @@ def waiting(node_id: str | None) -> Callable[[float], None]:
     return on_wait
 
 
-def given_mesh(mesh, mesh_file: str, keep_colors: bool, on_wait: Callable[[float], None]) -> tuple[Mesh, list[str]]:
+def given_mesh(
+    mesh, mesh_file: str, file_3d, keep_colors: bool, on_wait: Callable[[float], None]
+) -> tuple[Mesh, list[str]]:
     """The mesh of a socket or of a file, and what is worth knowing about it.
 
     Raises:
-        ValueError: both are given, or none, or the file cannot be used.
+        ValueError: several are given, or none, or the file cannot be used.
         FileNotFoundError: there is no such file.
     """
     named = bool(mesh_file.strip())
-    if named == (mesh is not None):
+    n_given = named + (mesh is not None) + (file_3d is not None)
+    if n_given != 1:
+        got = "none" if n_given == 0 else "both a file and a connected one" if named else "two connected ones"
         raise ValueError(
-            f"Mesh Texture Scene needs one mesh, got {'both a file and a connected one' if named else 'none'}. Connect "
-            "a MESH, or write the name of a file in ComfyUI's input folder into mesh_file."
+            f"Mesh Texture Scene needs one mesh, got {got}. Connect a MESH or a 3D file, or write the name of a file "
+            "in ComfyUI's input folder into mesh_file."
         )
-    if not named:
-        return from_mesh(mesh), []
-    loaded = load_mesh(existing_output(mesh_file), colors=keep_colors, on_wait=on_wait)
+    if mesh is not None:
+        return from_mesh(mesh), several(mesh)
+    with nullcontext(existing_output(mesh_file)) if named else path_of(file_3d) as path:
+        loaded = load_mesh(path, colors=keep_colors, on_wait=on_wait)
     return loaded.mesh, list(loaded.report)
 
 

@@ -154,12 +154,12 @@ def sample_cameras(config: CameraConfig, n: int, generator: torch.Generator) -> 
     return Cameras(azimuth, elevation, distance, fov_y)
 
 
-def orbit(n: int, elevation: float = 15.0, distance: float = 3.0, fov_y: float = 36.0) -> Cameras:
-    """n cameras on a full turn around the object, beginning at the front; the last is not the first again."""
+def orbit(n: int, elevation: float = 15.0, distance: float = 3.0, fov_y: float = 36.0, start: float = 0.0) -> Cameras:
+    """n cameras on a full turn around the object, beginning at the azimuth `start`; the last is not the first again."""
     if n < 1:
         raise ValueError(f"orbit needs n >= 1, got {n}.")
     ones = torch.ones(n)
-    return Cameras(torch.arange(n) * (360.0 / n), elevation * ones, distance * ones, fov_y * ones)
+    return Cameras(start + torch.arange(n) * (360.0 / n), elevation * ones, distance * ones, fov_y * ones)
 
 
 def view_name(azimuth: float, elevation: float, front: float = 45.0) -> str:

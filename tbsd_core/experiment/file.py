@@ -24,7 +24,7 @@ from ..embedded import EMBEDDED, fitting
 from ..optim import Curves
 from ..optim.state_tensors import prefixed, without
 from ..scenes import SCENES, Scene
-from ..scenes.stored import scene_of
+from ..scenes.stored import scene_of, stored_tensors
 
 NEWEST = "checkpoint.safetensors"  # in the folder of a run
 FORMAT = "tbsd-experiment-3"
@@ -103,7 +103,7 @@ def write_file(
     except OSError as error:
         raise OSError(f"The folder {path.parent} could not be made ({error}).") from error
     kind = next(name for name, spec in SCENES.items() if type(scene) is spec.scene)
-    tensors = prefixed("scene", scene.state_dict())
+    tensors = prefixed("scene", stored_tensors(scene))
     about: dict[str, Any] = {"format": FORMAT, "scene": {"kind": kind, "config": to_plain(scene.config)}, "run": None}
     if run is not None:
         tensors |= {**run.tensors, **prefixed("curves", run.curves.to_tensors())}

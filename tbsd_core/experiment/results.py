@@ -29,6 +29,7 @@ from ..priors.small_world.captions import parse_object
 from ..priors.small_world.world import occupancy
 from ..scenes import GaussianScene, RenderOutput, Scene, Scene3D
 from ..scenes.splat_ply import write_splats
+from ..scenes.splat_start import file_splats
 from .config import ExperimentConfig, config_from_plain, is_demo, plain_config
 from .experiment import Experiment
 from .file import NEWEST
@@ -166,7 +167,7 @@ def _write_object(config: ExperimentConfig, scene: Scene, out: Path) -> tuple[li
     write_strip(frames[:: TURNTABLE_FRAMES // 8], out / "turntable.png")
     files = ["turntable.mp4", "turntable.png"]
     if isinstance(scene, GaussianScene):
-        write_splats(scene.splats(), out / "splats.ply")
+        write_splats(file_splats(scene), out / "splats.ply")
         return [*files, "splats.ply"], {}
     try:
         mesh, export = textured_mesh(scene, MESH)

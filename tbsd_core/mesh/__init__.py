@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ..placement import PlacementConfig
 from .export import ExportConfig, textured_mesh
 from .io import WRITERS, write_mesh
 from .isosurface import MeshConfig
 from .mesh import Mesh
-from .paint import PlacementConfig, painted_mesh, texture_scene
+from .paint import painted_mesh, texture_scene
 
 __all__ = [
     "WRITERS",

@@ -76,7 +76,8 @@ def textured_mesh(
     """
     config = config or ExportConfig()
     if isinstance(scene, MeshTextureScene):
-        return painted_mesh(scene, UVConfig(size=config.texture or UVConfig.size), on_progress)
+        uv = UVConfig(size=config.texture or UVConfig.size)
+        return painted_mesh(scene, uv, on_progress, at_vertices=config.texture == 0)
     if not isinstance(scene, Scene3D):
         raise ValueError(f"Only a 3D scene with a volume or a mesh has a surface, got {type(scene).__name__}.")
     seconds: dict[str, float] = {}
@@ -114,6 +115,7 @@ def textured_mesh(
         mesh = replace(mesh, texture=bake(scene, mesh, size, config.bake, baking))
     else:
         mesh = replace(mesh, colors=bake_vertices(scene, mesh, config.bake, baking))
+    mesh = replace(mesh, unlit=True)  # what renders show has its light
     done("bake", 1.0)
     open_edges, non_manifold = edge_defects(joined(mesh))
     if non_manifold:

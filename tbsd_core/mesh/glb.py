@@ -1,10 +1,9 @@
-"""Binary glTF 2.0 with a base colour texture, or with vertex colours.
+"""Binary glTF 2.0 with a base colour texture, or with vertex colours, and the maps of its surface.
 
 Written here rather than by a library for two reasons that decide what viewers show. COLOR_0 is a
 LINEAR factor (glTF 2.0, Section 3.9.2), so our sRGB colours are converted, in float32, where 8 linear
-bits would band in the dark; a texture is sRGB by definition and goes in as it is. And the default glTF
-material is a metal; ours is matte, and unlit (KHR_materials_unlit) where the light is already in the
-colours.
+bits would band in the dark; a texture is sRGB by definition and goes in as it is. And the material is
+what the surface says (material.py), with everything that ComfyUI's own writer would give it.
 """
 
 from __future__ import annotations
@@ -17,7 +16,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..atomic import atomic_path
+from ..color import srgb_to_linear
 from ..embedded import fitting
+from .material import glb_material
 from .mesh import Mesh
 from .texture import png_bytes
 
@@ -25,17 +26,7 @@ _FLOAT, _UINT32 = 5126, 5125
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE = 9729, 9987, 33071
 MAX_EMBEDDED = 1_000_000  # bytes: ComfyUI reads the first 2**20 of a dropped file, and the rest takes 3,000
-_WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}
-
-
-def srgb_to_linear(x: np.ndarray) -> np.ndarray:
-    """Linear light of sRGB values in [0, 1] (IEC 61966-2-1)."""
-    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
-
-
-def linear_to_srgb(x: np.ndarray) -> np.ndarray:
-    """sRGB values of linear light in [0, 1] (IEC 61966-2-1)."""
-    return np.where(x <= 0.0031308, x * 12.92, 1.055 * np.maximum(x, 0.0031308) ** (1 / 2.4) - 0.055)
+_WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 
 
 def glb_bytes(mesh: Mesh, extra: Mapping[str, str] | None = None) -> bytes:
@@ -44,11 +35,15 @@ def glb_bytes(mesh: Mesh, extra: Mapping[str, str] | None = None) -> bytes:
     A texture replaces the vertex colours: glTF would multiply the two. `extra` is the graph that made it; it goes
     where ComfyUI's SaveGLB puts it.
     """
-    arrays = [("POSITION", "VEC3", mesh.vertices), ("NORMAL", "VEC3", mesh.vertex_normals())]
-    if mesh.texture is not None and mesh.uvs is not None:
-        arrays.append(("TEXCOORD_0", "VEC2", mesh.uvs))
-    elif mesh.colors is not None:
+    surface, uvs = mesh.surface, mesh.uvs
+    normals = mesh.vertex_normals() if surface.normals is None else surface.normals
+    arrays = [("POSITION", "VEC3", mesh.vertices), ("NORMAL", "VEC3", normals)]
+    if uvs is not None and (mesh.texture is not None or surface.has_maps):
+        arrays.append(("TEXCOORD_0", "VEC2", uvs))
+    if mesh.texture is None and mesh.colors is not None:
         arrays.append(("COLOR_0", "VEC3", srgb_to_linear(mesh.colors)))
+    if surface.tangents is not None:
+        arrays.append(("TANGENT", "VEC4", surface.tangents))
     views, accessors, chunks, offset = [], [], [], 0
 
     def view(chunk: bytes, **more: int) -> int:
@@ -68,14 +63,19 @@ def glb_bytes(mesh: Mesh, extra: Mapping[str, str] | None = None) -> bytes:
     attributes = {name: add(array.astype("<f4"), _FLOAT, kind, _ARRAY_BUFFER) for name, kind, array in arrays}
     accessors[0] |= {"min": mesh.vertices.min(0).tolist(), "max": mesh.vertices.max(0).tolist()}
     indices = add(mesh.faces.astype("<u4").reshape(-1), _UINT32, "SCALAR", _ELEMENT_ARRAY_BUFFER)
-    surface: dict = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
-    material: dict = {"pbrMetallicRoughness": surface, "doubleSided": True}
+    pictures: list[np.ndarray] = []
+
+    def add_picture(values: np.ndarray) -> dict[str, int]:
+        pictures.append(values)
+        return {"index": len(pictures) - 1}
+
+    material = glb_material(mesh, add_picture)
     picture = {}
-    if mesh.texture is not None:
-        surface["baseColorTexture"] = {"index": 0}
+    if pictures:
+        images = [{"bufferView": view(png_bytes(values)), "mimeType": "image/png"} for values in pictures]
         picture = {
-            "textures": [{"source": 0, "sampler": 0}],
-            "images": [{"bufferView": view(png_bytes(mesh.texture)), "mimeType": "image/png"}],
+            "textures": [{"source": i, "sampler": 0} for i in range(len(pictures))],
+            "images": images,
             "samplers": [
                 {
                     "magFilter": _LINEAR,
@@ -99,9 +99,8 @@ def glb_bytes(mesh: Mesh, extra: Mapping[str, str] | None = None) -> bytes:
     }
     if embedded := fitting(extra or {}, MAX_EMBEDDED, "A GLB file"):
         document["asset"]["extras"] = embedded
-    if mesh.lit:
-        material["extensions"] = {"KHR_materials_unlit": {}}
-        document["extensionsUsed"] = ["KHR_materials_unlit"]
+    if "extensions" in material:
+        document["extensionsUsed"] = list(material["extensions"])
     head = json.dumps(document, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 4)
     body = b"".join(chunks)

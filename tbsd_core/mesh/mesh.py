@@ -1,10 +1,12 @@
-"""A triangle mesh with vertex colours, or with a texture."""
+"""A triangle mesh with vertex colours, or with a texture, and what else its surface has."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from .surface import Surface
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class Mesh:
         uvs: [N, 2] float32 texture coordinates as in glTF: (0, 0) is the upper left corner of the texture, (1, 1) the
             lower right one. A vertex on a seam is there once for each of its places in the texture.
         texture: [H, W, 3] float32 in [0, 1], sRGB, row 0 at the top; only together with uvs.
+        unlit: the light is in the colours already, and a viewer should add none.
     """
 
     vertices: np.ndarray
@@ -25,7 +28,8 @@ class Mesh:
     colors: np.ndarray | None = None
     uvs: np.ndarray | None = None
     texture: np.ndarray | None = None
-    lit: bool = True  # the light is in the colours already, and a viewer should add none
+    unlit: bool = False
+    surface: Surface = field(default_factory=Surface)
 
     def __post_init__(self) -> None:
         if self.vertices.ndim != 2 or self.vertices.shape[1] != 3:
@@ -39,6 +43,7 @@ class Mesh:
             )
         if self.uvs is not None and self.uvs.shape != (len(self.vertices), 2):
             raise ValueError(f"Mesh: uvs must be [{len(self.vertices)}, 2], got {list(self.uvs.shape)}.")
+        self.surface.check(len(self.vertices))
         if self.texture is not None:
             if self.uvs is None:
                 raise ValueError("Mesh: a texture needs uvs.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,66 +13,20 @@ import torch
 from torch import Tensor
 
 from ..native import NativeFailure, run_native
+from ..placement import PlacementConfig, placement
 from ..rng import named_generator
 from ..scenes.mesh_texture import MeshTextureConfig, MeshTextureScene
-from ..settings import check_settings, setting
+from ..scenes.surface import SurfaceConfig
 from .bake import paint_texels
 from .mesh import Mesh
 from .normals import corner_normals
+from .relay import relaid
+from .surface import Surface
 from .texture import sample_texture
 from .uv import UVConfig, unwrap_or_cut_up, uv_overlap
 
 MAX_OVERLAP = 0.01  # of the texture; texture coordinates with more are not used
-UP_AXES = ("y", "z")
 MANY_FACES = 20_000  # above these the child process works, so that the host goes on
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlacementConfig:
-    """How a mesh from elsewhere stands in the scene, whose front faces +z and whose up is +y."""
-
-    # of the sphere around it, world units: 0.9 just fills the pictures of the default cameras, as models expect of a
-    # photographed object; the scene is the unit ball. None: it stands and is sized as it should be
-    radius: float | None = setting(0.9, above=0, at_most=1)
-    up: str = setting(
-        "y", "The mesh's own upward axis: y for GLB files, often z for STL and scans.", choices=UP_AXES
-    )
-    turn: float = setting(
-        0.0,
-        "Degrees to turn it, counter-clockwise from above, until its front faces the camera: look at the first picture "
-        "of Render Views.",
-        low=-360.0,
-        high=360.0,
-        step=15.0,
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-        if not np.isfinite(self.turn):
-            raise ValueError(f"turn must be a number of degrees, got {self.turn}.")
-
-
-def placement(vertices: np.ndarray, config: PlacementConfig) -> np.ndarray:
-    """The matrix [4, 4] from own coordinates to the scene: centred on the box around it, upright, turned, scaled.
-
-    Raises:
-        ValueError: the vertices do not span any extent.
-    """
-    upright = np.eye(3) if config.up == "y" else np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-    a = np.radians(config.turn)
-    turned = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]]) @ upright
-    stood = vertices.astype(np.float64) @ turned.T
-    centre = (stood.min(0) + stood.max(0)) / 2
-    reach = np.linalg.norm(stood - centre, axis=-1).max()
-    if not reach > 0:
-        raise ValueError("The mesh has no extent: all of its vertices are in one place.")
-    matrix = np.eye(4)
-    if config.radius is None:
-        matrix[:3, :3] = turned
-        return matrix
-    scale = config.radius / reach
-    matrix[:3, :3], matrix[:3, 3] = turned * scale, -centre * scale
-    return matrix
 
 
 def texture_scene(
@@ -99,7 +54,8 @@ def texture_scene(
         normals = corner_normals(vertices, mesh.faces)
     n_uvs = 0 if mesh.uvs is None else len(mesh.uvs)
     sizes = {"n_vertices": len(mesh.vertices), "n_faces": len(mesh.faces), "n_uvs": n_uvs}
-    scene = MeshTextureScene(replace(config or MeshTextureConfig(), **sizes))
+    scene = MeshTextureScene(replace(config or MeshTextureConfig(), **sizes, surface=surface_config(mesh)))
+    scene.attach({name: torch.from_numpy(array) for name, array in mesh.surface.arrays.items()})
     scene.set_geometry(
         torch.from_numpy(vertices).float(),
         torch.from_numpy(mesh.faces.astype(np.int64)),
@@ -108,6 +64,29 @@ def texture_scene(
         torch.zeros(0, 2) if mesh.uvs is None else torch.from_numpy(mesh.uvs).float(),
     )
     return scene
+
+
+def surface_config(mesh: Mesh) -> SurfaceConfig:
+    """What a mesh carries beside its colours. Raises ValueError for a material that is no plain data."""
+    arrays = mesh.surface.arrays
+    try:
+        factors = json.dumps(dict(mesh.surface.factors))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"The mesh's material is no plain data: {error}. Set it anew.") from error
+    return SurfaceConfig(
+        names=tuple(arrays),
+        sizes=tuple(array.shape for array in arrays.values()),
+        unlit=mesh.unlit,
+        has_occlusion=mesh.surface.has_occlusion,
+        factors=factors,
+    )
+
+
+def surface_of(scene: MeshTextureScene) -> Surface:
+    """What the mesh carried."""
+    config = scene.config.surface
+    arrays = {name: value.numpy() for name, value in scene.attached.items()}
+    return Surface(**arrays, has_occlusion=config.has_occlusion, factors=config.material())
 
 
 def check_mesh(mesh: Mesh) -> None:
@@ -181,13 +160,15 @@ def painted_mesh(
     scene: MeshTextureScene,
     config: UVConfig | None = None,
     on_progress: Callable[[str, float], None] = lambda stage, done: None,
+    at_vertices: bool = False,
 ) -> tuple[Mesh, dict[str, Any]]:
-    """The mesh in its own coordinates with its colours as a texture, and what was done.
+    """The mesh in its own coordinates with its colours as a texture, and what was done. All else is as it was given.
 
     Texture coordinates of its own are kept where they lay the surface out without overlap. Where xatlas is needed and
     missing, the vertices are coloured instead, and the report's warnings say so.
 
     Args:
+        at_vertices: colour the vertices, and make no texture.
         on_progress: called with the name of a stage and what is done of all of them, in [0, 1]; may raise to stop.
 
     Returns:
@@ -199,29 +180,33 @@ def painted_mesh(
     warnings: list[str] = []
     uvs = scene.uvs.cpu().numpy() if len(scene.uvs) else None
     mesh, own = Mesh(scene.vertices.cpu().numpy(), scene.faces.cpu().numpy(), uvs=uvs), own_coordinates(scene)
-    report: dict[str, Any] = {"uv": "kept", "texture": config.size}
+    report: dict[str, Any] = {"uv": "kept", "texture": 0 if at_vertices else config.size}
+    surface = surface_of(scene).painted()
     try:
-        reason = why_not_kept(mesh, lambda done: on_progress("unwrap", 0.05 * done))
+        reason = "" if at_vertices else why_not_kept(mesh, lambda done: on_progress("unwrap", 0.05 * done))
         if reason:
             report["uv"] = f"unwrapped: {reason}"
             mesh, source, warning = unwrap_or_cut_up(
                 mesh, config, lambda done: on_progress("unwrap", 0.05 + 0.45 * done)
             )
             own, warnings = own[source], [warning] if warning else []
+            surface, left = relaid(surface, uvs, mesh, source)
+            warnings += left
     except (ImportError, NativeFailure) as error:
         warnings.append(f"The mesh has vertex colours instead of a texture: {error}")
         report |= {"uv": "none", "texture": 0}
-    lit = scene.config.shading == "none"
+    # a surface that says how light falls on it is there to be lit
+    unlit = scene.config.surface.unlit or (scene.config.shading == "none" and not surface.is_lit)
     unwrapped = time.perf_counter()
     on_progress("unwrap", 0.5)
     vertices = torch.from_numpy(mesh.vertices)
     if report["texture"] == 0:
-        painted = Mesh(own, mesh.faces, _colors(scene, vertices).numpy(), lit=lit)
+        painted = Mesh(own, mesh.faces, _colors(scene, vertices).numpy(), mesh.uvs, None, unlit, surface)
     else:
         texture, report["covered"] = paint_texels(
             mesh, config.size, vertices, lambda p: _colors(scene, p), lambda d: on_progress("paint", 0.5 + 0.5 * d)
         )
-        painted = Mesh(own, mesh.faces, uvs=mesh.uvs, texture=texture, lit=lit)
+        painted = Mesh(own, mesh.faces, None, mesh.uvs, texture, unlit, surface)
     on_progress("paint", 1.0)
     seconds = {"unwrap": unwrapped - start, "paint": time.perf_counter() - unwrapped}
     n_faces = len(painted.faces)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ..color import linear_to_srgb
 from ..optional import require
-from .glb import linear_to_srgb
 from .gltf_tree import flat_glb
 from .pictures import SEVERAL, Found, picture_of_obj, picture_of_ply, unpacked
 

@@ -44,10 +44,17 @@ class Scene(nn.Module, ABC):
     uses_cameras: ClassVar[bool] = True  # False for pictures: they have views of their own and no view words
     fixed_geometry: ClassVar[bool] = False  # of a 3D scene: only its colours are optimised
     n_images: int = 0  # of a scene of pictures, how many it holds
+    attached: Mapping[str, Tensor]  # what travels with it, on the CPU; part of no state, as nothing changes it
 
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
+        self.attached = {}
+
+    def attach(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take what travels with the scene. Raises ValueError for what the configuration does not name."""
+        if tensors:
+            raise ValueError(f"{type(self).__name__} has nothing attached, got {', '.join(tensors)}.")
 
     @abstractmethod
     def render(

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +27,7 @@ DREAM_GAUSSIAN = "DreamGaussian, arXiv:2309.16653, its configs/text.yaml"
 # learning rates relative to that of the colours: DREAM_GAUSSIAN
 POSITION_RATE, OPACITY_RATE, SCALE_RATE, ROTATION_RATE = 0.1, 5.0, 0.5, 0.5
 
+NOT_MOVED = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 MIN_ROWS = 8  # of pixels; drawing fewer at once costs more time than it saves memory
 
 
@@ -70,9 +72,14 @@ class GaussianConfig:
         choices=("auto", *BACKENDS),
     )
     seed: int = setting(0, "The points that it starts from.")  # and of the moves
+    # rows [3, 4] of the matrix from own coordinates, +y up, of splats that it started from to the scene
+    place: tuple[float, ...] = NOT_MOVED
 
     def __post_init__(self) -> None:
         check_settings(self)
+        place = np.array(self.place)
+        if place.shape != (12,) or not np.isfinite(place).all() or not np.linalg.det(place.reshape(3, 4)[:, :3]) > 0:
+            raise ValueError(f"place must be a matrix [3, 4] that can be undone, got {self.place}.")
 
 
 class GaussianScene(Scene):

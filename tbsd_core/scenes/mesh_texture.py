@@ -8,7 +8,7 @@ A texture is baked from it at the end (mesh/texture.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from ..sources import AGAINST_SIGNAL, CSD_3D, MEASURED, NARROW_FRONT, REHEARSED,
 from .base import RenderOutput, Scene
 from .encodings import ENCODINGS, check_resolutions, encoding_setting, resolutions_setting
 from .spec import SceneSpec
+from .surface import SurfaceConfig
 
 MAX_VERTICES = MAX_FACES = 5_000_000  # sizes come from files; a mesh this large takes 0.5 GB
 SHADINGS = ("none", "soft")
@@ -60,6 +61,7 @@ class MeshTextureConfig:
     background: tuple[float, float, float] = setting(BACKGROUND, at_least=0, at_most=1)
     tv_weight: float = setting(0.1, at_least=0)  # against noise on the finest grid
     seed: int = setting(0, "The values that the colours start from.")
+    surface: SurfaceConfig = field(default_factory=SurfaceConfig)  # what the mesh carries beside its colours
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -128,6 +130,11 @@ class MeshTextureScene(Scene):
                 raise ValueError(f"MeshTextureScene: {name} must be {list(shape)}, got {list(value.shape)}.")
             getattr(self, name).copy_(value)
         self.check_geometry()
+
+    def attach(self, tensors: Mapping[str, Tensor]) -> None:
+        """What the mesh carries beside its colours."""
+        self.config.surface.check(tensors)
+        self.attached = dict(tensors)
 
     def check_geometry(self) -> None:
         """Raise ValueError unless all faces are of vertices that are there and all numbers are finite."""

@@ -1,8 +1,8 @@
 """Splats as the .ply file of the authors of 3D Gaussian splatting (arXiv:2308.04079), which viewers read.
 
 Binary little endian, one vertex per Gaussian: x y z, nx ny nz (0), f_dc_0..2 (spherical harmonics of degree 0),
-opacity (logit), scale_0..2 (logarithms), rot_0..3 (w, x, y, z). The axes are those of the scene, +y up and the
-front facing +z; viewers that take captured scenes to have +y down show it upside down until it is turned over.
+opacity (logit), scale_0..2 (logarithms), rot_0..3 (w, x, y, z). The axes are those of captured scenes, which every
+viewer and ComfyUI take for granted: +y down (splat_frame.TURNED_OVER).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from ..atomic import atomic_path
+from ..color import colors_to_sh
 from ..renderer.splatting import Splats
 
-SH_C0 = 0.28209479177387814  # the constant spherical harmonic: colour = 0.5 + SH_C0 * f_dc
 NAMES = (
     *("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"),
     *("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"),
@@ -26,13 +26,16 @@ NAMES = (
 def write_splats(splats: Splats, path: Path) -> None:
     """Write a .ply; the file appears complete or not at all.
 
+    Args:
+        splats: in the frame of files (splat_start.file_splats gives those of a scene).
+
     Raises:
         ValueError: there are no Gaussians, or some numbers are not finite.
     """
     columns = [
         splats.means,
         torch.zeros_like(splats.means),
-        (splats.colors - 0.5) / SH_C0,
+        colors_to_sh(splats.colors),
         torch.logit(splats.opacities.clamp(1e-6, 1 - 1e-6))[:, None],
         splats.scales.log(),
         torch.nn.functional.normalize(splats.quats, dim=-1),

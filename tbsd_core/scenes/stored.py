@@ -11,6 +11,8 @@ from torch import Tensor
 from ..configuration import from_plain
 from .base import Scene
 
+ATTACHED = "attached."  # before the names of tensors that are part of no state
+
 
 def scene_of(
     kind: str,  # a name in SCENES
@@ -35,6 +37,8 @@ def scene_of(
             expected = {k: (v.shape, v.dtype) for k, v in scene_class(config).state_dict().items()}
     except (ValueError, RuntimeError, OverflowError, TypeError, MemoryError) as error:
         raise ValueError(f"{source} is damaged, or of another version: {error}") from error
+    attached = {k.removeprefix(ATTACHED): v for k, v in tensors.items() if k.startswith(ATTACHED)}
+    tensors = {k: v for k, v in tensors.items() if not k.startswith(ATTACHED)}
     found = {k: (v.shape, v.dtype) for k, v in tensors.items()}
     if expected != found:
         name = min(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
@@ -43,13 +47,20 @@ def scene_of(
     scene = scene_class(config)
     try:
         scene.load_state_dict(tensors)
+        scene.attach(attached)
     except ValueError as error:  # values that cannot be
         raise ValueError(f"{source} is damaged: {error}") from error
     return scene
+
+
+def stored_tensors(scene: Scene) -> dict[str, Tensor]:
+    """What a file holds of a scene, as `scene_of` takes it."""
+    return {**scene.state_dict(), **{ATTACHED + name: value for name, value in scene.attached.items()}}
 
 
 def copy_scene(scene: Scene, device: torch.device | str = "cpu") -> Scene:
     """An independent scene of the same configuration and values, with fresh trainable parameters."""
     copy = type(scene)(scene.config)
     copy.load_state_dict({k: v.detach().clone() for k, v in scene.state_dict().items()})
+    copy.attach(scene.attached)
     return copy.to(device)

@@ -163,9 +163,9 @@ def test_a_mesh_that_cannot_be_unwrapped_has_coloured_vertices_and_its_triangles
 
 def test_light_belongs_to_the_viewer_where_it_is_not_in_the_colours():
     mesh = mesh_of(trimesh.creation.box())
-    for shading, lit in (("none", True), ("soft", False)):
+    for shading, unlit in (("none", True), ("soft", False)):
         scene = texture_scene(mesh, MeshTextureConfig(resolutions=(5,), shading=shading))
-        assert painted_mesh(scene, UVConfig(size=32))[0].lit == lit
+        assert painted_mesh(scene, UVConfig(size=32))[0].unlit == unlit
 
 
 def test_nothing_to_paint_is_said():

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig, orbit, sample_cameras
+from tbsd_pack.tbsd_core.color import SH_C0
 from tbsd_pack.tbsd_core.experiment import load_scene, save_scene
 from tbsd_pack.tbsd_core.priors.small_world import world
 from tbsd_pack.tbsd_core.rng import named_generator
 from tbsd_pack.tbsd_core.scenes import AdaptiveScene, GaussianConfig, GaussianScene, NeRFConfig, NeRFScene, Scene3D
 from tbsd_pack.tbsd_core.scenes.base import ShrinkingScene
 from tbsd_pack.tbsd_core.scenes.relocation import draw_targets, shared_opacity_and_scale
-from tbsd_pack.tbsd_core.scenes.splat_ply import NAMES, SH_C0, write_splats
+from tbsd_pack.tbsd_core.scenes.splat_ply import NAMES, write_splats
 
 TINY = GaussianConfig(n_gaussians=200)
 

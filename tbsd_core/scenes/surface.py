@@ -1,0 +1,49 @@
+"""What a painted mesh carries beside its colours, on its way through a run: kept on the CPU, never changed or moved."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+MAX_NUMBERS = 3 * 16384**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurfaceConfig:
+    """The names and sizes of the tensors, which the scene's file holds, and the rest as it is."""
+
+    names: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, ...], ...] = ()
+    unlit: bool = False  # viewers add no light to it
+    has_occlusion: bool = False
+    factors: str = "{}"  # of its material, as JSON
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.sizes):
+            raise ValueError(f"names must be as many different ones as sizes, got {self.names} and {self.sizes}.")
+        for size in self.sizes:
+            if not all(n > 0 for n in size) or math.prod(size) > MAX_NUMBERS:
+                raise ValueError(f"sizes must be > 0 and of at most {MAX_NUMBERS} numbers, got {size}.")
+        self.material()
+
+    def material(self) -> dict[str, Any]:
+        """The factors. Raises ValueError for text that is none."""
+        try:
+            found = json.loads(self.factors)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"factors must be a JSON object ({error}).") from error
+        if not isinstance(found, dict):
+            raise ValueError(f"factors must be a JSON object, got {self.factors[:60]!r}.")
+        return found
+
+    def check(self, tensors: Mapping[str, Tensor]) -> None:
+        """Raise ValueError unless these are the tensors that it names."""
+        expected = dict(zip(self.names, self.sizes, strict=True))
+        found = {name: tuple(value.shape) for name, value in tensors.items()}
+        if expected != found:
+            raise ValueError(f"The surface should have {expected} by its configuration, got {found}.")
