@@ -40,6 +40,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "TBSD_RecommendedSettings": ("preset", "defaults", "best settings", "hyperparameters"),
     "TBSD_Optimizer3D": ("text to 3d", "score distillation", "train 3d", "generate 3d", "dreamfusion", "retexture"),
     "TBSD_OptimizeImage": ("text to image", "score distillation", "train image", "restyle", "distill"),
+    "TBSD_RefineAsMesh": ("magic3d", "fantasia3d", "coarse to fine", "nerf to mesh", "dmtet", "second stage"),
+    "TBSD_ViewControl": ("controlnet", "depth controlnet", "normal controlnet", "view consistency", "janus"),
     "TBSD_Compare": ("side by side", "benchmark", "ablation", "grid of methods"),
     "TBSD_RenderViews": ("turntable", "render 3d", "orbit video", "multi view", "multiview", "depth map", "normal map"),
     "TBSD_ExtractMesh": ("marching cubes", "nerf to mesh", "scene to mesh", "bake texture", "export mesh"),
