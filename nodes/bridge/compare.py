@@ -23,7 +23,8 @@ from ...tbsd_core.study import Row, markdown, montage, table_row, write_csv
 from .config import config_of
 from .distilled import distilled_warning
 from .files import new_output, to_image
-from .prior import ComfyPrior, noise_levels
+from .noise_levels import noise_levels
+from .prior import ComfyPrior
 from .progress import SHOWN, RunProgress
 from .prompts import Prompts, check_conditions
 from .queued import Queued

@@ -14,8 +14,6 @@ shift), and a fraction f of the schedule in the loop's timestep range means that
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -31,11 +29,10 @@ from ...tbsd_core.memory import is_out_of_memory
 from ...tbsd_core.priors.base import Condition, LoRAConfig, split_hints
 from ...tbsd_core.priors.derivative import accuracy, derivative_error
 from ...tbsd_core.priors.lora import LoRAAdapter
-from ...tbsd_core.priors.schedule import NoiseSchedule
 from ...tbsd_core.transfer import Table
-from .autoencoder import Autoencoder, encoding_memory, weights_memory, without_frames
+from .autoencoder import Autoencoder, without_frames
 from .autograd import optimization_mode, own_tensors
-from .compat import is_dynamic, training
+from .compat import training
 from .conditioning import (
     ConditioningCondition,
     batches,
@@ -45,15 +42,15 @@ from .conditioning import (
     without_distilled_guidance,
 )
 from .control import ViewControl, added_out_of_place, show, with_control
-from .distilled import distilled_refusal
-from .resident import load_whole, make_room, static_patcher
+from .distillable import check_models
+from .noise_levels import noise_levels
+from .reserve import reserve_memory
+from .resident import static_patcher
 
-logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 CHECKED_CELLS = 16  # sides of the latents on which a network's gradient is checked
 WITH_HINT = " with hint"  # ends the names of conditions that a ControlNet goes with
-EVALUATIONS = 4  # conditions per view that the memory is reserved for; more of them run in several forwards
 
 
 class ComfyPrior:
@@ -227,42 +224,6 @@ class ComfyPrior:
         return latents[:, :, None] if self._has_frames else latents
 
 
-def noise_levels(model_sampling) -> tuple[NoiseSchedule, Tensor, Tensor]:
-    """What a model's table of noise levels is in variance-preserving terms.
-
-    How signal and noise are mixed at a level is asked of the model itself. Levels without a
-    variance-preserving counterpart (pure noise, and repetitions in float32) are left out.
-
-    Returns:
-        The schedule of T levels, the model's own sigmas [T], and the factors [T] by which x_t must be
-        multiplied to become the model's x.
-    """
-    sigmas = model_sampling.sigmas.detach().cpu().double()  # not every device has float64
-    signal, noise = mixture(model_sampling, sigmas)
-    a_bar = (signal**2 / (signal**2 + noise**2)).float()
-    lower = torch.cat([a_bar.new_ones(1), a_bar.cummin(0).values[:-1]])
-    usable = (a_bar > 0) & (a_bar < lower)
-    if int(usable.sum()) < 2:
-        raise ValueError(
-            "The table of noise levels of this model is unusable: it holds fewer than two levels between clean and "
-            "pure noise. Lower the shift of its Model Sampling node."
-        )
-    # in float32 alphas_cumprod hold little of the lowest levels: tell the model the level that the core mixes
-    rounded = a_bar.double()
-    sigmas = (sigmas * ((1 - rounded) / rounded).sqrt() * signal / noise)[usable]
-    signal, noise = mixture(model_sampling, sigmas)
-    return NoiseSchedule(a_bar[usable]), sigmas.float(), (signal**2 + noise**2).sqrt().float()
-
-
-def mixture(model_sampling, sigmas: Tensor) -> tuple[Tensor, Tensor]:
-    """The factors [T] of signal and noise in a model's x at noise levels [T]."""
-    one, zero = sigmas.new_ones(len(sigmas), 1, 1, 1), sigmas.new_zeros(len(sigmas), 1, 1, 1)
-    return (
-        model_sampling.noise_scaling(sigmas, zero, one).flatten(),
-        model_sampling.noise_scaling(sigmas, one, zero).flatten(),
-    )
-
-
 class LoopSampler(comfy.samplers.Sampler):
     """Runs a function with the loaded prior where ComfyUI expects a sampling loop."""
 
@@ -354,63 +315,6 @@ def with_prior(
     return sampler.result
 
 
-# comfy's classes of models for pictures whose latents are those of a video with one frame
-PICTURES_WITH_FRAMES = ("QwenImage", "Anima", "Krea2", "CosmosPredict2")
-
-
-def check_models(model, vae) -> None:
-    """Raise ValueError if MODEL or VAE cannot be distilled; warn of settings that have no effect."""
-    if model is None:
-        raise ValueError("No MODEL: the file that was loaded has no diffusion model. Connect Load Checkpoint.")
-    if vae is None or vae.first_stage_model is None:
-        raise ValueError("No VAE: the checkpoint that was loaded has none. Connect the model's VAE with Load VAE.")
-    latent_format, sampling = model.get_model_object("latent_format"), model.get_model_object("model_sampling")
-    kind = type(model.model).__name__
-    dimensions = latent_format.latent_dimensions
-    if dimensions == 3 and kind not in PICTURES_WITH_FRAMES:
-        raise ValueError(
-            f"{kind} makes videos: its latents have an axis of frames, and it is not among the models that are known "
-            f"to make single pictures with one ({', '.join(PICTURES_WITH_FRAMES)}). Connect an image model."
-        )
-    if dimensions not in (2, 3):
-        raise ValueError(f"{kind} makes audio or shapes, not pictures. Connect an image model.")
-    if vae.latent_dim not in (2, 3) or vae.output_channels != 3:
-        raise ValueError("This VAE is made for audio, or for pictures that are not RGB. Connect the VAE of the model.")
-    if vae.latent_dim < dimensions:
-        raise ValueError(f"The VAE makes latents without the axis of frames of {kind}. Connect the VAE of the model.")
-    if latent_format.latent_channels != vae.latent_channels:
-        raise ValueError(
-            f"The VAE makes latents of {vae.latent_channels} channels, and {kind} works on "
-            f"{latent_format.latent_channels}: they do not belong together. Connect the VAE of the model."
-        )
-    if isinstance(model.model, (comfy.model_base.StableCascade_B, comfy.model_base.StableCascade_C)):
-        raise ValueError("Stable Cascade splits the work between two models, and one alone gives no score. Use SDXL.")
-    if isinstance(sampling, comfy.model_sampling.IMG_TO_IMG):
-        raise ValueError(f"{kind} turns one picture into another and does not remove noise: it gives no score.")
-    if getattr(sampling, "sigmas", None) is None:
-        raise ValueError(f"{kind} has no table of noise levels (model_sampling.sigmas), so no timestep can be drawn.")
-    if model.get_wrappers(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, "easycache"):
-        raise ValueError("EasyCache reuses the prediction of the step before, which here is another view. Remove it.")
-    refused = distilled_refusal(model)
-    if refused:
-        raise ValueError(refused)
-    ignored = [key for key in CFG_FUNCTIONS if model.model_options.get(key)]
-    if ignored:
-        logger.warning(
-            "Score distillation applies its own guidance to the plain predictions of the model: patches of the "
-            "sampler's guidance (Rescale CFG, Perp-Neg, SAG, PAG and the like) have no effect. Ignored: %s.",
-            ", ".join(ignored),
-        )
-
-
-CFG_FUNCTIONS = (
-    "sampler_cfg_function",
-    "sampler_pre_cfg_function",
-    "sampler_post_cfg_function",
-    "sampler_calc_cond_batch_function",
-)
-
-
 def positive_or_negative(executor, x, t, c_concat, c_crossattn, control, transformer_options, **kwargs):
     """Around the model: number the conditions as attention patches know them, 0 = positive, 1 = negative.
 
@@ -419,46 +323,6 @@ def positive_or_negative(executor, x, t, c_concat, c_crossattn, control, transfo
     sides = [min(i, 1) for i in transformer_options.get("cond_or_uncond", [])]
     options = {**transformer_options, "cond_or_uncond": sides}
     return executor(x, t, c_concat, c_crossattn, added_out_of_place(control), options, **kwargs)
-
-
-def reserve_memory(vae, shape: tuple[int, int, int], whole: bool) -> Callable:
-    """Around comfy's loading: ask for the memory of a step, where comfy thinks of a sampler with two conditions.
-
-    Args:
-        whole: the model's weights must all be on its device.
-    """
-
-    def prepare(executor, model, noise_shape, *args, **kwargs):
-        # comfy reserves memory_required of twice this batch, and the estimate is linear in the batch
-        for_one = model.model.memory_required([2, *noise_shape[1:]])
-        is_together = vae.device.type == model.load_device.type
-
-        def ours(n: int, again: bool = False) -> float:
-            return encoding_memory(vae, (n, *shape[1:]), again) + weights_memory(vae) if is_together else 0
-
-        def step(n: int, again: bool = False) -> float:
-            return ours(n, again) + for_one * n * EVALUATIONS / 2
-
-        # where no card of this size holds all views beside the weights, the plan has them go through a few at a time:
-        # weights that made room for the others would be copied in every forward, for nothing
-        room = comfy.model_management.get_total_memory(model.load_device) - model.model_size()
-        n = next((n for n in range(noise_shape[0], 0, -1) if step(n) <= room), 0)
-        again, n = n == 0, max(1, n)  # not even one: its encoder is computed again for the gradient, as the plan has it
-        needed = step(n, again)
-        if is_dynamic(model):  # comfy reserves nothing then: pages of other models go as they are needed, ours cannot
-            comfy.model_management.free_memory(needed, model.load_device)
-        batch = n * EVALUATIONS / 2 + ours(n, again) / for_one
-        if whole and "force_full_load" in kwargs:
-            kwargs["force_full_load"] = True
-        if whole:
-            make_room(model, needed)
-        with optimization_mode():
-            loaded = executor(model, [math.ceil(batch), *noise_shape[1:]], *args, **kwargs)
-            if whole:
-                load_whole(model)
-        return loaded
-
-    return prepare
 
 
 def prior_device(model) -> torch.device:

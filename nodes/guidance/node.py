@@ -11,7 +11,7 @@ from ...tbsd_core.presets import with_settings
 from .. import sockets
 from ..base import Node
 from ..bridge.control import ViewControl, check_belongs
-from ..bridge.prior import check_models
+from ..bridge.distillable import check_models
 from ..bridge.prompts import Prompts, check_conditions
 from ..sockets import GuidedModel, Recommended
 from ..widgets import widgets, with_widgets

@@ -238,7 +238,7 @@ def wrappers():
     model.set_model_attn2_patch(patch)
     predict(model, *(cond(i) for i in range(3)))
     warned = []
-    bridge.logger.addFilter(lambda record: warned.append(record.getMessage()))
+    load("nodes.bridge.distillable").logger.addFilter(lambda record: warned.append(record.getMessage()))
     (rescaled,) = advanced["RescaleCFG"]().patch(tiny.unet(), 0.7)
     predict(rescaled, cond(0))
     return {"calls": seen, "sides": sorted(set(map(tuple, map(sorted, sides)))), "warned": warned}
