@@ -207,9 +207,10 @@ class Tab:
         return self.page.evaluate(script)
 
     def curve_pixels(self) -> int:
-        """Drawn pixels of the curves of the first panel."""
+        """Drawn pixels of the curves of the first panel that is on the screen."""
         script = """() => {
-            const canvas = document.querySelector('.tbsd-panel canvas');
+            const canvases = [...document.querySelectorAll('.tbsd-panel canvas')];
+            const canvas = canvases.find((c) => c.offsetParent !== null) || canvases[0];
             const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
             let drawn = 0;
             for (let i = 3; i < data.length; i += 4) drawn += data[i] > 100;

@@ -158,6 +158,11 @@ def test_nodes_2(open_tab, server):
         assert tab.page.locator("[data-node-id] img").count() > 0
 
 
+# of the panels on the screen: those beside it show nothing until they are looked at
+SHOWS_PICTURE = """() => [...document.querySelectorAll('.tbsd-stage img')]
+    .some(img => img.offsetParent !== null && img.naturalWidth > 30)"""
+
+
 def test_every_template_opens_runs_and_shows_its_results(open_tab):
     """Short runs of those on the demo model in one tab; the screenshots show the whole graphs with their pictures."""
     tab = open_tab()
@@ -174,7 +179,7 @@ def test_every_template_opens_runs_and_shows_its_results(open_tab):
         for kind in OPTIMIZERS & nodes.keys():
             tab.look_at(nodes[kind])
             tab.wait("done")
-            tab.wait_for("() => document.querySelector('.tbsd-stage img').naturalWidth > 30")
+            tab.wait_for(SHOWS_PICTURE)
             assert tab.draws_curves(100), name
         tab.show_all()
         tab.page.wait_for_timeout(400)  # in which pictures are loaded and drawn
