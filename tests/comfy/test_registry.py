@@ -93,13 +93,18 @@ def test_a_help_page_names_every_input_and_its_pictures_are_served(nodes, server
             assert len(server.request(f"/extensions/tbsd-score-distillation/docs/{picture}")) > 1000
 
 
+# what a scene can start from, after its settings
+STARTS = {"gaussian": ["splat", "file_3d", "splat_file", "up", "turn"]}
+
+
 @pytest.mark.parametrize("spec", [s for s in SCENES.values() if s.description], ids=lambda spec: spec.name)
 def test_the_widgets_of_a_scene_are_its_settings(nodes, spec):
     inputs = nodes[spec.node]["input"]
     said = [(name, value, hint) for name, value, hint in described(spec.config()) if hint and hint.tooltip]
     shown = [(hint.widget or name, value, hint) for name, value, hint in said]
     assert list(inputs["required"]) == [name for name, _, hint in shown if not hint.optional]
-    assert list(inputs.get("optional", {})) == [*(name for name, _, hint in shown if hint.optional), "settings"]
+    own = [*(name for name, _, hint in shown if hint.optional), "settings"]
+    assert list(inputs.get("optional", {})) == own + STARTS.get(spec.name, [])
     for name, value, hint in shown:
         options = {**inputs["required"], **inputs.get("optional", {})}[name][1]
         assert options["tooltip"] == hint.tooltip
