@@ -362,7 +362,8 @@ def room() -> dict:
             device._Held.limit = limit
         return stay / full
 
-    needed = autoencoder.encoding_memory(vae(), (1, 64, 64))  # of one view: less than a run reserves on any card
+    # of one view whose encoder is computed again: less than a run reserves on any card
+    needed = autoencoder.encoding_memory(vae(), (1, 64, 64), again=True)
     return {"ample": left(8 * host.GIB), "short": left(int(needed))} if DYNAMIC else {}
 
 
