@@ -15,8 +15,8 @@ from tbsd_pack.tbsd_core.presets import enlarged_to
 ROOT = Path(__file__).resolve().parents[2]
 # a ControlNet wants a file of its own: test_workflows.py
 NAMES = sorted(path.stem for path in (ROOT / "workflows").glob("* with SD*.json") if "ControlNet" not in path.stem)
-# all with the family that most of them are named for, and one of each kind of scene with the others
-FAMILIES = {"sd15": NAMES, "sd3": NAMES[:1], "sdxl": ["Text to 3D with SDXL", "Texture my mesh with SD 1.5"]}
+# all with the family that most of them are named for, and one with each of the others
+FAMILIES = {"sd15": NAMES, "sd3": NAMES[:1], "sdxl": ["Text to 3D with SDXL"]}
 SECONDS = 900  # a step of SDXL sees 1024 pixels
 OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D")
 
