@@ -15,13 +15,15 @@ What comes in and goes out:
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:  # the child process that reads meshes has no torch
+    from torch import Tensor
 
 SH_C0 = 0.28209479177387814  # the constant spherical harmonic
-Values = TypeVar("Values", np.ndarray, Tensor)
+Values = TypeVar("Values", np.ndarray, "Tensor")
 
 
 def srgb_to_linear(x: np.ndarray) -> np.ndarray:

@@ -207,19 +207,21 @@ class Tab:
         return self.page.evaluate(script)
 
     def curve_pixels(self) -> int:
-        """Drawn pixels of the curves of the first panel that is on the screen."""
+        """Drawn pixels of the curves of the panel that draws most."""
         script = """() => {
-            const canvases = [...document.querySelectorAll('.tbsd-panel canvas')];
-            const canvas = canvases.find((c) => c.offsetParent !== null) || canvases[0];
-            const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-            let drawn = 0;
-            for (let i = 3; i < data.length; i += 4) drawn += data[i] > 100;
-            return drawn;
+            const drawn = [...document.querySelectorAll('.tbsd-panel canvas')].map((canvas) => {
+                if (!canvas.width || !canvas.height) return 0;
+                const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+                let n = 0;
+                for (let i = 3; i < data.length; i += 4) n += data[i] > 100;
+                return n;
+            });
+            return Math.max(0, ...drawn);
         }"""
         return self.page.evaluate(script)
 
     def draws_curves(self, pixels: int) -> bool:
-        """Whether the first panel comes to draw more than so many pixels of curves; a busy machine is slow to."""
+        """Whether a panel comes to draw more than so many pixels of curves; a busy machine is slow to."""
         for _ in range(50):
             if self.curve_pixels() > pixels:
                 return True
