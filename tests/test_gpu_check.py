@@ -130,5 +130,5 @@ def test_templates_get_their_steps():
     ]
     assert all(steps)
     for node, n_steps in (item for found in steps for item in found.items()):
-        is_one_run = node.startswith("TBSD_Optimize")
+        is_one_run = node.startswith("TBSD_Optimize") or node == "TBSD_RefineAsMesh"
         assert n_steps == 200 if is_one_run else 25 <= n_steps <= 50

@@ -80,6 +80,7 @@ KINDS = (
 )
 FEWEST, QUICK_STEPS = 20, 3
 QUICK_PROMPTS = 2
+QUICK_SIZE = 64  # of a picture
 PROBED = 3  # steps of full size, the first of which warms up
 SHOWN = 256  # pixels of a place of the sheet
 TURN = 4  # views of an object
@@ -115,6 +116,10 @@ class Subject:
         if kind.scene == "nerf":
             optim = replace(optim, size=min(optim.size, 32), start_size=None)
             found = replace(found, scene=replace(found.scene, resolutions=(9, 17), n_samples=12))
+        else:
+            size = min(optim.size, QUICK_SIZE)
+            found = replace(found, scene=replace(found.scene, size=found.scene.size * size // optim.size))
+            optim = replace(optim, size=size)
         return replace(found, optim=optim)
 
 

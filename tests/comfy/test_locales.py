@@ -14,7 +14,7 @@ LANGUAGES = sorted(p.name for p in (ROOT / "locales").iterdir() if p.is_dir() an
 FILES = ("main.json", "nodeDefs.json")
 RENEW = "Renew locales/en with `make locales`; it says what is left to translate"
 SCRIPTS = {"zh": re.compile(r"[\u4e00-\u9fff]")}  # what a text of that language has in it
-UNCHANGED = {"TBSD", "CLIP", "VAE"}  # names that Chinese keeps, too
+UNCHANGED = {"TBSD", "CLIP", "VAE", "ControlNet"}  # names that Chinese keeps, too
 # what a translation must repeat: {names}, identifiers, endings of files, acronyms and numbers
 TOKEN = re.compile(r"\{\w+\}|\w*_\w+|(?<!\w)\.[a-z]{3,}|\b[A-Z][A-Z0-9]+\b|\d[\d,.]*(?<=\d)", re.ASCII)
 

@@ -15,13 +15,20 @@ def test_templates_read_like_a_menu_and_one_opens(open_tab):
     names = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
     loaded = """() => [...document.querySelectorAll('[role="dialog"] img')]
         .filter((image) => image.naturalWidth >= 256 && image.naturalWidth <= 512).length"""
+    tab.page.get_by_text(names[0], exact=True).first.hover()
+    seen: set[str] = set()
+    for _ in range(40):  # the host builds cards as they are scrolled to
+        seen |= {name for name in names if tab.page.get_by_text(name, exact=True).count()}
+        if seen == set(names):
+            break
+        tab.page.mouse.wheel(0, 250)
+        tab.page.wait_for_timeout(250)
+    assert seen == set(names)
     card = tab.page.get_by_text("Text to 3D", exact=True).first
     card.scroll_into_view_if_needed()
     tab.page.wait_for_timeout(1500)
     tab.shoot("templates")
     assert tab.page.evaluate(loaded) >= 3, "thumbnails are seen"
-    for name in names:
-        assert tab.page.get_by_text(name, exact=True).count() >= 1, name
     card.click()
     tab.wait_for("() => app.graph.nodes.some((node) => node.type === 'TBSD_Optimizer3D')")
     assert tab.missing_nodes() == []
