@@ -249,14 +249,15 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "since(version): only on a ComfyUI of this version or a newer one")
+    config.addinivalue_line("markers", "once: on the newest ComfyUI alone, or on all with TBSD_ALL_HOSTS=1")
 
 
 @pytest.hookimpl(trylast=True)  # after pytest has put the tests of one fixture together
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Host by host, so that each process boots a host's server once; what needs no host last, as it is short."""
-    too_new = [item for item in items if is_too_new(item)]
-    items[:] = [item for item in items if item not in too_new]
-    config.hook.pytest_deselected(items=too_new)
+    left_out = {item for item in items if is_too_new(item) or is_seen_elsewhere(item)}
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=list(left_out))
     for item in items:
         host = host_of(item)
         if host is not None:
@@ -293,6 +294,14 @@ def is_too_new(item: pytest.Item) -> bool:
     """Whether a test is about something that its host does not have yet."""
     mark, host = item.get_closest_marker("since"), host_of(item)
     return mark is not None and host is not None and host.version < tuple(map(int, mark.args[0].split(".")))
+
+
+def is_seen_elsewhere(item: pytest.Item) -> bool:
+    """Whether a long test, of what the versions do not differ in, is made on a newer host."""
+    host = host_of(item)
+    if host is None or item.get_closest_marker("once") is None or os.environ.get("TBSD_ALL_HOSTS"):
+        return False
+    return host is not max(HOSTS, key=lambda host: host.version)
 
 
 def host_of(item: pytest.Item) -> ComfyUI | None:

@@ -12,6 +12,7 @@ import pytest
 from tbsd_pack.tbsd_core.experiment import read_newest
 from tbsd_pack.tbsd_core.presets import enlarged_to
 
+pytestmark = pytest.mark.once  # long, and the versions do not differ in it
 ROOT = Path(__file__).resolve().parents[2]
 # a ControlNet wants a file of its own: test_workflows.py
 NAMES = sorted(path.stem for path in (ROOT / "workflows").glob("* with SD*.json") if "ControlNet" not in path.stem)

@@ -17,6 +17,7 @@ from tbsd_pack.tbsd_core.experiment import Experiment, default_config, evaluate,
 from tbsd_pack.tbsd_core.study.comfyui import ComfyUIServer
 from tbsd_pack.tbsd_core.study.workflow import DEFAULT, METHOD_NODES, read_workflow, with_method
 
+pytestmark = pytest.mark.once  # long, and the versions do not differ in it
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--set", "6.steps=40"]
 

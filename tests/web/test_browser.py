@@ -219,6 +219,7 @@ RUNS = [("Texture my mesh with SD 1.5", 512)]
 RUNS += [("Text to 3D with SDXL", 1024)] if os.environ.get("TBSD_TEST_SDXL") else []
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name, size", RUNS)
 def test_run_is_all_that_a_template_of_a_real_model_needs(open_tab, server, checkpoints, name, size):
     """Small views reach the model at its own size."""
