@@ -188,6 +188,7 @@ def test_the_tests_of_the_pack_are_content(pack):
     assert counted["ball pull"]["kernels"] > 0
 
 
+@pytest.mark.once
 def test_a_server_has_their_nodes(comfyui, start_server, pack, tmp_path):
     with start_server(comfyui, tmp_path / "server", pack=pack) as server:
         info = server.request("/object_info")

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = [sys.executable, "-m", "benchmarks.gpu_check"]
 ON_CPU = ["--device", "cpu", "--quick"]
@@ -100,6 +102,7 @@ def read(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
+@pytest.mark.once
 def test_gradients_of_real_shapes_are_true_on_the_host(comfyui, tmp_path):
     here = {"COMFYUI_PATH": comfyui.path, "COMFYUI_PATHS": "", "COMFYUI_PYTHON": comfyui.python}
     done, found = check(tmp_path, "--only", "gradients", **here)
