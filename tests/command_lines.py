@@ -1,7 +1,7 @@
 """Whether the commands that documents name are commands: each goes through the parser of its program.
 
-`python -m tests.command_lines` reads {"parse": [...], "run": [...]} from its input, one command in each string, and writes
-{"wrong": {command: why}, "printed": {command: characters}}. Nothing but what is to run does more than parse.
+`python -m tests.command_lines` reads {"parse": [...], "run": [...]} from its input, a command in each string, and
+writes {"wrong": {command: why}, "printed": {command: characters}}. Those to run are run; the others are parsed alone.
 """
 
 from __future__ import annotations
@@ -102,9 +102,11 @@ def stop_at_arguments(module: str, words: list[str]) -> None:
 def parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
     said = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
             known, unknown = parser.parse_known_args(words)
-    except SystemExit:
+    except SystemExit as end:
+        if end.code == 0:  # --help
+            return argparse.Namespace()
         raise ValueError(said.getvalue().strip().splitlines()[-1]) from None
     if unknown:
         raise ValueError(f"unknown arguments: {' '.join(unknown)}")

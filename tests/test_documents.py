@@ -24,7 +24,9 @@ MOST_LINES, MOST_WORDS = 120, 1100  # of the README
 MARKS = {"run", "long", "gpu", "cluster", "setup"}
 FENCE = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(!?)\[[^\]\n]*(?:\n[^\]\n]*)?\]\(([^)\s]+)\)")
-NAMED = re.compile(r"`((?:[A-Z_]+=\S+ )*(?:python -m|make) (?!tbsd_core`)[^`]+|torchrun [^`]+|(?:--\w+ \S+ )*--set [a-z_]+\.[^`]+)`")
+NAMED = re.compile(
+    r"`((?:[A-Z_]+=\S+ )*(?:python -m|make) (?!tbsd_core`)[^`]+|torchrun [^`]+|(?:--\w+ \S+ )*--set [a-z_]+\.[^`]+)`"
+)
 WRONG = {  # each is refused, so that the check is one
     "python -m tbsd_core run --prompt x --nonsense": "unknown arguments",
     "python -m tbsd_core compare --out x": "required",
@@ -71,7 +73,9 @@ def commands_of(path: Path) -> Iterator[str]:
             yield from (match[1] for line in fence.lines if (match := re.search(r"(python -m \S+ .+)$", line)))
     for named in NAMED.findall(prose(path)):
         command = " ".join(named.split())
-        if command[0] != "-":
+        if re.fullmatch(r"python -m tbsd_core \w+", command):  # a command by its name alone
+            yield f"{command} --help"
+        elif command[0] != "-":
             yield command
         elif path in READ:  # options of a run
             yield f'python -m tbsd_core run --prompt "a brick house" {command}'
