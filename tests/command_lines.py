@@ -22,7 +22,7 @@ from tbsd_core.cli import _parser, main
 from tbsd_core.commands.options import base_config, study_configs, with_assignments
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = {"cd", "git", "comfy", "pip", "pytest"}  # of others: what they can do is theirs to say
+TOOLS = {".", "cd", "git"}  # of others: what they can do is theirs to say
 
 
 class Parsed(Exception):

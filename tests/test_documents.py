@@ -27,6 +27,18 @@ LINK = re.compile(r"(!?)\[[^\]\n]*(?:\n[^\]\n]*)?\]\(([^)\s]+)\)")
 NAMED = re.compile(
     r"`((?:[A-Z_]+=\S+ )*(?:python -m|make) (?!tbsd_core`)[^`]+|torchrun [^`]+|(?:--\w+ \S+ )*--set [a-z_]+\.[^`]+)`"
 )
+QUESTIONS = {  # of a newcomer, and where the answer stands
+    "How do I install it on Windows portable?": "docs/getting-started.md#windows-portable",
+    "Which checkpoint?": "docs/real-models.md#which-checkpoint",
+    "How much VRAM?": "docs/real-models.md#memory-and-time",
+    "How long does it take?": "docs/real-models.md#memory-and-time",
+    "Which method?": "docs/methods.md#which-method-when",
+    "Why two faces?": "docs/troubleshooting.md#a-face-on-every-side-janus",
+    "How do I keep my mesh's UVs?": "docs/editing.md#keep-my-meshs-uvs",
+    "How do I resume?": "docs/getting-started.md#stop-continue-resume",
+    "How do I export to Blender?": "docs/getting-started.md#export",
+    "How do I cite it?": "docs/tbsd.md#how-to-cite",
+}
 WRONG = {  # each is refused, so that the check is one
     "python -m tbsd_core run --prompt x --nonsense": "unknown arguments",
     "python -m tbsd_core compare --out x": "required",
@@ -138,11 +150,15 @@ def test_every_link_and_anchor_leads_somewhere(path):
 
 
 def test_the_readme_leads_to_every_page():
-    """In two clicks at most, so that a newcomer finds all of it."""
-    reached = {README}
-    for _ in range(2):
-        reached |= {(p.parent / t.split("#")[0]).resolve() for p in reached if p.suffix == ".md" for _, t in links(p)}
-    assert [name_of(path) for path in READ if path not in reached] == []
+    reached = {(ROOT / target.split("#")[0]).resolve() for _, target in links(README)}
+    assert [name_of(path) for path in READ if path not in {README, *reached}] == []
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_newcomer_finds_the_answer(question):
+    """One click to the page, which the README links, and one to the heading."""
+    page, _, anchor = QUESTIONS[question].partition("#")
+    assert anchor in anchors(ROOT / page)
 
 
 def test_every_node_with_a_help_page_is_in_the_table():
