@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = ("README.md", "CHANGELOG.md", "docs/*.md")
+FILES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md")
 READ = sorted(path for pattern in FILES for path in ROOT.glob(pattern))
 
 
