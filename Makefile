@@ -30,7 +30,7 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(VENV)/bin/pyright --pythonpath $(PY)
 
-# after a change of a method or a balancer: renews what README and help pages say of them
+# after a change of a method or a balancer: renews what docs and help pages say of them
 docs: $(VENV)/.dev
 	$(PY) -m tests.written
 

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CONTRIBUTIONS = ROOT / "tests" / "contributions"
 SECONDS = 300
-WRITTEN = ("README.md", "web/docs/TBSD_Guidance.md")  # by make docs
+WRITTEN = ("docs/nodes.md", "docs/methods.md", "web/docs/TBSD_Guidance.md")  # by make docs
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def test_the_tests_of_the_pack_are_content(pack):
     where = ["core/balancing/test_balancers.py", "core/scenes", "core/test_presets.py", "core/test_configuration.py"]
     where += ["core/guidance", "core/experiment/test_cost.py"]
     files = [f"tests/{name}" for name in (*where, "core/test_cli.py", "test_help.py", "test_repository.py")]
-    chosen = "pull or thirds or ball or mirror or specification or names_every or pictures_are_small or readme"
+    chosen = "pull or thirds or ball or mirror or specification or names_every or pictures_are_small or docs_and_pages"
     report = python(pack, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, *files)
     assert int(re.search(r"(\d+) passed", report)[1]) > 60
     counted = json.loads(python(pack, "tests/rehearsal/inside/steps.py", "ball,pull"))

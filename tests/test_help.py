@@ -11,7 +11,7 @@ import pytest
 from tbsd_pack.tbsd_core.guidance import METHODS, MethodSpec
 
 ROOT = Path(__file__).resolve().parents[1]
-README, DOCS = ROOT / "README.md", ROOT / "web" / "docs"
+DOCS = ROOT / "web" / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 PICTURE = re.compile(r"!\[([^\]]+)\]\(([^)\s]+)\)")
 MAX_PICTURE, MAX_PICTURES = 12_000, 280_000  # bytes of one and of all: the archive of the pack stays small
@@ -50,7 +50,7 @@ def test_a_page_of_a_method_has_its_equation_and_its_paper(method):
     assert f"[arXiv:{number}](https://arxiv.org/abs/{number})" in section.group(2)
 
 
-def test_readme_and_pages_say_what_the_specifications_say():
+def test_docs_and_pages_say_what_the_specifications_say():
     done = subprocess.run([sys.executable, "-m", "tests.written", "--check"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

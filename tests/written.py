@@ -1,4 +1,4 @@
-"""What README and help pages say of methods and balancers is written from the specifications, between marks; so is the
+"""What docs and help pages say of methods and balancers is written from the specifications, between marks; so is the
 table of presets beside what is published.
 
 `python -m tests.written` renews it, with --check it only says whether that is needed.
@@ -27,7 +27,7 @@ def methods() -> str:
 
 def method_nodes() -> str:
     """The table of guidance nodes."""
-    rows = [f"| [{spec.label} Guidance](web/docs/{spec.node}.md) | {spec.summary} |" for spec in METHODS.values()]
+    rows = [f"| [{spec.label} Guidance](../web/docs/{spec.node}.md) | {spec.summary} |" for spec in METHODS.values()]
     return "\n".join(["| Guidance node | Its method |", "|---|---|", *rows])
 
 
@@ -40,7 +40,8 @@ def balancers() -> str:
 
 PARTS = {"methods": methods, "method nodes": method_nodes, "balancers": balancers, "presets": table}
 PRESETS = ROOT / "benchmarks" / "results" / "presets.md"
-FILES = (ROOT / "README.md", ROOT / "web" / "docs" / "TBSD_Guidance.md", PRESETS)
+DOCS = ROOT / "docs"
+FILES = (DOCS / "nodes.md", DOCS / "methods.md", ROOT / "web" / "docs" / "TBSD_Guidance.md", PRESETS)
 
 
 def renewed(text: str) -> str:

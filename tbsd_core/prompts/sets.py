@@ -11,10 +11,10 @@ from .texts import CONDITION_NAMES
 
 # what adds a condition that is missing: the node in ComfyUI, the setting elsewhere
 HOW_TO_ADD = {
-    "target": 'Encode a prompt with the node "Prompt Encode" (setting: prompts.prompt).',
+    "target": 'Encode a prompt with the node "Prompt Encode" (setting: prompt.prompt).',
     "uncond": 'Encode a prompt with the node "Prompt Encode": it also encodes the empty text.',
-    "negative": 'Add GNP with the node "Target Negative Prompt" (setting: prompts.negative_descriptors).',
-    "target_negative": 'Add TNP with the node "Target Negative Prompt" (setting: prompts.negative_descriptors).',
+    "negative": 'Add GNP with the node "Target Negative Prompt" (setting: prompt.negative_descriptors).',
+    "target_negative": 'Add TNP with the node "Target Negative Prompt" (setting: prompt.negative_descriptors).',
 }
 
 

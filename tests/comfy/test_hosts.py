@@ -41,9 +41,9 @@ def test_files_carry_the_graph_unless_the_host_is_told_not_to(reports):
         assert report["graph"][1] == [{}, {}], "--disable-metadata"
 
 
-def test_the_readme_names_the_hosts_of_the_table(reports):
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    rows = readme.split("## Tested hosts")[1].split("\n\n")[1].splitlines()[2:]
+def test_the_docs_name_the_hosts_of_the_table(reports):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "real-models.md").read_text(encoding="utf-8")
+    rows = page.split("## Tested hosts")[1].split("\n\n")[1].splitlines()[2:]
     for report in reports.values():
         tested = [".".join(map(str, version)) for version in reversed(report["tested"])]
         assert [row.split("|")[1].strip() for row in rows] == tested

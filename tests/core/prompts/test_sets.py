@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import re
+
 import pytest
+from tbsd_pack.tbsd_core.configuration import all_settings
+from tbsd_pack.tbsd_core.experiment import default_config
 from tbsd_pack.tbsd_core.prompts import PromptConfig, PromptSet, build_texts, encode_texts
+from tbsd_pack.tbsd_core.prompts.sets import HOW_TO_ADD
 
 
 def test_each_distinct_text_is_encoded_once():
@@ -26,6 +31,11 @@ def test_missing_condition_says_what_adds_it(name, hint):
     prompts = encode_texts({"target": {"": "t"}}, str)
     with pytest.raises(ValueError, match=f'{hint} with the node "Target Negative Prompt"'):
         prompts.select(name, [""])
+
+
+def test_hints_name_settings_that_the_command_line_knows():
+    named = re.findall(r"setting: ([\w.]+)", " ".join(HOW_TO_ADD.values()))
+    assert named and set(named) <= all_settings(default_config("a brick house")).keys()
 
 
 def test_with_conditions_adds_and_replaces():
