@@ -11,7 +11,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -30,6 +30,7 @@ READY = """() => Boolean((window.app?.isGraphReady ?? window.app?.graph)
 # frontend 1.49 reads its own graph while it starts, also without any pack
 TOO_EARLY = "ComfyApp graph accessed before initialization"
 SECONDS = 1000  # milliseconds, as Playwright counts
+FAST = {"steps": 12, "views_per_step": 2, "size": 48, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
 
 
 def find_chromium() -> str | None:
@@ -59,6 +60,8 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @dataclass
 class Tab:
     """A browser tab on ComfyUI, with what a test asks of it."""
+
+    FAST: ClassVar = FAST  # in place of the real sizes of templates
 
     page: Page
     url: str

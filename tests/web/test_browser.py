@@ -15,7 +15,6 @@ OF_REAL_MODELS = [name for name in TEMPLATES if " with SD" in name]
 OPTIMIZERS = {"TBSD_OptimizeImage", "TBSD_Optimizer3D", "TBSD_RefineAsMesh"}
 SHOWING = {"SaveImage", "PreviewImage"}  # optimisers show their panel
 IMAGE = "Text to image"
-FAST = {"steps": 12, "views_per_step": 2, "size": 48, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
 LONG = 20_000  # steps; each test has a seed of its own, or ComfyUI would answer from its cache
 
 
@@ -48,7 +47,7 @@ def test_text_to_image_runs_and_shows_what_happens(open_tab):
 
 def test_text_to_3d_runs_and_the_object_turns(open_tab):
     tab = open_tab()
-    nodes = tab.load("Text to 3D", **FAST)
+    nodes = tab.load("Text to 3D", **tab.FAST)
     assert tab.missing_nodes() == []
     tab.queue()
     tab.wait("done", seconds=120)
@@ -168,7 +167,7 @@ def test_every_template_opens_runs_and_shows_its_results(open_tab):
     """Short runs of those on the demo model in one tab; the screenshots show the whole graphs with their pictures."""
     tab = open_tab()
     for name in (name for name in TEMPLATES if name not in OF_REAL_MODELS):
-        nodes = tab.load(name, **FAST, seed=21)
+        nodes = tab.load(name, **tab.FAST, seed=21)
         assert tab.missing_nodes() == [], name
         tab.page.wait_for_timeout(200)  # in which nodes grow to hold their widgets
         assert tab.overlaps() == [] and tab.off_screen() == [], name
@@ -206,7 +205,7 @@ def checkpoints(server, checkpoint_of, comfyui):
 def test_templates_of_real_models_need_a_checkpoint_and_nothing_else(open_tab, checkpoints):
     tab = open_tab()
     for name in OF_REAL_MODELS:
-        tab.load(name, **FAST | {"steps": 2, "views_per_step": 1}, seed=21)
+        tab.load(name, **tab.FAST | {"steps": 2, "views_per_step": 1}, seed=21)
         assert tab.missing_nodes() == [], name
         tab.page.wait_for_timeout(200)
         tab.show_all()
@@ -224,7 +223,7 @@ def test_run_is_all_that_a_template_of_a_real_model_needs(open_tab, server, chec
     """Small views reach the model at its own size."""
     tab = open_tab()
     short = {"steps": 2, "views_per_step": 1, "n_views": 3, "view_dependent": False}
-    nodes = tab.load(name, **FAST | short, seed=21)
+    nodes = tab.load(name, **tab.FAST | short, seed=21)
     tab.page.locator('[data-testid="queue-button"]').first.click()
     tab.outputs(seconds=600)
     tab.look_at(nodes["TBSD_Optimizer3D"])
