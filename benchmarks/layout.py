@@ -19,7 +19,7 @@ from playwright.sync_api import sync_playwright
 from tests.conftest import HOSTS, ROOT, started
 from tests.web.conftest import FLAGS, Tab, find_chromium
 
-TITLE, GAP, FIRST = 30, 26, 80  # pixels: the host's title bar, between nodes, above the first node
+TITLE, GAP, FIRST = 30, 40, 80  # pixels: the title bar; between nodes, where Nodes 2.0 puts a button; the first node
 ACROSS = 36  # pixels between columns
 SIZES = "() => app.graph.nodes.map((node) => [node.type, node.size[0], Math.ceil(node.size[1])])"
 Rooms = dict[tuple[str, float], float]
