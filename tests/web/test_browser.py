@@ -33,7 +33,7 @@ def test_text_to_image_runs_and_shows_what_happens(open_tab):
     assert tab.draws_curves(300)
     titles = tab.panel().locator(".tbsd-tabs button").all_inner_texts()
     assert titles[:4] == ["Balance", "Directions", "Cosine", "t and lr"]
-    assert "λ shape" in tab.panel().locator(".tbsd-legend").inner_text()
+    assert "\u03bb shape" in tab.panel().locator(".tbsd-legend").inner_text()
     tab.shoot("image_done")
     seen = set()
     for title in titles:
