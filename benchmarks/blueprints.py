@@ -96,12 +96,13 @@ def slots(schema: dict, saved: dict) -> list[dict]:
     """The inputs of a node as the canvas has them, not connected."""
     sockets, widgets = [], []
     for group in ("required", "optional"):
-        for name, (kind, options) in schema["input"].get(group, {}).items():
+        for name, (kind, *options) in schema["input"].get(group, {}).items():
             kind = "COMBO" if isinstance(kind, list) else kind
+            is_socket = any(option.get("forceInput") for option in options)
             slot: dict[str, Any] = {"localized_name": name, "name": name, "type": kind, "link": None}
             if group == "optional":
                 slot["shape"] = 7
-            if kind in WIDGETS and not options.get("forceInput"):
+            if kind in WIDGETS and not is_socket:
                 widgets.append(slot | {"widget": {"name": name}})
             else:
                 sockets.append(slot)

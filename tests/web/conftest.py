@@ -10,6 +10,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -180,32 +181,66 @@ class Tab:
             || !(node.type in LiteGraph.registered_node_types)).map((node) => node.type)"""
         return self.page.evaluate(script)
 
-    def off_screen(self) -> list[str]:
-        """Nodes that the view leaves out, with the host's bar at the left."""
+    def nodes_2(self, on: bool) -> None:
+        """Draw the nodes of the open graph by the host's newer renderer, or by the classic one."""
+        self.set("Comfy.VueNodes.Enabled", on)
+        self.page.wait_for_function(
+            "(on) => Boolean(document.querySelector('[data-node-id] [data-testid^=node-body]')) === on", arg=on
+        )
+        self.page.wait_for_timeout(600)  # in which they get their sizes
+
+    def boxes(self) -> list[dict]:
+        """Where the nodes are on the page, with their title bars and, in Nodes 2.0, what hangs below them."""
         script = """() => {
-            const { scale, offset } = app.canvas.ds, box = app.canvas.canvas.getBoundingClientRect();
-            const left = 60 - box.left;
-            return app.graph.nodes.filter(({ pos, size }) => (pos[0] + offset[0]) * scale < left
-                || (pos[1] - LiteGraph.NODE_TITLE_HEIGHT + offset[1]) * scale < 0
-                || (pos[0] + size[0] + offset[0]) * scale > box.width
-                || (pos[1] + size[1] + offset[1]) * scale > box.height).map((node) => node.title);
+            const { scale, offset } = app.canvas.ds, place = app.canvas.canvas.getBoundingClientRect();
+            const title = LiteGraph.NODE_TITLE_HEIGHT;
+            return app.graph.nodes.map((node) => {
+                const element = document.querySelector(`[data-node-id="${node.id}"]`);
+                if (element) {
+                    const all = [element, ...element.children].map((each) => each.getBoundingClientRect());
+                    return {name: node.title, left: all[0].left, right: all[0].right, top: all[0].top,
+                        bottom: Math.max(...all.map(({bottom}) => bottom))};
+                }
+                const [x, y] = node.pos, height = Math.max(node.size[1], node.computeSize()[1]);
+                return {name: node.title, left: place.left + (x + offset[0]) * scale,
+                    right: place.left + (x + node.size[0] + offset[0]) * scale,
+                    top: place.top + (y - title + offset[1]) * scale,
+                    bottom: place.top + (y + height + offset[1]) * scale};
+            });
         }"""
         return self.page.evaluate(script)
 
+    def off_screen(self) -> list[str]:
+        """Nodes that the view leaves out, with the host's bar at the left."""
+        return [
+            box["name"]
+            for box in self.boxes()
+            if box["left"] < 60 or box["top"] < 0 or box["right"] > 1500 or box["bottom"] > 950
+        ]
+
     def overlaps(self) -> list[str]:
-        """Pairs of nodes that cover each other, with their title bars."""
+        """Pairs of nodes that cover each other."""
+        return [
+            f"{a['name']} and {b['name']}"
+            for a, b in combinations(self.boxes(), 2)
+            if min(a["right"], b["right"]) - max(a["left"], b["left"]) > 1
+            and min(a["bottom"], b["bottom"]) - max(a["top"], b["top"]) > 1
+        ]
+
+    def pictures(self) -> dict[str, int]:
+        """How many pictures each node of the open graph shows, by its class: its panel's and the host's."""
         script = """() => {
-            const boxes = app.graph.nodes.map((node) => {
-                const [x, y] = node.pos, title = LiteGraph.NODE_TITLE_HEIGHT;
-                const height = Math.max(node.size[1], node.computeSize()[1]);
-                return {name: node.title, left: x, right: x + node.size[0], top: y - title, bottom: y + height};
-            });
-            const pairs = [];
-            boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b) => {
-                if (a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)
-                    pairs.push(`${a.name} and ${b.name}`);
-            }));
-            return pairs;
+            const counts = {};
+            for (const node of app.graph.nodes) {
+                const element = document.querySelector(`[data-node-id="${node.id}"]`);
+                const panels = (node.widgets ?? []).filter((widget) => widget.type === 'TBSD_PANEL');
+                const shown = (image) => image.offsetParent !== null && image.naturalWidth > 0 && image.src;
+                const inside = element ? [...element.querySelectorAll('img')].filter(shown).length
+                    : panels.flatMap(({ element }) => [...element.querySelectorAll('img')]).filter(shown).length;
+                const drawn = element ? 0 : (node.imgs ?? []).length;
+                counts[node.comfyClass ?? node.type] = inside + drawn;
+            }
+            return counts;
         }"""
         return self.page.evaluate(script)
 
