@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             tab.reload()
             for name in names:
                 measure(tab, name, runs=" with " not in name, rooms=rooms)
+                print(f"measured {name}", flush=True)
     for name in chosen:
         path = ROOT / "workflows" / f"{name}.json"
         graph = arranged(json.loads(path.read_text(encoding="utf-8")), rooms)

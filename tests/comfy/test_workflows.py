@@ -27,7 +27,7 @@ STAND_INS = {
     "VAEDecodeTripoSplat": (
         {
             "start": {"class_type": "TBSD_GaussianScene", "inputs": {"n_gaussians": 300, "relocate_every": 0} |
-                      {"backend": "torch", "seed": 1}},
+                      {"backend": "reference", "seed": 1}},
             "made": {"class_type": "TBSD_SaveSplats", "inputs": {"scene": ["start", 0], "filename_prefix": "made"}},
         },
         ["made", 2],
@@ -50,6 +50,8 @@ def without_generators(prompt: dict) -> dict:
     kept = {key: node for key, node in copy.deepcopy(prompt).items() if key not in gone}
     for node in kept.values():
         node["inputs"].update({k: output for k, v in node["inputs"].items() if v == [generator, 0]})
+        known = {"size": 48, "prompt": "a photo of a brick house"}  # to the demo model
+        node["inputs"].update({k: v for k, v in known.items() if k in node["inputs"]})
     return {**kept, **nodes, "1": {"class_type": "TBSD_DemoModels", "inputs": {}}}
 
 
