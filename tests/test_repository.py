@@ -201,7 +201,9 @@ def test_the_registry_finds_what_it_needs():
     assert setting("project", "requires-python") == ">=3.10"
     assert setting("tool.comfy", "requires-comfyui") == ">=0.3.64"
     assert setting("tool.comfy", "PublisherId") and setting("tool.comfy", "DisplayName")
-    assert setting("tool.comfy", "Icon").startswith("https://")
+    for name in ("Icon", "Banner"):
+        address = setting("tool.comfy", name)
+        assert address.startswith("https://") and (ROOT / address.split("/main/")[1]).is_file()
     assert setting("project.urls", "Repository").startswith("https://")
     assert (ROOT / "LICENSE").read_text(encoding="utf-8").lstrip().startswith("Apache License")
 
