@@ -194,7 +194,7 @@ class Tab:
         script = """() => {
             const { scale, offset } = app.canvas.ds, place = app.canvas.canvas.getBoundingClientRect();
             const title = LiteGraph.NODE_TITLE_HEIGHT;
-            return app.graph.nodes.map((node) => {
+            return app.canvas.graph.nodes.map((node) => {
                 const element = document.querySelector(`[data-node-id="${node.id}"]`);
                 if (element) {
                     const all = [element, ...element.children].map((each) => each.getBoundingClientRect());
@@ -228,16 +228,17 @@ class Tab:
         ]
 
     def pictures(self) -> dict[str, int]:
-        """How many pictures each node of the open graph shows, by its class: its panel's and the host's."""
+        """How many pictures each node of the open graph or subgraph shows, by its class: its panel's and the host's."""
         script = """() => {
             const counts = {};
-            for (const node of app.graph.nodes) {
+            for (const node of app.canvas.graph.nodes) {
                 const element = document.querySelector(`[data-node-id="${node.id}"]`);
                 const panels = (node.widgets ?? []).filter((widget) => widget.type === 'TBSD_PANEL');
                 const shown = (image) => image.offsetParent !== null && image.naturalWidth > 0 && image.src;
                 const inside = element ? [...element.querySelectorAll('img')].filter(shown).length
                     : panels.flatMap(({ element }) => [...element.querySelectorAll('img')]).filter(shown).length;
-                const drawn = element ? 0 : (node.imgs ?? []).length;
+                const draws = (node.widgets ?? []).some((widget) => widget.name === '$$canvas-image-preview');
+                const drawn = element || !draws ? 0 : (node.imgs ?? []).length;
                 counts[node.comfyClass ?? node.type] = inside + drawn;
             }
             return counts;

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tbsd_pack.tbsd_core.experiment import read_newest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -207,6 +208,7 @@ def checkpoints(server, checkpoint_of, comfyui):
     graphs = [json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8")) for name in OF_REAL_MODELS]
     models = [model for g in graphs for node in g["nodes"] for model in node["properties"].get("models", [])]
     files = sorted({server.base / "models" / model["directory"] / model["name"] for model in models})
+    Image.new("RGB", (64, 64), "gray").save(server.base / "input" / "example.png")  # which every ComfyUI has
     for file in files:
         file.parent.mkdir(exist_ok=True)
         if file.parent.name == "controlnet":
