@@ -10,7 +10,6 @@ import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -179,70 +178,6 @@ class Tab:
     def missing_nodes(self) -> list[str]:
         script = """() => app.graph.nodes.filter((node) => node.has_errors
             || !(node.type in LiteGraph.registered_node_types)).map((node) => node.type)"""
-        return self.page.evaluate(script)
-
-    def nodes_2(self, on: bool) -> None:
-        """Draw the nodes of the open graph by the host's newer renderer, or by the classic one."""
-        self.set("Comfy.VueNodes.Enabled", on)
-        self.page.wait_for_function(
-            "(on) => Boolean(document.querySelector('[data-node-id] [data-testid^=node-body]')) === on", arg=on
-        )
-        self.page.wait_for_timeout(600)  # in which they get their sizes
-
-    def boxes(self) -> list[dict]:
-        """Where the nodes are on the page, with their title bars and, in Nodes 2.0, what hangs below them."""
-        script = """() => {
-            const { scale, offset } = app.canvas.ds, place = app.canvas.canvas.getBoundingClientRect();
-            const title = LiteGraph.NODE_TITLE_HEIGHT;
-            return app.canvas.graph.nodes.map((node) => {
-                const element = document.querySelector(`[data-node-id="${node.id}"]`);
-                if (element) {
-                    const all = [element, ...element.children].map((each) => each.getBoundingClientRect());
-                    return {name: node.title, left: all[0].left, right: all[0].right, top: all[0].top,
-                        bottom: Math.max(...all.map(({bottom}) => bottom))};
-                }
-                const [x, y] = node.pos, height = Math.max(node.size[1], node.computeSize()[1]);
-                return {name: node.title, left: place.left + (x + offset[0]) * scale,
-                    right: place.left + (x + node.size[0] + offset[0]) * scale,
-                    top: place.top + (y - title + offset[1]) * scale,
-                    bottom: place.top + (y + height + offset[1]) * scale};
-            });
-        }"""
-        return self.page.evaluate(script)
-
-    def off_screen(self) -> list[str]:
-        """Nodes that the view leaves out, with the host's bar at the left."""
-        return [
-            box["name"]
-            for box in self.boxes()
-            if box["left"] < 60 or box["top"] < 0 or box["right"] > 1500 or box["bottom"] > 950
-        ]
-
-    def overlaps(self) -> list[str]:
-        """Pairs of nodes that cover each other."""
-        return [
-            f"{a['name']} and {b['name']}"
-            for a, b in combinations(self.boxes(), 2)
-            if min(a["right"], b["right"]) - max(a["left"], b["left"]) > 1
-            and min(a["bottom"], b["bottom"]) - max(a["top"], b["top"]) > 1
-        ]
-
-    def pictures(self) -> dict[str, int]:
-        """How many pictures each node of the open graph or subgraph shows, by its class: its panel's and the host's."""
-        script = """() => {
-            const counts = {};
-            for (const node of app.canvas.graph.nodes) {
-                const element = document.querySelector(`[data-node-id="${node.id}"]`);
-                const panels = (node.widgets ?? []).filter((widget) => widget.type === 'TBSD_PANEL');
-                const shown = (image) => image.offsetParent !== null && image.naturalWidth > 0 && image.src;
-                const inside = element ? [...element.querySelectorAll('img')].filter(shown).length
-                    : panels.flatMap(({ element }) => [...element.querySelectorAll('img')]).filter(shown).length;
-                const draws = (node.widgets ?? []).some((widget) => widget.name === '$$canvas-image-preview');
-                const drawn = element || !draws ? 0 : (node.imgs ?? []).length;
-                counts[node.comfyClass ?? node.type] = inside + drawn;
-            }
-            return counts;
-        }"""
         return self.page.evaluate(script)
 
     def curve_pixels(self) -> int:
