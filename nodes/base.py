@@ -9,6 +9,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from .advanced import with_advanced
 from .aliases import with_aliases
 
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
@@ -29,7 +30,7 @@ class Node(io.ComfyNode):
 
             @functools.wraps(schema.__func__)
             def define_schema(cls: type[Node]) -> io.Schema:
-                return with_aliases(schema.__func__(cls))
+                return with_advanced(with_aliases(schema.__func__(cls)))
 
             define_schema.has_aliases = True  # type: ignore[attr-defined]
             cls.define_schema = classmethod(define_schema)

@@ -31,7 +31,7 @@ BOOT_SECONDS = 180
 RUN_SECONDS = 300
 collect_ignore = ["contributions"]  # what test_contributing.py adds to a copy
 # begun first, so that no process is left alone with one of them at the end
-LONG = ("test_browser", "test_real_models", "test_sweep")
+LONG = ("test_browser", "test_templates", "test_real_models", "test_sweep")
 PLACES = ("~/comfy/ComfyUI", "~/comfy33/ComfyUI")  # the maintained host, the reference host
 
 if "tbsd_pack" not in sys.modules:

@@ -179,8 +179,11 @@ def requirements() -> list[str]:
     return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
 
 
+FRONTEND = "comfyui-frontend-package>=1.27.10"  # for the registry alone: a host has its own
+
+
 def test_requirements_are_the_dependencies_with_lower_bounds_only():
-    assert requirements() == toml_lists("dependencies")
+    assert [FRONTEND, *requirements()] == toml_lists("dependencies")
     for line in requirements():
         match = re.fullmatch(r"([A-Za-z0-9-]+)>=\d+(\.\d+)*", line)
         assert match, f"{line}: a lower bound and nothing else"
@@ -197,9 +200,20 @@ def test_the_registry_finds_what_it_needs():
     assert setting("project", "requires-python") == ">=3.10"
     assert setting("tool.comfy", "requires-comfyui") == ">=0.3.64"
     assert setting("tool.comfy", "PublisherId") and setting("tool.comfy", "DisplayName")
-    assert setting("tool.comfy", "Icon").startswith("https://")
+    for name in ("Icon", "Banner"):
+        address = setting("tool.comfy", name)
+        assert address.startswith("https://") and (ROOT / address.split("/main/")[1]).is_file()
     assert setting("project.urls", "Repository").startswith("https://")
     assert (ROOT / "LICENSE").read_text(encoding="utf-8").lstrip().startswith("Apache License")
+
+
+def test_sources_are_read_on_a_windows_of_the_west():
+    """comfy-test, which comfy-test.toml is for, refuses Python files that cp1252 cannot hold."""
+    for path in python_files(ROOT):
+        path.read_text(encoding="utf-8").encode("cp1252")
+    config = (ROOT / "comfy-test.toml").read_text(encoding="utf-8")
+    run = re.findall(r'"(.+?)\.json"', config)
+    assert run and all((ROOT / "workflows" / f"{name}.json").is_file() for name in run)
 
 
 def test_the_changelog_names_the_version():

@@ -37,7 +37,7 @@ from .sheet import Sheet
 CONDITIONS = ("target", "uncond", "negative", "target_negative")
 POSTS = ("target", "uncond")
 CLS, GNP, TNP, BRIDGE = "delta_cls", "delta_post_gnp", "delta_post_tnp", "delta_bridge"
-LABELS = {CLS: "δ cls", GNP: "δ post\nGNP", TNP: "δ post\nTNP", BRIDGE: "δ\nBridge"}
+LABELS = {CLS: "\u03b4 cls", GNP: "\u03b4 post\nGNP", TNP: "\u03b4 post\nTNP", BRIDGE: "\u03b4\nBridge"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +168,7 @@ def directions_sheet(rows: Sequence[DirectionRow], prior: Prior, config: Directi
         norms = {name: float(directions.norm(d)) for name, d in row.directions.items()}
         cosines = {a: {b: float(directions.cosine(row.directions[a], row.directions[b])) for b in names} for a in names}
         labels.append(f"{row.t:g}" + (f"\n#{row.picture + 1}" if several else ""))
-        captions.append(["", *(f"|δ| {_short(norms[n])}\ncos {cosines[CLS][n]:.2f}" for n in names)])
+        captions.append(["", *(f"|\u03b4| {_short(norms[n])}\ncos {cosines[CLS][n]:.2f}" for n in names)])
         numbers.append({"picture": row.picture, "t": row.t, "timestep": row.timestep, "norm": norms, "cosine": cosines})
     columns = ["denoised", *(_label(name) for name in names)]
     image = labelled_grid(images, labels, columns, title, captions, row_axis="t")

@@ -22,8 +22,9 @@ def inner_of(blueprint: dict) -> dict:
     return inner
 
 
-def test_there_is_one():
-    assert [path.stem for path in BLUEPRINTS] == ["Text to 3D (TBSD)"]
+def test_they_are_there():
+    names = ["Compare methods (TBSD)", "Text to 3D (TBSD)", "Texture my mesh (TBSD)"]
+    assert [path.stem for path in BLUEPRINTS] == names
 
 
 def test_it_is_one_node_with_the_subgraphs_sockets(blueprint):
@@ -55,7 +56,8 @@ def test_its_links_agree_on_both_ends(blueprint):
 
 def test_its_nodes_and_values_are_those_of_the_template(blueprint):
     """The inner nodes are the template's, so that both give the same object; widgets outside show the same values."""
-    template = json.loads((ROOT / "workflows" / "Text to 3D.json").read_text(encoding="utf-8"))
+    name = blueprint["nodes"][0]["title"].removesuffix(" (TBSD)")
+    template = json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
     theirs = {node["id"]: node for node in template["nodes"]}
     inner = inner_of(blueprint)
     for node in inner["nodes"]:
@@ -63,7 +65,9 @@ def test_its_nodes_and_values_are_those_of_the_template(blueprint):
         assert node["type"] == theirs[node["id"]]["type"] and node["widgets_values"][: len(values)] == values
     (outside,) = blueprint["nodes"]
     shown = dict(zip([s["name"] for s in outside["inputs"] if "widget" in s], outside["widgets_values"], strict=True))
-    assert shown["prompt"] == theirs[2]["widgets_values"][0] and shown["steps"] == theirs[7]["widgets_values"][0]
+    (work,) = (n for n in theirs.values() if n["type"] in ("TBSD_Optimizer3D", "TBSD_Compare"))
+    steps = work["widgets_values"][1 if work["type"] == "TBSD_Compare" else 0]
+    assert shown["prompt"] == theirs[2]["widgets_values"][0] and shown["steps"] == steps
 
 
 def test_the_host_knows_every_node_and_input(blueprint, server):

@@ -111,6 +111,7 @@ def test_no_text_of_a_node_means_something_to_the_host(language):
 def test_a_translation_follows_changed_english():
     before = {"a": {"tooltip": "Old."}, "b": {"tooltip": "Same."}, "gone": {"tooltip": "Gone."}}
     after = {"a": {"tooltip": "New."}, "b": {"tooltip": "Same."}, "c": {"tooltip": "Same."}, "d": {"tooltip": "More."}}
-    translation = {"a": {"tooltip": "旧。"}, "b": {"tooltip": "同。"}, "gone": {"tooltip": "无。"}}
-    assert locales.renewed(before, after, translation) == {"b": {"tooltip": "同。"}, "c": {"tooltip": "同。"}}
+    old, same, gone = ({"tooltip": f"{letter}\u3002"} for letter in "\u65e7\u540c\u65e0")
+    translation = {"a": old, "b": same, "gone": gone}
+    assert locales.renewed(before, after, translation) == {"b": same, "c": same}
     assert locales.renewed(after, after, {}) == {}

@@ -14,8 +14,10 @@ from tbsd_pack.tbsd_core.presets import enlarged_to
 
 pytestmark = pytest.mark.once  # long, and the versions do not differ in it
 ROOT = Path(__file__).resolve().parents[2]
-# a ControlNet wants a file of its own: test_workflows.py
-NAMES = sorted(path.stem for path in (ROOT / "workflows").glob("* with SD*.json") if "ControlNet" not in path.stem)
+# what wants other files as well is in test_workflows.py
+OTHERS = ("ControlNet", "Hunyuan3D", "TripoSplat")
+ALL = sorted(path.stem for path in (ROOT / "workflows").glob("* with SD*.json"))
+NAMES = [name for name in ALL if not any(other in name for other in OTHERS)]
 # all with the family that most of them are named for, and one with each of the others
 FAMILIES = {"sd15": NAMES, "sd3": NAMES[:1], "sdxl": ["Text to 3D with SDXL"]}
 SECONDS = 900  # a step of SDXL sees 1024 pixels

@@ -137,3 +137,16 @@ def test_what_widgets_say_is_in_the_scene(server):
 def test_seeds_can_be_randomised(nodes):
     for node_id in ("TBSD_OptimizeImage", "TBSD_Optimizer3D", *(s.node for s in SCENES.values() if s.description)):
         assert nodes[node_id]["input"]["required"]["seed"][1]["control_after_generate"]
+
+
+def test_what_a_newcomer_needs_is_not_folded_away(nodes):
+    """The same on every host, as older ones pass the flag on without knowing it."""
+    folded = {}
+    for node_id, info in nodes.items():
+        for group in ("required", "optional"):
+            for name, (_, options) in info["input"].get(group, {}).items():
+                folded.setdefault(name, []).append((node_id, options.get("advanced", False), "default" in options))
+    flagged = {name for name, uses in folded.items() if any(flag for _, flag, _ in uses)}
+    assert len(flagged) > 30 and all(flag == uses[0][1] for uses in folded.values() for _, flag, _ in uses)
+    assert all(has_default for name in flagged for _, _, has_default in folded[name]), "what is hidden has a value"
+    assert not flagged & {"prompt", "steps", "size", "seed", "guidance_scale", "texture_scale", "balancer", "detail"}

@@ -94,8 +94,8 @@ def test_a_choice_that_is_none_is_explained(server):
 
 
 def test_a_name_of_another_script_is_fine(server):
-    name = server.run(saved("tbsd/木の家-été 1"))["save"]["text"][0]
-    assert name.startswith("tbsd/木の家-été 1_") and (server.base / "output" / name).is_file()
+    name = server.run(saved("tbsd/\u6728\u306e\u5bb6-été 1"))["save"]["text"][0]
+    assert name.startswith("tbsd/\u6728\u306e\u5bb6-été 1_") and (server.base / "output" / name).is_file()
 
 
 def test_a_clash_that_another_node_gives_is_told_when_it_runs(server):

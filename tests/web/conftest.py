@@ -11,7 +11,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -30,6 +30,7 @@ READY = """() => Boolean((window.app?.isGraphReady ?? window.app?.graph)
 # frontend 1.49 reads its own graph while it starts, also without any pack
 TOO_EARLY = "ComfyApp graph accessed before initialization"
 SECONDS = 1000  # milliseconds, as Playwright counts
+FAST = {"steps": 12, "views_per_step": 2, "size": 48, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
 
 
 def find_chromium() -> str | None:
@@ -59,6 +60,8 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @dataclass
 class Tab:
     """A browser tab on ComfyUI, with what a test asks of it."""
+
+    FAST: ClassVar = FAST  # in place of the real sizes of templates
 
     page: Page
     url: str
@@ -175,35 +178,6 @@ class Tab:
     def missing_nodes(self) -> list[str]:
         script = """() => app.graph.nodes.filter((node) => node.has_errors
             || !(node.type in LiteGraph.registered_node_types)).map((node) => node.type)"""
-        return self.page.evaluate(script)
-
-    def off_screen(self) -> list[str]:
-        """Nodes that the view leaves out, with the host's bar at the left."""
-        script = """() => {
-            const { scale, offset } = app.canvas.ds, box = app.canvas.canvas.getBoundingClientRect();
-            const left = 60 - box.left;
-            return app.graph.nodes.filter(({ pos, size }) => (pos[0] + offset[0]) * scale < left
-                || (pos[1] - LiteGraph.NODE_TITLE_HEIGHT + offset[1]) * scale < 0
-                || (pos[0] + size[0] + offset[0]) * scale > box.width
-                || (pos[1] + size[1] + offset[1]) * scale > box.height).map((node) => node.title);
-        }"""
-        return self.page.evaluate(script)
-
-    def overlaps(self) -> list[str]:
-        """Pairs of nodes that cover each other, with their title bars."""
-        script = """() => {
-            const boxes = app.graph.nodes.map((node) => {
-                const [x, y] = node.pos, title = LiteGraph.NODE_TITLE_HEIGHT;
-                const height = Math.max(node.size[1], node.computeSize()[1]);
-                return {name: node.title, left: x, right: x + node.size[0], top: y - title, bottom: y + height};
-            });
-            const pairs = [];
-            boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b) => {
-                if (a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)
-                    pairs.push(`${a.name} and ${b.name}`);
-            }));
-            return pairs;
-        }"""
         return self.page.evaluate(script)
 
     def curve_pixels(self) -> int:

@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-
-import pytest
-from tbsd_pack.tbsd_core.experiment import read_newest
-
-ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
-OF_REAL_MODELS = [name for name in TEMPLATES if " with SD" in name]
-OPTIMIZERS = {"TBSD_OptimizeImage", "TBSD_Optimizer3D", "TBSD_RefineAsMesh"}
-SHOWING = {"SaveImage", "PreviewImage"}  # optimisers show their panel
 IMAGE = "Text to image"
-FAST = {"steps": 12, "views_per_step": 2, "size": 48, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
 LONG = 20_000  # steps; each test has a seed of its own, or ComfyUI would answer from its cache
 
 
@@ -34,7 +21,7 @@ def test_text_to_image_runs_and_shows_what_happens(open_tab):
     assert tab.draws_curves(300)
     titles = tab.panel().locator(".tbsd-tabs button").all_inner_texts()
     assert titles[:4] == ["Balance", "Directions", "Cosine", "t and lr"]
-    assert "λ shape" in tab.panel().locator(".tbsd-legend").inner_text()
+    assert "\u03bb shape" in tab.panel().locator(".tbsd-legend").inner_text()
     tab.shoot("image_done")
     seen = set()
     for title in titles:
@@ -48,7 +35,7 @@ def test_text_to_image_runs_and_shows_what_happens(open_tab):
 
 def test_text_to_3d_runs_and_the_object_turns(open_tab):
     tab = open_tab()
-    nodes = tab.load("Text to 3D", **FAST)
+    nodes = tab.load("Text to 3D", **tab.FAST)
     assert tab.missing_nodes() == []
     tab.queue()
     tab.wait("done", seconds=120)
@@ -157,112 +144,3 @@ def test_nodes_2(open_tab, server):
         assert tab.panel("done").count() == 1 and tab.draws_curves(300)
     else:
         assert tab.page.locator("[data-node-id] img").count() > 0
-
-
-# of the panels on the screen: those beside it show nothing until they are looked at
-SHOWS_PICTURE = """() => [...document.querySelectorAll('.tbsd-stage img')]
-    .some(img => img.offsetParent !== null && img.naturalWidth > 30)"""
-
-
-def test_every_template_opens_runs_and_shows_its_results(open_tab):
-    """Short runs of those on the demo model in one tab; the screenshots show the whole graphs with their pictures."""
-    tab = open_tab()
-    for name in (name for name in TEMPLATES if name not in OF_REAL_MODELS):
-        nodes = tab.load(name, **FAST, seed=21)
-        assert tab.missing_nodes() == [], name
-        tab.page.wait_for_timeout(200)  # in which nodes grow to hold their widgets
-        assert tab.overlaps() == [] and tab.off_screen() == [], name
-        tab.queue()
-        outputs = tab.outputs()
-        assert tab.overlaps() == [], f"{name}: nodes grow with what they say"
-        shows = {node for kind, node in nodes.items() if kind in SHOWING}
-        assert {node for node in shows if not (outputs.get(node) or {}).get("images")} == set(), name
-        for kind in OPTIMIZERS & nodes.keys():
-            tab.look_at(nodes[kind])
-            tab.wait("done")
-            tab.wait_for(SHOWS_PICTURE)
-            assert tab.draws_curves(100), name
-        tab.show_all()
-        tab.page.wait_for_timeout(400)  # in which pictures are loaded and drawn
-        tab.shoot(f"template {name}")
-
-
-@pytest.fixture
-def checkpoints(server, checkpoint_of, comfyui):
-    """Under the names that the templates ask for, as a user would put them there: random weights in the true shapes."""
-    graphs = [json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8")) for name in OF_REAL_MODELS]
-    models = [model for g in graphs for node in g["nodes"] for model in node["properties"].get("models", [])]
-    files = sorted({server.base / "models" / model["directory"] / model["name"] for model in models})
-    for file in files:
-        if file.parent.name == "controlnet":
-            comfyui.run_script(ROOT / "tests" / "comfy" / "inside" / "controlnet.py", file)
-        else:
-            file.hardlink_to(checkpoint_of("sdxl" if "xl" in file.stem else "sd15"))
-    yield
-    for file in files:
-        file.unlink()
-
-
-def test_templates_of_real_models_need_a_checkpoint_and_nothing_else(open_tab, checkpoints):
-    tab = open_tab()
-    for name in OF_REAL_MODELS:
-        tab.load(name, **FAST | {"steps": 2, "views_per_step": 1}, seed=21)
-        assert tab.missing_nodes() == [], name
-        tab.page.wait_for_timeout(200)
-        tab.show_all()
-        tab.shoot(f"template {name}")
-        assert tab.overlaps() == [] and tab.off_screen() == [], name
-
-
-# SDXL at 1024 pixels takes minutes on a CPU; over the API it always runs (tests/comfy/test_real_models.py)
-RUNS = [("Texture my mesh with SD 1.5", 512)]
-RUNS += [("Text to 3D with SDXL", 1024)] if os.environ.get("TBSD_TEST_SDXL") else []
-
-
-@pytest.mark.once
-@pytest.mark.parametrize("name, size", RUNS)
-def test_run_is_all_that_a_template_of_a_real_model_needs(open_tab, server, checkpoints, name, size):
-    """Small views reach the model at its own size."""
-    tab = open_tab()
-    short = {"steps": 2, "views_per_step": 1, "n_views": 3, "view_dependent": False}
-    nodes = tab.load(name, **FAST | short, seed=21)
-    tab.page.locator('[data-testid="queue-button"]').first.click()
-    tab.outputs(seconds=600)
-    tab.look_at(nodes["TBSD_Optimizer3D"])
-    tab.wait("done")
-    assert "trained on pictures" not in tab.panel().inner_text()
-    newest = read_newest(max((server.base / "output" / "tbsd" / "runs").iterdir()))
-    optim = newest.run.config["optim"]
-    assert (optim["size"], optim["encode_size"], optim["n_steps"]) == (48, size, 2)
-    tab.show_all()
-    tab.shoot(f"{name} has run")
-
-
-def test_the_blueprint_makes_an_object(open_tab, server):
-    """The subgraph between Demo Models and a preview, with small values in the widgets that it shows."""
-    tab = open_tab()
-    path = next((ROOT / "subgraphs").glob("*.json"))
-    script = """async ([graph, values]) => {
-        await app.loadGraphData(graph);
-        const [node] = app.graph.nodes;
-        const [models, preview] = ['TBSD_DemoModels', 'PreviewImage'].map((kind) => LiteGraph.createNode(kind));
-        models.pos = [-400, 0];
-        preview.pos = [500, 0];
-        for (const other of [models, preview]) app.graph.add(other);
-        for (const name of ['MODEL', 'CLIP', 'VAE'])
-            models.connect(name, node, node.inputs.findIndex((input) => input.type === name));
-        node.connect(node.outputs.findIndex((output) => output.name === 'views'), preview, 0);
-        for (const widget of node.widgets) if (widget.name in values) widget.value = values[widget.name];
-        return {node: String(node.id), preview: String(preview.id)};
-    }"""
-    graph = json.loads(path.read_text(encoding="utf-8"))
-    values = {"steps": 8, "size": 48, "detail": 17, "seed": 31, "prompt": "a photo of a wooden torus"}
-    ids = tab.page.evaluate(script, [graph, values])
-    assert tab.missing_nodes() == []
-    tab.queue()
-    assert tab.outputs()[ids["preview"]]["images"]
-    (entry,) = server.request("/history?max_items=1").values()
-    ran = {node["class_type"]: node["inputs"] for node in entry["prompt"][2].values()}
-    assert ran["TBSD_Optimizer3D"]["steps"] == 8 and ran["TBSD_PromptEncode"]["prompt"] == values["prompt"]
-    tab.show_all()
-    tab.shoot("blueprint")

@@ -58,7 +58,7 @@ def test_a_chinese_user_reads_chinese(open_tab):
         const found = LiteGraph.registered_node_types['TBSD_OptimizeImage'];
         return [found.title, found.nodeData.description, found.category];
     }"""
-    assert tab.page.evaluate(script) == [texts["display_name"], texts["description"], "TBSD/优化"]
+    assert tab.page.evaluate(script) == [texts["display_name"], texts["description"], "TBSD/\u4f18\u5316"]
     assert seen["title"] == texts["display_name"]
     panel = chinese("main.json")["tbsd"]
     assert tab.panel().get_by_role("button", name=panel["Stop and keep"]).is_visible()
@@ -66,6 +66,6 @@ def test_a_chinese_user_reads_chinese(open_tab):
     assert tooltip_of_input(tab, node, "guidance") == texts["inputs"]["guidance"]["tooltip"]
     tab.shoot("chinese_tooltip")
     tab.queue()
-    tab.panel("done").get_by_text("已完成，第 40 / 40 步").wait_for()
+    tab.panel("done").get_by_text("\u5df2\u5b8c\u6210\uff0c\u7b2c 40 / 40 \u6b65").wait_for()
     assert panel["Balance"] in tab.panel().locator(".tbsd-tabs").inner_text()
     tab.shoot("chinese_run")

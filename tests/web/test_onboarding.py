@@ -42,7 +42,7 @@ def test_the_help_page_shows_its_picture_and_equation(open_tab):
     tab.page.locator('[data-testid="info-button"]').first.click()
     tab.wait_for("() => document.querySelector('.node-help-content img')?.naturalWidth > 100")
     equation = tab.page.locator(".node-help-content pre").first
-    assert "ε(prompt)" in equation.inner_text()
+    assert "\u03b5(prompt)" in equation.inner_text()
     equation.scroll_into_view_if_needed()
     tab.page.wait_for_timeout(300)
     tab.shoot("help")

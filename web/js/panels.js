@@ -12,11 +12,14 @@ import { t } from "./texts.js";
 /** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
 /** @typedef {{prompt_id: string}} OfPrompt */
 
-/** @type {WeakMap<GraphNode, Panel>} */
+/**
+ * By node and by the place of the optimizer in it: "" for itself, the execution id seen from a subgraph's node.
+ * @type {WeakMap<GraphNode, Map<string, Panel>>}
+ */
 const panels = new WeakMap();
 
-/** @param {GraphNode} node */
-export function addPanel(node) {
+/** @param {GraphNode} node @param {string} path */
+export function addPanel(node, path) {
   /** @type {Panel} */
   const panel = new Panel({
     resume: (offer) => queueContinuing(together(offers(), idOf(panel), offer)),
@@ -25,20 +28,20 @@ export function addPanel(node) {
       await askOffers();
     },
   });
-  panels.set(node, panel);
+  panels.set(node, (panels.get(node) ?? new Map()).set(path, panel));
   return panel;
 }
 
-/** @param {GraphNode} node */
-export function panelOf(node) {
-  return panels.get(node);
+/** @param {GraphNode} node @param {string} path */
+export function hasPanel(node, path) {
+  return panels.get(node)?.has(path) ?? false;
 }
 
 /** @param {import("./events.js").StepEvent} event */
 export async function followRun(event) {
-  const panel = isBound(event.prompt) ? panelAt(event.node) : undefined;
-  await panel?.follow(event);
-  if (panel && event.status !== "running") await askOffers();
+  const shown = isBound(event.prompt) ? panelsAt(event.node) : [];
+  await Promise.all(shown.map((panel) => panel.follow(event)));
+  if (shown.length && event.status !== "running") await askOffers();
 }
 
 /** Bring every panel to what the server knows: after a graph was loaded and after the connection was lost. */
@@ -75,18 +78,18 @@ export function onProgress({ prompt_id, nodes }) {
 /** The host serves nodes from its cache. @param {OfPrompt & {nodes: string[]}} detail */
 export function onCached({ prompt_id, nodes }) {
   for (const id of optimizersOf(prompt_id)) {
-    const panel = panelAt(id);
-    if (!panel || !nodes.includes(id)) continue;
-    panel.model.reuse(prompt_id);
-    panel.draw();
+    for (const panel of nodes.includes(id) ? panelsAt(id) : []) {
+      panel.model.reuse(prompt_id);
+      panel.draw();
+    }
   }
 }
 
 /** @param {OfPrompt} detail */
 export async function onEnd({ prompt_id }) {
-  for (const id of optimizersOf(prompt_id)) {
-    panelAt(id)?.model.settle();
-    panelAt(id)?.draw();
+  for (const panel of optimizersOf(prompt_id).flatMap(panelsAt)) {
+    panel.model.settle();
+    panel.draw();
   }
   if (optimizersOf(prompt_id).length) await askOffers(); // also where a graph ended before it came to its run
 }
@@ -119,17 +122,15 @@ function offers() {
 
 /** @param {string} prompt @param {string} what */
 function wait(prompt, what) {
-  for (const id of optimizersOf(prompt)) {
-    const panel = panelAt(id);
-    panel?.model.await(prompt, what);
-    panel?.draw();
+  for (const panel of optimizersOf(prompt).flatMap(panelsAt)) {
+    panel.model.await(prompt, what);
+    panel.draw();
   }
 }
 
-/** @param {string} id */
-function panelAt(id) {
-  const node = findNode(id);
-  return node ? panels.get(node) : undefined;
+/** The panels of an optimizer: its own, and those on the subgraphs that it is in. @param {string} id */
+function panelsAt(id) {
+  return [...openPanels()].flatMap(([each, panel]) => (each === id ? [panel] : []));
 }
 
 /** @param {Panel} panel */
@@ -139,15 +140,14 @@ function idOf(panel) {
 }
 
 /**
- * The panels of the open graph with the execution ids of their nodes, also inside subgraphs.
+ * The panels of the open graph with the execution ids of their optimizers, also inside subgraphs.
  * @param {import("../../../scripts/app.js").Graph | undefined} graph
  * @returns {Generator<[string, Panel]>}
  */
 function* openPanels(graph = rootGraph(), prefix = "") {
   for (const node of graph?.nodes ?? []) {
     const id = `${prefix}${node.id}`;
-    const panel = panels.get(node);
-    if (panel) yield [id, panel];
+    for (const [path, panel] of panels.get(node) ?? []) yield [path ? `${id}:${path}` : id, panel];
     if (node.subgraph) yield* openPanels(node.subgraph, `${id}:`);
   }
 }

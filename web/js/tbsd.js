@@ -6,41 +6,45 @@ import { app } from "../../../scripts/app.js";
 import { OPTIMIZERS, nameGraph, ofThisTab, watchQueue } from "./binding.js";
 import { fetchTranslations } from "./client.js";
 import { STEP } from "./events.js";
-import { findNode } from "./nodes.js";
+import { findNode, rootGraph } from "./nodes.js";
+import { optimizersInside, subgraphNodes } from "./outside.js";
 import { Orbit, ORBIT_HEIGHT } from "./orbit_view.js";
 import { PANEL_HEIGHT } from "./panel_view.js";
 import * as panels from "./panels.js";
 import { openPicker } from "./picker_view.js";
+import { dropLivePreview, leaveToPanel } from "./pictures.js";
 import { SETTINGS } from "./settings.js";
 import { t, useTranslations } from "./texts.js";
 
 /** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
 
 const ORBITS = new Set(["TBSD_RenderViews"]);
-const PREVIEWING = new Set([
-  ...OPTIMIZERS,
-  "TBSD_InspectDirections",
-  "TBSD_OverTime",
-  "TBSD_SeedsGrid",
-  "TBSD_SweepShape",
-  "TBSD_ObjectivePath",
-]);
 
 /** @type {WeakMap<GraphNode, Orbit>} */
 const orbits = new WeakMap();
 
-/**
- * Whether the panel of a node is on the page; early versions of Nodes 2.0 leave out what a pack adds.
- * @param {GraphNode} node
- */
-function showsPanel(node) {
-  return panels.panelOf(node)?.element.isConnected ?? false;
+/** @param {GraphNode | null} node @param {import("../../../scripts/app.js").Output | undefined} output */
+function showOrbit(node, output) {
+  const sheet = output?.tbsd_orbit?.[0];
+  if (node && sheet) orbits.get(node)?.show(sheet);
 }
 
-/** What the node drew while it ran would stand in the way of what shows it better. @param {string} id */
-function dropLivePreview(id) {
-  if (app.nodePreviewImages) delete app.nodePreviewImages[id];
-  app.graph?.setDirtyCanvas(true, false);
+/** @param {GraphNode} node @param {string} path of the optimizer in it, if it is a subgraph's */
+function showPanel(node, path = "") {
+  const panel = panels.addPanel(node, path);
+  node.addDOMWidget(path ? `tbsd_panel_${path}` : "tbsd_panel", "TBSD_PANEL", panel.element, {
+    serialize: false,
+    hideOnZoom: false, // pictures and curves are for looking at from afar, too
+    getMinHeight: () => PANEL_HEIGHT,
+  }).serialize = false;
+  panel.draw();
+}
+
+/** @param {GraphNode} node of a subgraph, as of a blueprint */
+function showPanelsOutside(node) {
+  const missing = [...optimizersInside(node)].filter((path) => !panels.hasPanel(node, path));
+  for (const path of missing) showPanel(node, path);
+  if (missing.length) node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
 }
 
 function loadStyle() {
@@ -66,41 +70,31 @@ app.registerExtension({
     }
     api.addEventListener("status", ({ detail }) => detail?.exec_info?.queue_remaining === 0 && panels.onQueueEmpty());
     api.addEventListener("reconnected", panels.refresh);
-    api.addEventListener("b_preview_with_metadata", ({ detail }) => {
-      const node = findNode(detail.displayNodeId);
-      if (node && showsPanel(node)) dropLivePreview(detail.displayNodeId); // the panel shows it
-    });
     api.addEventListener("executed", ({ detail }) => {
-      const id = detail.display_node ?? detail.node;
-      const node = findNode(id);
-      if (!node) return;
-      if (PREVIEWING.has(node.comfyClass)) dropLivePreview(id);
-      if (showsPanel(node) && app.nodeOutputs) delete app.nodeOutputs[id]; // the panel shows it; the queue keeps it
-      const sheet = detail.output?.tbsd_orbit?.[0];
-      if (sheet) orbits.get(node)?.show(sheet);
+      const node = findNode(detail.display_node ?? detail.node);
+      if (node?.comfyClass?.startsWith("TBSD_")) dropLivePreview(node);
+      showOrbit(node, detail.output);
     });
     useTranslations(await fetchTranslations(), () => String(app.extensionManager.setting.get("Comfy.Locale")));
   },
 
   afterConfigureGraph() {
     nameGraph();
-    for (const node of (app.rootGraph ?? app.graph)?.nodes ?? []) {
-      const sheet = app.nodeOutputs?.[String(node.id)]?.tbsd_orbit?.[0];
-      if (sheet) orbits.get(node)?.show(sheet);
-    }
+    for (const node of subgraphNodes(rootGraph())) showPanelsOutside(node);
     void panels.refresh(); // the host waits for this hook before it says which graph is open
+  },
+
+  /** The host has brought back what a graph showed before. */
+  onNodeOutputsUpdated(outputs) {
+    for (const [id, output] of Object.entries(outputs)) showOrbit(findNode(id), output);
   },
 
   nodeCreated(node) {
     if (OPTIMIZERS.has(node.comfyClass)) {
-      const panel = panels.addPanel(node);
-      node.addDOMWidget("tbsd_panel", "TBSD_PANEL", panel.element, {
-        serialize: false,
-        hideOnZoom: false, // pictures and curves are for looking at from afar, too
-        getMinHeight: () => PANEL_HEIGHT,
-      });
-      panel.draw();
+      showPanel(node);
+      leaveToPanel(node);
     }
+    if (node.subgraph) queueMicrotask(() => showPanelsOutside(node)); // when its own widgets have their values
     if (node.comfyClass === "TBSD_LoadScene") {
       const choose = () =>
         openPicker((file) => {

@@ -40,6 +40,9 @@ export interface GraphNode {
   size: [number, number];
   widgets?: Widget[];
   subgraph?: Graph;
+  graph?: Graph | null;
+  hideOutputImages?: boolean;
+  onDrawBackground?: () => void;
   onDragOver?: (event: DragEvent) => boolean;
   onDragDrop?: (event: DragEvent) => Promise<boolean>;
   computeSize(): [number, number];
@@ -64,7 +67,7 @@ export interface GraphNode {
   ): Widget;
 }
 
-type Output = { tbsd_orbit?: OrbitSheet[]; text?: string[] };
+export type Output = { tbsd_orbit?: OrbitSheet[]; text?: string[] };
 
 export const app: {
   graph?: Graph;
@@ -72,6 +75,7 @@ export const app: {
   nodeOutputs?: Record<string, Output | undefined>;
   nodePreviewImages?: Record<string, string[]>;
   extensionManager: {
+    _p?: { _s: Map<string, { revokePreviewsByLocatorId?: (locator: string) => void }> };
     setting: { get(id: string): unknown };
     workflow?: { activeWorkflow?: { path: string } | null; openWorkflows?: { path: string }[] };
     toast: { add(message: { severity: "error"; summary: string; detail: string; life: number }): void };
