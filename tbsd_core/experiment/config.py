@@ -27,7 +27,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 class MeshInput:
     """The mesh that a scene paints."""
 
-    file: str = ""  # a GLB, OBJ, PLY or STL file, or "sample:" and the name of an object of the small world
+    file: str = ""  # a GLB, OBJ, PLY or STL file, or "sample:" and words of the small world: house, brick house
     keep_colors: bool = False  # start from the colours it has instead of grey
     placement: PlacementConfig = field(default_factory=PlacementConfig)
 

@@ -34,7 +34,8 @@ def stored_source(source: Scene, scene: Scene) -> tuple[dict[str, Any], dict[str
     if (type(source), source.config) == (type(scene), scene.config):
         own = stored_tensors(scene)
         tensors = {k: v for k, v in tensors.items() if k not in own or not torch.equal(v, own[k])}
-    return {"kind": kind, "config": to_plain(source.config)}, {k: v.clone() for k, v in prefixed(PREFIX, tensors).items()}
+    kept = {name: value.clone() for name, value in prefixed(PREFIX, tensors).items()}
+    return {"kind": kind, "config": to_plain(source.config)}, kept
 
 
 def read_source(about: Any, tensors: Mapping[str, Tensor], scene: Scene) -> Scene:
@@ -59,5 +60,5 @@ def check_source_config(config: ExperimentConfig) -> None:
     spec = METHODS[config.guidance_name]
     if not spec.edits or config.image.file or (config.mesh.file and config.mesh.keep_colors):
         return
-    how = "name a mesh with colours, --mesh FILE" if SCENES[config.scene_name].paints_mesh else "--image FILE for a picture"
-    raise ValueError(f"{spec.label} changes what is there, and this run starts from nothing: {how}.")
+    how = "a picture, --scene image --image FILE, or a mesh with colours, --scene mesh_texture --mesh FILE --keep-colors"
+    raise ValueError(f"{spec.label} changes what is there, and this run starts from nothing. Give it {how}.")

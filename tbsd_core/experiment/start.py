@@ -14,8 +14,8 @@ from ..mesh.paint import start_from_colors
 from ..priors.base import TextPrior
 from ..priors.diffusers import load_diffusers_prior
 from ..priors.small_world import load_prior
-from ..sample_meshes import sample_mesh
 from ..sample_images import sample_image
+from ..sample_meshes import sample_mesh
 from ..scenes import SCENES, Scene
 from ..scenes.picture_start import scene_of_pictures
 from .config import COMFYUI, DIFFUSERS, DTYPES, ExperimentConfig, MeshInput, is_demo
@@ -49,7 +49,8 @@ def read_mesh(source: MeshInput) -> Mesh:
     if not source.file:
         raise ValueError("Say which mesh to paint: --mesh FILE, or --mesh sample:house to try it.")
     if source.file.startswith(SAMPLE):
-        return sample_mesh(source.file.removeprefix(SAMPLE))
+        *material, shape = source.file.removeprefix(SAMPLE).split()
+        return sample_mesh(shape, material=" ".join(material))
     return load_mesh(Path(source.file), colors=source.keep_colors).mesh
 
 
@@ -62,7 +63,7 @@ def read_image(config: ExperimentConfig) -> Tensor:
     """
     file, size = config.image.file, getattr(config.scene, "size", 0)
     if config.scene_name != "image":
-        raise ValueError(f"A picture is the start of an image scene, and this one is {config.scene_name}: --scene image.")
+        raise ValueError(f"A picture is the start of an image scene, and this is {config.scene_name}: --scene image.")
     picture = sample_image(file.removeprefix(SAMPLE), size) if file.startswith(SAMPLE) else read_square(file, size)
     return picture[None].expand(config.scene.n_images, -1, -1, -1).contiguous()
 

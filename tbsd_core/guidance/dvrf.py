@@ -10,8 +10,8 @@ In noise predictions, v = (eps - x_s) / (1 - s), it is
 
     grad = [eps_cfg(target) - eps_cfg(source)] / (1 - s) - eta u d / (1 - s)
 
-At eta = 0 it is DDS in its velocity form. The paper follows timesteps from much noise to little by gradient descent; here they are
-drawn as for every method, which is its "random" strategy, and the optimiser is that of the run.
+At eta = 0 it is DDS in its velocity form. The paper follows timesteps from much noise to little by gradient descent;
+here they are drawn as for every method, which is its "random" strategy, and the optimiser is that of the run.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@ TBSD's three terms, with the source in the place of what they compare with. With
 
 - residual: eps_uncond(x_t) - eps_uncond(x_t^src), the source's prediction instead of the drawn noise. It pulls back to
   what was there, whatever the prompts.
-- shape: delta_cls = eps_target - eps_uncond at x_t, minus the same of the source and its prompt at x_t^src: what is common
-  to both prompts at both pictures cancels, and with it what would move the shape. L_s = 1, L_t = 0 is DDS.
+- shape: delta_cls = eps_target - eps_uncond at x_t, minus the same of the source and its prompt at x_t^src: what is
+  common to both cancels, and with it what would move the shape. L_s = 1, L_t = 0 is DDS.
 - texture: delta_src = eps_target(x_t) - eps_source(x_t), the source's description as Target Negative Prompt: away
   from the old material wherever some of it is left.
 - L_s, L_t of a balancer, as in TBSD.
-- hold: cells where the two descriptions say the same (m near 0) are pulled back to the source itself. m in [0, 1] is the
-  length of delta_src in a cell, smoothed over its neighbours, in parts of what 9 of 10 cells stay below.
+- hold: cells where the two descriptions say the same (m near 0) are pulled back to the source itself. m in [0, 1] is
+  the length of delta_src in a cell, smoothed over its neighbours, in parts of what 9 of 10 cells stay below.
 """
 
 from __future__ import annotations
