@@ -60,5 +60,5 @@ def check_source_config(config: ExperimentConfig) -> None:
     spec = METHODS[config.guidance_name]
     if not spec.edits or config.image.file or (config.mesh.file and config.mesh.keep_colors):
         return
-    how = "a picture, --scene image --image FILE, or a mesh with colours, --scene mesh_texture --mesh FILE --keep-colors"
-    raise ValueError(f"{spec.label} changes what is there, and this run starts from nothing. Give it {how}.")
+    how = "--scene image --image FILE for a picture, --scene mesh_texture --mesh FILE --keep-colors for a mesh"
+    raise ValueError(f"{spec.label} changes what is there, and this run starts from nothing: {how}.")
