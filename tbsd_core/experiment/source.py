@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,9 +51,14 @@ def read_source(about: Any, tensors: Mapping[str, Tensor], scene: Scene) -> Scen
     if not isinstance(kind, str) or kind not in SCENES:
         raise ValueError(f"The source of this run is of the kind {kind!r}; this version knows {', '.join(SCENES)}.")
     kept = without(PREFIX, tensors)
-    if type(scene) is SCENES[kind].scene and about.get("config") == to_plain(scene.config):
+    # as JSON gives both back
+    if type(scene) is SCENES[kind].scene and as_json(about.get("config")) == as_json(to_plain(scene.config)):
         kept = {k: v.detach().cpu() for k, v in stored_tensors(scene).items()} | kept
     return scene_of(kind, about.get("config"), kept, "the source of this run")
+
+
+def as_json(plain: Any) -> Any:
+    return json.loads(json.dumps(plain))
 
 
 def check_source_config(config: ExperimentConfig) -> None:
