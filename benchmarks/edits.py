@@ -3,8 +3,8 @@
 A picture of an object as it truly looks is edited into another material, from the same camera; the truth is the same
 object in that material. Methods that edit are compared with SDS that starts from the picture and with TBSD that paints
 from nothing. Settings were chosen on the tuning swaps alone. A seed decides view, noise and timesteps; the seeds of one
-swap run side by side. Each swap of a method is written to --out when it is done and not done again. --meshes does it
-on meshes: colours of the truth at the vertices, painted over, seen from 12 sides. --write puts the table into
+swap run side by side. Each result is written to --out when it is done and not done again. --meshes does it on
+meshes: colours of the truth at the vertices, painted over, seen from 12 sides. --write puts the table into
 benchmarks/results/edits.md (edits_meshes.md). --set and --label try other settings of all methods named.
 
 material: share with the right material (posterior above .5). silhouette: IoU of the outline with the true one.
@@ -202,13 +202,13 @@ def main() -> None:
     for swap in SPLITS[a.split][: a.pairs]:
         for method in a.methods:
             label, words = method + a.label, " ".join(swap)
-            name = f"{kind}_{steps}_{'_'.join(map(str, a.seeds))}_{words.replace(' ', '_')}_{label}.json"
-            path = a.out / name
-            if not path.exists():
-                found = make(method, swap, a.seeds, steps, a.set, prior)
-                with atomic_path(path) as temporary:
-                    temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-            own = json.loads(path.read_text(encoding="utf-8"))
+            stem = f"{kind}_{steps}_{words.replace(' ', '_')}_{label}"
+            paths = {seed: a.out / f"{stem}_{seed}.json" for seed in a.seeds}
+            missing = [seed for seed, path in paths.items() if not path.exists()]
+            for row in make(method, swap, missing, steps, a.set, prior) if missing else []:
+                with atomic_path(paths[row["seed"]]) as temporary:
+                    temporary.write_text(json.dumps(row) + "\n", encoding="utf-8")
+            own = [json.loads(path.read_text(encoding="utf-8")) for path in paths.values()]
             rows += [{"method": label, "swap": words, **row} for row in own]
             print(words, label, {n: round(mean(row[n] for row in own), 3) for n in SHOWN}, flush=True)
     print(table(rows))
