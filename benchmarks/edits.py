@@ -39,7 +39,7 @@ from tbsd_core.scenes import ImageConfig, ImageScene
 from tbsd_core.scenes.picture_start import scene_of_pictures
 
 RESULTS = Path(__file__).parent / "results"
-SIZE, STEPS, MESH_STEPS = 64, 120, 120
+SIZE, STEPS, MESH_STEPS = 64, 60, 120
 VIEWS, ELEVATION = 12, 20.0
 NEAR = 5  # pixels: what is closer to the object is not background
 RIGHT = 0.5

@@ -19,6 +19,7 @@ from .weighting import weight
 
 DDS_2D = "DDS, arXiv:2304.07090, its DDS_zeroshot notebook"
 SWAPS = "measured on the tuning swaps of benchmarks/edits.py"
+FEW = {"optim.n_steps": Setting(60, SWAPS)}  # a picture is there already
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,5 +89,6 @@ SPEC = MethodSpec(
             "guidance.weighting": Setting("uniform", DDS_2D),
         },
         (DEMO, ""): {"guidance.guidance_scale": Setting(7.5, DDS_2D)},
+        (DEMO, "image"): FEW,
     },
 )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
 from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput
+from .dds import FEW
 from .spec import MethodSpec
 from .weighting import weight
 
@@ -105,5 +106,6 @@ SPEC = MethodSpec(
             "guidance.weighting": Setting("uniform", IDENTITY),
         },
         (DEMO, ""): {"guidance.guidance_scale": Setting(7.5, SSD_3D)},
+        (DEMO, "image"): FEW,
     },
 )

@@ -28,7 +28,7 @@ from ..balancing import BALANCERS, BalanceConfig, build_balancer, mix
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
 from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput
-from .dds import DDS_2D, SWAPS
+from .dds import DDS_2D, FEW, SWAPS
 from .spec import MethodSpec
 from .weighting import weight
 
@@ -157,6 +157,7 @@ SPEC = MethodSpec(
             "guidance.weighting": Setting("uniform", THAT_OF_DDS),
         },
         (DEMO, ""): {"guidance.anchor": Setting(4.0, SWAPS), "guidance.hold": Setting(8.0, SWAPS)},
+        (DEMO, "image"): FEW,
     },
     node_id="TBSD_EditGuidance",
 )
