@@ -26,8 +26,8 @@ ORDERS = {
     "TBSD_DDSGuidance": "source_prompt guidance_scale weighting",
     "TBSD_PDSGuidance": "source_prompt guidance_scale stride",
     "TBSD_SSDGuidance": "source_prompt guidance_scale source_scale enhance_scale identity weighting",
-    "TBSD_EditGuidance": "source_prompt guidance_scale texture_scale balancer shape_floor schedule schedule_start "
-    "schedule_end anchor hold weighting conflict_aversion cutoff",
+    "TBSD_EditGuidance": "source_prompt guidance_scale texture_scale balancer shape_floor schedule anchor hold "
+    "weighting schedule_start schedule_end conflict_aversion cutoff",
     "TBSD_DVRFGuidance": "source_prompt guidance_scale source_scale shift",
     "TBSD_Timesteps": "t_min t_max t_max_end anneal_end anneal draw",
 }
