@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -23,8 +24,9 @@ from benchmarks.thumbnails import fitted, save_small
 from tbsd_core.cameras.sampling import CAMERA_PRESETS, orbit, sample_cameras
 from tbsd_core.configuration import with_setting
 from tbsd_core.experiment import Experiment, MeshInput, default_config, make_scene, pictures
+from tbsd_core.experiment.config import ImageInput
 from tbsd_core.grid import labelled_grid
-from tbsd_core.guidance import TimestepConfig
+from tbsd_core.guidance import METHODS, TimestepConfig
 from tbsd_core.guidance.timesteps import timestep_range
 from tbsd_core.media import to_uint8
 from tbsd_core.mesh import textured_mesh
@@ -36,6 +38,7 @@ from tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior
 from tbsd_core.priors.small_world.materials import MATERIALS
 from tbsd_core.priors.small_world.shapes import SHAPES
 from tbsd_core.priors.small_world.world import render_truth
+from tbsd_core.sample_images import sample_image
 from tbsd_core.sample_meshes import sample_mesh
 from tbsd_core.scenes import MeshTextureConfig, NeRFScene
 from tbsd_core.scenes.base import Scene
@@ -45,6 +48,7 @@ FOLDER = ROOT / "web" / "docs" / "images"
 WIDTH, HEIGHT = 360, 300  # pixels, at most: the help panel is about as wide
 MAX_BYTES = 7_000
 PROMPTS = ("a wooden house", "a striped torus", "a brick mushroom")  # nothing was tuned on these
+EDITS = ("dds", "pds", "ssd", "tbsd_edit")
 PRAISE = "sharp, detailed, high quality"
 FAULTS = "blurry, pixelated, malformed"
 
@@ -108,6 +112,25 @@ def method_picture(name: str) -> Callable[[], Tensor]:
         return labelled_grid(images, [label for label, _, _ in rows], list(PROMPTS))
 
     return draw
+
+
+def edits() -> Tensor:
+    """A row for each method that edits, below what it starts from; a column for each change."""
+    changes = (("brick house", "wooden house"), ("striped torus", "marble torus"), ("dotted cube", "brick cube"))
+    rows = [[sample_image(before, 64) for before, _ in changes]]
+    for method in EDITS:
+        rows.append([])
+        for before, after in changes:
+            config = default_config(f"a {after}", "image", method)
+            config = replace(config, prompt=replace(config.prompt, source=f"a {before}"))
+            config = replace(config, image=ImageInput(file=f"sample:{before}"))
+            experiment = Experiment(config, prior())
+            for _ in experiment.steps():
+                pass
+            with torch.no_grad():
+                rows[-1].append(experiment.scene.render(orbit(1), 64, 64).rgb[0])
+    labels = ["source", *(METHODS[method].label for method in EDITS)]
+    return labelled_grid(rows, labels, [f"to {after.split()[0]}" for _, after in changes])
 
 
 @torch.no_grad()
@@ -266,6 +289,7 @@ def thumbnail(template: str, top: float = 1.0) -> Callable[[], Image.Image]:
 
 PICTURES: dict[str, Callable[[], Tensor | Image.Image]] = {
     **{f"method_{name}": method_picture(name) for name in METHOD_ROWS},
+    "edits": edits,
     "demo_models": demo_models,
     "sample_meshes": sample_meshes,
     "view_control": view_control,

@@ -26,6 +26,11 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "TBSD_BridgeGuidance": ("sds bridge", "bridge distillation", "schroedinger bridge"),
     "TBSD_ESDGuidance": ("esd", "entropic score distillation"),
     "TBSD_BSDGuidance": ("bsd", "balanced score distillation"),
+    "TBSD_DDSGuidance": ("dds", "delta denoising score", "edit", "image editing", "instruct pix2pix"),
+    "TBSD_PDSGuidance": ("pds", "posterior distillation sampling", "edit", "image editing"),
+    "TBSD_SSDGuidance": ("ssd", "stable score distillation", "edit", "style edit"),
+    "TBSD_EditGuidance": ("tbsd edit", "edit", "restyle", "change material", "retexture", "image editing"),
+    "TBSD_DVRFGuidance": ("dvrf", "delta velocity rectified flow", "edit", "flowedit", "flux edit"),
     "TBSD_ImageScene": ("text to image", "restyle", "image to image", "optimise image", "optimize pixels", "img2img"),
     "TBSD_NeRFScene": ("nerf", "text to 3d", "radiance field", "volume", "instant ngp", "3d from text"),
     "TBSD_MeshTextureScene": (

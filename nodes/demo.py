@@ -38,6 +38,9 @@ class DemoModels(Node):
         return io.NodeOutput(*load_demo_models())
 
 
+NO_MATERIAL = "none"
+
+
 class SampleMesh(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -56,13 +59,21 @@ class SampleMesh(Node):
                     step=8,
                     tooltip="Grid points along each side: 64 gives about 15,000 triangles, 96 twice as many.",
                 ),
+                io.Combo.Input(
+                    "material",
+                    options=[NO_MATERIAL, *MATERIALS],
+                    default=NO_MATERIAL,
+                    optional=True,
+                    tooltip="The true colours of a material, at the vertices, to try an edit on; keep_colors of Mesh "
+                    "Texture Scene starts from them. none: no colours.",
+                ),
             ],
             outputs=[io.Mesh.Output(display_name="mesh", tooltip="Connect to Mesh Texture Scene or Save Mesh.")],
         )
 
     @classmethod
-    def execute(cls, shape: str, resolution: int) -> io.NodeOutput:
-        return io.NodeOutput(to_mesh(sample_mesh(shape, resolution)))
+    def execute(cls, shape: str, resolution: int, material: str = NO_MATERIAL) -> io.NodeOutput:
+        return io.NodeOutput(to_mesh(sample_mesh(shape, resolution, "" if material == NO_MATERIAL else material)))
 
 
 NODES = [DemoModels, SampleMesh]

@@ -167,15 +167,17 @@ class PromptsFromConditioning(Node):
                 io.Conditioning.Input(
                     "target_negative", optional=True, tooltip="The target with its faults (TNP), for TBSD and Bridge."
                 ),
+                io.Conditioning.Input(
+                    "source", optional=True, tooltip="What is there before an edit, for DDS and other editing methods."
+                ),
             ],
             outputs=[sockets.PromptsSocket.Output(display_name="prompts", tooltip="Connect to a guidance node.")],
         )
 
     @classmethod
-    def execute(cls, target, uncond, negative=None, target_negative=None) -> io.NodeOutput:
-        return io.NodeOutput(
-            from_conditioning(target=target, uncond=uncond, negative=negative, target_negative=target_negative)
-        )
+    def execute(cls, target, uncond, negative=None, target_negative=None, source=None) -> io.NodeOutput:
+        named = dict(target=target, uncond=uncond, negative=negative, target_negative=target_negative, source=source)
+        return io.NodeOutput(from_conditioning(**named))
 
 
 NODES = [PromptEncode, TargetNegativePrompt, PromptsFromConditioning, PerpNeg]

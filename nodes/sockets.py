@@ -9,6 +9,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..tbsd_core.guidance import METHODS, Guidance
+from ..tbsd_core.scenes import Scene
 from ..tbsd_core.settings import Setting
 from .bridge.control import ViewControl
 from .bridge.prompts import Prompts
@@ -48,6 +49,7 @@ class GuidedModel:
     guidance: Guidance
     preset: Mapping[str, Setting] | None = None  # that of the connected settings (tbsd_core.presets.preset)
     control: ViewControl | None = None  # shown the geometry of the views
+    source: Scene | None = None  # what a method that edits compares with; None: the scene that it starts from
 
 
 @dataclass(frozen=True)

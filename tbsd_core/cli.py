@@ -10,7 +10,7 @@ from typing import Any
 
 from .commands import compare, export, field, inspect, methods, overtime, path, quality, seeds, sweep, vary
 from .commands.bar import RunBar
-from .commands.options import add_run_arguments, base_config, with_assignments
+from .commands.options import add_edit_arguments, add_run_arguments, base_config, with_assignments
 from .commands.stages import has_stages, run_staged
 from .configuration import all_settings, with_setting
 
@@ -48,6 +48,7 @@ def _parser() -> _Parser:
 
     run = commands.add_parser("run", help="one run; see `methods` and `vocabulary`")
     add_run_arguments(run, scene="nerf", needs_prompt=False, needs_out=False)
+    add_edit_arguments(run)
     run.add_argument(
         "--stages",
         action="store_true",

@@ -18,6 +18,29 @@ def to_uint8(images: Tensor) -> np.ndarray:
     return (images.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).movedim(-3, -1).numpy()
 
 
+def read_square(path: str | os.PathLike, size: int) -> Tensor:
+    """A picture file as [3, size, size] in [0, 1]: what fits of it around its middle, on white where it is transparent.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no picture.
+    """
+    pil = require("PIL.Image", "pillow")
+    try:
+        with pil.open(path) as opened:
+            picture = opened.convert("RGBA")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"There is no picture {path}.") from error
+    except (OSError, ValueError, pil.DecompressionBombError) as error:
+        raise ValueError(f"{path} is no picture that can be read ({error}).") from error
+    white = pil.new("RGBA", picture.size, "white")
+    flat = pil.alpha_composite(white, picture).convert("RGB")
+    side = min(flat.size)
+    left, top = (flat.width - side) // 2, (flat.height - side) // 2
+    cut = flat.crop((left, top, left + side, top + side)).resize((size, size), pil.Resampling.BICUBIC)
+    return torch.from_numpy(np.asarray(cut).copy()).movedim(-1, 0).float() / 255
+
+
 def write_png(image: Tensor, path: str | os.PathLike) -> Path:
     """Write one image [3, H, W]."""
     if image.ndim != 3 or image.shape[0] != 3:

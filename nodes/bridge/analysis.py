@@ -22,7 +22,7 @@ from .autograd import cloned
 from .config import config_of
 from .prior import ComfyPrior, prior_device, with_prior
 from .progress import SHOWN, RunProgress
-from .run import pictures_of, with_models
+from .run import check_source, pictures_of, with_models
 
 if TYPE_CHECKING:
     from ..sockets import GuidedModel
@@ -36,10 +36,12 @@ def make_entries(
     own_timesteps: bool,  # see config_of
 ) -> list[Entry]:
     """One run per guidance from the same start, with labels that tell them apart."""
+    for g in guided:
+        check_source(g, scene)
     configs = [config_of(g, scene, cameras, optim, own_timesteps) for g in guided]
     return with_labels(
         [
-            Entry(label="", config=config, prompts=g.prompts.set, start=scene)
+            Entry(label="", config=config, prompts=g.prompts.set, start=scene, source=g.source)
             for g, config in zip(guided, configs, strict=True)
         ]
     )

@@ -75,6 +75,7 @@ class ComfyPrior:
         self._levels = Table(torch.stack([sigmas, scales]))  # [2, T]
         self._device = device
         own_tensors(inner.latent_format)
+        self.is_flow = isinstance(inner.model_sampling, comfy.model_sampling.CONST)
         self._has_frames = inner.latent_format.latent_dimensions == 3
         self._autoencoder = Autoencoder(vae, self._has_frames)
         self.spatial_factor: int = self._autoencoder.spatial_factor

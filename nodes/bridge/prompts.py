@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...tbsd_core.guidance import Guidance, all_conditions
@@ -49,6 +49,27 @@ def from_conditioning(**conditionings: list | None) -> Prompts:
         name: {"": to_condition(c, f'conditioning "{name}"')} for name, c in conditionings.items() if c is not None
     }
     return Prompts(PromptSet(conditions, {name: {"": ""} for name in conditions}))
+
+
+def with_source(prompts: Prompts, text: str) -> Prompts:
+    """Prompts that also describe what an edit starts from; an empty text says nothing of it.
+
+    Raises:
+        ValueError: it is the prompt itself, or the prompts came ready-made, so that there is nothing to encode it with.
+    """
+    if prompts.config is not None:
+        config = replace(prompts.config, source=text)
+        added = encode_prompts(prompts.clip, config, ("source",))
+        return replace(prompts, set=prompts.set.with_conditions(added), config=config)
+    if text.strip():
+        raise ValueError(
+            "These prompts came ready-made from conditioning, so source_prompt cannot be encoded. Leave it empty, and "
+            "connect a CLIP Text Encode to source of Prompts From Conditioning."
+        )
+    if "source" in prompts.set.names or "uncond" not in prompts.set.names:
+        return prompts
+    empty = {"source": prompts.set.conditions["uncond"]}, {"source": {"": ""}}
+    return replace(prompts, set=prompts.set.with_conditions(PromptSet(*empty)))
 
 
 def check_conditions(prompts: Prompts, guidance: Guidance) -> None:

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig, orbit
 from ...tbsd_core.experiment import Autosave, Experiment, ExperimentConfig, Pace, plan_of, size_warning
+from ...tbsd_core.guidance import has_source, method_of
 from ...tbsd_core.guidance.base import TrainingGuidance
 from ...tbsd_core.optim import Curves, OptimConfig, Watchdog, not_finite
 from ...tbsd_core.scenes import RenderOutput, Scene
-from ...tbsd_core.scenes.stored import copy_scene
+from ...tbsd_core.scenes.stored import copy_scene, is_untouched
 from .compat import available_memory
 from .distilled import distilled_warning
 from .events import send_step
@@ -150,8 +151,24 @@ def autosave(shown: Run, experiment: Experiment) -> Autosave:
 
 
 def begun(config: ExperimentConfig, prior: ComfyPrior, guided: GuidedModel, scene: Scene) -> Experiment:
-    """The experiment of a graph before its first step, on a copy of its scene."""
-    return Experiment(config, prior, prompts=guided.prompts.set, scene=copy_scene(scene, config.device))
+    """The experiment of a graph before its first step, on a copy of its scene.
+
+    Raises:
+        ValueError: its method edits, and there is nothing in the scene.
+    """
+    check_source(guided, scene)
+    own = copy_scene(scene, config.device)
+    return Experiment(config, prior, prompts=guided.prompts.set, scene=own, source=guided.source)
+
+
+def check_source(guided: GuidedModel, scene: Scene) -> None:
+    """Raise ValueError for a method that edits a scene with nothing in it; says what to connect."""
+    if guided.source is None and has_source(guided.guidance) and is_untouched(scene):
+        spec = method_of(guided.guidance)
+        raise ValueError(
+            f"{spec.label} changes what is there, and there is nothing yet in this {type(scene).__name__}. Connect an "
+            "image to Image Scene, turn on keep_colors of Mesh Texture Scene, or give it an optimised scene."
+        )
 
 
 def with_models(guided: Sequence[GuidedModel], optim: OptimConfig, body: Callable[[ComfyPrior], T]) -> T:

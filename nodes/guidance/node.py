@@ -8,11 +8,12 @@ from comfy_api.latest import io
 
 from ...tbsd_core.guidance import MethodSpec
 from ...tbsd_core.presets import with_settings
+from ...tbsd_core.scenes import Scene
 from .. import sockets
 from ..base import Node
 from ..bridge.control import ViewControl, check_belongs
 from ..bridge.distillable import check_models
-from ..bridge.prompts import Prompts, check_conditions
+from ..bridge.prompts import Prompts, check_conditions, with_source
 from ..sockets import GuidedModel, Recommended
 from ..widgets import widgets, with_widgets
 
@@ -36,6 +37,7 @@ class GuidanceNode(Node):
                 ),
                 io.Vae.Input("vae", tooltip="The VAE that belongs to the model."),
                 sockets.PromptsSocket.Input("prompts", tooltip=spec.prompts),
+                *source_prompt_inputs(spec),
                 *widgets(spec.config()),
                 sockets.SettingsSocket.Input(
                     "settings",
@@ -49,6 +51,7 @@ class GuidanceNode(Node):
                     tooltip="From View ControlNet, for 3D scenes and meshes: the model sees the geometry of each view "
                     "and paints onto it.",
                 ),
+                *source_inputs(spec),
             ],
             outputs=[
                 sockets.GuidanceSocket.Output(
@@ -65,6 +68,8 @@ class GuidanceNode(Node):
         prompts: Prompts,
         settings: Recommended | None = None,
         control: ViewControl | None = None,
+        source_prompt: str = "",
+        source: Scene | None = None,
         **values: float | int | str,
     ) -> io.NodeOutput:
         spec = cls.spec
@@ -74,13 +79,38 @@ class GuidanceNode(Node):
             settings.check_method(spec.name)
             config = with_settings(spec.config(), "guidance", settings.preset)
         method = spec.method(config)
+        if spec.edits:
+            prompts = with_source(prompts, source_prompt)
         check_conditions(prompts, method)  # what they lack is said before the optimisation
         if control is not None:
             check_models(model, vae)
             check_belongs(control, model)
-        return io.NodeOutput(GuidedModel(model, vae, prompts, method, settings and settings.preset, control))
+        return io.NodeOutput(GuidedModel(model, vae, prompts, method, settings and settings.preset, control, source))
+
+
+def source_prompt_inputs(spec: MethodSpec) -> list[io.Input]:
+    """Of a method that edits."""
+    text = io.String.Input(
+        "source_prompt",
+        default="",
+        multiline=True,
+        tooltip="What is there now, in the words of the prompt: a photo of a brick house. Empty where the prompt alone "
+        "says what changes.",
+    )
+    return [text] if spec.edits else []
+
+
+def source_inputs(spec: MethodSpec) -> list[io.Input]:
+    """Of a method that edits."""
+    scene = sockets.SceneSocket.Input(
+        "source",
+        optional=True,
+        tooltip="What the edit is compared with, where that is not the scene it starts from: to go on with an edit, "
+        "connect the original here.",
+    )
+    return [scene] if spec.edits else []
 
 
 def guidance_node(spec: MethodSpec) -> type[GuidanceNode]:
     """The node of a method."""
-    return type(f"{spec.label}Guidance", (GuidanceNode,), {"spec": spec, "__doc__": spec.summary})
+    return type(f"{spec.label.replace('-', '')}Guidance", (GuidanceNode,), {"spec": spec, "__doc__": spec.summary})

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ..grid import labelled_grid
 from ..guidance import METHODS, directions
-from ..guidance.base import Guidance, GuidanceInputs, TrainingGuidance
+from ..guidance.base import Guidance, GuidanceInputs, TrainingGuidance, has_source
 from ..guidance.bridge import Bridge, BridgeConfig
 from ..priors.base import Prior
 from ..prompts import PromptSet
@@ -103,6 +103,11 @@ def inspect_directions(
     Raises:
         ValueError: the prompts lack one of the four conditions; says what adds it.
     """
+    if guidance is not None and has_source(guidance):
+        raise ValueError(
+            f"{type(guidance).__name__} compares with a source, and a single picture has none. Choose a method that "
+            "does not edit, such as TBSD."
+        )
     n = config.n_noises
     bridge = Bridge(replace(config.bridge, weighting="uniform"))
     own = next((name for name, spec in METHODS.items() if type(guidance) is spec.method), type(guidance).__name__)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..card_presets import MEMORIES, nearest_memory
 from ..configuration import with_setting
+from ..guidance import METHODS
 from ..optional import require
 from ..scenes import SCENES
 
@@ -76,6 +77,13 @@ def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-colors", action="store_true", help="start from the colours that it has")
 
 
+def add_edit_arguments(parser: argparse.ArgumentParser) -> None:
+    """What methods that edit start from, beside a mesh; `with_start` reads it."""
+    picture = "for --scene image: picture to start from, or 'sample:brick house'"
+    parser.add_argument("--image", dest="start_image", metavar="FILE", help=picture)
+    parser.add_argument("--source-prompt", default="", help="for methods that edit (dds ...): what is there, in words")
+
+
 def add_noise_argument(parser: argparse.ArgumentParser) -> None:
     """For benchmarks: a run's own setting is --set rehearsal_noise=4."""
     parser.add_argument(
@@ -111,6 +119,28 @@ def mesh_input(arguments: argparse.Namespace) -> MeshInput:
     return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, placement=placement)
 
 
+def with_start(config: ExperimentConfig, arguments: argparse.Namespace) -> ExperimentConfig:
+    """`config` with the picture and the words for what is there; a method that edits a mesh starts from its colours.
+
+    Raises:
+        ValueError: a picture for another scene, or a source prompt that is the prompt.
+    """
+    from dataclasses import replace
+
+    from ..experiment.config import ImageInput
+
+    image = getattr(arguments, "start_image", None)  # of the commands that have it
+    if image is not None and config.scene_name != "image":
+        raise ValueError(f"--image is the start of an image scene, got {config.scene_name}: add --scene image.")
+    colors = config.mesh.keep_colors or (bool(config.mesh.file) and METHODS[config.guidance_name].edits)
+    return replace(
+        config,
+        prompt=replace(config.prompt, source=getattr(arguments, "source_prompt", "")),
+        image=ImageInput(file=image or ""),
+        mesh=replace(config.mesh, keep_colors=colors),
+    )
+
+
 def base_config(
     arguments: argparse.Namespace, prompt: str | None = None, method: str | None = None
 ) -> ExperimentConfig:
@@ -121,7 +151,7 @@ def base_config(
     """
     from ..experiment import default_config
 
-    return default_config(
+    config = default_config(
         arguments.prompt if prompt is None else prompt,
         arguments.scene,
         arguments.method if method is None else method,
@@ -135,6 +165,7 @@ def base_config(
         mesh_input(arguments),
         card_memory(arguments),
     )
+    return with_start(config, arguments)
 
 
 def run_config(arguments: argparse.Namespace, prompt: str | None = None, method: str | None = None) -> ExperimentConfig:
@@ -222,6 +253,7 @@ def add_study_arguments(parser: argparse.ArgumentParser, methods: Sequence[str] 
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
     add_common_arguments(parser, one_seed=False)
     add_mesh_arguments(parser)
+    add_edit_arguments(parser)
 
 
 def study_configs(arguments: argparse.Namespace, prompt: str) -> dict[str, ExperimentConfig]:
@@ -231,10 +263,14 @@ def study_configs(arguments: argparse.Namespace, prompt: str) -> dict[str, Exper
         ValueError: an unknown name or setting, or the same label twice.
     """
     from ..experiment import default_config
+    from ..experiment.source import check_source_config
     from ..study import assigned, labelled
 
     a = arguments
     mesh, memory = mesh_input(a), card_memory(a)
     given = (a.prior, a.steps, a.seeds[0], a.size, a.device, a.dtype, a.allow_download, mesh, memory)
-    configs = {label: default_config(prompt, a.scene, name, *given) for label, name in labelled(a.methods).items()}
-    return assigned(configs, a.set)
+    made = {label: default_config(prompt, a.scene, name, *given) for label, name in labelled(a.methods).items()}
+    configs = assigned({label: with_start(config, a) for label, config in made.items()}, a.set)
+    for config in configs.values():
+        check_source_config(config)
+    return configs

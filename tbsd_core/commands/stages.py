@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..experiment.stages import StagesConfig
     from ..optim import StepRecord
 
-REFUSED = {"report": "--from", "more": "--more", "mesh": "--mesh"}
+REFUSED = {"report": "--from", "more": "--more", "mesh": "--mesh", "start_image": "--image"}
 
 
 def has_stages(folder: Path | None) -> bool:
@@ -30,6 +30,7 @@ def has_stages(folder: Path | None) -> bool:
 def run_staged(arguments: argparse.Namespace) -> int:
     """The command; returns the exit code."""
     from ..cameras.sampling import camera_preset
+    from ..experiment.source import check_source_config
     from ..experiment.stages import default_stages, stored_stages
     from ..optim.distributed import process_group
 
@@ -54,6 +55,7 @@ def run_staged(arguments: argparse.Namespace) -> int:
     else:
         given = (a.prior, a.steps, a.seed, a.size, a.device, a.dtype, a.allow_download, card_memory(a))
         config = default_stages(a.prompt, a.method, *given)
+        check_source_config(config.nerf)
     if a.cameras is not None:
         cameras = camera_preset(a.cameras)
         config = replace(

@@ -27,9 +27,16 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 class MeshInput:
     """The mesh that a scene paints."""
 
-    file: str = ""  # a GLB, OBJ, PLY or STL file, or "sample:" and the name of an object of the small world
+    file: str = ""  # a GLB, OBJ, PLY or STL file, or "sample:" and words of the small world: house, brick house
     keep_colors: bool = False  # start from the colours it has instead of grey
     placement: PlacementConfig = field(default_factory=PlacementConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageInput:
+    """The picture that an image scene starts from."""
+
+    file: str = ""  # a picture file, or "sample:" and the words of an object such as "brick house"; "" for noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +55,7 @@ class ExperimentConfig:
     device: str = "cpu"  # of the prior and the scene
     dtype: str = "float32"  # of the networks of a pipeline, a name in DTYPES
     control: ControlConfig = field(default_factory=ControlConfig)  # depth or normals of the views, for a ControlNet
+    image: ImageInput = field(default_factory=ImageInput)  # for a scene of a picture
     rehearsal_noise: float = 0.0  # white noise on the gradient in multiples of its RMS; see guidance.rehearsal
 
     def __post_init__(self) -> None:
@@ -77,7 +85,8 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
     """Rebuild the configuration that a file or run.json holds. Raises ValueError naming what does not fit."""
     if not isinstance(stored, dict):
         raise ValueError(f"The stored configuration must be an object of settings, got {type(stored).__name__}.")
-    stored = {"device": "cpu", "dtype": "float32", "mesh": {}, "rehearsal_noise": 0.0, "control": {}, **stored}
+    later = {"mesh": {}, "rehearsal_noise": 0.0, "control": {}, "image": {}}
+    stored = {"device": "cpu", "dtype": "float32", **later, **stored}
     for name in ("guidance_name", "scene_name", "prior", "device", "dtype"):
         if not isinstance(stored.get(name, ""), str):
             raise ValueError(f"The stored configuration's {name} must be a name, got {stored[name]!r}.")
@@ -106,6 +115,7 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
             device=stored["device"],
             dtype=stored["dtype"],
             control=from_plain(ControlConfig, stored["control"]),
+            image=from_plain(ImageInput, stored["image"]),
             rehearsal_noise=float(noise),
         )
     except KeyError as error:

@@ -75,7 +75,8 @@ def duration_of(experiment: Experiment, work: Work, n_views: int, in_parts: bool
     """
     optim, trains = experiment.config.optim, isinstance(experiment.guidance, TrainingGuidance)
     predictions = experiment.evaluations / optim.n_steps * work.predict + n_views * trains * work.train
-    views = n_views * (work.see + work.glance * in_parts + work.again * recompute)
+    glances = in_parts + (experiment.source is not None and experiment.scene.uses_cameras)  # a picture is encoded once
+    views = n_views * (work.see + work.glance * glances + work.again * recompute)
     what = "views_per_step" if experiment.scene.uses_cameras else "pictures"
     return Duration(
         early=predictions,

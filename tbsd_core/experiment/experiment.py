@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..configuration import differences, to_plain
 from ..guidance import build_guidance
+from ..guidance.base import has_source
 from ..guidance.rehearsal import NoisyGuidance
 from ..optim import Curves, Distillation, OptimState, StepRecord, create_adapter, optimize
 from ..optim.distributed import WHOLE, Split
@@ -16,10 +19,12 @@ from ..optim.state_tensors import load_state, state_tensors
 from ..priors.base import Prior, TextPrior
 from ..prompts import PromptSet, build_texts, encode_texts
 from ..scenes import Scene
+from ..scenes.stored import copy_scene
 from .config import ExperimentConfig, config_from_plain, normalised, plain_config
 from .control import add_control
 from .cost import evaluations
 from .file import Stored, StoredRun, read_newest, write_file
+from .source import frozen, read_source, stored_source
 from .start import make_scene
 
 FIXED = ("scene_name", "optim.optimizer")  # a state fits no other one
@@ -31,6 +36,8 @@ class Experiment:
     Args:
         prompts: encoded by somebody else, as ComfyUI's CLIP; None: by the prior, which then reads text.
         scene: what is optimised, on its device; None makes it of the configuration.
+        source: what a method that edits compares with, copied; None: the scene as it is now. `restore` brings that of
+            the run that goes on.
         split: the part of the views that this process has.
         seeds: of each picture of the scene, see OptimConfig.draw_seeds.
 
@@ -45,6 +52,7 @@ class Experiment:
         *,
         prompts: PromptSet | None = None,
         scene: Scene | None = None,
+        source: Scene | None = None,
         split: Split = WHOLE,
         seeds: Sequence[tuple[int, int]] | None = None,
     ) -> None:
@@ -56,6 +64,9 @@ class Experiment:
             seed, n_steps = config.optim.seed, config.optim.n_steps
             self.guidance = NoisyGuidance(self.guidance, config.rehearsal_noise, seed, n_steps)
         self.scene = make_scene(config).to(config.device) if scene is None else scene
+        self.source: Scene | None = None
+        if has_source(self.guidance):
+            self.source = frozen(copy_scene(self.scene if source is None else source, _device(self.scene)))
         adapter = create_adapter(prior, self.guidance, config.optim.seed)
         self.state = OptimState.create(self.scene, config.optim, adapter)
         self.state.split = split
@@ -66,7 +77,7 @@ class Experiment:
         """What the loop runs."""
         c = self.config
         parts = (self.prior, self.prompts, self.guidance, self.scene)
-        return Distillation(*parts, c.cameras, c.optim, self.seeds, c.control)
+        return Distillation(*parts, c.cameras, c.optim, self.seeds, c.control, self.source)
 
     @property
     def evaluations(self) -> int:
@@ -87,8 +98,11 @@ class Experiment:
     def stored(self) -> StoredRun:
         """A copy of the state, which further steps do not change."""
         state = self.state
-        tensors = state_tensors(state)
-        return StoredRun(plain_config(self.config), state.step, state.bad_steps, tensors, self.curves.copy())
+        tensors, source = state_tensors(state), None
+        if self.source is not None:
+            source, kept = stored_source(self.source, self.scene)
+            tensors |= kept
+        return StoredRun(plain_config(self.config), state.step, state.bad_steps, tensors, self.curves.copy(), source)
 
     def save(self, path: Path, keep_previous: bool = False, extra: Mapping[str, str] | None = None) -> None:
         """Write scene and state to the one file. Raises OSError as `write_file`."""
@@ -113,8 +127,14 @@ class Experiment:
             raise ValueError(
                 f"The state does not fit this run: {error}{said} Leave that as it was, or begin a new run."
             ) from error
+        if self.source is not None:
+            self.source = frozen(read_source(run.source, run.tensors, self.scene).to(_device(self.scene)))
         self.curves = run.curves.copy()
         return [f"{name} {text}" for name, text in changed.items()]
+
+
+def _device(scene: Scene) -> torch.device:
+    return next(scene.parameters()).device
 
 
 def encoded(config: ExperimentConfig, prior: Prior) -> PromptSet:

@@ -40,7 +40,8 @@ class StoredRun:
     Args:
         config: the ExperimentConfig as plain data. Files of release 0.1 that ComfyUI wrote have its "optim" alone.
         step: steps done. bad_steps: the last of them that were skipped.
-        tensors: moments of the optimisers, reused predictions and a LoRA, on the CPU.
+        tensors: moments of the optimisers, reused predictions, a LoRA and a source, on the CPU.
+        source: kind and configuration of what the run edits, see experiment.source; None where it edits nothing.
     """
 
     config: dict[str, Any]
@@ -48,6 +49,7 @@ class StoredRun:
     bad_steps: int
     tensors: Mapping[str, Tensor]
     curves: Curves
+    source: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def write_file(
             "config": run.config,
             "seconds": run.curves.seconds,
             "skipped_steps": run.curves.skipped,
+            "source": run.source,
         }
     text = json.dumps(about, ensure_ascii=False)
     if len(text) > MAX_TEXT:
@@ -250,7 +253,7 @@ def stored_run(about: Any, tensors: Mapping[str, Tensor], path: Path) -> StoredR
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise ValueError(f"The run in {path} is damaged: {error}.") from error
     own = {k: v for k, v in tensors.items() if k.partition(".")[0] not in ("scene", "curves")}
-    return StoredRun(config, step, bad_steps, own, curves)
+    return StoredRun(config, step, bad_steps, own, curves, about.get("source"))
 
 
 def json_object(text: str, path: Path) -> dict[str, Any]:

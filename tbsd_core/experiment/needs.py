@@ -144,9 +144,11 @@ def extended(at: Sequence[float], values: Sequence[float], to: float) -> float:
 
 
 def _state_bytes(experiment: Experiment) -> int:
-    """Gradients and moments of the scene's parameters, and what an adaptive scene is put back from."""
+    """Gradients and moments of the scene's parameters, what an adaptive scene is put back from, and a source."""
     own = sum(p.numel() * p.element_size() for p in experiment.scene.parameters())
-    return own * (6 if isinstance(experiment.scene, AdaptiveScene) else 3)
+    source = {} if experiment.source is None else experiment.source.state_dict()
+    kept = sum(v.numel() * v.element_size() for v in source.values())
+    return kept + own * (6 if isinstance(experiment.scene, AdaptiveScene) else 3)
 
 
 def _conditions(experiment: Experiment) -> Sequence[str]:
@@ -237,7 +239,7 @@ def _networks(experiment: Experiment, side: int) -> dict[str, Amount]:
     predict = Predictor(prior, experiment.prompts, views, state.adapter, None, angles, hints=hints)
     names = _conditions(experiment)
     with torch.no_grad():
-        found["predict"] = counted(lambda: predict(names, latents, t))
+        found["predict"] = counted(lambda: predict(names, latents, t, source=latents))
     if state.adapter is not None:
         adapter, row = state.adapter.adapter, predict.conditions("target", [0])
         with torch.enable_grad():

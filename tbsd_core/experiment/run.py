@@ -24,6 +24,7 @@ from .file import NEWEST, read_newest
 from .native import size_warning
 from .plan import plan_of
 from .results import FINAL_FILES, Account, write_results
+from .source import check_source_config
 from .start import read_prior
 
 
@@ -50,7 +51,9 @@ def run(
         OSError: `out` cannot be written, or in the end the disk was full.
     """
     check_config(config)
-    if resume is not None:  # said before anything is written
+    if resume is None:
+        check_source_config(config)
+    else:  # said before anything is written
         check_resume(read_newest(resume), config)
     with locked(out):
         start, cpu = time.perf_counter(), time.process_time()

@@ -19,6 +19,7 @@ from .base import (
     TrainingGuidance,
     TrajectoryGuidance,
     all_conditions,
+    has_source,
 )
 from .bridge import Bridge, BridgeConfig
 from .spec import MethodSpec
@@ -39,8 +40,14 @@ METHODS: dict[str, MethodSpec] = {
         "ism",
         "sdi",
         "hifa",
+        "dds",
+        "pds",
+        "ssd",
+        "tbsd_edit",
+        "dvrf",
     )
 }
+EDITING = tuple(name for name, spec in METHODS.items() if spec.edits)  # they change what is there
 
 
 def find_method(name: str) -> MethodSpec:
@@ -77,6 +84,7 @@ def build_guidance(
 
 
 __all__ = [
+    "EDITING",
     "METHODS",
     "Bridge",
     "BridgeConfig",
@@ -93,5 +101,6 @@ __all__ = [
     "build_guidance",
     "default_config",
     "find_method",
+    "has_source",
     "method_of",
 ]

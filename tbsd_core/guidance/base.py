@@ -2,6 +2,7 @@
 
 A method may add to that: a LoRA (TrainingGuidance), an x_t and a noise of its own, found by evaluating the
 prior at other noise levels (TrajectoryGuidance), a second gradient on the pictures (PixelGuidance).
+A method that edits names predictions about its source among its conditions, the scene as it was.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ from torch import Tensor
 from ..priors.base import LoRAConfig
 from ..priors.schedule import NoiseSchedule
 
+# Predictions that need a source: a frozen scene, seen from the same cameras and noised with the same noise and t.
+# source: of the source at x_t^src, told the source prompt. source_uncond: there, told nothing.
+# source_negative: of the present picture at x_t, told the source prompt.
+AT_SOURCE = ("source", "source_uncond")
+SOURCE_NAMES = (*AT_SOURCE, "source_negative")
+
 
 @dataclass(frozen=True)
 class GuidanceInputs:
@@ -23,12 +30,14 @@ class GuidanceInputs:
 
     Args:
         eps: noise predictions [B, C, h, w] by condition name ("target", "uncond", "negative",
-            "target_negative", "lora", "lora_no_camera"); holds at least the names that `required` asked for.
+            "target_negative", "lora", "lora_no_camera", SOURCE_NAMES); holds at least those that `required` asked for.
         noise: [B, C, h, w], the noise that was drawn, or what a trajectory puts into its place.
         alphas_cumprod: [B], alpha_t^2 of each sample's timestep.
         t: [B] long, timestep indices.
         progress: training progress u = step / n_steps in [0, 1].
         n_timesteps: length of the prior's schedule; t / n_timesteps is how far along it a sample is.
+        latents: [B, C, h, w], clean, what the scene shows; source: the same of the source. Of methods with a source.
+        schedule: of the prior, for the same.
     """
 
     eps: Mapping[str, Tensor]
@@ -37,6 +46,15 @@ class GuidanceInputs:
     t: Tensor
     progress: float
     n_timesteps: int = 1000
+    latents: Tensor | None = None
+    source: Tensor | None = None
+    schedule: NoiseSchedule | None = None
+
+    @property
+    def change(self) -> Tensor:
+        """What the edit has changed so far: latents minus those of the source, [B, C, h, w]."""
+        assert self.latents is not None and self.source is not None, "the loop gives both to a method with a source"
+        return self.latents - self.source
 
 
 @dataclass(frozen=True)
@@ -155,6 +173,24 @@ class PixelGuidance(Protocol):
     ) -> Tensor:
         """Gradient [B, 3, H, W] in the scale of the one on the latents: both are summed over a sample."""
         ...
+
+
+@runtime_checkable
+class ShiftedGuidance(Protocol):
+    """A method with a source that puts its noisy latents elsewhere than at the sum of picture and noise."""
+
+    def shifted(
+        self,
+        x_t: Tensor,  # [B, C, h, w], the noised latents
+        change: Tensor,  # [B, C, h, w], clean latents minus those of the source
+        sigma_t: Tensor,  # [B, 1, 1, 1]
+        progress: float,
+    ) -> Tensor: ...
+
+
+def has_source(guidance: Guidance) -> bool:
+    """Whether a method compares with a source."""
+    return any(name in SOURCE_NAMES for u in (0.0, 0.25, 0.5, 0.75, 0.99) for name in guidance.required(u))
 
 
 def all_conditions(guidance: Guidance, progress: float) -> tuple[str, ...]:

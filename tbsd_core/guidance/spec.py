@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..settings import Presets
-from .base import Guidance
+from .base import Guidance, has_source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,7 @@ class MethodSpec:
         presets: where a run begins, by kind of model family and scene.
         variants: methods of other names that are this one with another configuration: that, and a summary.
         node_id: of its node, where that is not made of the label; never changes.
+        flow_only: whether it is defined for flow models alone.
     """
 
     name: str
@@ -41,8 +42,14 @@ class MethodSpec:
     presets: Presets = field(default_factory=dict)
     variants: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     node_id: str = ""
+    flow_only: bool = False
 
     @property
     def node(self) -> str:
         """The id of its node."""
         return self.node_id or f"TBSD_{self.label}Guidance"
+
+    @property
+    def edits(self) -> bool:
+        """Whether it changes what is there, and compares with it."""
+        return has_source(self.method(None))

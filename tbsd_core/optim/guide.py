@@ -8,13 +8,22 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..guidance.base import Guidance, GuidanceInputs, GuidanceOutput, PixelGuidance, TrajectoryGuidance
+from ..guidance.base import (
+    AT_SOURCE,
+    Guidance,
+    GuidanceInputs,
+    GuidanceOutput,
+    PixelGuidance,
+    ShiftedGuidance,
+    TrajectoryGuidance,
+)
 from ..rng import named_generator
 from ..transfer import to_device
 from .predictor import Predictor
 from .resolution import enlarged
 
-REUSABLE = ("uncond", "negative", "target_negative")  # they change slowly while noise and timestep stay
+# they change slowly while noise and timestep stay; those of a source do not change at all
+REUSABLE = ("uncond", "negative", "target_negative", "source_negative", *AT_SOURCE)
 
 
 @dataclass(frozen=True)
@@ -26,12 +35,14 @@ class Batch:
         t: [B] timestep indices; on the host a trajectory need not wait for them.
         noise: [B, C, h, w], drawn.
         images: [B, 3, H, W] in [0, 1], what was encoded; None where latents are the scene.
+        source: [B, C, h, w], clean latents of the source, for a method that has one.
     """
 
     latents: Tensor
     t: Tensor
     noise: Tensor
     images: Tensor | None = None
+    source: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ def predict_and_guide(
     """Noise the latents, evaluate the conditions that the method needs in one forward, and ask the method.
 
     A method with a trajectory evaluates the prior on the way to its x_t, and one with a gradient on pixels
-    has an estimate decoded.
+    has an estimate decoded. A source is noised with the same noise and timesteps.
 
     Raises:
         ValueError: a gradient on pixels where there are none.
@@ -67,10 +78,14 @@ def predict_and_guide(
         x_t, noise = end.x_t, end.noise
     else:
         x_t = schedule.add_noise(latents, noise, t)
-    new = predict([name for name in names if name not in known], x_t, t)
+    noisy_source = None if batch.source is None else schedule.add_noise(batch.source, noise, t)
+    if isinstance(guidance, ShiftedGuidance) and batch.source is not None:
+        x_t = guidance.shifted(x_t, latents - batch.source, schedule.alpha_sigma(t)[1], progress)
+    new = predict([name for name in names if name not in known], x_t, t, source=noisy_source)
     reusable = known | {name: e for name, e in new.items() if name in REUSABLE}
     eps = {name: new[name] if name in new else known[name] for name in names}
-    inputs = GuidanceInputs(eps, noise, schedule.at(t), t, progress, schedule.n_timesteps)
+    about = (latents, batch.source, schedule)
+    inputs = GuidanceInputs(eps, noise, schedule.at(t), t, progress, schedule.n_timesteps, *about)
     out = guidance(inputs)
     if isinstance(guidance, PixelGuidance) and guidance.decodes(progress):
         if batch.images is None:

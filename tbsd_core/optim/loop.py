@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..guidance.base import PixelGuidance, TrainingGuidance, TrajectoryGuidance
-from ..priors.base import ControlledPrior
+from torch import Tensor
+
+from ..guidance.base import PixelGuidance, TrainingGuidance, TrajectoryGuidance, has_source
+from ..priors.base import ControlledPrior, FlowPrior
 from .distributed import check_split
 from .hints import NONE
 from .linear_latents import LinearLatents
@@ -35,7 +37,8 @@ def optimize(run: Distillation, state: OptimState) -> Iterator[StepRecord]:
     see StepRecord for what does.
 
     Raises:
-        ValueError: the image size does not fit the prior, or the prompts lack a needed condition.
+        ValueError: the image size does not fit the prior, or the prompts lack a needed condition, or
+            a method that edits has no source.
         RuntimeError: `max_bad_steps` consecutive gradients were not finite; a device that is not waited for may be one
             step further by then.
     """
@@ -43,8 +46,9 @@ def optimize(run: Distillation, state: OptimState) -> Iterator[StepRecord]:
     config, linear = run.config, None
     if state.step < config.latent_until * config.n_steps:
         linear = LinearLatents(run.prior, config.encode_size or config.size, next(run.scene.parameters()).device)
+    known: dict[str, Tensor] = {}
     for index in range(state.step, config.n_steps):
-        yield Step(run, state, index, linear)()
+        yield Step(run, state, index, linear, known)()
 
 
 def check(run: Distillation, state: OptimState) -> None:
@@ -72,6 +76,7 @@ def check(run: Distillation, state: OptimState) -> None:
         )
     check_split(state.split, config, scene, guidance)
     check_control(run)
+    check_source(run)
     if config.latent_until > 0 and not scene.uses_cameras:
         raise ValueError(
             f"latent_until is for 3D scenes, got {config.latent_until}. Set it to 0; to "
@@ -81,6 +86,26 @@ def check(run: Distillation, state: OptimState) -> None:
         raise ValueError(
             f"{type(guidance).__name__} compares pictures, and latent_until = {config.latent_until} begins with "
             "latents. Set one of latent_until and pixel_scale to 0."
+        )
+
+
+def check_source(run: Distillation) -> None:
+    """Raise ValueError for a method that edits without a source, or on a model that it is not defined for."""
+    if not has_source(run.guidance):
+        return
+    name = type(run.guidance).__name__
+    if getattr(run.guidance, "flow_only", False) and not (isinstance(run.prior, FlowPrior) and run.prior.is_flow):
+        raise ValueError(
+            f"{name} is for flow models such as Stable Diffusion 3 or Flux, and this model predicts noise. Use DDS, "
+            "which is the same without a flow."
+        )
+    if run.source is None:
+        raise ValueError(f"{name} changes what is there, and there is no source. Give the scene as it was.")
+    if run.source.uses_cameras != run.scene.uses_cameras or run.source.n_images != run.scene.n_images:
+        kinds = ["an object" if s.uses_cameras else f"{s.n_images} picture(s)" for s in (run.source, run.scene)]
+        raise ValueError(
+            f"The source is {kinds[0]}, and the scene {kinds[1]}: they are seen side by side. Give a source of the "
+            "same kind and number."
         )
 
 

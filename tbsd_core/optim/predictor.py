@@ -4,16 +4,19 @@ With Perp-Neg the prediction of the target is one of several views, and takes a 
 paper interpolates embeddings we interpolate the predictions of the two views, since only a prior can look
 into its conditions. The views that a negative names are then among them: between front and side a camera
 costs 3 predictions with the empty prompt, between side and back 4, from overhead 2.
+
+What a method asks about its source is in the same forward: other noisy latents at the same timesteps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..guidance.base import AT_SOURCE
 from ..guidance.perp_neg import perp_neg
 from ..priors.base import Condition, Prior
 from ..prompts.perp_neg import view_mixture
@@ -51,20 +54,22 @@ class Predictor:
         x_t: Tensor,  # [n, C, h, w]
         t: Tensor,  # [n] timestep indices
         samples: Tensor | None = None,  # [n] long on the host, which of the B samples these are; None for all
+        source: Tensor | None = None,  # [n, C, h, w], x_t^src for names in AT_SOURCE
     ) -> dict[str, Tensor]:
         """Predictions [n, C, h, w] by condition name."""
         if 0 < self.at_once < len(x_t):
             which = torch.arange(len(x_t)) if samples is None else samples
             pieces = zip(*(v.split(self.at_once) for v in (x_t, t, which)), strict=True)
-            found = [self(names, *piece) for piece in pieces]
+            sources = [None] * len(x_t) if source is None else source.split(self.at_once)
+            found = [self(names, *piece, s) for piece, s in zip(pieces, sources, strict=False)]
             return {name: torch.cat([part[name] for part in found]) for name in found[0]}
         chosen = range(len(self.views)) if samples is None else samples.tolist()
         asked = [name for name in names if name not in ADAPTER_NAMES]
         if "target" in asked and self.angles is not None and self.prompts.perp_neg > 0:
-            eps = self._with_perp_neg(asked, x_t, t, chosen, [self.angles[i] for i in chosen])
+            eps = self._with_perp_neg(asked, x_t, t, chosen, [self.angles[i] for i in chosen], source)
         elif asked:
-            predictions = self.prior.predict_noise(x_t, t, [self.conditions(name, chosen) for name in asked])
-            eps = dict(zip(asked, predictions, strict=True))
+            conditions = {name: self.conditions(name, chosen) for name in asked}
+            eps = self._forward(conditions, x_t, t, source)
         else:
             eps = {}
         poses = self.poses
@@ -85,6 +90,18 @@ class Predictor:
         """Conditions of some of the B samples with their hints, where there are any."""
         return list(conditions) if self.hints is None else self.hints.on(conditions, samples)
 
+    def _forward(
+        self, conditions: Mapping[str, Sequence[Condition]], x_t: Tensor, t: Tensor, source: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Predictions of named conditions in one forward; those in AT_SOURCE are at other latents."""
+        if not any(name in AT_SOURCE for name in conditions):
+            return dict(zip(conditions, self.prior.predict_noise(x_t, t, list(conditions.values())), strict=True))
+        assert source is not None, "the loop checks that there is one"
+        x = torch.cat([source if name in AT_SOURCE else x_t for name in conditions])
+        rows = [condition for row in conditions.values() for condition in row]
+        (eps,) = self.prior.predict_noise(x, t.repeat(len(conditions)), [rows])
+        return dict(zip(conditions, eps.split(len(x_t)), strict=True))
+
     def _with_perp_neg(
         self,
         names: Sequence[str],
@@ -92,13 +109,14 @@ class Predictor:
         t: Tensor,
         samples: Sequence[int],
         angles: Sequence[tuple[float, float]],
+        source: Tensor | None,
     ) -> dict[str, Tensor]:
         """The same with Perp-Neg: a view of the target with the other names, the rest of its views row by row."""
         mixtures = [view_mixture(*angle) for angle in angles]
         others = list(dict.fromkeys([*(name for name in names if name != "target"), "uncond"]))
         first = self.conditions("target", samples, [m.views[0] for m in mixtures])
-        nearest, *rest = self.prior.predict_noise(x_t, t, [first, *(self.conditions(n, samples) for n in others)])
-        eps = dict(zip(others, rest, strict=True))
+        eps = self._forward({"target": first} | {n: self.conditions(n, samples) for n in others}, x_t, t, source)
+        nearest = eps.pop("target")
 
         known = [{m.views[0]: e[None]} for m, e in zip(mixtures, nearest, strict=True)]
         more = [(i, view) for i, m in enumerate(mixtures) for view in m.views[1:]]

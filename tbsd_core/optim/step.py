@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..cameras.pose import Cameras
 from ..cameras.sampling import CameraConfig, sample_cameras, view_name
-from ..guidance.base import Guidance, GuidanceOutput
+from ..guidance.base import Guidance, GuidanceOutput, has_source
 from ..memory import free_cached, is_out_of_memory
 from ..priors.base import Prior, RecomputingPrior
 from ..prompts.sets import PromptSet
@@ -46,6 +46,7 @@ class Distillation:
     Args:
         seeds: of each picture of a scene, see OptimConfig.draw_seeds; None: all follow from those of `config`.
         control: what a ControlNet of the prior is shown of the views.
+        source: the scene as it was, for a method that edits; nothing changes it.
     """
 
     prior: Prior
@@ -56,6 +57,7 @@ class Distillation:
     config: OptimConfig
     seeds: Sequence[tuple[int, int]] | None = None
     control: ControlConfig = field(default_factory=ControlConfig)
+    source: Scene | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Step:
     state: OptimState
     index: int
     linear: LinearLatents | None  # for steps without the encoder
+    known: dict[str, Tensor] = field(default_factory=dict)  # of the source, what is the same in all steps
 
     @property
     def progress(self) -> float:
@@ -175,6 +178,7 @@ class Step:
         see = partial(self.see, cameras.to(device), {})
         with torch.enable_grad():
             watch = Stopwatch(device)
+            source = self._source(cameras.to(device))  # before there is a graph: it then takes no memory of its own
             seen = see(parts[0]) if len(parts) == 1 else seen_in_parts(see, parts)
             render, images, latents = seen.render, seen.images, seen.latents
             watch.mark("render")
@@ -195,7 +199,7 @@ class Step:
                     hints = view_hints(run.control, scene, cameras.to(device), render, side, state.view_chunk)
                 predict = Predictor(prior, run.prompts, views, state.adapter, poses, angles, state.view_chunk, hints)
                 encoded = None if images is None else images.detach()
-                asked = Batch(latents.detach(), t, to_device(noise, device), encoded)
+                asked = Batch(latents.detach(), t, to_device(noise, device), encoded, source)
                 on_the_way = named_generator(config.seed, "trajectory", self.index)
                 said = predict_and_guide(run.guidance, predict, asked, self.progress, state.reused, on_the_way)
                 out = said.out
@@ -235,14 +239,33 @@ class Step:
             watch.mark("lora")
         return _Gradient(_detached(render), t, out, scalars, said.reusable, signal, watch)
 
-    def see(self, cameras: Cameras, known: dict, rows: slice) -> Seen:
+    @torch.no_grad()
+    def _source(self, cameras: Cameras) -> Tensor | None:
+        """Latents [B, C, h, w] of the source, seen as the scene is: size, draws of light and background, encoder.
+
+        Pictures look the same in each step, and are encoded once.
+        """
+        if self.run.source is None or not has_source(self.run.guidance):
+            return None
+        if "latents" in self.known:
+            return self.known["latents"]
+        draws: dict = {}
+        parts = parts_of(len(cameras), self.state.view_chunk)
+        latents = torch.cat([self.see(cameras, draws, rows, self.run.source).latents for rows in parts])
+        if not self.run.source.uses_cameras:
+            self.known["latents"] = latents
+        return latents
+
+    def see(self, cameras: Cameras, known: dict, rows: slice, scene: Scene | None = None) -> Seen:
         """Some of the views of the step, with a gradient where that is on; draws are those of all views at once.
 
         Args:
             cameras: of all views of this process.
             known: empty at first; kept for the other parts.
+            scene: which scene is seen; None for the one that is optimised.
         """
-        config, scene, prior = self.run.config, self.run.scene, self.run.prior
+        config, prior = self.run.config, self.run.prior
+        scene = self.run.scene if scene is None else scene
         all_rows = slice(0, len(cameras))
         # what pictures are is cheap to compute, and none is seen by itself
         drawn = rows if scene.uses_cameras else all_rows

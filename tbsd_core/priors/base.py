@@ -141,3 +141,10 @@ class RecomputingPrior(Protocol):
     """A prior whose encoder can compute again in backward what it else keeps until then: the same gradient."""
 
     recompute_encoder: bool
+
+
+@runtime_checkable
+class FlowPrior(Protocol):
+    """A prior that says whether its network was trained as a flow, on velocities noise - x_0."""
+
+    is_flow: bool

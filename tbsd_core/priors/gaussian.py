@@ -38,6 +38,7 @@ class GaussianPrior:
     Args:
         prompts: what each text means.
         schedule: noise schedule; Stable Diffusion's by default.
+        is_flow: whether it passes for a flow model.
     """
 
     spatial_factor = 1
@@ -47,7 +48,9 @@ class GaussianPrior:
         prompts: Mapping[str, GaussianCondition],
         schedule: NoiseSchedule | None = None,
         latent_channels: int = 3,
+        is_flow: bool = False,
     ) -> None:
+        self.is_flow = is_flow
         self.prompts = dict(prompts)
         self.schedule = schedule or scaled_linear()
         self.latent_channels = latent_channels

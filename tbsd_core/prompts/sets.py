@@ -15,7 +15,11 @@ HOW_TO_ADD = {
     "uncond": 'Encode a prompt with the node "Prompt Encode": it also encodes the empty text.',
     "negative": 'Add GNP with the node "Target Negative Prompt" (setting: prompt.negative_descriptors).',
     "target_negative": 'Add TNP with the node "Target Negative Prompt" (setting: prompt.negative_descriptors).',
+    "source": "Say what the edit starts from in the source prompt of the guidance node (setting: prompt.source).",
 }
+
+# predictions about a source beside "source" itself, and the condition that each is made with (guidance/base.py)
+SHARED = {"source_uncond": "uncond", "source_negative": "source"}
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,13 @@ class PromptSet:
         return tuple(self.conditions)
 
     def select(self, name: str, views: Sequence[str]) -> list[Condition]:
-        """One condition per sample: that of its view, or the any-view one where the view has none.
+        """One condition per sample: that of its view, or the any-view one where the view has none. A name in SHARED
+        is that of another condition.
 
         Raises:
             ValueError: the set lacks this condition; says what adds it.
         """
+        name = SHARED.get(name, name)
         if name not in self.conditions:
             how = HOW_TO_ADD.get(name, f"Known conditions: {', '.join(CONDITION_NAMES)}.")
             raise ValueError(f"The prompts lack the condition {name!r} (they have {', '.join(self.names)}). {how}")

@@ -1,8 +1,9 @@
-"""From one prompt to the texts of the four conditions, per view direction.
+"""From one prompt to the texts of the named conditions, per view direction.
 
 TNP (target negative prompt) keeps the target in the negative: "a brick house, blurry, dark". GNP
 (generic negative prompt) is the descriptors alone: "blurry, dark". The construction is that of Rethinking
 Score Distillation as a Bridge (arXiv:2406.09417); the two names are those of TBSD (arXiv:2511.11710).
+The source is what an edit starts from, in words; "" where nobody has described it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 from ..settings import check_settings, setting
 
-CONDITION_NAMES = ("target", "uncond", "negative", "target_negative")
+CONDITION_NAMES = ("target", "uncond", "negative", "target_negative", "source")
 
 # the same words as cameras.sampling.VIEW_NAMES; "" stands for any view
 VIEW_WORDS = ("front", "side", "back", "overhead")
@@ -29,6 +30,7 @@ class PromptConfig:
     ready_made: bool = False  # the conditions are CONDITIONING of ComfyUI: the texts here say nothing about them
     # strength of Perp-Neg between the views; 0 = off, 1 = published. Needs view_dependent
     perp_neg: float = setting(0.0, at_least=0)
+    source: str = ""  # what an edit starts from, e.g. "a brick house"; "" where it is not described
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -36,6 +38,11 @@ class PromptConfig:
             raise ValueError(f'prompt must say what to make, got {self.prompt!r}. Example: "a brick house".')
         if self.perp_neg > 0 and not self.view_dependent:
             raise ValueError("perp_neg tells views apart: turn view_dependent on, or set perp_neg to 0.")
+        if self.prompt.strip() == self.source.strip():
+            raise ValueError(
+                f"The prompt and the source prompt are the same, {self.prompt!r}: there is nothing to change. Say in "
+                "the source prompt what is there, or leave it empty."
+            )
 
 
 def with_view(text: str, view: str) -> str:
@@ -89,6 +96,10 @@ def build_texts(
             texts[name] = {v: target_negative_text(with_view(prompt, v), config.negative_descriptors) for v in views}
         elif name == "negative":
             texts[name] = {"": generic_negative_text(config.negative_descriptors)}
+        elif name == "source" and config.source.strip():
+            # with the words of praise that the target has, so that the two differ in what changes alone
+            source = config.source.strip()
+            texts[name] = {v: with_modifier(with_view(source, v), config.target_modifier) for v in views}
         else:
             texts[name] = {"": ""}
     return texts

@@ -64,3 +64,9 @@ def copy_scene(scene: Scene, device: torch.device | str = "cpu") -> Scene:
     copy.load_state_dict({k: v.detach().clone() for k, v in scene.state_dict().items()})
     copy.attach(scene.attached)
     return copy.to(device)
+
+
+def is_untouched(scene: Scene) -> bool:
+    """Whether a scene is as its configuration alone makes it: noise, grey, or nothing."""
+    fresh = dict(type(scene)(scene.config).named_parameters())
+    return all(torch.equal(value.detach().cpu(), fresh[name]) for name, value in scene.named_parameters())

@@ -21,6 +21,7 @@ class Entry:
         config: all of it. What defines a method (timesteps, learning rate, ...) is in there, and its own.
         prompts: encoded by somebody else (ComfyUI's CLIP); None: by the prior.
         start: a scene that is copied; None: made of the configuration.
+        source: what a method that edits compares with; None: the start.
         facts: what distinguishes it, as plain data for the numbers of a sheet.
     """
 
@@ -28,9 +29,10 @@ class Entry:
     config: ExperimentConfig
     prompts: PromptSet | None = None
     start: Scene | None = None
+    source: Scene | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
     def begin(self, prior: Prior) -> Experiment:
         """The experiment before its first step."""
         scene = None if self.start is None else copy_scene(self.start, self.config.device)
-        return Experiment(self.config, prior, prompts=self.prompts, scene=scene)
+        return Experiment(self.config, prior, prompts=self.prompts, scene=scene, source=self.source)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..configuration import to_plain
 from ..experiment import (
     NEWEST,
     Account,
@@ -99,6 +100,7 @@ def separated(joint: Experiment, configs: Sequence[ExperimentConfig]) -> list[Ex
         rows = {name: value[i : i + 1] if value.ndim else value for name, value in stored.tensors.items()}
         curves = Curves(seconds=seconds, skipped=stored.curves.skipped)
         experiment = Experiment(config, joint.prior, prompts=joint.prompts, scene=scene.to(config.device))
-        experiment.restore(StoredRun(plain_config(config), stored.step, stored.bad_steps, rows, curves))
+        source = stored.source and {**stored.source, "config": to_plain(scene.config)}
+        experiment.restore(StoredRun(plain_config(config), stored.step, stored.bad_steps, rows, curves, source))
         found.append(experiment)
     return found

@@ -24,7 +24,8 @@ def report(comfyui, tmp_path_factory) -> dict:
     from safetensors.torch import save_file
 
     prior = load_learned_prior()
-    prompts = encode_texts(build_texts(PromptConfig(prompt="a brick house")), prior.encode_prompt)
+    config = PromptConfig(prompt="a brick house", source="a wooden house")
+    prompts = encode_texts(build_texts(config), prior.encode_prompt)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(2, 3, 64, 64, generator=generator).requires_grad_()
     latents, t = prior.encode(images), torch.tensor([640, 120])
@@ -34,7 +35,7 @@ def report(comfyui, tmp_path_factory) -> dict:
         for u in PROGRESS:
             views = ["front", "side"]
             seen = images.detach()
-            batch = Batch(latents.detach(), t, noise, seen)
+            batch = Batch(latents.detach(), t, noise, seen, latents.detach().flip(0))
             out = predict_and_guide(build_guidance(name), Predictor(prior, prompts, views), batch, u).out
             tensors[f"grad {name} {u}"] = out.grad
             if out.pixel_grad is not None:

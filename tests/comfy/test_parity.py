@@ -21,10 +21,12 @@ from tbsd_pack.tbsd_core.experiment import (
     read_prior,
     run,
 )
-from tbsd_pack.tbsd_core.guidance import METHODS
+from tbsd_pack.tbsd_core.guidance import EDITING
+from tbsd_pack.tbsd_core.guidance import METHODS as ALL
 
 PROMPT, STEPS, SIZE, VIEWS = "a brick house", 3, 32, 2
 SCENES = ("image", "nerf")
+METHODS = {name: spec for name, spec in ALL.items() if name not in EDITING}  # here is nothing to edit
 COLUMNS = (list(METHODS)[:6][::-1], list(METHODS)[6:])  # of two nodes Compare Methods
 NERF = {
     "scene.resolutions": (17,),

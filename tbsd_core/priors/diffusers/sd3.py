@@ -46,6 +46,7 @@ class SD3Prior:
     """
 
     recompute_encoder = False
+    is_flow = True
 
     def __init__(self, transformer, vae, text_encoders: Sequence, tokenizers: Sequence, sigmas: Tensor) -> None:
         self.transformer, self.vae = transformer, vae

@@ -25,7 +25,7 @@ def relative(found, expected):
 
 
 with torch.inference_mode():  # as ComfyUI runs every node
-    config = texts.PromptConfig(prompt="a brick house")
+    config = texts.PromptConfig(prompt="a brick house", source="a wooden house")
     encoded = prompts_of.Prompts(prompts_of.encode_prompts(clip, config, texts.CONDITION_NAMES))
 
     def body(prior):
@@ -35,7 +35,7 @@ with torch.inference_mode():  # as ComfyUI runs every node
             leaf = images.clone().requires_grad_(True)
             latents = prior.encode(leaf)
             predict = optim.Predictor(prior, encoded.set, ["front", "side"])
-            batch = optim.Batch(latents.detach(), t.clone(), noise.clone(), images.clone())
+            batch = optim.Batch(latents.detach(), t.clone(), noise.clone(), images.clone(), latents.detach().flip(0))
             out = optim.predict_and_guide(core.build_guidance(name), predict, batch, float(progress)).out
             if out.pixel_grad is not None:
                 key_of_pixels = key.replace("grad", "pixels")

@@ -7,11 +7,14 @@ import json
 
 import torch
 from tbsd_pack.tbsd_core.guidance import GuidanceInputs
+from tbsd_pack.tbsd_core.guidance.base import AT_SOURCE, SOURCE_NAMES
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
+from tbsd_pack.tbsd_core.prompts.sets import SHARED
 
-NAMES = ("target", "uncond", "negative", "target_negative", "lora", "lora_no_camera")
+NAMES = ("target", "uncond", "negative", "target_negative", "lora", "lora_no_camera", *SOURCE_NAMES)
 SHAPE = (3, 4, 4)
 PROGRESS = (0.0, 0.3, 0.7, 1.0)
+VARIANCE = 0.05  # of all conditions of `equal_variances`
 
 
 def gaussian_prior() -> GaussianPrior:
@@ -27,6 +30,7 @@ def gaussian_prior() -> GaussianPrior:
             "target_negative": GaussianCondition(target + fault, 0.08),
             "lora": GaussianCondition(target - fault, 0.01),
             "lora_no_camera": GaussianCondition(target - 0.5 * fault, 0.1),
+            "source": GaussianCondition(0.5 * target + fault, 0.06),
         }
     )
 
@@ -37,16 +41,46 @@ def make_inputs(progress: float = 0.5, batch: int = 4, names=NAMES, seed: int = 
     noise = torch.randn(batch, *SHAPE, generator=generator)
     t = torch.randint(20, 980, (batch,), generator=generator)
     latents = torch.rand(batch, *SHAPE, generator=generator) if x is None else x
-    x_t = prior.schedule.add_noise(latents, noise, t)
-    eps = prior.predict_noise(x_t, t, [[prior.encode_prompt(n)] * batch for n in names])
-    return GuidanceInputs(dict(zip(names, eps, strict=True)), noise, prior.schedule.alphas_cumprod[t], t, progress)
+    source = torch.rand(batch, *SHAPE, generator=generator)
+    eps = predictions(prior, names, latents, source, noise, t)
+    a_bar = prior.schedule.alphas_cumprod[t]
+    return GuidanceInputs(eps, noise, a_bar, t, progress, 1000, latents, source, prior.schedule)
+
+
+def predictions(prior, names, latents, source, noise, t) -> dict[str, torch.Tensor]:
+    """Those of a source at the source, each with the condition that it shares."""
+    found = {}
+    for name in names:
+        x_t = prior.schedule.add_noise(source if name in AT_SOURCE else latents, noise, t)
+        (found[name],) = prior.predict_noise(x_t, t, [[prior.encode_prompt(SHARED.get(name, name))] * len(t)])
+    return found
+
+
+def equal_variances() -> tuple[GaussianPrior, dict[str, torch.Tensor]]:
+    """The shared prior with one variance, and its means: fixed points are then linear in the means."""
+    prior = gaussian_prior()
+    means = {n: torch.as_tensor(c.mean).expand(SHAPE) for n, c in prior.prompts.items()}
+    return GaussianPrior({n: GaussianCondition(m, VARIANCE) for n, m in means.items()}), means
+
+
+def gradient(method, prior, latents, source, t: int = 400, progress: float = 0.5, n: int = 1, seed: int = 0):
+    """Of one picture [3, 4, 4] at one timestep, [3, 4, 4]."""
+    noise = torch.randn(n, *SHAPE, generator=torch.Generator().manual_seed(seed))
+    times = torch.full((n,), t)
+    latents, source = (x.expand_as(noise) for x in (latents, source))
+    eps = predictions(prior, method.required(progress), latents, source, noise, times)
+    a_bar = prior.schedule.alphas_cumprod[times]
+    return method(GuidanceInputs(eps, noise, a_bar, times, progress, 1000, latents, source, prior.schedule)).grad[0]
+
+
+def a_source() -> torch.Tensor:
+    return torch.rand(SHAPE, generator=torch.Generator().manual_seed(5))
 
 
 def take(inputs: GuidanceInputs, index: slice) -> GuidanceInputs:
     eps = {name: e[index] for name, e in inputs.eps.items()}
-    return GuidanceInputs(
-        eps, inputs.noise[index], inputs.alphas_cumprod[index], inputs.t[index], inputs.progress
-    )
+    rows = {n: getattr(inputs, n)[index] for n in ("noise", "alphas_cumprod", "t", "latents", "source")}
+    return dataclasses.replace(inputs, eps=eps, **rows)
 
 
 def check_output_shapes(method) -> None:
@@ -83,11 +117,12 @@ def check_deterministic_and_stateless(method) -> None:
 
 
 def check_scales_with_the_predictions(method) -> None:
-    """Twice the predictions and twice the noise make exactly twice the gradient: weights do not change."""
+    """Twice the predictions, the noise and the pictures make exactly twice the gradient: weights do not change."""
     for u in PROGRESS:
         inputs = make_inputs(u)
         eps = {name: 2 * e for name, e in inputs.eps.items()}
-        doubled = dataclasses.replace(inputs, eps=eps, noise=2 * inputs.noise)
+        twice = {name: 2 * getattr(inputs, name) for name in ("noise", "latents", "source")}
+        doubled = dataclasses.replace(inputs, eps=eps, **twice)
         assert torch.equal(2 * method(inputs).grad, method(doubled).grad)
 
 

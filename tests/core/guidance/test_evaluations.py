@@ -15,10 +15,12 @@ from tbsd_pack.tbsd_core.guidance import (
     all_conditions,
     build_guidance,
 )
+from tbsd_pack.tbsd_core.guidance.dds import DDSConfig
 from tbsd_pack.tbsd_core.guidance.hifa import HiFAConfig
 from tbsd_pack.tbsd_core.guidance.ism import ISMConfig
 from tbsd_pack.tbsd_core.guidance.sdi import SDIConfig
 from tbsd_pack.tbsd_core.guidance.sds import SDSConfig
+from tbsd_pack.tbsd_core.guidance.ssd import SSDConfig
 from tbsd_pack.tbsd_core.optim import Batch, OptimConfig, OptimState, Predictor, create_adapter, predict_and_guide
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianPrior
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
@@ -34,6 +36,8 @@ CONFIGS = [
     ("sdi", SDIConfig(n_inversion_steps=3, eta=0.0)),
     ("sdi", SDIConfig(inversion_scale=1.0, n_inversion_steps=1, overshoot=0.0)),
     ("hifa", HiFAConfig(guidance_scale=0.0)),
+    ("dds", DDSConfig(guidance_scale=1.0)),
+    ("ssd", SSDConfig(enhance_scale=0.0)),
 ]
 
 
@@ -70,7 +74,7 @@ class _Tagged:
 def count(guidance, progress: float) -> list[int]:
     prior = _Counting(gaussian_prior().prompts)
     prior.counts = [0] * len(T)
-    names = ("target", "uncond", "negative", "target_negative")
+    names = ("target", "uncond", "negative", "target_negative", "source")
     views = [f"view {i}" for i in range(len(T))]
     by_view = {
         n: {"": prior.prompts[n]} | {v: _Tagged(prior.prompts[n], i) for i, v in enumerate(views)} for n in names
@@ -78,7 +82,8 @@ def count(guidance, progress: float) -> list[int]:
     prompts = PromptSet(by_view, {n: dict.fromkeys(v, n) for n, v in by_view.items()})
     generator = torch.Generator().manual_seed(0)
     x, noise = torch.rand(len(T), *SHAPE, generator=generator), torch.randn(len(T), *SHAPE, generator=generator)
-    predict_and_guide(guidance, Predictor(prior, prompts, views), Batch(x, T, noise, x), progress, generator=generator)
+    batch = Batch(x, T, noise, x, x.flip(0))
+    predict_and_guide(guidance, Predictor(prior, prompts, views), batch, progress, generator=generator)
     return prior.counts
 
 
@@ -101,7 +106,7 @@ def test_the_network_runs_as_often_as_the_method_says(name):
     try:
         images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
         predict = Predictor(prior, prompts, ["", ""], state.adapter)
-        out = predict_and_guide(guidance, predict, Batch(x, t, x, images), 0.3).out
+        out = predict_and_guide(guidance, predict, Batch(x, t, x, images, -x), 0.3).out
     finally:
         hook.remove()
     assert torch.isfinite(out.grad).all()

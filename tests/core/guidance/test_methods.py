@@ -8,12 +8,17 @@ from tbsd_pack.tbsd_core.balancing import BALANCERS, BalanceConfig
 from tbsd_pack.tbsd_core.guidance import METHODS, BridgeConfig, TBSDConfig, build_guidance, default_config
 from tbsd_pack.tbsd_core.guidance.bsd import BSDConfig
 from tbsd_pack.tbsd_core.guidance.csd import CSDConfig
+from tbsd_pack.tbsd_core.guidance.dds import DDSConfig
+from tbsd_pack.tbsd_core.guidance.dvrf import DVRFConfig
 from tbsd_pack.tbsd_core.guidance.esd import ESDConfig
 from tbsd_pack.tbsd_core.guidance.hifa import HiFAConfig
 from tbsd_pack.tbsd_core.guidance.ism import ISMConfig
 from tbsd_pack.tbsd_core.guidance.nfsd import NFSDConfig
+from tbsd_pack.tbsd_core.guidance.pds import PDSConfig
 from tbsd_pack.tbsd_core.guidance.sdi import SDIConfig
 from tbsd_pack.tbsd_core.guidance.sds import SDSConfig
+from tbsd_pack.tbsd_core.guidance.ssd import SSDConfig
+from tbsd_pack.tbsd_core.guidance.tbsd_edit import TBSDEditConfig
 from tbsd_pack.tbsd_core.guidance.vsd import VSDConfig
 from tbsd_pack.tbsd_core.priors.base import LoRAConfig
 from tbsd_pack.tbsd_core.settings import described, range_of
@@ -44,6 +49,18 @@ VARIANTS = [
     ("sdi", SDIConfig(guidance_scale=1.0)),
     ("hifa", HiFAConfig()),
     ("hifa", HiFAConfig(guidance_scale=1.0, pixel_scale=0.0)),
+    ("dds", DDSConfig()),
+    ("dds", DDSConfig(guidance_scale=1.0, weighting="sigma2")),
+    ("dds", DDSConfig(guidance_scale=0.0)),
+    ("pds", PDSConfig()),
+    ("pds", PDSConfig(guidance_scale=1.0, stride=20)),
+    ("ssd", SSDConfig()),
+    ("ssd", SSDConfig(source_scale=0.0, enhance_scale=0.0, identity=0.0)),
+    ("tbsd_edit", TBSDEditConfig()),
+    ("tbsd_edit", TBSDEditConfig(anchor=0.0, hold=2.0, balance=BalanceConfig(shape_floor=0.0))),
+    ("tbsd_edit", TBSDEditConfig(balancer="schedule", hold=0.0, texture_scale=3.0)),
+    ("dvrf", DVRFConfig()),
+    ("dvrf", DVRFConfig(shift=0.0)),
     ("tbsd", TBSDConfig(anchor=0.0, texture_scale=7.0, balance=BalanceConfig(shape_floor=0.0))),
     ("tbsd", TBSDConfig(balancer="fixed", anchor=0.0, balance=BalanceConfig(shape_share=0.0))),
 ]
@@ -72,7 +89,7 @@ def test_a_method_is_described(spec):
 
 
 def test_the_ids_of_the_nodes_never_change():
-    known = "SDS CSD Bridge VSD ESD NFSD BSD ISM SDI HiFA".split()
+    known = "SDS CSD Bridge VSD ESD NFSD BSD ISM SDI HiFA DDS PDS SSD DVRF Edit".split()
     assert {spec.node for spec in METHODS.values()} >= {"TBSD_Guidance", *(f"TBSD_{name}Guidance" for name in known)}
 
 

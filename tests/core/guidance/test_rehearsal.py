@@ -15,17 +15,21 @@ from tbsd_pack.tbsd_core.guidance import (
     TrajectoryGuidance,
     build_guidance,
 )
+from tbsd_pack.tbsd_core.guidance.base import SOURCE_NAMES, ShiftedGuidance
 from tbsd_pack.tbsd_core.guidance.rehearsal import NoisyGuidance
+from tbsd_pack.tbsd_core.priors.schedule import scaled_linear
 
 N = 64
-NAMES = ("target", "uncond", "negative", "target_negative", "lora", "lora_no_camera")
+NAMES = ("target", "uncond", "negative", "target_negative", "lora", "lora_no_camera", *SOURCE_NAMES)
 
 
 def inputs(progress: float) -> GuidanceInputs:
     generator = torch.Generator().manual_seed(1)
     eps = {name: torch.randn(2, 4, N, N, generator=generator) for name in NAMES}
     noise = torch.randn(2, 4, N, N, generator=generator)
-    return GuidanceInputs(eps, noise, torch.tensor([0.3, 0.8]), torch.tensor([600, 200]), progress)
+    latents, source = (torch.randn(2, 4, N, N, generator=generator) for _ in range(2))
+    a_bar, t = torch.tensor([0.3, 0.8]), torch.tensor([600, 200])
+    return GuidanceInputs(eps, noise, a_bar, t, progress, 1000, latents, source, scaled_linear())
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -40,7 +44,7 @@ def test_noise_has_its_size_in_every_sample_and_the_method_is_what_it_was(name):
     assert cosine.abs().max() < 0.05, "it says nothing of the gradient"
     assert all(torch.equal(out.terms[k], v) for k, v in clean.terms.items())
     assert noisy.config is method.config and noisy.required(0.5) == method.required(0.5)
-    for protocol in (TrainingGuidance, TrajectoryGuidance, PixelGuidance):
+    for protocol in (TrainingGuidance, TrajectoryGuidance, PixelGuidance, ShiftedGuidance):
         assert isinstance(noisy, protocol) == isinstance(method, protocol)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from guidance_properties import NAMES, SHAPE, gaussian_prior
+from guidance_properties import SHAPE, gaussian_prior
 from tbsd_pack.tbsd_core.balancing import build_balancer
 from tbsd_pack.tbsd_core.guidance import GuidanceInputs, TBSDConfig
 from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
@@ -33,13 +33,13 @@ def flow():
     x_0, noise = torch.rand(4, *SHAPE, generator=generator), torch.randn(4, *SHAPE, generator=generator)
     prompts = gaussian_prior().prompts
     x = (1 - s) * x_0 + s * noise
-    velocities = {n: exact_velocity(x, s, prompts[n].mean, prompts[n].variance) for n in NAMES}
+    velocities = {n: exact_velocity(x, s, c.mean, c.variance) for n, c in prompts.items()}
 
     schedule = NoiseSchedule(((1 - TIMES) ** 2 / ((1 - TIMES) ** 2 + TIMES**2)).float())
     prior = GaussianPrior(prompts, schedule)
     x_t = schedule.add_noise(x_0, noise, t)
-    eps = prior.predict_noise(x_t, t, [[prompts[n]] * 4 for n in NAMES])
-    inputs = GuidanceInputs(dict(zip(NAMES, eps, strict=True)), noise, schedule.alphas_cumprod[t], t, 0.4)
+    eps = prior.predict_noise(x_t, t, [[prompts[n]] * 4 for n in prompts])
+    inputs = GuidanceInputs(dict(zip(prompts, eps, strict=True)), noise, schedule.alphas_cumprod[t], t, 0.4)
     return velocities, noise - x_0, inputs
 
 

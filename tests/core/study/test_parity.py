@@ -16,7 +16,8 @@ from tbsd_pack.tbsd_core.commands import compare, sweep
 from tbsd_pack.tbsd_core.commands.options import study_configs
 from tbsd_pack.tbsd_core.configuration import with_setting
 from tbsd_pack.tbsd_core.experiment import NEWEST, config_from_plain, default_config, read_file, run
-from tbsd_pack.tbsd_core.guidance import METHODS
+from tbsd_pack.tbsd_core.guidance import EDITING
+from tbsd_pack.tbsd_core.guidance import METHODS as ALL
 from tbsd_pack.tbsd_core.priors.small_world import load_prior
 from tbsd_pack.tbsd_core.study import Entry, InlinePool, Job, job_folder, job_of, of_cell, read_prompts, run_jobs
 
@@ -24,6 +25,7 @@ SEED, SIZE = 3, 16
 PROMPT = "brick"  # names no object: nothing is measured against truth, which takes most of the time
 FIELD = {"scene.resolutions": "[5, 9]", "scene.n_samples": "8", "scene.occupancy_resolution": "8"}
 SETTINGS = {"image": {"prompt.view_dependent": "false"}, "nerf": {"optim.views_per_step": "1", **FIELD}}
+METHODS = [name for name in ALL if name not in EDITING]  # here is nothing to edit
 CASES = [(scene, method) for scene in SETTINGS for method in METHODS]
 Scene = dict[str, torch.Tensor]
 ROOT = Path(__file__).resolve().parents[3]

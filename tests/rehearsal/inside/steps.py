@@ -19,7 +19,7 @@ from pack import device  # noqa: E402
 device.install()
 
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig  # noqa: E402
-from tbsd_pack.tbsd_core.guidance import METHODS, build_guidance  # noqa: E402
+from tbsd_pack.tbsd_core.guidance import METHODS, build_guidance, has_source  # noqa: E402
 from tbsd_pack.tbsd_core.guidance.hifa import HiFAConfig  # noqa: E402
 from tbsd_pack.tbsd_core.mesh import PlacementConfig, texture_scene  # noqa: E402
 from tbsd_pack.tbsd_core.optim import (  # noqa: E402
@@ -47,6 +47,7 @@ from tbsd_pack.tbsd_core.scenes import (  # noqa: E402
     NeRFConfig,
     NeRFScene,
 )
+from tbsd_pack.tbsd_core.scenes.stored import copy_scene  # noqa: E402
 
 SIZE, VIEWS = 32, 2
 
@@ -86,7 +87,9 @@ def measure(prior, prompts, scene, guidance, with_places: bool) -> dict[str, int
     state.step = 1  # one step is enough for moments and tables to be there
     before = [p.detach().clone() for p in scene.parameters()]
     curves, watchdog = Curves(), Watchdog(scene.uses_cameras)
-    records = optimize(Distillation(prior, prompts, guidance, scene, CameraConfig(), config), state)
+    source = copy_scene(scene, device.NAME).requires_grad_(False) if has_source(guidance) else None
+    run = Distillation(prior, prompts, guidance, scene, CameraConfig(), config, source=source)
+    records = optimize(run, state)
 
     def step() -> None:
         record = next(records)
@@ -113,7 +116,7 @@ def measure(prior, prompts, scene, guidance, with_places: bool) -> dict[str, int
 def main() -> None:
     torch.set_num_threads(1)
     arguments = [a for a in sys.argv[1:] if a != "--places"]
-    chosen = [(scene, method) for scene in SCENES for method in METHODS]
+    chosen = [(scene, method) for scene in SCENES for method in METHODS if not METHODS[method].flow_only]
     if arguments:
         chosen = [(s, m) for s, m in chosen if s in arguments or f"{s},{m}" in arguments]
     prior = load_learned_prior(device=device.NAME)
