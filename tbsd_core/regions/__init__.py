@@ -1,0 +1,26 @@
+"""Where a run may change a scene. A new way to say it is a function of a scene that returns a Region.
+
+A `Region` is what may change; `limited` makes the scene that a run then works on.
+"""
+
+from .limit import everything, limited
+from .pixels import pixel_region
+from .region import BORDER, COMBINE, Region, inverted, union
+from .splats import seen_splats
+from .texels import mask_region, part_region, parts, seen_region
+
+__all__ = [
+    "BORDER",
+    "COMBINE",
+    "Region",
+    "everything",
+    "inverted",
+    "limited",
+    "mask_region",
+    "part_region",
+    "parts",
+    "pixel_region",
+    "seen_region",
+    "seen_splats",
+    "union",
+]
