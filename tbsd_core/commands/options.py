@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,11 @@ from ..card_presets import MEMORIES, nearest_memory
 from ..configuration import with_setting
 from ..optional import require
 from ..scenes import SCENES
+from ..tasks import NEW, TASKS
 
 if TYPE_CHECKING:
     from ..analysis.sheet import Sheet
-    from ..experiment import ExperimentConfig, MeshInput
+    from ..experiment import ExperimentConfig, MeshInput, RegionInput
     from ..priors.base import TextPrior
     from ..study import Entry, StudyStep
 
@@ -44,6 +46,8 @@ def add_common_arguments(
     parser: argparse.ArgumentParser, scene: str = "image", one_seed: bool = True, needs_out: bool = True
 ) -> None:
     parser.add_argument("--scene", default=scene, help=SCENE_HELP)
+    tasks = "; ".join(f"{name}: {task.summary}" for name, task in TASKS.items())
+    parser.add_argument("--task", default=NEW, help=f"what the preset is for (default %(default)s). {tasks}")
     parser.add_argument("--prior", default="learned", help="learned, exact, or diffusers:PATH (default %(default)s)")
     parser.add_argument("--device", help="cuda, cpu ... (default: the cpu; for diffusers cuda where there is one)")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
@@ -74,6 +78,16 @@ def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--up", default="y", help="its upward axis, y or z (default %(default)s)")
     parser.add_argument("--turn", type=float, default=0.0, help="degrees to turn it so that its front faces the camera")
     parser.add_argument("--keep-colors", action="store_true", help="start from the colours that it has")
+    parser.add_argument("--mask", help="with --keep-colors: a picture as large as its texture, white where it may change")
+    parser.add_argument(
+        "--keep-view",
+        action="append",
+        default=[],
+        metavar="AZ,EL",
+        help="with --keep-colors: what a camera at this azimuth and elevation sees stays; several views one by one",
+    )
+    parser.add_argument("--part", action="append", type=int, default=[], help="only this connected part; 0 is the largest")
+    parser.add_argument("--border", type=float, default=4.0, help="texels over which old and new are mixed (%(default)s)")
 
 
 def add_noise_argument(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +125,23 @@ def mesh_input(arguments: argparse.Namespace) -> MeshInput:
     return MeshInput(file=arguments.mesh or "", keep_colors=arguments.keep_colors, placement=placement)
 
 
+def region_input(arguments: argparse.Namespace) -> RegionInput:
+    """Where the mesh may change. Raises ValueError for a view that is no two numbers."""
+    from ..experiment import RegionInput
+
+    views = []
+    for text in arguments.keep_view:
+        try:
+            azimuth, elevation = map(float, text.split(","))
+        except ValueError as error:
+            raise ValueError(f"--keep-view needs azimuth and elevation, such as 0,15, got {text!r}.") from error
+        views.append((azimuth, elevation))
+    asked = dict(mask=arguments.mask or "", keep_views=tuple(views), parts=tuple(arguments.part))
+    if any(asked.values()) and not arguments.keep_colors:
+        raise ValueError("--mask, --keep-view and --part keep colours that a mesh has: add --mesh and --keep-colors.")
+    return RegionInput(**asked, border=arguments.border)
+
+
 def base_config(
     arguments: argparse.Namespace, prompt: str | None = None, method: str | None = None
 ) -> ExperimentConfig:
@@ -121,7 +152,7 @@ def base_config(
     """
     from ..experiment import default_config
 
-    return default_config(
+    config = default_config(
         arguments.prompt if prompt is None else prompt,
         arguments.scene,
         arguments.method if method is None else method,
@@ -134,7 +165,9 @@ def base_config(
         arguments.allow_download,
         mesh_input(arguments),
         card_memory(arguments),
+        arguments.task,
     )
+    return replace(config, region=region_input(arguments))
 
 
 def run_config(arguments: argparse.Namespace, prompt: str | None = None, method: str | None = None) -> ExperimentConfig:
@@ -235,6 +268,9 @@ def study_configs(arguments: argparse.Namespace, prompt: str) -> dict[str, Exper
 
     a = arguments
     mesh, memory = mesh_input(a), card_memory(a)
-    given = (a.prior, a.steps, a.seeds[0], a.size, a.device, a.dtype, a.allow_download, mesh, memory)
-    configs = {label: default_config(prompt, a.scene, name, *given) for label, name in labelled(a.methods).items()}
+    given = (a.prior, a.steps, a.seeds[0], a.size, a.device, a.dtype, a.allow_download, mesh, memory, a.task)
+    configs = {
+        label: replace(default_config(prompt, a.scene, name, *given), region=region_input(a))
+        for label, name in labelled(a.methods).items()
+    }
     return assigned(configs, a.set)

@@ -17,6 +17,7 @@ from ..optim import OptimConfig
 from ..optim.hints import ControlConfig
 from ..prompts import PromptConfig
 from ..scenes import SCENES
+from ..settings import check_settings, setting
 
 DIFFUSERS = "diffusers:"  # a prior that begins so names a pipeline
 COMFYUI = "comfyui:"  # and so the family of a model that a graph has loaded
@@ -30,6 +31,25 @@ class MeshInput:
     file: str = ""  # a GLB, OBJ, PLY or STL file, or "sample:" and the name of an object of the small world
     keep_colors: bool = False  # start from the colours it has instead of grey
     placement: PlacementConfig = field(default_factory=PlacementConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionInput:
+    """Where a run may change the texture of a mesh: all that is asked for at once. Nothing asked for: everywhere."""
+
+    mask: str = ""  # a picture of the texture's size, white where it may change
+    keep_views: tuple[tuple[float, ...], ...] = ()  # azimuth and elevation of views that see nothing change
+    parts: tuple[int, ...] = ()  # connected parts that may change, 0 is the largest
+    border: float = setting(4.0, meaning="texels over which old and new are mixed", at_least=0)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if any(len(view) != 2 for view in self.keep_views):
+            raise ValueError(f"keep_views must be pairs of azimuth and elevation, got {self.keep_views}.")
+
+    @property
+    def is_asked_for(self) -> bool:
+        return bool(self.mask or self.keep_views or self.parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +68,7 @@ class ExperimentConfig:
     device: str = "cpu"  # of the prior and the scene
     dtype: str = "float32"  # of the networks of a pipeline, a name in DTYPES
     control: ControlConfig = field(default_factory=ControlConfig)  # depth or normals of the views, for a ControlNet
+    region: RegionInput = field(default_factory=RegionInput)  # where a mesh may change
     rehearsal_noise: float = 0.0  # white noise on the gradient in multiples of its RMS; see guidance.rehearsal
 
     def __post_init__(self) -> None:
@@ -77,7 +98,7 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
     """Rebuild the configuration that a file or run.json holds. Raises ValueError naming what does not fit."""
     if not isinstance(stored, dict):
         raise ValueError(f"The stored configuration must be an object of settings, got {type(stored).__name__}.")
-    stored = {"device": "cpu", "dtype": "float32", "mesh": {}, "rehearsal_noise": 0.0, "control": {}, **stored}
+    stored = {"device": "cpu", "dtype": "float32", "mesh": {}, "rehearsal_noise": 0.0, "control": {}, "region": {}, **stored}
     for name in ("guidance_name", "scene_name", "prior", "device", "dtype"):
         if not isinstance(stored.get(name, ""), str):
             raise ValueError(f"The stored configuration's {name} must be a name, got {stored[name]!r}.")
@@ -106,6 +127,7 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
             device=stored["device"],
             dtype=stored["dtype"],
             control=from_plain(ControlConfig, stored["control"]),
+            region=from_plain(RegionInput, stored["region"]),
             rehearsal_noise=float(noise),
         )
     except KeyError as error:

@@ -3,8 +3,9 @@
 A `Region` is what may change; `limited` makes the scene that a run then works on.
 """
 
-from .limit import everything, limited
+from .limit import check_same, everything, limited, ready
 from .pixels import pixel_region
+from .preview import preview
 from .region import BORDER, COMBINE, Region, inverted, union
 from .splats import seen_splats
 from .texels import mask_region, part_region, parts, seen_region
@@ -13,6 +14,7 @@ __all__ = [
     "BORDER",
     "COMBINE",
     "Region",
+    "check_same",
     "everything",
     "inverted",
     "limited",
@@ -20,6 +22,8 @@ __all__ = [
     "part_region",
     "parts",
     "pixel_region",
+    "preview",
+    "ready",
     "seen_region",
     "seen_splats",
     "union",

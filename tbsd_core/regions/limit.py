@@ -53,6 +53,26 @@ def limited(scene: Scene, region: Region) -> Scene:
     return copy
 
 
+def ready(scene: Scene, region: Region | None = None) -> Scene:
+    """The scene that a run works on: `limited` where there is a region; one whose colours are pinned to those it had
+    (pin_weight) keeps these. Raises ValueError as `limited`."""
+    if region is not None:
+        return limited(scene, region)
+    if getattr(scene.config, "pin_weight", 0) and scene.kept is None:
+        return limited(scene, everything(scene))
+    return scene
+
+
+def check_same(scene: Scene, region: Region) -> None:
+    """Raise ValueError unless this is the region of the run that a scene is in."""
+    wanted = limited(scene, region).attached[WEIGHT]
+    if scene.kept is None or not torch.equal(wanted, scene.attached[WEIGHT]):
+        raise ValueError(
+            "The run that goes on has another region, which it keeps to its end. Disconnect this one, or turn resume "
+            "off to begin a new run with it."
+        )
+
+
 def kind_of(scene: Scene) -> str:
     """What the regions of a scene are made of. Raises ValueError for a scene that has none, saying what to do."""
     if type(scene) not in KINDS:

@@ -201,9 +201,7 @@ class MeshTextureScene(Scene):
         rgb = over_background(rgb, opacity.movedim(1, -1), self.backdrop).movedim(-1, 1)
         normal = F.normalize(image(normals), dim=1) if with_normal else None
         penalties = {}
-        if c.pin_weight:
-            if before is None:
-                raise ValueError("pin_weight holds colours that a mesh had: let it keep them (keep_colors), or set it to 0.")
+        if c.pin_weight and before is not None:
             was, width = image(before * light), round(c.pin_width * width)
             penalties["pin"] = low_pass_difference(image(color), was, opacity, width)
         return RenderOutput(rgb.clamp(max=1), opacity, depth / opacity.clamp(min=1e-6), normal, penalties=penalties)
@@ -221,6 +219,8 @@ class MeshTextureScene(Scene):
 
     def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
         """Total variation of the finest grid, and how far mean colours have moved where they are pinned."""
+        if self.config.pin_weight and "pin" not in render.penalties:
+            raise ValueError("pin_weight holds the colours of a mesh: let it keep them (keep_colors), or set it to 0.")
         losses = {"tv": self.config.tv_weight * self.encoding.total_variation()}
         return losses | {name: self.config.pin_weight * value for name, value in render.penalties.items()}
 
