@@ -3,8 +3,8 @@
 Every value carries its source. "measured" means: on the small world, see benchmarks/. Values for real
 checkpoints are published ones where there are any; "ours" marks a choice that rests on nothing but reason.
 Later ones win: of the family, of the scene (scenes.spec.SceneSpec.presets), of the method
-(guidance.spec.MethodSpec.presets), of a task (tasks), of a card of little memory (card_presets). Names are those of an ExperimentConfig
-(`--set`).
+(guidance.spec.MethodSpec.presets), of a task (tasks), of a card of little memory (card_presets). Names are those of an
+ExperimentConfig (`--set`).
 """
 
 from __future__ import annotations
@@ -89,14 +89,14 @@ def preset(
     kind = DEMO if family == DEMO else PUBLISHED
     of_scene = preset_for(SCENES[scene].presets, kind, method)
     of_method = preset_for(METHODS[method].presets, kind, scene) if method in METHODS else {}
-    found = {**FAMILIES[family], **of_scene, **of_method}
+    found = {**FAMILIES[family], **of_scene, **of_method, **task_settings(task, family, scene)}
     if kind == PUBLISHED and SCENES[scene].uses_cameras:
         size = FAMILIES[family]["optim.size"]
         enlarged = Setting(size.value, f"{ENLARGED}: {size.source}")
         found["optim.encode_size"] = DISTILLED_AT.get(family, enlarged)
     if family in FLOW_FAMILIES:
         found |= _of_flow(found, family, scene, method)
-    return found | task_settings(task, family, scene) | of_card(family, scene, memory)
+    return found | of_card(family, scene, memory)
 
 
 def _of_flow(found: Settings, family: str, scene: str, method: str) -> dict[str, Setting]:

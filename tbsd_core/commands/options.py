@@ -78,7 +78,7 @@ def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--up", default="y", help="its upward axis, y or z (default %(default)s)")
     parser.add_argument("--turn", type=float, default=0.0, help="degrees to turn it so that its front faces the camera")
     parser.add_argument("--keep-colors", action="store_true", help="start from the colours that it has")
-    parser.add_argument("--mask", help="with --keep-colors: a picture as large as its texture, white where it may change")
+    parser.add_argument("--mask", help="with --keep-colors: a picture of its texture's size, white where it may change")
     parser.add_argument(
         "--keep-view",
         action="append",
@@ -86,8 +86,12 @@ def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="AZ,EL",
         help="with --keep-colors: what a camera at this azimuth and elevation sees stays; several views one by one",
     )
-    parser.add_argument("--part", action="append", type=int, default=[], help="only this connected part; 0 is the largest")
-    parser.add_argument("--border", type=float, default=4.0, help="texels over which old and new are mixed (%(default)s)")
+    parser.add_argument(
+        "--part", action="append", type=int, default=[], help="only this connected part may change; 0 is the largest"
+    )
+    parser.add_argument(
+        "--border", type=float, default=4.0, help="texels over which old and new are mixed (default %(default)s)"
+    )
 
 
 def add_noise_argument(parser: argparse.ArgumentParser) -> None:

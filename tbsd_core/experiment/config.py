@@ -98,7 +98,8 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
     """Rebuild the configuration that a file or run.json holds. Raises ValueError naming what does not fit."""
     if not isinstance(stored, dict):
         raise ValueError(f"The stored configuration must be an object of settings, got {type(stored).__name__}.")
-    stored = {"device": "cpu", "dtype": "float32", "mesh": {}, "rehearsal_noise": 0.0, "control": {}, "region": {}, **stored}
+    later = {"device": "cpu", "dtype": "float32", "mesh": {}, "rehearsal_noise": 0.0, "control": {}, "region": {}}
+    stored = {**later, **stored}
     for name in ("guidance_name", "scene_name", "prior", "device", "dtype"):
         if not isinstance(stored.get(name, ""), str):
             raise ValueError(f"The stored configuration's {name} must be a name, got {stored[name]!r}.")

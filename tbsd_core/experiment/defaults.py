@@ -138,7 +138,7 @@ def start_config(
 def with_preset(
     config: ExperimentConfig, family: str, memory: int | None = None, task: str = NEW
 ) -> ExperimentConfig:
-    """`config` with the values of a model family's preset for its scene, its method, a card of so many GB and a task."""
+    """`config` with a model family's preset for its scene, its method, a task and a card of so many GB."""
     for name, setting in preset(family, config.scene_name, config.guidance_name, memory, task).items():
         config = replaced(config, name, setting.value)
     return config

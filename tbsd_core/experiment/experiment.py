@@ -170,8 +170,8 @@ def check_resume(stored: Stored, config: ExperimentConfig) -> None:
     fixed = [f"{name}: {text}" for name, text in found.items() if name in FIXED or name.startswith("region.")]
     if fixed:
         raise ValueError(
-            f"The run in {stored.source} cannot be resumed with another scene, region or optimizer. {'; '.join(fixed)}. "
-            "Leave that as it was, or start anew."
+            f"The run in {stored.source} cannot be resumed with another scene, region or optimizer. {'; '.join(fixed)}."
+            " Leave that as it was, or start anew."
         )
 
 

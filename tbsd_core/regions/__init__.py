@@ -4,6 +4,7 @@ A `Region` is what may change; `limited` makes the scene that a run then works o
 """
 
 from .limit import check_same, everything, limited, ready
+from .masks import chosen
 from .pixels import pixel_region
 from .preview import preview
 from .region import BORDER, COMBINE, Region, inverted, union
@@ -15,6 +16,7 @@ __all__ = [
     "COMBINE",
     "Region",
     "check_same",
+    "chosen",
     "everything",
     "inverted",
     "limited",

@@ -77,8 +77,8 @@ def kind_of(scene: Scene) -> str:
     """What the regions of a scene are made of. Raises ValueError for a scene that has none, saying what to do."""
     if type(scene) not in KINDS:
         raise ValueError(
-            f"No part of a {type(scene).__name__} can be locked: it has neither pixels, nor texels, nor Gaussians of its "
-            "own. Extract a mesh of it and paint that, or use an Image Scene without a VAE."
+            f"No part of a {type(scene).__name__} can be locked: it has no pixels, texels or Gaussians of its own. "
+            "Extract a mesh of it and paint that, or use an Image Scene without a VAE."
         )
     return KINDS[type(scene)]
 

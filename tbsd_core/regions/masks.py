@@ -13,7 +13,7 @@ def free_of(
     size: tuple[int, int],  # of what it is for: rows, columns
     what: str,  # that is, for messages: "the picture"
 ) -> Tensor:
-    """Where a mask is more than half, [H, W] bool, on the CPU. It is never resized: a mask of another size is of another
+    """Where a mask is more than half, [H, W] bool, on the CPU. It is never resized: one of another size is of another
     picture.
 
     Raises:

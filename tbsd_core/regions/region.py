@@ -60,7 +60,7 @@ def difference(a: Region, b: Region) -> Region:
 def check_alike(a: Region, b: Region) -> None:
     """Raise ValueError for regions of different kinds or sizes."""
     if a.kind != b.kind or a.free.shape != b.free.shape:
-        raise ValueError(f"Regions of different scenes cannot be combined: one is of {said(a)}, the other of {said(b)}.")
+        raise ValueError(f"Regions of different scenes cannot be combined: one has {said(a)}, the other {said(b)}.")
 
 
 def said(region: Region) -> str:

@@ -46,8 +46,12 @@ def seen_of_mesh(
         squarely = (F.normalize(eye - points, dim=-1) * normals).sum(-1) > MIN_COSINE
         # the farthest of the pixels around: between two pixels a slope has another depth than at either
         behind = F.max_pool2d(depth.clamp(max=1e6)[None, None], 3, 1, 1)[0, 0]
-        seen |= is_inside & inside[row, column] & squarely & (far < behind[row, column] + TOLERANCE * bound) & (
-            far < depth[row, column] + 4 * TOLERANCE * bound
+        seen |= (
+            is_inside
+            & inside[row, column]
+            & squarely
+            & (far < behind[row, column] + TOLERANCE * bound)
+            & (far < depth[row, column] + 4 * TOLERANCE * bound)
         )
     return _some(seen)
 

@@ -11,9 +11,7 @@ from .region import BORDER, GAUSSIANS, Region
 from .seen import seen_of_splats
 
 
-def seen_splats(
-    scene: GaussianScene, cameras: Cameras, mask: Tensor | None = None, border: float = BORDER
-) -> Region:
+def seen_splats(scene: GaussianScene, cameras: Cameras, mask: Tensor | None = None, border: float = BORDER) -> Region:
     """Those that cameras see, inside a mask of their pixels. Raises as `seen_of_splats`."""
     return Region(GAUSSIANS, seen_of_splats(scene, cameras, mask), border)
 
