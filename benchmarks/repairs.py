@@ -25,7 +25,6 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -42,29 +41,21 @@ from tbsd_core.configuration import with_setting
 from tbsd_core.experiment import Experiment, ExperimentConfig, MeshInput, default_config, read_prior
 from tbsd_core.media import write_png
 from tbsd_core.mesh import Mesh, PlacementConfig, texture_scene
-from tbsd_core.mesh.bake import paint_texels
 from tbsd_core.mesh.mixed import mixed_texture
 from tbsd_core.mesh.paint import start_from_colors
-from tbsd_core.mesh.uv import UVConfig, unwrap_copies
 from tbsd_core.metrics import evaluate_images
 from tbsd_core.priors.diffusers import sample_ddim
-from tbsd_core.priors.small_world.degrade import gaussian_blur
-from tbsd_core.priors.small_world.materials import albedo
-from tbsd_core.priors.small_world.shapes import normals
 from tbsd_core.regions import everything, inverted, limited, seen_region
 from tbsd_core.regions.texels import texels
-from tbsd_core.sample_meshes import sample_mesh
+from tbsd_core.sample_textures import FRONT, blurred, textured_sample
 from tbsd_core.scenes import MeshTextureScene
 from tbsd_core.scenes.kept import WEIGHT
 from tbsd_core.scenes.mesh_texture import TEXTURE
 
 PAIRS = SPLITS["heldout"][:8]
-CUT, TEXELS, SIZE = 64, 256, 64  # grid points that the mesh is cut from, texels along a side, pixels of a view
-FRONT = orbit(1, 15.0)
+CUT, SIZE = 64, 64  # grid points that the mesh is cut from, pixels of a view
 BACK = Cameras(*(torch.tensor(x) for x in ([120.0, 150.0, 180.0, 210.0, 240.0], [20.0] * 5, [3.0] * 5, [36.0] * 5)))
 AROUND = orbit(8, 20.0)
-ERASED = 0.5  # grey
-BLUR = 3.5  # texels: leaves .3 of the fine detail of a brick house, on which it was chosen
 UNSHARP = 1.5
 SCALE, SAMPLE_STEPS = 3.0, 25  # of the prior's own pictures, as in tbsd_core.benchmark.texture
 MEASURES = {
@@ -74,17 +65,10 @@ MEASURES = {
 KINDS = {"repair": ("start", "result"), "sharpen": ("start", "unsharp", "result")}
 
 
-@lru_cache(maxsize=2)
-def true_mesh(prompt: str) -> Mesh:
-    """The object with the true base colours of its material as its texture."""
+def mesh_of(prompt: str, fault: str = "none") -> Mesh:
+    """The object with the base colours of its material as its texture."""
     material, shape = prompt.split()[1:]
-    flat, _ = unwrap_copies(sample_mesh(shape, CUT), UVConfig(size=TEXELS))
-
-    def color(points: Tensor) -> Tensor:
-        return albedo(shape, material, points, normals(shape, points))
-
-    texture, _ = paint_texels(flat, TEXELS, torch.from_numpy(flat.vertices), color, lambda done: None)
-    return replace(flat, texture=texture)
+    return textured_sample(shape, material, fault, CUT)
 
 
 def scene_of(mesh: Mesh, config: ExperimentConfig) -> MeshTextureScene:
@@ -148,13 +132,11 @@ def steps_across(texture: Tensor, weight: Tensor, on_surface: Tensor) -> float:
 
 def repair(prompt: str, config: ExperimentConfig, prior: Any) -> tuple[dict[str, dict[str, float]], list[Tensor]]:
     material, shape = prompt.split()[1:]
-    mesh = true_mesh(prompt)
+    mesh = mesh_of(prompt)
     truth = torch.from_numpy(mesh.texture)
-    region = inverted(seen_region(texture_scene(mesh, config.scene, PlacementConfig(radius=None)), FRONT))
-    erased = torch.where(region.free[..., None], torch.full_like(truth, ERASED), truth)
-    region = replace(region, border=config.region.border)
-    begun = scene_of(replace(mesh, texture=erased.numpy()), config)
-    scene = limited(begun, region)
+    erased = mesh_of(prompt, "front only")
+    begun = scene_of(erased, config)
+    scene = limited(begun, inverted(seen_region(begun, FRONT)))
     weight, on_surface = scene.attached[WEIGHT], texels(begun).known
     own = own_distance(prompt, config.prompt.target_modifier, prior)
     rows, pictures = {}, []
@@ -170,7 +152,7 @@ def repair(prompt: str, config: ExperimentConfig, prior: Any) -> tuple[dict[str,
             "distance_ratio": measured["patch_distance"] / own,
             "step": steps_across(texture, weight, on_surface),
             "step_of_truth": steps_across(truth, weight, on_surface),
-            "locked": 255 * float((texture - (erased * 255).round() / 255).abs()[weight == 0].max()),
+            "locked": 255 * float((texture - torch.from_numpy(erased.texture)).abs()[weight == 0].max()),
         }
         pictures.append(picture)
     return rows, pictures
@@ -178,15 +160,11 @@ def repair(prompt: str, config: ExperimentConfig, prior: Any) -> tuple[dict[str,
 
 def sharpen(prompt: str, config: ExperimentConfig, prior: Any) -> tuple[dict[str, dict[str, float]], list[Tensor]]:
     material, shape = prompt.split()[1:]
-    mesh = true_mesh(prompt)
-
-    def blurred(texture: Tensor) -> Tensor:
-        return gaussian_blur(texture.movedim(-1, 0)[None], BLUR)[0].movedim(0, -1)
-
-    start = blurred(torch.from_numpy(mesh.texture))
-    begun = scene_of(replace(mesh, texture=start.numpy()), config)
+    mesh = mesh_of(prompt, "blurry")
+    start = torch.from_numpy(mesh.texture)
+    begun = scene_of(mesh, config)
     result = trained(config, prior, limited(begun, everything(begun)))
-    unsharp = start + UNSHARP * (start - blurred(start))
+    unsharp = start + UNSHARP * (start - torch.from_numpy(blurred(mesh).texture))
     rows, pictures, mean = {}, [], None
     for kind, scene in zip(KINDS["sharpen"], (showing(begun, start), showing(begun, unsharp), result), strict=True):
         picture, inside = views(scene, AROUND)

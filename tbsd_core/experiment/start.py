@@ -17,7 +17,7 @@ from ..priors.base import TextPrior
 from ..priors.diffusers import load_diffusers_prior
 from ..priors.small_world import load_prior
 from ..regions import COMBINE, Region, inverted, mask_region, part_region, ready, seen_region
-from ..sample_meshes import sample_mesh
+from ..sample_textures import named_sample
 from ..scenes import SCENES, MeshTextureScene, Scene
 from .config import COMFYUI, DIFFUSERS, DTYPES, ExperimentConfig, MeshInput, is_demo
 
@@ -50,7 +50,7 @@ def read_mesh(source: MeshInput) -> Mesh:
     if not source.file:
         raise ValueError("Say which mesh to paint: --mesh FILE, or --mesh sample:house to try it.")
     if source.file.startswith(SAMPLE):
-        return sample_mesh(source.file.removeprefix(SAMPLE))
+        return named_sample(source.file.removeprefix(SAMPLE))
     return load_mesh(Path(source.file), colors=source.keep_colors).mesh
 
 

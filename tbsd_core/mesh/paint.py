@@ -139,10 +139,15 @@ def start_from_colors(scene: MeshTextureScene, mesh: Mesh, n_steps: int = 80, n_
             loss.backward()
         optimizer.step()
         error = float(loss.detach().sqrt())
-    if mesh.texture is not None:  # what the field does not hold of it, a region that is kept does
-        texture = torch.from_numpy(np.round(np.clip(mesh.texture, 0, 1) * 255).astype(np.uint8))
-        scene.attach({**scene.attached, **with_original(scene, texture)})
+    if mesh.texture is not None:
+        remember_texture(scene, mesh.texture)
     return error
+
+
+def remember_texture(scene: MeshTextureScene, texture: np.ndarray) -> None:
+    """Attach the texture [H, W, 3] that a mesh had: what the field does not hold of it, a region that is kept does."""
+    colors = torch.from_numpy(np.round(np.clip(texture, 0, 1) * 255).astype(np.uint8))
+    scene.attach({**scene.attached, **with_original(scene, colors)})
 
 
 def _colors_of(mesh: Mesh, face: np.ndarray, weights: np.ndarray) -> np.ndarray:
