@@ -25,6 +25,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ from tbsd_core.mesh.mixed import mixed_texture
 from tbsd_core.mesh.paint import start_from_colors
 from tbsd_core.metrics import evaluate_images
 from tbsd_core.priors.diffusers import sample_ddim
-from tbsd_core.regions import everything, inverted, limited, seen_region
+from tbsd_core.regions import LOCKED, everything, inverted, limited, seen_region
 from tbsd_core.regions.texels import texels
 from tbsd_core.sample_textures import FRONT, blurred, textured_sample
 from tbsd_core.scenes import MeshTextureScene
@@ -136,8 +137,9 @@ def repair(prompt: str, config: ExperimentConfig, prior: Any) -> tuple[dict[str,
     truth = torch.from_numpy(mesh.texture)
     erased = mesh_of(prompt, "front only")
     begun = scene_of(erased, config)
-    scene = limited(begun, inverted(seen_region(begun, FRONT)))
+    scene = limited(begun, replace(inverted(seen_region(begun, FRONT)), old=LOCKED))
     weight, on_surface = scene.attached[WEIGHT], texels(begun).known
+    was = (torch.from_numpy(erased.texture) * 255).round() / 255
     own = own_distance(prompt, config.prompt.target_modifier, prior)
     rows, pictures = {}, []
     for kind in KINDS["repair"]:
@@ -152,7 +154,7 @@ def repair(prompt: str, config: ExperimentConfig, prior: Any) -> tuple[dict[str,
             "distance_ratio": measured["patch_distance"] / own,
             "step": steps_across(texture, weight, on_surface),
             "step_of_truth": steps_across(truth, weight, on_surface),
-            "locked": 255 * float((texture - torch.from_numpy(erased.texture)).abs()[weight == 0].max()),
+            "locked": 255 * float((texture - was).abs()[weight == 0].max()),
         }
         pictures.append(picture)
     return rows, pictures

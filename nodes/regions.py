@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from ..tbsd_core.cameras.sampling import CameraConfig
-from ..tbsd_core.regions import BORDER, COMBINE
+from ..tbsd_core.regions import BORDER, COMBINE, LOCKED, OLD, WAS
 from . import sockets
 from .base import Node
 from .bridge.interop.cameras import Camera, from_info
@@ -17,8 +17,8 @@ def scene_input(tooltip: str) -> io.Input:
     return sockets.SceneSocket.Input("scene", tooltip=tooltip)
 
 
-def region_inputs() -> list[io.Input]:
-    """What all of them have."""
+def region_inputs(old: str = WAS) -> list[io.Input]:
+    """What all of them have; `old` is what most mix with."""
     return [
         io.Boolean.Input(
             "invert",
@@ -33,6 +33,14 @@ def region_inputs() -> list[io.Input]:
             step=0.5,
             tooltip="Width over which old and new are mixed, inside the part that may change: pixels of a picture, "
             "texels along a mesh, distances between splats. 0: a hard edge.",
+        ),
+        io.Combo.Input(
+            "mix_with",
+            options=list(OLD),
+            default=old,
+            tooltip="What new colours are mixed with over the border. what was there: the colours it had. what is "
+            "locked: those of the nearest place that stays, where what was there is missing or wrong. Splats: always "
+            "what was there.",
         ),
         sockets.RegionSocket.Input(
             "region", optional=True, tooltip="Another region of the scene, to combine this with."
@@ -77,8 +85,10 @@ class RegionFromMask(Node):
         )
 
     @classmethod
-    def execute(cls, scene, mask, invert: bool, border: float, region=None, combine="add") -> io.NodeOutput:
-        made = finished(scene, lambda: from_mask(scene, mask, border), invert, combine, region)
+    def execute(
+        cls, scene, mask, invert: bool, border: float, mix_with: str, region=None, combine="add"
+    ) -> io.NodeOutput:
+        made = finished(scene, lambda: from_mask(scene, mask, border), invert, mix_with, combine, region)
         return io.NodeOutput(*made, ui=ui.PreviewImage(made[1], cls=cls))
 
 
@@ -105,7 +115,7 @@ class RegionFromView(Node):
                     "elevation", default=0.0, min=-90.0, max=90.0, step=1.0, tooltip="Camera height in degrees."
                 ),
                 *widgets(CameraConfig(), only=("distance", "fov_y")),
-                *region_inputs(),
+                *region_inputs(LOCKED),
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Painted over a picture from this camera: only what is white counts."
                 ),
@@ -120,11 +130,13 @@ class RegionFromView(Node):
 
     @classmethod
     def execute(
-        cls, scene, azimuth, elevation, distance, fov_y, invert, border, region=None, combine="add", mask=None,
-        camera_info=None,
+        cls, scene, azimuth, elevation, distance, fov_y, invert, border, mix_with, region=None, combine="add",
+        mask=None, camera_info=None,
     ) -> io.NodeOutput:  # fmt: skip
         camera = Camera(azimuth, elevation, distance, fov_y) if camera_info is None else from_info(camera_info, fov_y)
-        made = finished(scene, lambda: from_view(scene, camera, mask, border), invert, combine, region, camera)
+        made = finished(
+            scene, lambda: from_view(scene, camera, mask, border), invert, mix_with, combine, region, camera
+        )
         return io.NodeOutput(*made, ui=ui.PreviewImage(made[1], cls=cls))
 
 
@@ -146,8 +158,10 @@ class RegionFromPart(Node):
         )
 
     @classmethod
-    def execute(cls, scene, parts: str, invert: bool, border: float, region=None, combine="add") -> io.NodeOutput:
-        made = finished(scene, lambda: from_parts(scene, parts, border), invert, combine, region)
+    def execute(
+        cls, scene, parts: str, invert: bool, border: float, mix_with: str, region=None, combine="add"
+    ) -> io.NodeOutput:
+        made = finished(scene, lambda: from_parts(scene, parts, border), invert, mix_with, combine, region)
         return io.NodeOutput(*made, ui=ui.PreviewImage(made[1], cls=cls))
 
 

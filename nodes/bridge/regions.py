@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -81,13 +82,14 @@ def finished(
     scene: Scene,
     make: Callable[[], Region],
     invert: bool,
+    old: str,  # what new colours are mixed with, a name in OLD
     combine: str,  # a name in COMBINE
     other: Region | None,  # to combine it with
     first: Camera = FIRST,  # of the preview
 ) -> tuple[Region, Tensor, Tensor]:
     """A region, its preview as IMAGE, and itself as MASK [1, H, W], or [1, 1, N] of splats."""
     with optimization_mode(), torch.no_grad():
-        region = make()
+        region = replace(make(), old=old)
         region = inverted(region) if invert else region
         region = region if other is None else COMBINE[combine](other, region)
         turn = orbit(VIEWS, first.elevation, first.distance, first.fov_y, first.azimuth)

@@ -16,6 +16,7 @@ from ..mesh import PlacementConfig
 from ..optim import OptimConfig
 from ..optim.hints import ControlConfig
 from ..prompts import PromptConfig
+from ..regions import BORDER, LOCKED, OLD
 from ..scenes import SCENES
 from ..settings import check_settings, setting
 
@@ -40,7 +41,8 @@ class RegionInput:
     mask: str = ""  # a picture of the texture's size, white where it may change
     keep_views: tuple[tuple[float, ...], ...] = ()  # azimuth and elevation of views that see nothing change
     parts: tuple[int, ...] = ()  # connected parts that may change, 0 is the largest
-    border: float = setting(4.0, meaning="texels over which old and new are mixed", at_least=0)
+    border: float = setting(BORDER, meaning="texels over which old and new are mixed", at_least=0)
+    old: str = setting(LOCKED, meaning="what new colours are mixed with there", choices=OLD)
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -90,4 +90,4 @@ def read_region(config: ExperimentConfig, scene: MeshTextureScene) -> Region | N
         found.append(inverted(seen_region(scene, cameras, border=asked.border)))
     if asked.parts:
         found.append(part_region(scene, asked.parts, asked.border))
-    return reduce(COMBINE["overlap"], found)
+    return replace(reduce(COMBINE["overlap"], found), old=asked.old)

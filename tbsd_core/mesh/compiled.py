@@ -30,10 +30,11 @@ def nearest_points(
     others: np.ndarray,  # [M, 3]
     at_most: float,
 ) -> dict[str, Any]:
-    """For every point the distance to the nearest of the others, or infinity beyond `at_most`: distance [N] float32."""
+    """For every point the nearest of the others: distance [N] float32 and index [N] int64. Beyond `at_most` the distance
+    is infinite, and the index is that of none."""
     spatial = require("scipy.spatial", "scipy")
-    found, _ = spatial.cKDTree(others).query(points, distance_upper_bound=at_most)
-    return {"distance": found.astype(np.float32)}
+    distance, index = spatial.cKDTree(others).query(points, distance_upper_bound=at_most)
+    return {"distance": distance.astype(np.float32), "index": index.astype(np.int64)}
 
 
 def parts(

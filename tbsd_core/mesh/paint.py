@@ -232,7 +232,7 @@ def _partly_painted(
     """`painted_mesh` of a scene of which a part is locked: its own texture coordinates, and a texture of its size."""
     start = time.perf_counter()
     texture, covered = mixed_texture(scene, lambda done: on_progress("paint", done))
-    surface = surface_of(scene).painted()
+    surface = surface_of(scene)  # with the factor of the base colour, which belongs to what is locked
     unlit = scene.config.surface.unlit or (scene.config.shading == "none" and not surface.is_lit)
     n_faces, seconds = len(mesh.faces), {"unwrap": 0.0, "paint": time.perf_counter() - start}
     report |= {"texture": max(texture.shape[:2]), "covered": covered}

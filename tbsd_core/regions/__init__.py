@@ -7,13 +7,16 @@ from .limit import check_same, everything, limited, ready
 from .masks import chosen
 from .pixels import pixel_region
 from .preview import preview
-from .region import BORDER, COMBINE, Region, inverted, union
+from .region import BORDER, COMBINE, LOCKED, OLD, WAS, Region, inverted, union
 from .splats import seen_splats
 from .texels import mask_region, part_region, parts, seen_region
 
 __all__ = [
     "BORDER",
     "COMBINE",
+    "LOCKED",
+    "OLD",
+    "WAS",
     "Region",
     "check_same",
     "chosen",

@@ -20,7 +20,7 @@ from ..scenes.picture_start import EDGE
 from ..scenes.stored import copy_scene
 from .border import between_points, in_picture
 from .masks import EMPTY
-from .region import GAUSSIANS, PIXELS, TEXELS, Region, said
+from .region import GAUSSIANS, LOCKED, PIXELS, TEXELS, Region, said
 from .splats import spacing
 from .texels import mesh_of, texels, texture_size
 
@@ -115,15 +115,17 @@ def _pixels(scene: ImageScene, region: Region) -> Mapping[str, Tensor]:
     if was is None:
         size = scene.config.size
         was = scene.render(_no_cameras(scene), size, size).rgb
-    weight = in_picture(region.free, region.border)
-    n = scene.config.n_images
-    return {WEIGHT: weight.expand(n, 1, *weight.shape).contiguous(), PREFIX + "pixels": was.detach().cpu().clone()}
+    weight, nearest = in_picture(region.free, region.border)
+    was, n = was.detach().cpu().clone(), scene.config.n_images
+    if region.old == LOCKED:
+        was = was.flatten(2)[..., nearest.flatten()].view(was.shape)
+    return {WEIGHT: weight.expand(n, 1, *weight.shape).contiguous(), PREFIX + "pixels": was}
 
 
 def _gaussians(scene: GaussianScene, region: Region) -> Mapping[str, Tensor]:
     values = {name: value.detach().cpu().clone() for name, value in scene.values().items()}
     width = region.border * spacing(values["means"])
-    weight = between_points(values["means"], region.free, width)
+    weight, _ = between_points(values["means"], region.free, width)
     return {WEIGHT: weight, **{PREFIX + name: value for name, value in values.items()}}
 
 
@@ -133,9 +135,13 @@ def _texels(scene: MeshTextureScene, region: Region) -> Mapping[str, Tensor]:
     area = torch.linalg.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]).norm(dim=-1).sum() / 2
     width = region.border * float((area / len(at.points)).sqrt())
     weight = torch.zeros(at.known.shape)
-    weight[at.known] = between_points(at.points, region.free[at.known], width)
-    weight = weight.flatten()[nearest_known(at.known)]  # filtering at seams reads what lies beside the surface
-    return {WEIGHT: weight, TEXTURE: texture_now(scene)}
+    weight[at.known], nearest = between_points(at.points, region.free[at.known], width)
+    beside = nearest_known(at.known)  # filtering at seams reads what lies beside the surface
+    weight, texture = weight.flatten()[beside], texture_now(scene)
+    if region.old == LOCKED:
+        texture[at.known] = texture[at.known][nearest]
+        texture = torch.where((weight > 0)[..., None], texture.flatten(0, 1)[beside], texture)
+    return {WEIGHT: weight, TEXTURE: texture}
 
 
 def texture_now(scene: MeshTextureScene) -> Tensor:
