@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from comfy_api.latest import io, ui
 
 from ..tbsd_core.cameras.sampling import CameraConfig
@@ -88,7 +90,7 @@ class RegionFromMask(Node):
     def execute(
         cls, scene, mask, invert: bool, border: float, mix_with: str, region=None, combine="add"
     ) -> io.NodeOutput:
-        made = finished(scene, lambda: from_mask(scene, mask, border), invert, mix_with, combine, region)
+        made = finished(scene, partial(from_mask, scene, mask, border), invert, mix_with, combine, region)
         return io.NodeOutput(*made, ui=ui.PreviewImage(made[1], cls=cls))
 
 
@@ -134,9 +136,8 @@ class RegionFromView(Node):
         mask=None, camera_info=None,
     ) -> io.NodeOutput:  # fmt: skip
         camera = Camera(azimuth, elevation, distance, fov_y) if camera_info is None else from_info(camera_info, fov_y)
-        made = finished(
-            scene, lambda: from_view(scene, camera, mask, border), invert, mix_with, combine, region, camera
-        )
+        make = partial(from_view, scene, camera, mask, border)
+        made = finished(scene, make, invert, mix_with, combine, region, camera)
         return io.NodeOutput(*made, ui=ui.PreviewImage(made[1], cls=cls))
 
 
@@ -161,7 +162,7 @@ class RegionFromPart(Node):
     def execute(
         cls, scene, parts: str, invert: bool, border: float, mix_with: str, region=None, combine="add"
     ) -> io.NodeOutput:
-        made = finished(scene, lambda: from_parts(scene, parts, border), invert, mix_with, combine, region)
+        made = finished(scene, partial(from_parts, scene, parts, border), invert, mix_with, combine, region)
         return io.NodeOutput(*made, ui=ui.PreviewImage(made[1], cls=cls))
 
 

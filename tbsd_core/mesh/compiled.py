@@ -30,8 +30,8 @@ def nearest_points(
     others: np.ndarray,  # [M, 3]
     at_most: float,
 ) -> dict[str, Any]:
-    """For every point the nearest of the others: distance [N] float32 and index [N] int64. Beyond `at_most` the distance
-    is infinite, and the index is that of none."""
+    """For every point the nearest of the others: distance [N] float32 and index [N] int64; infinity and M where that is
+    farther than `at_most`."""
     spatial = require("scipy.spatial", "scipy")
     distance, index = spatial.cKDTree(others).query(points, distance_upper_bound=at_most)
     return {"distance": distance.astype(np.float32), "index": index.astype(np.int64)}

@@ -10,8 +10,8 @@ from ..native import run_native
 
 
 def in_picture(free: Tensor, width: float) -> tuple[Tensor, Tensor]:
-    """Weights [H, W] of a picture, `width` in pixels, and for each pixel the nearest locked one, row * W + column (itself
-    where there is no border)."""
+    """Weights [H, W] of a picture, `width` in pixels, and for each pixel the nearest locked one, row * W + column;
+    the pixel itself where there is no border."""
     if width == 0 or bool(free.all()):
         return free.float(), torch.arange(free.numel()).view(free.shape)
     nearest = nearest_known(~free)

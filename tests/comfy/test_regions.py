@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors import safe_open
 
 SIDE = 96
+HERE = {"invert": False, "border": 2.0, "mix_with": "what was there"}
 
 
 def node(kind: str, **inputs) -> dict:
@@ -70,7 +71,7 @@ def test_what_a_camera_does_not_see_is_painted_and_the_rest_comes_back_to_the_by
             invert=True, border=2.0, mix_with="what is locked",
         ),
         "region": node(
-            "TBSD_RegionFromPart", scene=["scene", 0], parts="0", invert=False, border=2.0, mix_with="what was there", region=["front", 0],
+            "TBSD_RegionFromPart", scene=["scene", 0], parts="0", **HERE, region=["front", 0],
             combine="overlap",
         ),
         "run": node(
@@ -99,7 +100,7 @@ def test_what_a_camera_does_not_see_is_painted_and_the_rest_comes_back_to_the_by
     # the run goes on with its region, and with no other
     load = {"load": node("TBSD_LoadScene", scene_file=outputs["keep"]["text"][0])}
     again = {**graph["run"]["inputs"], "scene": ["load", 0], "steps": 4, "resume": True}
-    wider = node("TBSD_RegionFromMask", scene=["load", 0], mask=["mask", 0], invert=False, border=2.0, mix_with="what was there")
+    wider = node("TBSD_RegionFromMask", scene=["load", 0], mask=["mask", 0], **HERE)
     other = models() | load | mask(40, SIDE) | {"region": wider, "run": node("TBSD_Optimizer3D", **again)}
     assert "has another region" in server.error(other)
     del again["region"]
@@ -114,7 +115,7 @@ def test_a_picture_changes_inside_its_mask_alone(server):
     graph = models("a wooden house, front view") | mask(16, 32) | {
         "load": node("LoadImage", image="noise.png"),
         "scene": node("TBSD_ImageScene", size=32, n_images=1, seed=0, image=["load", 0]),
-        "region": node("TBSD_RegionFromMask", scene=["scene", 0], mask=["mask", 0], invert=False, border=2.0, mix_with="what was there"),
+        "region": node("TBSD_RegionFromMask", scene=["scene", 0], mask=["mask", 0], **HERE),
         "run": node(
             "TBSD_OptimizeImage", guidance=["guidance", 0], scene=["scene", 0], steps=3, lr=0.05, seed=0,
             region=["region", 0],
@@ -130,5 +131,5 @@ def test_a_picture_changes_inside_its_mask_alone(server):
     assert "The mask is 24 x 24 pixels, and the picture is 32 x 32" in server.error(small)
     assert "the mask is empty" in server.error(graph | {"mask": node("SolidMask", value=0.0, width=32, height=32)})
     nerf = node("TBSD_RegionFromView", scene=["scene", 0], azimuth=0.0, elevation=0.0, distance=3.0, fov_y=36.0,
-                invert=False, border=2.0, mix_with="what was there")  # fmt: skip
+                **HERE)  # fmt: skip
     assert "needs a Mesh Texture Scene or a Gaussian Scene" in server.error(graph | {"region": nerf})
