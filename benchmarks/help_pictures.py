@@ -251,6 +251,7 @@ def painted_mesh() -> Tensor:
 def region() -> Tensor:
     """What the front view does not see of a house."""
     mesh = textured_sample("house", "brick", resolution=64)
+    assert mesh.texture is not None
     scene = texture_scene(mesh, place=PlacementConfig(radius=None))
     remember_texture(scene, mesh.texture)
     return sheet(preview(scene, inverted(seen_region(scene, orbit(1, 15.0))), orbit(4, 15.0, start=20.0), 128), 4)

@@ -140,10 +140,12 @@ def region_input(arguments: argparse.Namespace) -> RegionInput:
         except ValueError as error:
             raise ValueError(f"--keep-view needs azimuth and elevation, such as 0,15, got {text!r}.") from error
         views.append((azimuth, elevation))
-    asked = dict(mask=arguments.mask or "", keep_views=tuple(views), parts=tuple(arguments.part))
-    if any(asked.values()) and not arguments.keep_colors:
+    asked = RegionInput(
+        mask=arguments.mask or "", keep_views=tuple(views), parts=tuple(arguments.part), border=arguments.border
+    )
+    if asked.is_asked_for and not arguments.keep_colors:
         raise ValueError("--mask, --keep-view and --part keep colours that a mesh has: add --mesh and --keep-colors.")
-    return RegionInput(**asked, border=arguments.border)
+    return asked
 
 
 def base_config(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -24,11 +25,12 @@ from .region import GAUSSIANS, LOCKED, PIXELS, TEXELS, Region, said
 from .splats import spacing
 from .texels import mesh_of, texels, texture_size
 
+S = TypeVar("S", bound=Scene)
 KINDS: dict[type[Scene], str] = {ImageScene: PIXELS, MeshTextureScene: TEXELS, GaussianScene: GAUSSIANS}
 
 
 @torch.no_grad()
-def limited(scene: Scene, region: Region) -> Scene:
+def limited(scene: S, region: Region) -> S:
     """A copy of the scene, which shows what the scene shows, and changes in the region alone.
 
     What the scene shows now is kept. Where the weight of the region is 0 the copy shows it to the bit whatever becomes
@@ -53,7 +55,7 @@ def limited(scene: Scene, region: Region) -> Scene:
     return copy
 
 
-def ready(scene: Scene, region: Region | None = None) -> Scene:
+def ready(scene: S, region: Region | None = None) -> S:
     """The scene that a run works on: `limited` where there is a region; one whose colours are pinned to those it had
     (pin_weight) keeps these. Raises ValueError as `limited`."""
     if region is not None:

@@ -30,14 +30,15 @@ def preview(scene: Scene, region: Region, cameras: Cameras, size: int) -> Tensor
         copy.attach({**scene.attached, TEXTURE: bytes_of, WEIGHT: torch.zeros(region.free.shape)})
         return copy.render(cameras, size, size).rgb
     if isinstance(scene, GaussianScene):
-        splats = copy_scene(scene)
+        splats = copy_scene(scene)  # free of what it keeps, and tinted
         splats.attach({})
         for name, value in scene.values().items():
             splats.get_parameter(name).copy_(value)
         colors = torch.sigmoid(splats.color_logits).T
         splats.color_logits.copy_(torch.logit(tinted(colors, region.free).T, eps=1e-3))
         return splats.render(cameras, size, size).rgb
-    return tinted(scene.render(cameras, *region.free.shape).rgb, region.free)
+    height, width = region.free.shape
+    return tinted(scene.render(cameras, height, width).rgb, region.free)
 
 
 def tinted(colors: Tensor, free: Tensor) -> Tensor:
