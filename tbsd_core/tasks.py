@@ -41,7 +41,6 @@ TASKS: dict[str, Task] = {
                 "optim.timesteps.t_max": Setting(0.98, "ours: what is missing is made from nothing"),
                 "optim.timesteps.t_max_end": Setting(0.3, "ours: late steps fit it to what is kept"),
             },
-            DEMO: {"optim.timesteps.t_max_end": Setting(0.15, MEASURED)},
         },
     ),
     "sharpen": Task(

@@ -65,6 +65,8 @@ def make_scene(config: ExperimentConfig) -> Scene:
     scene = texture_scene(mesh, config.scene, placement)
     if config.mesh.keep_colors:
         start_from_colors(scene, mesh)
+    elif config.scene.pin_weight:
+        raise ValueError("pin_weight holds the colours of a mesh, as --task sharpen does: add --keep-colors.")
     return ready(scene, read_region(config, scene))
 
 
