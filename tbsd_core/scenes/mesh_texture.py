@@ -187,8 +187,9 @@ class MeshTextureScene(Scene):
             uvs = (self.uvs[self.faces[face]] * weights).sum(-2)
             before, weight = self.kept.seen_at(uvs, self._texels_per(len(seen.at) / len(cameras)))
             color = mixed(before, color, weight)
-        light = soft_light(normals) if c.shading == "soft" else torch.ones_like(normals[:, :1])
-        color = color * light
+        if c.shading == "soft":
+            light = soft_light(normals)
+            color, before = color * light, None if before is None else before * light
 
         def image(values: Tensor) -> Tensor:
             flat = values.new_zeros(seen.face.numel(), values.shape[-1]).index_copy(0, seen.at, values)
@@ -202,8 +203,8 @@ class MeshTextureScene(Scene):
         normal = F.normalize(image(normals), dim=1) if with_normal else None
         penalties = {}
         if c.pin_weight and before is not None:
-            was, width = image(before * light), round(c.pin_width * width)
-            penalties["pin"] = low_pass_difference(image(color), was, opacity, width)
+            patch = round(c.pin_width * width)
+            penalties["pin"] = low_pass_difference(image(color), image(before), opacity, patch)
         return RenderOutput(rgb.clamp(max=1), opacity, depth / opacity.clamp(min=1e-6), normal, penalties=penalties)
 
     def _texels_per(self, n: float) -> float:
