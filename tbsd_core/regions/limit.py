@@ -39,20 +39,23 @@ def limited(scene: S, region: Region) -> S:
     Raises:
         ValueError: nothing of such a scene can be kept, the region is of another one, or nothing is free in it.
     """
-    kind = kind_of(scene)
-    shape = shape_of(scene)
+    kept, copy = kept_by(scene, region), copy_scene(scene)
+    rest = {name: value for name, value in scene.attached.items() if not name.startswith(PREFIX)}
+    if scene.kept is not None:  # the parameters are not yet what it shows
+        _start_from(copy, kept)
+    copy.attach({**rest, **kept})
+    return copy
+
+
+def kept_by(scene: Scene, region: Region) -> Mapping[str, Tensor]:
+    """What `limited` attaches to the copy."""
+    kind, shape = kind_of(scene), shape_of(scene)
     if region.kind != kind or tuple(region.free.shape) != shape:
         wanted = said(Region(kind, torch.zeros(shape, dtype=torch.bool)))
         raise ValueError(f"The region is of {said(region)}, and the scene has {wanted}. Make it of this scene.")
     if not bool(region.free.any()):
         raise ValueError(EMPTY.format("the region is empty"))
-    copy = copy_scene(scene)
-    rest = {name: value for name, value in scene.attached.items() if not name.startswith(PREFIX)}
-    kept = _KEEP[type(scene)](scene, region)
-    if scene.kept is not None:  # the parameters are not yet what it shows
-        _start_from(copy, kept)
-    copy.attach({**rest, **kept})
-    return copy
+    return _KEEP[type(scene)](scene, region)
 
 
 def ready(scene: S, region: Region | None = None) -> S:
@@ -65,9 +68,10 @@ def ready(scene: S, region: Region | None = None) -> S:
     return scene
 
 
+@torch.no_grad()
 def check_same(scene: Scene, region: Region) -> None:
     """Raise ValueError unless this is the region of the run that a scene is in."""
-    wanted = limited(scene, region).attached[WEIGHT]
+    wanted = kept_by(scene, region)[WEIGHT]
     if scene.kept is None or not torch.equal(wanted, scene.attached[WEIGHT]):
         raise ValueError(
             "The run that goes on has another region, which it keeps to its end. Disconnect this one, or turn resume "
