@@ -215,6 +215,18 @@ def table(rows: Sequence[dict], task: str) -> str:
     return "\n".join(lines)
 
 
+def report(rows: Sequence[dict], a: argparse.Namespace) -> str:
+    """All that there is by now, with the command that makes and continues it."""
+    extra = "".join(f" --set {text}" for text in a.set)
+    command = f"python -m benchmarks.repairs --steps {a.steps}{extra}"
+    mine = [row for row in rows if row["steps"] == a.steps and row["set"] == a.set]
+    wanted = {(task, prompt, seed) for task in a.task for prompt in a.pairs for seed in a.seeds}
+    n = len(wanted & {(row["task"], row["prompt"], row["seed"]) for row in mine})
+    head = f"# Repair and sharpen against the truth\n\n`{command}`\n\n{n} of {len(wanted)} runs are done; the same "
+    head += "command with the same --json does the others.\n"
+    return "\n\n".join([head, *(table(mine, task) for task in a.task)]) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", nargs="+", default=list(TASKS), choices=TASKS)
@@ -242,13 +254,9 @@ def main() -> None:
             a.pictures.mkdir(parents=True, exist_ok=True)
             name = f"{task}_{prompt.replace(' ', '_')}_{seed}.png"
             write_png(torch.cat([torch.cat(list(x), -1) for x in pictures], -2), a.pictures / name)
-    text = "\n\n".join(table(rows, task) for task in a.task)
-    if a.markdown:
-        extra = "".join(f" --set {text}" for text in a.set)
-        command = f"python -m benchmarks.repairs --steps {a.steps}{extra}"
-        head = f"# Repair and sharpen against the truth\n\n`{command}`\n"
-        a.markdown.write_text(f"{head}\n{text}\n", encoding="utf-8")
-    print(text)
+        if a.markdown:
+            a.markdown.write_text(report(rows, a), encoding="utf-8")
+    print(report(rows, a))
 
 
 if __name__ == "__main__":
