@@ -29,8 +29,8 @@ from tbsd_core.grid import labelled_grid
 from tbsd_core.guidance import METHODS, TimestepConfig
 from tbsd_core.guidance.timesteps import timestep_range
 from tbsd_core.media import to_uint8
-from tbsd_core.mesh import textured_mesh
-from tbsd_core.mesh.paint import start_from_colors, texture_scene
+from tbsd_core.mesh import PlacementConfig, textured_mesh
+from tbsd_core.mesh.paint import remember_texture, start_from_colors, texture_scene
 from tbsd_core.metrics.image_stats import image_statistics
 from tbsd_core.optim.hints import MAPS, ControlConfig, view_hints
 from tbsd_core.priors.diffusers import sample_ddim
@@ -38,8 +38,10 @@ from tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior
 from tbsd_core.priors.small_world.materials import MATERIALS
 from tbsd_core.priors.small_world.shapes import SHAPES
 from tbsd_core.priors.small_world.world import render_truth
+from tbsd_core.regions import inverted, preview, seen_region
 from tbsd_core.sample_images import sample_image
 from tbsd_core.sample_meshes import sample_mesh
+from tbsd_core.sample_textures import textured_sample
 from tbsd_core.scenes import MeshTextureConfig, NeRFScene
 from tbsd_core.scenes.base import Scene
 from tests.conftest import ROOT
@@ -268,6 +270,16 @@ def painted_mesh() -> Tensor:
     return sheet(torch.cat([scene.render(view, 128, 128).rgb for scene in (before, after) for view in views]), 4)
 
 
+@torch.no_grad()
+def region() -> Tensor:
+    """What the front view does not see of a house."""
+    mesh = textured_sample("house", "brick", resolution=64)
+    assert mesh.texture is not None
+    scene = texture_scene(mesh, place=PlacementConfig(radius=None))
+    remember_texture(scene, mesh.texture)
+    return sheet(preview(scene, inverted(seen_region(scene, orbit(1, 15.0))), orbit(4, 15.0, start=20.0), 128), 4)
+
+
 def measured() -> Tensor:
     """Pictures with some of the numbers that Image Metrics gives them."""
     rows = [picture_by("a wooden house", method, settings) for _, method, settings in METHOD_ROWS["tbsd"]]
@@ -301,6 +313,7 @@ PICTURES: dict[str, Callable[[], Tensor | Image.Image]] = {
     "image_scene": image_scene,
     "splats": splats,
     "painted_mesh": painted_mesh,
+    "region": region,
     "nerf_scene": nerf_scene,
     "extracted_mesh": extracted_mesh,
     "refined_mesh": thumbnail("Text to 3D in stages"),

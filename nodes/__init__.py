@@ -15,6 +15,7 @@ MODULES = (  # in the order of menus
     "guidance",
     "control",
     "scene",
+    "regions",
     "cameras",
     "timesteps",
     "presets",

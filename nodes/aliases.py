@@ -39,6 +39,9 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "TBSD_GaussianScene": (
         *("gaussian splat", "gaussian splatting", "splat", "3dgs", "dreamgaussian", "refine splat", "load ply"),
     ),
+    "TBSD_RegionFromView": ("inpaint 3d", "visibility mask", "projection mask", "lock", "repair back", "unseen side"),
+    "TBSD_RegionFromMask": ("inpaint", "mask texture", "lock", "repaint", "paint mask", "local edit"),
+    "TBSD_RegionFromPart": ("mesh part", "submesh", "connected component", "lock", "local edit"),
     "TBSD_Cameras": ("camera range", "viewpoint", "view angles", "orbit", "elevation azimuth", "fov"),
     "TBSD_CameraPreset": ("viewpoint", "view angles", "camera range", "portrait lens"),
     "TBSD_Timesteps": ("noise level", "timestep annealing", "sigma range", "denoise range"),

@@ -7,10 +7,13 @@ from comfy_api.latest import io
 from ..tbsd_core.priors.small_world.materials import MATERIALS
 from ..tbsd_core.priors.small_world.shapes import SHAPES
 from ..tbsd_core.sample_meshes import sample_mesh
+from ..tbsd_core.sample_textures import FAULTS, textured_sample
 from . import sockets
 from .base import Node
 from .bridge.demo import load_demo_models
 from .bridge.interop.mesh import to_mesh
+
+GREY = "grey"
 
 
 class DemoModels(Node):
@@ -38,9 +41,6 @@ class DemoModels(Node):
         return io.NodeOutput(*load_demo_models())
 
 
-NO_MATERIAL = "none"
-
-
 class SampleMesh(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -61,19 +61,28 @@ class SampleMesh(Node):
                 ),
                 io.Combo.Input(
                     "material",
-                    options=[NO_MATERIAL, *MATERIALS],
-                    default=NO_MATERIAL,
+                    options=[GREY, *MATERIALS],
+                    default=GREY,
                     optional=True,
-                    tooltip="The true colours of a material, at the vertices, to try an edit on; keep_colors of Mesh "
-                    "Texture Scene starts from them. none: no colours.",
+                    tooltip="Its texture. grey: none. A material: its true colours, to change or to repair.",
+                ),
+                io.Combo.Input(
+                    "fault",
+                    options=list(FAULTS),
+                    default=next(iter(FAULTS)),
+                    optional=True,
+                    tooltip="What is wrong with the texture. front only: grey where the front view does not show it; "
+                    "blurry: without fine detail.",
                 ),
             ],
             outputs=[io.Mesh.Output(display_name="mesh", tooltip="Connect to Mesh Texture Scene or Save Mesh.")],
         )
 
     @classmethod
-    def execute(cls, shape: str, resolution: int, material: str = NO_MATERIAL) -> io.NodeOutput:
-        return io.NodeOutput(to_mesh(sample_mesh(shape, resolution, "" if material == NO_MATERIAL else material)))
+    def execute(cls, shape: str, resolution: int, material: str = GREY, fault: str = "none") -> io.NodeOutput:
+        if material == GREY:
+            return io.NodeOutput(to_mesh(sample_mesh(shape, resolution)))
+        return io.NodeOutput(to_mesh(textured_sample(shape, material, fault, resolution)))
 
 
 NODES = [DemoModels, SampleMesh]

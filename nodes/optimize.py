@@ -17,6 +17,7 @@ from .bridge.autograd import optimization_mode
 from .bridge.config import config_of
 from .bridge.preview import check_packages, run_ui
 from .bridge.queued import queued_by
+from .bridge.regions import with_region
 from .bridge.run import RunResult, run
 from .bridge.scenes import continued
 from .sockets import GuidedModel
@@ -78,6 +79,15 @@ def encode_size_input(what: str) -> io.Int.Input:
     )
 
 
+def region_input() -> io.Input:
+    return sockets.RegionSocket.Input(
+        "region",
+        optional=True,
+        tooltip="Where the run may change the scene, from a Region node. Everything else stays as it is, to the bit. "
+        "Nothing connected: everywhere, or where the scene's last region was.",
+    )
+
+
 TIMESTEPS = ("timesteps", "t_min", "t_max", "t_max_end")
 
 
@@ -114,6 +124,8 @@ def run_node(
     if inputs.get("continue_run"):
         with optimization_mode():
             scene, resume = continued(inputs["continue_run"], scene), True
+    region = inputs.pop("region", None)
+    scene = with_region(scene, region, resume)
     optim = optim_of(inputs, scene, guidance)
     config = config_of(guidance, scene, cameras or CameraConfig(), optim, has_timesteps(inputs))
     return run(guidance, scene, config, queued_by(node), resume)
@@ -144,6 +156,7 @@ class Optimizer3D(Node):
                 *widgets(OptimConfig(), ("start_size", "latent_until")),
                 resume_input(),
                 continue_input(),
+                region_input(),
             ],
             outputs=[
                 sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised object."),
@@ -184,6 +197,7 @@ class OptimizeImage(Node):
                 resume_input(),
                 continue_input(),
                 encode_size_input("pictures"),
+                region_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The optimised pictures."),

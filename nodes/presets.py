@@ -9,6 +9,7 @@ from ..tbsd_core.card_presets import MEMORIES
 from ..tbsd_core.guidance import METHODS, default_config
 from ..tbsd_core.optim import OptimConfig
 from ..tbsd_core.presets import SCENES, describe, preset, with_settings
+from ..tbsd_core.tasks import NEW, TASKS
 from . import sockets
 from .base import Node
 from .bridge.family import card_memory, model_family
@@ -43,6 +44,15 @@ class RecommendedSettings(Node):
                     tooltip="GB of the graphics card that the settings must fit. auto: of the card at hand. Less is "
                     "for a card that others use, too.",
                 ),
+                io.Combo.Input(
+                    "task",
+                    options=list(TASKS),
+                    default=NEW,
+                    optional=True,
+                    tooltip="What the run is for. "
+                    + "; ".join(f"{name}: {task.summary}" for name, task in TASKS.items())
+                    + ".",
+                ),
             ],
             outputs=[
                 io.Float.Output(
@@ -76,10 +86,10 @@ class RecommendedSettings(Node):
         )
 
     @classmethod
-    def execute(cls, model, method: str, scene: str, memory: str = "auto") -> io.NodeOutput:
+    def execute(cls, model, method: str, scene: str, memory: str = "auto", task: str = NEW) -> io.NodeOutput:
         family, note = model_family(model)
         card = card_memory(model) if memory == "auto" else int(memory)
-        found = preset(family, scene, method, card)
+        found = preset(family, scene, method, card, task)
         optim = with_settings(OptimConfig(), "optim", found)
         guidance = with_settings(default_config(method), "guidance", found)
         times = optim.timesteps
@@ -92,7 +102,7 @@ class RecommendedSettings(Node):
             times.t_min,
             times.t_max,
             times.t_max_end,
-            "\n".join(filter(None, (note, describe(family, scene, method, card)))),
+            "\n".join(filter(None, (note, describe(family, scene, method, card, task)))),
             times,
             Recommended(method, found, scene),
             with_settings(CameraConfig(), "cameras", found),

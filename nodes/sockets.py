@@ -20,6 +20,7 @@ SceneSocket = io.Custom("TBSD_SCENE")  # a core scene; nodes copy it before they
 CamerasSocket = io.Custom("TBSD_CAMERAS")  # tbsd_core.cameras.sampling.CameraConfig
 TimestepsSocket = io.Custom("TBSD_TIMESTEPS")  # tbsd_core.guidance.TimestepConfig
 SettingsSocket = io.Custom("TBSD_SETTINGS")  # Recommended
+RegionSocket = io.Custom("TBSD_REGION")  # tbsd_core.regions.Region
 ControlSocket = io.Custom("TBSD_CONTROL")  # bridge.control.ViewControl
 # ComfyUI's own, by their names: their classes came later than the oldest host (bridge.compat). An output of several
 # kinds goes where any of them is taken, FILE_3D among them, so that older graphs stay connected

@@ -41,6 +41,21 @@ def read_square(path: str | os.PathLike, size: int) -> Tensor:
     return torch.from_numpy(np.asarray(cut).copy()).movedim(-1, 0).float() / 255
 
 
+def read_mask(path: str | os.PathLike) -> Tensor:
+    """The brightness [H, W] in [0, 1] of a picture; where it has an alpha channel, what is transparent is black.
+
+    Raises:
+        ValueError: it is missing, or no picture.
+    """
+    pil = require("PIL.Image", "pillow")
+    try:
+        with pil.open(path) as picture:
+            found = np.asarray(picture.convert("LA"), dtype=np.float32) / 255
+    except (OSError, ValueError, pil.DecompressionBombError) as error:
+        raise ValueError(f"The mask {path} cannot be read ({error}).") from error
+    return torch.from_numpy(found[..., 0] * found[..., 1])
+
+
 def write_png(image: Tensor, path: str | os.PathLike) -> Path:
     """Write one image [3, H, W]."""
     if image.ndim != 3 or image.shape[0] != 3:

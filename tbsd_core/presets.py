@@ -3,8 +3,8 @@
 Every value carries its source. "measured" means: on the small world, see benchmarks/. Values for real
 checkpoints are published ones where there are any; "ours" marks a choice that rests on nothing but reason.
 Later ones win: of the family, of the scene (scenes.spec.SceneSpec.presets), of the method
-(guidance.spec.MethodSpec.presets), of a card of little memory (card_presets). Names are those of an ExperimentConfig
-(`--set`).
+(guidance.spec.MethodSpec.presets), of a task (tasks), of a card of little memory (card_presets). Names are those of an
+ExperimentConfig (`--set`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from .guidance import METHODS
 from .scenes import SCENES
 from .settings import DEMO, PUBLISHED, Setting, Settings, preset_for
 from .sources import MEASURED, RFDS
+from .tasks import NEW, TASKS, task_settings
 
 T = TypeVar("T")
 
@@ -74,11 +75,12 @@ def preset(
     scene: str,  # a name in SCENES
     method: str,  # a method; one that has no presets keeps its own defaults
     memory: int | None = None,  # GB of the card, see card_presets; None: enough
+    task: str = NEW,  # what it is for, a name in TASKS
 ) -> dict[str, Setting]:
     """Settings by dotted name.
 
     Raises:
-        ValueError: unknown family or scene; lists the names.
+        ValueError: unknown family, scene or task, listing the names, or a task that is not for the scene.
     """
     family = FORMER_NAMES.get(family, family)
     for kind, name, table in (("model family", family, FAMILY_NAMES), ("scene", scene, SCENES)):
@@ -87,7 +89,7 @@ def preset(
     kind = DEMO if family == DEMO else PUBLISHED
     of_scene = preset_for(SCENES[scene].presets, kind, method)
     of_method = preset_for(METHODS[method].presets, kind, scene) if method in METHODS else {}
-    found = {**FAMILIES[family], **of_scene, **of_method}
+    found = {**FAMILIES[family], **of_scene, **of_method, **task_settings(task, family, scene)}
     if kind == PUBLISHED and SCENES[scene].uses_cameras:
         size = FAMILIES[family]["optim.size"]
         enlarged = Setting(size.value, f"{ENLARGED}: {size.source}")
@@ -142,11 +144,12 @@ def with_settings(config: T, group: str, settings: Settings) -> T:
     return config
 
 
-def describe(family: str, scene: str, method: str, memory: int | None = None) -> str:
+def describe(family: str, scene: str, method: str, memory: int | None = None, task: str = NEW) -> str:
     """The preset as lines of text: each value with its source."""
-    found = preset(family, scene, method, memory)
+    found = preset(family, scene, method, memory, task)
     card = "" if memory is None else f", for a card of {memory} GB"
-    lines = [f"{method} on {FAMILY_NAMES[FORMER_NAMES.get(family, family)]}, {scene} scene{card}"]
+    what = "" if task == NEW else f", to {TASKS[task].summary}"
+    lines = [f"{method} on {FAMILY_NAMES[FORMER_NAMES.get(family, family)]}, {scene} scene{what}{card}"]
     lines += [f"{name} = {setting.value}  ({setting.source})" for name, setting in sorted(found.items())]
     if not any(name.startswith("guidance.") for name in found):
         lines.append("guidance: the method's own defaults; no preset is known")

@@ -9,26 +9,22 @@ import torch
 
 from .mesh.mesh import Mesh
 from .native import run_native
-from .priors.small_world.materials import MATERIALS, albedo
-from .priors.small_world.shapes import SHAPES, normals
+from .priors.small_world.shapes import SHAPES
 
 
 @lru_cache(maxsize=4)
 @torch.no_grad()
-def sample_mesh(name: str, resolution: int = 96, material: str = "") -> Mesh:
+def sample_mesh(name: str, resolution: int = 96) -> Mesh:
     """The surface of an object by marching cubes on its distance function; about 30,000 faces at 96.
 
     Args:
         resolution: grid points along each side, >= 16.
-        material: whose true colours the vertices have, without light; "" for none.
 
     Raises:
-        ValueError: unknown object or material, or a resolution below 16 or above 512.
+        ValueError: unknown object, or a resolution below 16 or above 512.
     """
     if name not in SHAPES:
         raise ValueError(f"Unknown sample {name!r}; choose one of {', '.join(SHAPES)}.")
-    if material and material not in MATERIALS:
-        raise ValueError(f"Unknown material {material!r}; choose one of {', '.join(MATERIALS)}.")
     if not 16 <= resolution <= 512:
         raise ValueError(f"resolution must lie in [16, 512], got {resolution}.")
     axis = torch.linspace(-1, 1, resolution)
@@ -38,9 +34,4 @@ def sample_mesh(name: str, resolution: int = 96, material: str = "") -> Mesh:
     ]
     distance = torch.cat(rows).view(resolution, resolution, resolution).numpy()
     cut = run_native("surface", {"volume": -distance, "level": 0.0, "keep_fraction": 0.0})
-    vertices = (cut["vertices"] * (2 / (resolution - 1)) - 1).astype(np.float32)
-    colors = None
-    if material:
-        points = torch.from_numpy(vertices)
-        colors = albedo(name, material, points, normals(name, points)).clamp(0, 1).float().numpy()
-    return Mesh(vertices, cut["faces"], colors)
+    return Mesh((cut["vertices"] * (2 / (resolution - 1)) - 1).astype(np.float32), cut["faces"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ..tasks import NEW, TASKS
 from .options import SCENE_HELP
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def register(commands: Any) -> None:
     presets.add_argument("--family", default="sd15", help="sd15, sd21_base, sd21_v, sdxl, sd3, flux ... or demo")
     presets.add_argument("--scene", default="nerf", help=SCENE_HELP)
     presets.add_argument("--method", default="tbsd", help="guidance method (default %(default)s)")
+    presets.add_argument("--task", default=NEW, help=f"{', '.join(TASKS)} (default %(default)s)")
     presets.set_defaults(action=_presets)
 
 
@@ -68,5 +70,5 @@ def _presets(arguments: argparse.Namespace) -> int:
     from ..presets import describe
 
     find_method(arguments.method)  # refuses an unknown one
-    print(describe(arguments.family, arguments.scene, arguments.method))
+    print(describe(arguments.family, arguments.scene, arguments.method, task=arguments.task))
     return 0

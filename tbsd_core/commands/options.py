@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,11 @@ from ..configuration import with_setting
 from ..guidance import METHODS
 from ..optional import require
 from ..scenes import SCENES
+from ..tasks import NEW, TASKS
 
 if TYPE_CHECKING:
     from ..analysis.sheet import Sheet
-    from ..experiment import ExperimentConfig, MeshInput
+    from ..experiment import ExperimentConfig, MeshInput, RegionInput
     from ..priors.base import TextPrior
     from ..study import Entry, StudyStep
 
@@ -45,6 +47,8 @@ def add_common_arguments(
     parser: argparse.ArgumentParser, scene: str = "image", one_seed: bool = True, needs_out: bool = True
 ) -> None:
     parser.add_argument("--scene", default=scene, help=SCENE_HELP)
+    tasks = "; ".join(f"{name}: {task.summary}" for name, task in TASKS.items())
+    parser.add_argument("--task", default=NEW, help=f"what the preset is for (default %(default)s). {tasks}")
     parser.add_argument("--prior", default="learned", help="learned, exact, or diffusers:PATH (default %(default)s)")
     parser.add_argument("--device", help="cuda, cpu ... (default: the cpu; for diffusers cuda where there is one)")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
@@ -75,6 +79,20 @@ def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--up", default="y", help="its upward axis, y or z (default %(default)s)")
     parser.add_argument("--turn", type=float, default=0.0, help="degrees to turn it so that its front faces the camera")
     parser.add_argument("--keep-colors", action="store_true", help="start from the colours that it has")
+    parser.add_argument("--mask", help="with --keep-colors: a picture of its texture's size, white where it may change")
+    parser.add_argument(
+        "--keep-view",
+        action="append",
+        default=[],
+        metavar="AZ,EL",
+        help="with --keep-colors: what a camera at this azimuth and elevation sees stays; several views one by one",
+    )
+    parser.add_argument(
+        "--part", action="append", type=int, default=[], help="only this connected part may change; 0 is the largest"
+    )
+    parser.add_argument(
+        "--border", type=float, default=4.0, help="texels over which old and new are mixed (default %(default)s)"
+    )
 
 
 def add_edit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,12 +138,12 @@ def mesh_input(arguments: argparse.Namespace) -> MeshInput:
 
 
 def with_start(config: ExperimentConfig, arguments: argparse.Namespace) -> ExperimentConfig:
-    """`config` with the picture and the words for what is there; a method that edits a mesh starts from its colours.
+    """`config` with the picture, the words for what is there and where a mesh may change; a method that edits a mesh
+    starts from its colours.
 
     Raises:
         ValueError: a picture for another scene, or a source prompt that is the prompt.
     """
-    from dataclasses import replace
 
     from ..experiment.config import ImageInput
 
@@ -138,7 +156,31 @@ def with_start(config: ExperimentConfig, arguments: argparse.Namespace) -> Exper
         prompt=replace(config.prompt, source=getattr(arguments, "source_prompt", "")),
         image=ImageInput(file=image or ""),
         mesh=replace(config.mesh, keep_colors=colors),
+        region=region_input(arguments, colors),
     )
+
+
+def region_input(arguments: argparse.Namespace, keeps_colors: bool) -> RegionInput:
+    """Where the mesh may change.
+
+    Raises:
+        ValueError: a view that is no two numbers, or a region of a mesh whose colours are not kept.
+    """
+    from ..experiment import RegionInput
+
+    views = []
+    for text in arguments.keep_view:
+        try:
+            azimuth, elevation = map(float, text.split(","))
+        except ValueError as error:
+            raise ValueError(f"--keep-view needs azimuth and elevation, such as 0,15, got {text!r}.") from error
+        views.append((azimuth, elevation))
+    asked = RegionInput(
+        mask=arguments.mask or "", keep_views=tuple(views), parts=tuple(arguments.part), border=arguments.border
+    )
+    if asked.is_asked_for and not keeps_colors:
+        raise ValueError("--mask, --keep-view and --part keep colours that a mesh has: add --mesh and --keep-colors.")
+    return asked
 
 
 def base_config(
@@ -164,6 +206,7 @@ def base_config(
         arguments.allow_download,
         mesh_input(arguments),
         card_memory(arguments),
+        arguments.task,
     )
     return with_start(config, arguments)
 
@@ -268,7 +311,7 @@ def study_configs(arguments: argparse.Namespace, prompt: str) -> dict[str, Exper
 
     a = arguments
     mesh, memory = mesh_input(a), card_memory(a)
-    given = (a.prior, a.steps, a.seeds[0], a.size, a.device, a.dtype, a.allow_download, mesh, memory)
+    given = (a.prior, a.steps, a.seeds[0], a.size, a.device, a.dtype, a.allow_download, mesh, memory, a.task)
     made = {label: default_config(prompt, a.scene, name, *given) for label, name in labelled(a.methods).items()}
     configs = assigned({label: with_start(config, a) for label, config in made.items()}, a.set)
     for config in configs.values():

@@ -5,7 +5,7 @@ Everything else watches: the command line, studies, benchmarks and the nodes mak
 
 from .autosave import Autosave
 from .check import check_config
-from .config import ExperimentConfig, MeshInput, config_from_plain, is_demo, plain_config
+from .config import ExperimentConfig, MeshInput, RegionInput, config_from_plain, is_demo, plain_config
 from .cost import evaluations_per_view, matched_steps
 from .defaults import default_config, model_shape, with_native_views, with_preset
 from .distilled import distilled_warning
@@ -31,6 +31,7 @@ __all__ = [
     "Needs",
     "Pace",
     "Plan",
+    "RegionInput",
     "Stored",
     "StoredRun",
     "check_config",

@@ -16,7 +16,9 @@ from ..mesh import PlacementConfig
 from ..optim import OptimConfig
 from ..optim.hints import ControlConfig
 from ..prompts import PromptConfig
+from ..regions import BORDER, LOCKED, OLD
 from ..scenes import SCENES
+from ..settings import check_settings, setting
 
 DIFFUSERS = "diffusers:"  # a prior that begins so names a pipeline
 COMFYUI = "comfyui:"  # and so the family of a model that a graph has loaded
@@ -40,6 +42,26 @@ class ImageInput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegionInput:
+    """Where a run may change the texture of a mesh: all that is asked for at once. Nothing asked for: everywhere."""
+
+    mask: str = ""  # a picture of the texture's size, white where it may change
+    keep_views: tuple[tuple[float, ...], ...] = ()  # azimuth and elevation of views that see nothing change
+    parts: tuple[int, ...] = ()  # connected parts that may change, 0 is the largest
+    border: float = setting(BORDER, meaning="texels over which old and new are mixed", at_least=0)
+    old: str = setting(LOCKED, meaning="what new colours are mixed with there", choices=OLD)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if any(len(view) != 2 for view in self.keep_views):
+            raise ValueError(f"keep_views must be pairs of azimuth and elevation, got {self.keep_views}.")
+
+    @property
+    def is_asked_for(self) -> bool:
+        return bool(self.mask or self.keep_views or self.parts)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
     """Everything that determines a run. `guidance_name` and `scene_name` decide the types of the two groups."""
 
@@ -56,6 +78,7 @@ class ExperimentConfig:
     dtype: str = "float32"  # of the networks of a pipeline, a name in DTYPES
     control: ControlConfig = field(default_factory=ControlConfig)  # depth or normals of the views, for a ControlNet
     image: ImageInput = field(default_factory=ImageInput)  # for a scene of a picture
+    region: RegionInput = field(default_factory=RegionInput)  # where a mesh may change
     rehearsal_noise: float = 0.0  # white noise on the gradient in multiples of its RMS; see guidance.rehearsal
 
     def __post_init__(self) -> None:
@@ -85,8 +108,16 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
     """Rebuild the configuration that a file or run.json holds. Raises ValueError naming what does not fit."""
     if not isinstance(stored, dict):
         raise ValueError(f"The stored configuration must be an object of settings, got {type(stored).__name__}.")
-    later = {"mesh": {}, "rehearsal_noise": 0.0, "control": {}, "image": {}}
-    stored = {"device": "cpu", "dtype": "float32", **later, **stored}
+    later = {
+        "device": "cpu",
+        "dtype": "float32",
+        "mesh": {},
+        "rehearsal_noise": 0.0,
+        "control": {},
+        "region": {},
+        "image": {},
+    }
+    stored = {**later, **stored}
     for name in ("guidance_name", "scene_name", "prior", "device", "dtype"):
         if not isinstance(stored.get(name, ""), str):
             raise ValueError(f"The stored configuration's {name} must be a name, got {stored[name]!r}.")
@@ -116,6 +147,7 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
             dtype=stored["dtype"],
             control=from_plain(ControlConfig, stored["control"]),
             image=from_plain(ImageInput, stored["image"]),
+            region=from_plain(RegionInput, stored["region"]),
             rehearsal_noise=float(noise),
         )
     except KeyError as error:

@@ -19,6 +19,7 @@ from ..priors.small_world import PRIORS
 from ..prompts import PromptConfig
 from ..scenes import SCENES, Given
 from ..settings import DEMO
+from ..tasks import NEW
 from .config import DIFFUSERS, ExperimentConfig, MeshInput
 from .start import read_mesh
 
@@ -68,6 +69,7 @@ def default_config(
     allow_download: bool = False,
     mesh: MeshInput | None = None,
     memory: int | None = None,
+    task: str = NEW,
 ) -> ExperimentConfig:
     """The preset of a method on a scene, for the family of the prior's model; None takes what the preset says.
 
@@ -75,6 +77,7 @@ def default_config(
         prior: learned, exact, or "diffusers:" and a pipeline folder, .safetensors checkpoint or hub id.
         mesh: what to paint, for a scene that paints one.
         memory: GB of the card, for what card_presets has less of where that is little; None: enough.
+        task: what it is for, a name in tasks.TASKS.
         device, dtype: None for a GPU in float16 where there is one (pipelines), else the CPU in float32. The demo
             models run on any device, in float32.
 
@@ -82,7 +85,7 @@ def default_config(
         ValueError: an unknown scene, method or prior, or a number out of range.
         FileNotFoundError: there is no such pipeline.
     """
-    given = (prior, n_steps, seed, size, device, dtype, allow_download, memory)
+    given = (prior, n_steps, seed, size, device, dtype, allow_download, memory, task)
     config, model = start_config(prompt, scene, method, *given)
     return fitted(replace(config, mesh=mesh or MeshInput()), model)
 
@@ -99,6 +102,7 @@ def start_config(
     dtype: str | None,
     allow_download: bool,
     memory: int | None,
+    task: str = NEW,
 ) -> tuple[ExperimentConfig, ModelShape]:
     """`default_config` before its scene is fitted to what it is given, and what to fit it to."""
     for kind, name, table in (("scene", scene, SCENES), ("method", method, METHODS)):
@@ -120,7 +124,7 @@ def start_config(
         device=device or "cpu",
         dtype=dtype or "float32",
     )
-    config = with_preset(config, model.family, memory)
+    config = with_preset(config, model.family, memory, task)
     asked: dict[str, Any] = {"size": size, "n_steps": n_steps}
     optim = replace(config.optim, **{name: value for name, value in asked.items() if value is not None})
     views = enlarged_to(model.family, model.native_size)
@@ -131,9 +135,11 @@ def start_config(
     return with_native_views(replace(config, optim=optim), model.family, views), model
 
 
-def with_preset(config: ExperimentConfig, family: str, memory: int | None = None) -> ExperimentConfig:
-    """`config` with the values of a model family's preset for its scene, its method and a card of so many GB."""
-    for name, setting in preset(family, config.scene_name, config.guidance_name, memory).items():
+def with_preset(
+    config: ExperimentConfig, family: str, memory: int | None = None, task: str = NEW
+) -> ExperimentConfig:
+    """`config` with a model family's preset for its scene, its method, a task and a card of so many GB."""
+    for name, setting in preset(family, config.scene_name, config.guidance_name, memory, task).items():
         config = replaced(config, name, setting.value)
     return config
 

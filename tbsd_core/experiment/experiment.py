@@ -187,11 +187,11 @@ def stored_config(path: Path) -> ExperimentConfig:
 def check_resume(stored: Stored, config: ExperimentConfig) -> None:
     """Raise ValueError where another scene or optimiser is asked for than the file's run has."""
     found = changes(stored.run.config, config) if stored.run is not None else {}
-    fixed = [f"{name}: {text}" for name, text in found.items() if name in FIXED]
+    fixed = [f"{name}: {text}" for name, text in found.items() if name in FIXED or name.startswith("region.")]
     if fixed:
         raise ValueError(
-            f"The run in {stored.source} cannot be resumed with another scene or optimizer. {'; '.join(fixed)}. "
-            "Leave that as it was, or start anew."
+            f"The run in {stored.source} cannot be resumed with another scene, region or optimizer. {'; '.join(fixed)}."
+            " Leave that as it was, or start anew."
         )
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from ..media import read_square
+from ..cameras.pose import Cameras
+from ..media import read_mask, read_square
 from ..mesh import Mesh, texture_scene
 from ..mesh.load import load_mesh
 from ..mesh.paint import start_from_colors
 from ..priors.base import TextPrior
 from ..priors.diffusers import load_diffusers_prior
 from ..priors.small_world import load_prior
+from ..regions import COMBINE, Region, inverted, mask_region, part_region, ready, seen_region
 from ..sample_images import sample_image
-from ..sample_meshes import sample_mesh
-from ..scenes import SCENES, Scene
+from ..sample_textures import named_sample
+from ..scenes import SCENES, MeshTextureScene, Scene
 from ..scenes.picture_start import scene_of_pictures
 from .config import COMFYUI, DIFFUSERS, DTYPES, ExperimentConfig, MeshInput, is_demo
 
@@ -49,8 +53,7 @@ def read_mesh(source: MeshInput) -> Mesh:
     if not source.file:
         raise ValueError("Say which mesh to paint: --mesh FILE, or --mesh sample:house to try it.")
     if source.file.startswith(SAMPLE):
-        *material, shape = source.file.removeprefix(SAMPLE).split()
-        return sample_mesh(shape, material=" ".join(material))
+        return named_sample(source.file.removeprefix(SAMPLE))
     return load_mesh(Path(source.file), colors=source.keep_colors).mesh
 
 
@@ -81,4 +84,31 @@ def make_scene(config: ExperimentConfig) -> Scene:
     scene = texture_scene(mesh, config.scene, placement)
     if config.mesh.keep_colors:
         start_from_colors(scene, mesh)
-    return scene
+    elif config.scene.pin_weight:
+        raise ValueError("pin_weight holds the colours of a mesh, as --task sharpen does: add --keep-colors.")
+    return ready(scene, read_region(config, scene))
+
+
+def read_region(config: ExperimentConfig, scene: MeshTextureScene) -> Region | None:
+    """Where a run may change the mesh; None: everywhere.
+
+    Raises:
+        ValueError: nothing of it is to be kept, or the region cannot be made, saying why.
+        FileNotFoundError: there is no such mask.
+    """
+    asked = config.region
+    if not asked.is_asked_for:
+        return None
+    if not config.mesh.keep_colors:
+        raise ValueError("A part of the mesh can only be kept with the colours that it has: add --keep-colors.")
+    found: list[Region] = []
+    if asked.mask:
+        found.append(mask_region(scene, read_mask(Path(asked.mask)), asked.border))
+    if asked.keep_views:
+        azimuth, elevation = torch.tensor(asked.keep_views).T
+        ones = torch.ones(len(asked.keep_views))
+        cameras = Cameras(azimuth, elevation, config.cameras.distance * ones, config.cameras.fov_y * ones)
+        found.append(inverted(seen_region(scene, cameras, border=asked.border)))
+    if asked.parts:
+        found.append(part_region(scene, asked.parts, asked.border))
+    return replace(reduce(COMBINE["overlap"], found), old=asked.old)

@@ -160,7 +160,7 @@ def paint_texels(
     """
     texture, known = torch.zeros(size, size, 3), torch.zeros(size, size, dtype=torch.bool)
     faces = torch.from_numpy(mesh.faces)
-    for rows, shown, fragments in texel_bands(mesh, size):
+    for rows, shown, fragments in texel_bands(mesh, size, size):
         known[rows] = shown
         texture[rows][shown] = color(interpolate(attributes, faces, fragments)[0][shown])
         on_progress(0.7 * rows.stop / size)

@@ -24,6 +24,33 @@ def nearest(
     return {"index": row}
 
 
+def nearest_points(
+    on_progress: Progress,
+    points: np.ndarray,  # [N, 3]
+    others: np.ndarray,  # [M, 3]
+    at_most: float,
+) -> dict[str, Any]:
+    """For every point the nearest of the others: distance [N] float32 and index [N] int64; infinity and M where that is
+    farther than `at_most`."""
+    spatial = require("scipy.spatial", "scipy")
+    distance, index = spatial.cKDTree(others).query(points, distance_upper_bound=at_most)
+    return {"distance": distance.astype(np.float32), "index": index.astype(np.int64)}
+
+
+def parts(
+    on_progress: Progress,
+    faces: np.ndarray,  # [M, 3] of vertices, one for each place
+    n_vertices: int,
+) -> dict[str, Any]:
+    """Which connected part every face belongs to: part [M] int64, in no order."""
+    sparse = require("scipy.sparse", "scipy")
+    csgraph = require("scipy.sparse.csgraph", "scipy")
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
+    graph = sparse.coo_matrix((np.ones(len(edges), dtype=np.int8), edges.T), shape=(n_vertices, n_vertices))
+    _, part = csgraph.connected_components(graph, directed=False)
+    return {"part": part[faces[:, 0]].astype(np.int64)}
+
+
 def simplify(on_progress: Progress, vertices: np.ndarray, faces: np.ndarray, n_faces: int) -> dict[str, Any]:
     """About n_faces triangles for the same surface: vertices [N, 3] float32, faces [M, 3]."""
     simplifier = require("fast_simplification", "fast-simplification")

@@ -15,10 +15,12 @@ from torch import Tensor
 from ..native import NativeFailure, run_native
 from ..placement import PlacementConfig, placement
 from ..rng import named_generator
+from ..scenes.kept import with_original
 from ..scenes.mesh_texture import MeshTextureConfig, MeshTextureScene
 from ..scenes.surface import SurfaceConfig
 from .bake import paint_texels
 from .mesh import Mesh
+from .mixed import mixed_texture
 from .normals import corner_normals
 from .relay import relaid
 from .surface import Surface
@@ -85,7 +87,7 @@ def surface_config(mesh: Mesh) -> SurfaceConfig:
 def surface_of(scene: MeshTextureScene) -> Surface:
     """What the mesh carried."""
     config = scene.config.surface
-    arrays = {name: value.numpy() for name, value in scene.attached.items()}
+    arrays = {name: scene.attached[name].numpy() for name in config.names}
     return Surface(**arrays, has_occlusion=config.has_occlusion, factors=config.material())
 
 
@@ -137,7 +139,15 @@ def start_from_colors(scene: MeshTextureScene, mesh: Mesh, n_steps: int = 80, n_
             loss.backward()
         optimizer.step()
         error = float(loss.detach().sqrt())
+    if mesh.texture is not None:
+        remember_texture(scene, mesh.texture)
     return error
+
+
+def remember_texture(scene: MeshTextureScene, texture: np.ndarray) -> None:
+    """Attach the texture [H, W, 3] that a mesh had: what the field does not hold of it, a region that is kept does."""
+    colors = torch.from_numpy(np.round(np.clip(texture, 0, 1) * 255).astype(np.uint8))
+    scene.attach({**scene.attached, **with_original(scene, colors)})
 
 
 def _colors_of(mesh: Mesh, face: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -181,6 +191,8 @@ def painted_mesh(
     uvs = scene.uvs.cpu().numpy() if len(scene.uvs) else None
     mesh, own = Mesh(scene.vertices.cpu().numpy(), scene.faces.cpu().numpy(), uvs=uvs), own_coordinates(scene)
     report: dict[str, Any] = {"uv": "kept", "texture": 0 if at_vertices else config.size}
+    if scene.kept is not None:  # what is locked stays as it is, so that no other texture will do
+        return _partly_painted(scene, Mesh(own, mesh.faces, uvs=uvs), report, on_progress)
     surface = surface_of(scene).painted()
     try:
         reason = "" if at_vertices else why_not_kept(mesh, lambda done: on_progress("unwrap", 0.05 * done))
@@ -212,6 +224,20 @@ def painted_mesh(
     n_faces = len(painted.faces)
     sizes = {"faces_cut": n_faces, "faces": n_faces, "vertices": len(painted.vertices)}
     return painted, {**report, **sizes, "seconds": seconds, "warnings": warnings}
+
+
+def _partly_painted(
+    scene: MeshTextureScene, mesh: Mesh, report: dict[str, Any], on_progress: Callable[[str, float], None]
+) -> tuple[Mesh, dict[str, Any]]:
+    """`painted_mesh` of a scene of which a part is locked: its own texture coordinates, and a texture of its size."""
+    start = time.perf_counter()
+    texture, covered = mixed_texture(scene, lambda done: on_progress("paint", done))
+    surface = surface_of(scene)  # with the factor of the base colour, which belongs to what is locked
+    unlit = scene.config.surface.unlit or (scene.config.shading == "none" and not surface.is_lit)
+    n_faces, seconds = len(mesh.faces), {"unwrap": 0.0, "paint": time.perf_counter() - start}
+    report |= {"texture": max(texture.shape[:2]), "covered": covered}
+    report |= {"faces_cut": n_faces, "faces": n_faces, "vertices": len(mesh.vertices), "seconds": seconds}
+    return replace(mesh, texture=texture, unlit=unlit, surface=surface), {**report, "warnings": []}
 
 
 def _colors(scene: MeshTextureScene, points: Tensor) -> Tensor:

@@ -136,22 +136,23 @@ def texel_fragments(mesh: Mesh, height: int, width: int) -> Fragments:
 
 def texel_bands(
     mesh: Mesh,
-    size: int,
+    height: int,
+    width: int,
 ) -> Iterator[tuple[slice, Tensor, Fragments]]:
     """The same for bands of rows, one after the other: a large texture takes gigabytes at once.
 
     Yields:
-        which rows; which of their texels show the surface [h, size] bool; fragments [1, h, size].
+        which rows; which of their texels show the surface [h, width] bool; fragments [1, h, width].
     """
-    place, faces = _texel_places(mesh, size, size), torch.from_numpy(mesh.faces)
+    place, faces = _texel_places(mesh, height, width), torch.from_numpy(mesh.faces)
     y = place[:, 1][faces]
     top, bottom = y.amin(1), y.amax(1)
-    n_rows = max(1, BAND_TEXELS // size)
-    for first in range(0, size, n_rows):
-        rows = slice(first, min(size, first + n_rows))
+    n_rows = max(1, BAND_TEXELS // width)
+    for first in range(0, height, n_rows):
+        rows = slice(first, min(height, first + n_rows))
         inside = ((top < rows.stop) & (bottom > rows.start)).nonzero()[:, 0]
         moved = (place - torch.tensor([0.0, first, 0.0]))[None]
-        part = rasterize(moved, faces[inside], rows.stop - first, size)
+        part = rasterize(moved, faces[inside], rows.stop - first, width)
         known = part.face[0] >= 0
         face = part.face if not len(inside) else torch.where(part.face >= 0, inside[part.face.clamp(min=0)], -1)
         yield rows, known, replace(part, face=face)

@@ -11,6 +11,8 @@ from __future__ import annotations
 TASKS: dict[str, str] = {
     "corner_normals": "mesh.normals:corner_normals_task",
     "nearest": "mesh.compiled:nearest",
+    "nearest_points": "mesh.compiled:nearest_points",
+    "parts": "mesh.compiled:parts",
     "read_mesh": "mesh.read:read_mesh",
     "simplify": "mesh.compiled:simplify",
     "surface": "mesh.compiled:surface",

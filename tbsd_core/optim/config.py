@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ..guidance.timesteps import TimestepConfig
 from ..settings import check_settings, setting
 from .normalization import NORMALIZATIONS
+from .surface_noise import FRESH, NOISES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +106,12 @@ class OptimConfig:
     seed: int = setting(0, meaning="cameras, timesteps, noise and initialisation all follow from it")
     timestep_seed: int | None = setting(
         None, meaning="of the timesteps alone, to vary them against the rest; null: seed"
+    )
+    noise: str = setting(
+        FRESH,
+        meaning="fresh: new in each step; surface: fixed to the object's surface, or to the pixels of a picture, so "
+        "that all views and steps ask for the same detail",
+        choices=NOISES,
     )
     max_bad_steps: int = setting(10, meaning="consecutive non-finite gradients before giving up", at_least=1)
     timesteps: TimestepConfig = field(default_factory=TimestepConfig)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..guidance.timesteps import sample_timesteps
 from ..rng import named_generator
 from .config import OptimConfig
+from .surface_noise import SURFACE
 
 
 def draw_timesteps(
@@ -36,5 +37,6 @@ def draw(
     if seeds is not None:
         rows = [draw(replace(config, seed=s, timestep_seed=t), n_timesteps, (1, *shape[1:]), step) for s, t in seeds]
         return torch.cat([t for t, _ in rows]), torch.cat([noise for _, noise in rows])
-    noise = torch.randn(tuple(shape), generator=named_generator(config.seed, "noise", step))
+    noise_step = 0 if config.noise == SURFACE else step
+    noise = torch.randn(tuple(shape), generator=named_generator(config.seed, "noise", noise_step))
     return draw_timesteps(config, n_timesteps, shape[0], step), noise

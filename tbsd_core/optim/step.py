@@ -33,6 +33,7 @@ from .records import LateScalars, StepRecord
 from .resolution import enlarged, render_size
 from .skipping import not_finite, step_unless
 from .state import OptimState
+from .surface_noise import SURFACE, cell_size, surface_noise
 from .undo import Undo
 from .uninterrupted import uninterrupted
 
@@ -191,6 +192,10 @@ class Step:
             shape = (batch * split.size, *latents.shape[1:])
             drawn = draw(config, prior.schedule.n_timesteps, shape, first, run.seeds)
             t, noise = (split.own(x) for x in drawn)
+            if config.noise == SURFACE and scene.uses_cameras:
+                cell = cell_size(run.cameras.distance, run.cameras.fov_y, render.depth.shape[-1])
+                seen_by = (render.depth.detach(), render.opacity.detach(), cameras.to(device))
+                noise = surface_noise(*seen_by, tuple(latents.shape), cell, config.seed)
             poses = to_device(camera_poses(cameras), device) if state.adapter and scene.uses_cameras else None
             with torch.no_grad():
                 hints = None

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..cameras.pose import Cameras
+from .kept import Kept, check_kept, kept_of
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,17 @@ class Scene(nn.Module, ABC):
         super().__init__()
         self.config = config
         self.attached = {}
+        self.kept: Kept | None = None
 
     def attach(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take what travels with the scene. Raises ValueError for what the configuration does not name."""
-        if tensors:
-            raise ValueError(f"{type(self).__name__} has nothing attached, got {', '.join(tensors)}.")
+        """Take what travels with the scene, in the place of what it had. Raises ValueError for what it cannot have."""
+        check_kept(type(self).__name__, tensors, self.attachable())
+        self.attached = dict(tensors)
+        self.kept = kept_of(tensors)
+
+    def attachable(self) -> dict[str, tuple[int, ...]]:
+        """Shapes by name of what is kept of it where a run may not change it (scenes.kept); {}: nothing can be."""
+        return {}
 
     @abstractmethod
     def render(

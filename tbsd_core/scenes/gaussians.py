@@ -20,6 +20,7 @@ from ..rng import named_generator
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
 from ..sources import AGAINST_SIGNAL, MEASURED, NARROW_FRONT
 from .base import RenderOutput, Scene
+from .kept import PREFIX, WEIGHT, mixed
 from .relocation import clear_moments, draw_targets, shared_opacity_and_scale
 from .spec import SceneSpec
 
@@ -115,13 +116,31 @@ class GaussianScene(Scene):
 
     def splats(self) -> Splats:
         """The Gaussians, activated."""
+        p = self.values()
         return Splats(
-            self.means,
-            self.quats,
-            self.log_scales.exp(),
-            torch.sigmoid(self.opacity_logits),
-            torch.sigmoid(self.color_logits),
+            p["means"],
+            p["quats"],
+            p["log_scales"].exp(),
+            torch.sigmoid(p["opacity_logits"]),
+            torch.sigmoid(p["color_logits"]),
         )
+
+    def values(self) -> dict[str, Tensor]:
+        """The parameters by name, with those that are locked as they were."""
+        found: dict[str, Tensor] = dict(self.named_parameters())
+        if self.kept is None:
+            return found
+        w = self.kept.weight
+        return {
+            name: mixed(self.kept.get_buffer(name), value, w.view(-1, *[1] * (value.ndim - 1)))
+            for name, value in found.items()
+        }
+
+    def attachable(self) -> dict[str, tuple[int, ...]]:
+        """The Gaussians of which some are locked."""
+        return {WEIGHT: (self.config.n_gaussians,)} | {
+            PREFIX + name: tuple(value.shape) for name, value in self.named_parameters()
+        }
 
     def render(
         self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False, progress=1.0
@@ -205,7 +224,11 @@ class GaussianScene(Scene):
         """
         opacities = torch.sigmoid(self.opacity_logits)
         dead = opacities <= self.config.dead_opacity
-        if not dead.any() or dead.all():
+        if self.kept is not None:  # none that is locked, or at the border, moves or shares its place
+            free = self.kept.weight == 1
+            dead &= free
+            opacities = opacities * free
+        if not dead.any() or not (opacities > self.config.dead_opacity).any():
             return 0
         rows = dead.nonzero()[:, 0]
         targets = draw_targets(opacities, dead, generator)

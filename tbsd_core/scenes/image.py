@@ -15,6 +15,7 @@ from ..rng import named_generator
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
 from ..sources import BRIDGE_2D, MEASURED
 from .base import PictureScene, RenderOutput
+from .kept import N_BYTES, ORIGINAL, ORIGINAL_OF, WEIGHT, mixed
 from .spec import SceneSpec
 
 CONSTANT_RANGE = "no annealing in the published 2D runs (SDS-Bridge, arXiv:2406.09417)"
@@ -58,9 +59,17 @@ class ImageScene(PictureScene):
     ) -> RenderOutput:
         """The images, whatever the cameras see; resized where another size is asked for. No normals."""
         rgb = torch.sigmoid(GAIN * self.pixels)
+        if self.kept is not None:
+            rgb = mixed(self.kept.get_buffer("pixels"), rgb, self.kept.weight)
         if (height, width) != (self.config.size, self.config.size):
             rgb = F.interpolate(rgb, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
         return self.as_render(cameras, rgb)
+
+    def attachable(self) -> dict[str, tuple[int, ...]]:
+        """The pictures that it was made of, and those of which a part is locked."""
+        shape = tuple(self.pixels.shape)
+        weight = (shape[0], 1, *shape[2:])
+        return {ORIGINAL: shape, ORIGINAL_OF: (N_BYTES,), WEIGHT: weight, "kept.pixels": shape}
 
 
 def side_by_side(scenes: Sequence[Any]) -> Any:

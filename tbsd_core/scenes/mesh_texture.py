@@ -24,9 +24,13 @@ from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
 from ..sources import AGAINST_SIGNAL, CSD_3D, MEASURED, NARROW_FRONT, REHEARSED, THREESTUDIO
 from .base import RenderOutput, Scene
 from .encodings import ENCODINGS, check_resolutions, encoding_setting, resolutions_setting
+from .kept import N_BYTES, ORIGINAL, ORIGINAL_OF, PREFIX, WEIGHT, check_kept, mixed
+from .kept_texture import KeptTexture, low_pass_difference, uv_area
 from .spec import SceneSpec
 from .surface import SurfaceConfig
 
+TEXTURE = PREFIX + "texture"
+MAX_SIDE = 16384  # texels along each side
 MAX_VERTICES = MAX_FACES = 5_000_000  # sizes come from files; a mesh this large takes 0.5 GB
 SHADINGS = ("none", "soft")
 LIGHT = (0.50, 0.72, 0.48)  # from the upper right front, as in the small world
@@ -61,6 +65,9 @@ class MeshTextureConfig:
     background: tuple[float, float, float] = setting(BACKGROUND, at_least=0, at_most=1)
     tv_weight: float = setting(0.1, at_least=0)  # against noise on the finest grid
     seed: int = setting(0, "The values that the colours start from.")
+    # on mean colours of patches that differ from those that the mesh had: colours stay, detail is free
+    pin_weight: float = setting(0.0, at_least=0)
+    pin_width: float = setting(0.125, above=0, at_most=1)  # side of a patch / side of a view
     surface: SurfaceConfig = field(default_factory=SurfaceConfig)  # what the mesh carries beside its colours
 
     def __post_init__(self) -> None:
@@ -91,6 +98,8 @@ class MeshTextureScene(Scene):
     place: Tensor
     uvs: Tensor
     backdrop: Tensor
+    kept: KeptTexture | None
+    _uv_area: float | None = None
 
     def __init__(self, config: MeshTextureConfig | None = None) -> None:
         c = config or MeshTextureConfig()
@@ -132,9 +141,15 @@ class MeshTextureScene(Scene):
         self.check_geometry()
 
     def attach(self, tensors: Mapping[str, Tensor]) -> None:
-        """What the mesh carries beside its colours."""
-        self.config.surface.check(tensors)
+        """What the mesh carries beside its colours; its texture, where it had one, and how far that may change."""
+        ours = {n: v for n, v in tensors.items() if n.startswith(PREFIX) or n in (ORIGINAL, ORIGINAL_OF)}
+        self.config.surface.check({n: v for n, v in tensors.items() if n not in ours})
+        check_kept(type(self).__name__, ours, texture_shapes(ours))
+        if ours and not self.config.n_uvs:
+            raise ValueError("MeshTextureScene: a texture is attached, and the mesh has no texture coordinates.")
         self.attached = dict(tensors)
+        self.kept = KeptTexture(ours[TEXTURE], ours[WEIGHT]) if WEIGHT in ours else None
+        self._uv_area = None
 
     def check_geometry(self) -> None:
         """Raise ValueError unless all faces are of vertices that are there and all numbers are finite."""
@@ -167,9 +182,14 @@ class MeshTextureScene(Scene):
         # both sides are painted: a surface seen from behind is lit as if it faced the camera
         eye = cameras.c2w()[:, :3, 3].index_select(0, seen.at // seen.face[0].numel())
         normals = torch.where(((eye - points) * normals).sum(-1, keepdim=True) < 0, -normals, normals)
-        color = self.albedo(points)
+        color, before = self.albedo(points), None
+        if self.kept is not None:
+            uvs = (self.uvs[self.faces[face]] * weights).sum(-2)
+            before, weight = self.kept.seen_at(uvs, self._texels_per(len(seen.at) / len(cameras)))
+            color = mixed(before, color, weight)
         if c.shading == "soft":
-            color = color * soft_light(normals)
+            light = soft_light(normals)
+            color, before = color * light, None if before is None else before * light
 
         def image(values: Tensor) -> Tensor:
             flat = values.new_zeros(seen.face.numel(), values.shape[-1]).index_copy(0, seen.at, values)
@@ -181,15 +201,51 @@ class MeshTextureScene(Scene):
         rgb = image(color).movedim(1, -1)
         rgb = over_background(rgb, opacity.movedim(1, -1), self.backdrop).movedim(-1, 1)
         normal = F.normalize(image(normals), dim=1) if with_normal else None
-        return RenderOutput(rgb.clamp(max=1), opacity, depth / opacity.clamp(min=1e-6), normal)
+        penalties = {}
+        if c.pin_weight and before is not None:
+            patch = round(c.pin_width * width)
+            penalties["pin"] = low_pass_difference(image(color), image(before), opacity, patch)
+        return RenderOutput(rgb.clamp(max=1), opacity, depth / opacity.clamp(min=1e-6), normal, penalties=penalties)
+
+    def _texels_per(self, n: float) -> float:
+        """Texels of the kept texture for each of the n places that a view sees, about half of all."""
+        assert self.kept is not None
+        if self._uv_area is None:
+            self._uv_area = min(1.0, uv_area(self.uvs, self.faces))
+        return 0.5 * self._uv_area * self.kept.weight.numel() / max(n, 1.0)
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Parameter groups of the encoding; lr = 0.02 with Adam suits the defaults."""
         return self.encoding.parameter_groups(lr)
 
     def regularization(self, render: RenderOutput, progress: float) -> dict[str, Tensor]:
-        """Total variation of the finest grid."""
-        return {"tv": self.config.tv_weight * self.encoding.total_variation()}
+        """Total variation of the finest grid, and how far mean colours have moved where they are pinned."""
+        if self.config.pin_weight and "pin" not in render.penalties:
+            raise ValueError("pin_weight holds the colours of a mesh: let it keep them (keep_colors), or set it to 0.")
+        losses = {"tv": self.config.tv_weight * self.encoding.total_variation()}
+        return losses | {name: self.config.pin_weight * value for name, value in render.penalties.items()}
+
+
+def texture_shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """What shapes the attached texture and its weight must have; they are as large as the texture is.
+
+    Raises:
+        ValueError: a texture that is none.
+    """
+    shapes: dict[str, tuple[int, ...]] = {ORIGINAL_OF: (N_BYTES,)}
+    for name in (ORIGINAL, TEXTURE):
+        value = tensors.get(name)
+        if value is None:
+            continue
+        if value.dtype != torch.uint8 or value.ndim != 3 or value.shape[2] != 3 or not 0 < max(value.shape) <= MAX_SIDE:
+            raise ValueError(
+                f"{name} must be a texture [H, W, 3] of 8 bits, of at most {MAX_SIDE}, got {list(value.shape)} of "
+                f"{value.dtype}."
+            )
+        shapes[name] = tuple(value.shape)
+        if name == TEXTURE:
+            shapes[WEIGHT] = tuple(value.shape[:2])
+    return shapes
 
 
 SPEC = SceneSpec(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .image import GAIN, ImageConfig, ImageScene
+from .kept import with_original
 from .latent import LatentImageConfig, LatentImageScene
 
 EDGE = 0.002  # pixels keep this distance from black and white: at the ends of a sigmoid no gradient is left
@@ -24,6 +25,7 @@ def scene_of_pictures(
         wanted = ", ".join(map(str, scene.pixels.shape[1:]))
         raise ValueError(f"images must be [B, {wanted}], got {list(images.shape)}.")
     scene.pixels.copy_(torch.logit(images, eps=EDGE) / GAIN)
+    scene.attach(with_original(scene, images.detach().cpu().float().clone()))
     return scene
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from ..configuration import from_plain
 from .base import Scene
 
+S = TypeVar("S", bound=Scene)
 ATTACHED = "attached."  # before the names of tensors that are part of no state
 
 
@@ -58,7 +59,7 @@ def stored_tensors(scene: Scene) -> dict[str, Tensor]:
     return {**scene.state_dict(), **{ATTACHED + name: value for name, value in scene.attached.items()}}
 
 
-def copy_scene(scene: Scene, device: torch.device | str = "cpu") -> Scene:
+def copy_scene(scene: S, device: torch.device | str = "cpu") -> S:
     """An independent scene of the same configuration and values, with fresh trainable parameters."""
     copy = type(scene)(scene.config)
     copy.load_state_dict({k: v.detach().clone() for k, v in scene.state_dict().items()})

@@ -16,6 +16,7 @@ SEARCHES = {
     "gaussian splat": {"TBSD_GaussianScene"},
     "negative prompt": {"TBSD_TargetNegativePrompt"},
     "turntable": {"TBSD_RenderViews"},
+    "inpaint 3d": {"TBSD_RegionFromView"},
     "restyle": {"TBSD_MeshTextureScene", "TBSD_ImageScene"},
 }
 

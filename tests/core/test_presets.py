@@ -7,6 +7,7 @@ from tbsd_pack.tbsd_core.experiment import MeshInput, default_config, with_prese
 from tbsd_pack.tbsd_core.guidance import METHODS, TBSDConfig
 from tbsd_pack.tbsd_core.presets import FAMILIES, FAMILY_NAMES, SCENES, describe, preset, with_settings
 from tbsd_pack.tbsd_core.scenes import SCENES as SCENE_CLASSES
+from tbsd_pack.tbsd_core.tasks import TASKS, task_settings
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -112,3 +113,24 @@ def test_unknown_names_are_refused():
         preset("sd9", "image", "sds")
     with pytest.raises(ValueError, match="Unknown scene 'mesh'; choose one of image"):
         preset("sd15", "mesh", "sds")
+
+
+@pytest.mark.parametrize("family", ["demo", "sd15", "sd3"])
+@pytest.mark.parametrize("task", [name for name in TASKS if TASKS[name].scenes])
+def test_a_task_changes_what_it_names_and_says_so(family, task):
+    for scene in TASKS[task].scenes:
+        plain, found = preset(family, scene, "tbsd"), preset(family, scene, "tbsd", task=task)
+        changed = {name for name in found if found[name] != plain.get(name)}
+        assert changed <= set(task_settings(task, family, scene))
+        assert changed or (task, family) == ("repair", "demo")  # whose presets already end with little noise
+        text = describe(family, scene, "tbsd", task=task)
+        assert TASKS[task].summary in text and all(f"{name} = {found[name].value}" in text for name in changed)
+    if family == "sd3":  # RFDS's bound on the noise holds for tasks, too
+        assert preset(family, "mesh_texture", "sds", task="repair")["optim.timesteps.t_max"].value == 0.7
+
+
+def test_a_task_is_refused_where_it_cannot_be_done():
+    with pytest.raises(ValueError, match="The task sharpen is for the scene mesh_texture, got 'nerf'"):
+        preset("demo", "nerf", "tbsd", task="sharpen")
+    with pytest.raises(ValueError, match="Unknown task 'x'; choose one of new, repair, sharpen"):
+        preset("demo", "nerf", "tbsd", task="x")

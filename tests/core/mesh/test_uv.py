@@ -114,7 +114,7 @@ def test_bands_show_what_the_whole_texture_does(monkeypatch):
     flat = unwrap(mesh_of("torus"), UVConfig(size=128))
     whole = texel_fragments(flat, 128, 128)
     monkeypatch.setattr(uv, "BAND_TEXELS", 128 * 20)
-    bands = list(texel_bands(flat, 128))
+    bands = list(texel_bands(flat, 128, 128))
     assert [rows.start for rows, _, _ in bands] == [0, 20, 40, 60, 80, 100, 120]
     face = torch.cat([f.face for _, _, f in bands], 1)
     assert (face != whole.face).float().mean() < 1e-3  # centres on an edge
