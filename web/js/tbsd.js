@@ -37,6 +37,7 @@ function showPanel(node, path = "") {
     hideOnZoom: false, // pictures and curves are for looking at from afar, too
     getMinHeight: () => PANEL_HEIGHT,
   }).serialize = false;
+  leaveToPanel(node); // also on a subgraph's node, where older hosts draw the picture of the run
   panel.draw();
 }
 
@@ -92,7 +93,6 @@ app.registerExtension({
   nodeCreated(node) {
     if (OPTIMIZERS.has(node.comfyClass)) {
       showPanel(node);
-      leaveToPanel(node);
     }
     if (node.subgraph) queueMicrotask(() => showPanelsOutside(node)); // when its own widgets have their values
     if (node.comfyClass === "TBSD_LoadScene") {
