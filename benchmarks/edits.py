@@ -1,14 +1,16 @@
 """Material swaps on the small world, against ground truth: `nice -n 10 python -m benchmarks.edits [--split heldout]`.
 
 A picture of an object as it truly looks is edited into another material, from the same camera; the truth is the same
-object in that material. Methods that edit are compared with SDS that starts from the picture and with TBSD that paints
-from nothing. Settings were chosen on the tuning swaps alone. A seed decides view, noise and timesteps; the seeds of one
-swap run side by side. Each result is written to --out when it is done and not done again. --meshes does it on
-meshes: colours of the truth at the vertices, painted over, seen from 12 sides. --write puts the table into
-benchmarks/results/edits.md (edits_meshes.md). --set and --label try other settings of all methods named.
+object in that material. Latents are edited, as the papers do. Methods that edit are compared with SDS that starts from
+the picture and with TBSD that paints from nothing. Settings were chosen on the tuning swaps alone. A seed decides view,
+noise and timesteps; the seeds of one swap run side by side. Each result is written to --out when it is done and not
+done again. --meshes does it on meshes: colours of the truth at the vertices, painted over, seen from 12 sides. --write
+puts the table into benchmarks/results/edits.md (edits_meshes.md). --set and --label try other settings of all methods
+named.
 
 material: share with the right material (posterior above .5). silhouette: IoU of the outline with the true one.
-background: mean change of colour where the object is not, in 255ths. patch distance: to the truth, 0 is perfect.
+background: mean change of colour where the object is not, in 255ths, from the decoded source. patch distance: to the
+truth, 0 is perfect.
 """
 
 from __future__ import annotations
@@ -35,11 +37,11 @@ from tbsd_core.metrics import evaluate_images
 from tbsd_core.priors.small_world import load_prior
 from tbsd_core.priors.small_world.world import render_truth, view_cameras
 from tbsd_core.rng import named_generator
-from tbsd_core.scenes import ImageConfig, ImageScene
-from tbsd_core.scenes.picture_start import scene_of_pictures
+from tbsd_core.scenes import LatentImageScene
+from tbsd_core.scenes.picture_start import scene_of_latents
 
 RESULTS = Path(__file__).parent / "results"
-SIZE, STEPS, MESH_STEPS = 64, 60, 120
+SIZE, STEPS, MESH_STEPS = 64, 40, 120
 VIEWS, ELEVATION = 12, 20.0
 NEAR = 5  # pixels: what is closer to the object is not background
 RIGHT = 0.5
@@ -83,7 +85,7 @@ def configured(method: str, swap: Swap, steps: int, seed: int, sets: list[str], 
     shape, before, after = swap
     name = "tbsd" if method == "nothing" else method
     source = MeshInput(file=f"sample:{before} {shape}", keep_colors=method != "nothing") if mesh else None
-    scene = "mesh_texture" if mesh else "image"
+    scene = "mesh_texture" if mesh else "latent"
     config = default_config(f"a {after} {shape}", scene, name, n_steps=steps, seed=seed, size=SIZE, mesh=source)
     described = replace(config.prompt, source=f"a {before} {shape}", view_dependent=mesh)
     config = replace(config, prompt=described)
@@ -118,14 +120,15 @@ def pictures(method: str, swap: Swap, seeds: list[int], steps: int, sets: list[s
     config = configured(method, swap, steps, seeds[0], sets, mesh=False)
     before = render_truth(swap[0], swap[1], cameras, SIZE).images
     if method == "nothing":
-        scene = ImageScene(ImageConfig(size=SIZE, n_images=len(seeds), seed=seeds[0]))
+        scene = LatentImageScene(replace(config.scene, n_images=len(seeds)))
     else:
-        scene = scene_of_pictures(before, ImageConfig(size=SIZE))
+        with torch.no_grad():
+            scene = scene_of_latents(prior.encode(before), config.scene)
     experiment = Experiment(config, prior, scene=scene, seeds=[(seed, seed) for seed in seeds])
     for _ in experiment.steps():
         pass
     with torch.no_grad():
-        made = experiment.scene.render(orbit(len(seeds)), SIZE, SIZE).rgb
+        made, before = (prior.decode(z) for z in (experiment.scene.latents, prior.encode(before)))
     rows = [slice(i, i + 1) for i in range(len(seeds))]
     return [
         {"seed": seed, **measured(made[row], before[row], swap, cameras[row])}

@@ -25,9 +25,9 @@ SECONDS = 1800  # for one workflow
 
 
 def pictures_of(prompt: dict) -> list[list]:
-    """Links to what a workflow is run for: the views of its last Render Views, else what it saves as images."""
+    """Links to what a workflow is run for: the views of its last Render Views, or of pictures what it saves."""
     turns = [key for key, node in prompt.items() if node["class_type"] == "TBSD_RenderViews"]
-    if turns:
+    if turns and not any(node["class_type"] == "TBSD_OptimizeImage" for node in prompt.values()):
         return [[max(turns, key=int), 0]]
     return [node["inputs"]["images"] for node in prompt.values() if node["class_type"] == "SaveImage"]
 

@@ -19,6 +19,7 @@ from .weighting import weight
 
 DDS_2D = "DDS, arXiv:2304.07090, its DDS_zeroshot notebook"
 SWAPS = "measured on the tuning swaps of benchmarks/edits.py"
+LESS = "that of TBSD-Edit: 7.5 burns the small world's pictures"
 FEW = {"optim.n_steps": Setting(60, SWAPS)}  # a picture is there already
 
 
@@ -88,7 +89,8 @@ SPEC = MethodSpec(
             "guidance.guidance_scale": Setting(7.5, DDS_2D),
             "guidance.weighting": Setting("uniform", DDS_2D),
         },
-        (DEMO, ""): {"guidance.guidance_scale": Setting(7.5, DDS_2D)},
+        (DEMO, ""): {"guidance.guidance_scale": Setting(3.0, LESS)},
         (DEMO, "image"): FEW,
+        (DEMO, "latent"): FEW,
     },
 )

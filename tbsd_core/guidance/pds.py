@@ -21,7 +21,7 @@ from ..priors.schedule import NoiseSchedule
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
 from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput
-from .dds import FEW, delta_conditions, delta_score
+from .dds import FEW, LESS, delta_conditions, delta_score
 from .spec import MethodSpec
 
 PDS_2D = "PDS, arXiv:2311.13831, its pds.py"
@@ -96,7 +96,8 @@ SPEC = MethodSpec(
             "guidance.guidance_scale": Setting(100.0, PDS_2D),
             "guidance.stride": Setting(2, f"{PDS_2D}: 500 of 1000 timesteps are visited"),
         },
-        (DEMO, ""): {"guidance.guidance_scale": Setting(7.5, "that of DDS: 100 burns the small world's pictures")},
+        (DEMO, ""): {"guidance.guidance_scale": Setting(3.0, LESS)},
         (DEMO, "image"): FEW,
+        (DEMO, "latent"): FEW,
     },
 )

@@ -107,5 +107,6 @@ SPEC = MethodSpec(
         },
         (DEMO, ""): {"guidance.guidance_scale": Setting(7.5, SSD_3D)},
         (DEMO, "image"): FEW,
+        (DEMO, "latent"): FEW,
     },
 )

@@ -58,14 +58,14 @@ class TBSDEditConfig:
     )
     balance: BalanceConfig = field(default_factory=BalanceConfig)  # its settings: shape_floor, schedule, cutoff ...
     anchor: float = setting(  # 1 is DDS's
-        4.0,
+        1.0,
         "Pull back to what the model sees in the source, whatever the prompts. More keeps more; 0 leaves it out.",
         at_least=0.0,
         high=20.0,
         step=0.1,
     )
     hold: float = setting(
-        8.0,
+        1.0,
         "Pull back to the source itself where the two prompts say the same, as in the background. More keeps more; 0 "
         "leaves it out.",
         at_least=0.0,
@@ -152,12 +152,13 @@ SPEC = MethodSpec(
     presets={
         (PUBLISHED, ""): {
             "guidance.guidance_scale": Setting(7.5, THAT_OF_DDS),
-            "guidance.anchor": Setting(4.0, OURS),
-            "guidance.hold": Setting(8.0, OURS),
+            "guidance.anchor": Setting(1.0, OURS),
+            "guidance.hold": Setting(1.0, OURS),
             "guidance.weighting": Setting("uniform", THAT_OF_DDS),
         },
-        (DEMO, ""): {"guidance.anchor": Setting(4.0, SWAPS), "guidance.hold": Setting(8.0, SWAPS)},
+        (DEMO, ""): {"guidance.guidance_scale": Setting(3.0, SWAPS), "guidance.hold": Setting(1.0, SWAPS)},
         (DEMO, "image"): FEW,
+        (DEMO, "latent"): FEW,
     },
     node_id="TBSD_EditGuidance",
 )

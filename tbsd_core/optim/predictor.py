@@ -59,9 +59,8 @@ class Predictor:
         """Predictions [n, C, h, w] by condition name."""
         if 0 < self.at_once < len(x_t):
             which = torch.arange(len(x_t)) if samples is None else samples
-            pieces = zip(*(v.split(self.at_once) for v in (x_t, t, which)), strict=True)
-            sources = [None] * len(x_t) if source is None else source.split(self.at_once)
-            found = [self(names, *piece, s) for piece, s in zip(pieces, sources, strict=False)]
+            rows = [slice(i, i + self.at_once) for i in range(0, len(x_t), self.at_once)]
+            found = [self(names, x_t[r], t[r], which[r], None if source is None else source[r]) for r in rows]
             return {name: torch.cat([part[name] for part in found]) for name in found[0]}
         chosen = range(len(self.views)) if samples is None else samples.tolist()
         asked = [name for name in names if name not in ADAPTER_NAMES]
