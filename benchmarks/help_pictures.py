@@ -41,7 +41,7 @@ from tbsd_core.regions import inverted, preview, seen_region
 from tbsd_core.sample_images import sample_image
 from tbsd_core.sample_meshes import sample_mesh
 from tbsd_core.sample_textures import textured_sample
-from tbsd_core.scenes import MeshTextureConfig, NeRFScene
+from tbsd_core.scenes import LatentImageScene, MeshTextureConfig, NeRFScene
 from tbsd_core.scenes.base import Scene
 from tbsd_core.scenes.picture_start import scene_of_latents
 from tests.conftest import ROOT
@@ -130,6 +130,7 @@ def edits() -> Tensor:
             experiment = Experiment(config, prior(), scene=start)
             for _ in experiment.steps():
                 pass
+            assert isinstance(experiment.scene, LatentImageScene)
             rows[-1].append(prior().decode(experiment.scene.latents.detach())[0])
     labels = ["source", *(METHODS[method].label for method in EDITS)]
     return labelled_grid(rows, labels, [f"to {after.split()[0]}" for _, after in changes])

@@ -18,6 +18,7 @@ TBSD's three terms, with the source in the place of what they compare with. With
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -133,7 +134,8 @@ def where_it_changes(direction: Tensor) -> Tensor:
     """m [B, 1, h, w] in [0, 1]: where a direction [B, C, h, w] is long; the same for its multiples."""
     length = torch.linalg.vector_norm(direction, dim=1, keepdim=True)
     near = F.avg_pool2d(length, NEAR, stride=1, padding=NEAR // 2, count_include_pad=False)
-    most = near.flatten(1).quantile(SHARE, dim=1).view(-1, 1, 1, 1)
+    ascending = near.flatten(1).sort(dim=1).values
+    most = ascending[:, math.ceil(SHARE * (ascending.shape[1] - 1))].view(-1, 1, 1, 1)
     return (near / most.clamp_min(torch.finfo(near.dtype).tiny)).clamp(max=1)
 
 

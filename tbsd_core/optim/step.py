@@ -179,7 +179,7 @@ class Step:
         see = partial(self.see, cameras.to(device), {})
         with torch.enable_grad():
             watch = Stopwatch(device)
-            source = self._source(cameras.to(device))  # before there is a graph: it then takes no memory of its own
+            source = self._source(cameras)  # before there is a graph: it then takes no memory of its own
             seen = see(parts[0]) if len(parts) == 1 else seen_in_parts(see, parts)
             render, images, latents = seen.render, seen.images, seen.latents
             watch.mark("render")
@@ -255,8 +255,8 @@ class Step:
         if "latents" in self.known:
             return self.known["latents"]
         draws: dict = {}
-        parts = parts_of(len(cameras), self.state.view_chunk)
-        latents = torch.cat([self.see(cameras, draws, rows, self.run.source).latents for rows in parts])
+        parts, on_device = parts_of(len(cameras), self.state.view_chunk), cameras.to(self.device)
+        latents = torch.cat([self.see(on_device, draws, rows, self.run.source).latents for rows in parts])
         if not self.run.source.uses_cameras:
             self.known["latents"] = latents
         return latents

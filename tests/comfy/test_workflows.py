@@ -88,6 +88,7 @@ def controlnet(server, comfyui) -> str:
     path.unlink()
 
 
+@pytest.mark.once  # tests/web/test_templates.py runs them in the browser of each host
 @pytest.mark.parametrize("name", NAMES)
 def test_workflow_runs_and_writes_its_files(server, name, request):
     prompt = shortened(without_generators(load(name)))
