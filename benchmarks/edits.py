@@ -2,10 +2,10 @@
 
 A picture of an object as it truly looks is edited into another material, from the same camera; the truth is the same
 object in that material. Latents are edited, as the papers do. Methods that edit are compared with SDS that starts from
-the picture and with TBSD that paints from nothing. Settings were chosen on the tuning swaps alone. A seed decides view,
-noise and timesteps; the seeds of one swap run side by side. Each result is written to --out when it is done and not
-done again. --meshes does it on meshes: colours of the truth at the vertices, painted over, seen from 12 sides. --write
-puts the table into benchmarks/results/edits.md (edits_meshes.md). --set and --label try other settings of all methods
+the picture and with TBSD that paints from nothing. Settings were chosen on one of the tuning swaps. A seed decides
+view, noise and timesteps; the seeds of one swap run side by side. Each result is written to --out when it is done and
+not done again. --meshes does it on meshes: the truth as their texture, painted over, seen from 12 sides. --write puts
+the table into benchmarks/results/edits.md (edits_meshes.md). --set and --label try other settings of all methods
 named.
 
 material: share with the right material (posterior above .5). silhouette: IoU of the outline with the true one.

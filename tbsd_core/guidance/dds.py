@@ -18,7 +18,7 @@ from .spec import MethodSpec
 from .weighting import weight
 
 DDS_2D = "DDS, arXiv:2304.07090, its DDS_zeroshot notebook"
-SWAPS = "measured on the tuning swaps of benchmarks/edits.py"
+SWAPS = "chosen on one tuning swap of benchmarks/edits.py"
 LESS = "that of TBSD-Edit: 7.5 burns the small world's pictures"
 FEW = {"optim.n_steps": Setting(60, SWAPS)}  # a picture is there already
 

@@ -34,7 +34,7 @@ from .spec import MethodSpec
 from .weighting import weight
 
 THAT_OF_DDS = f"that of DDS ({DDS_2D}): the form is ours, and no value is published"
-OURS = "ours, chosen on the tuning swaps of benchmarks/edits.py; not tried on real models"
+OURS = "ours, as of the demo model, where one tuning swap of benchmarks/edits.py decided; not tried on real models"
 NEAR, SHARE = 3, 0.9  # cells that m is smoothed over; the part of the cells below m = 1
 
 
