@@ -38,13 +38,14 @@ class FlatGlb:
     matrices: list[np.ndarray]  # of each mesh: where it is shown [K, 4, 4]
     looks: list[Look]  # of each mesh
     images: dict[int, bytes]  # those that the looks name, packed; without those that are not there
+    directions: list[dict[str, np.ndarray]]  # of each mesh: normals [N, 3], tangents [N, 4], where it has them
 
 
 def flat_glb(data: bytes, name: str, max_faces: int) -> FlatGlb:
     """Read the description of a GLB, refuse what cannot be read, and leave out what is not needed.
 
-    The attributes _uv, _color, _normal and _tangent hold what belongs to the look and the colours as the file has them,
-    which trimesh would turn over or round.
+    The attributes _uv and _color hold the texture coordinates of the look's pictures and the colours as the file has
+    them, which trimesh would turn over or round.
 
     Raises:
         ValueError: no GLB, damaged, too many nodes, primitives or elements, other files or extensions needed.
@@ -167,7 +168,7 @@ def _surfaces(mesh: dict) -> list[dict]:
 
 def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], name: str, max_faces: int) -> FlatGlb:
     accessors, views = {}, {}  # new places by old ones
-    meshes, matrices, looks, n_vertices = [], [], [], 0
+    meshes, matrices, looks, directions, n_vertices = [], [], [], [], 0
 
     pictures = _pictures(tree, data, end)
     first = {picture: index for index, picture in reversed(pictures.items())}
@@ -181,7 +182,6 @@ def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], 
             look = look_of(tree, primitive, same)
             packed = primitive.get("extensions", {}).get(DRACO)
             had, names = primitive["attributes"], {"_uv": f"TEXCOORD_{look.channel}", "_color": "COLOR_0"}
-            names |= {} if packed else _directions(tree, had)
             names |= {key: key for key in had if key == "POSITION" or packed}
             kept = {key: keep(accessors, had[old]) for key, old in names.items() if old in had}
             new: dict[str, Any] = {"attributes": kept, "mode": primitive.get("mode", 4)}
@@ -193,6 +193,7 @@ def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], 
             meshes.append({"name": str(len(meshes)), "primitives": [new]})
             matrices.append(places)
             looks.append(look)
+            directions.append(_directions(tree, data, end, primitive))
     if n_vertices > 4 * max_faces:  # primitives may share one long list
         raise _Refused(
             f"{name} has {n_vertices:,} vertices; at most {max_faces:,} are read. Join or simplify its objects."
@@ -214,17 +215,30 @@ def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], 
     if len(base) == 1 and not base <= pictures.keys():
         _image_bytes(tree, data, end, base.pop())  # says what is wrong
     images = {index: picture for index, picture in pictures.items() if index in named}
-    return FlatGlb(b"".join([head, text, rest]), matrices, looks, images)
+    return FlatGlb(b"".join([head, text, rest]), matrices, looks, images, directions)
 
 
-def _directions(tree: dict, had: dict) -> dict[str, str]:
-    """The names of normals and tangents, where they are such as glTF says."""
-    found = {}
-    for name, key, kind in (("_normal", "NORMAL", "VEC3"), ("_tangent", "TANGENT", "VEC4")):
-        accessor = tree["accessors"][had[key]] if key in had else {}
-        expected = {"componentType": 5126, "type": kind, "count": tree["accessors"][had["POSITION"]]["count"]}
-        if all(accessor.get(k) == value for k, value in expected.items()):
-            found[name] = key
+def _directions(tree: dict, data: bytes, end: int, primitive: dict) -> dict[str, np.ndarray]:
+    """The normals [N, 3] and tangents [N, 4] of a primitive, where they are such as glTF says; nothing is copied."""
+    found, had = {}, primitive["attributes"]
+    if DRACO in primitive.get("extensions", {}):
+        return found
+    for name, key, kind, width in (("normals", "NORMAL", "VEC3", 3), ("tangents", "TANGENT", "VEC4", 4)):
+        try:
+            accessor, count = tree["accessors"][had[key]], tree["accessors"][had["POSITION"]]["count"]
+            expected = {"componentType": 5126, "type": kind, "count": count}
+            if accessor | expected != accessor or "sparse" in accessor:
+                continue
+            view = tree["bufferViews"][accessor["bufferView"]]
+            if "uri" in tree["buffers"][view["buffer"]]:
+                continue
+            start, stride = view.get("byteOffset", 0), view.get("byteStride", 4 * width)
+            body = memoryview(data)[end + 8 :][start : start + view["byteLength"]]
+            offset = accessor.get("byteOffset", 0)
+            if min(start, offset) >= 0 and stride >= 4 * width:
+                found[name] = np.ndarray((count, width), "<f4", body, offset, (stride, 4))
+        except ERRORS:
+            continue
     return found
 
 

@@ -6,7 +6,6 @@ A base colour that cannot be told makes a file damaged. All else may be wrong: i
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ UNLIT = "KHR_materials_unlit"
 TRANSFORM = "KHR_texture_transform"
 READ = {GLOSS, STRENGTH, UNLIT}
 ERRORS = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError)
+MAX_FACTOR = 1e6
 WORDS = {
     "base_color": "base colour",
     "metallic_roughness": "roughness and metal map",
@@ -63,13 +63,17 @@ def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
     material = tree["materials"][primitive["material"]]
     pbr, extensions = material.get("pbrMetallicRoughness", {}), material.get("extensions", {})
     used = pbr.get("baseColorTexture") or extensions.get(GLOSS, {}).get("diffuseTexture")
+    extensions = extensions if isinstance(extensions, dict) else {}
     pictures, place, dropped = {}, None, []
     if used is not None:
-        place = _place(used)
+        try:
+            place = _place(used)
+        except ERRORS:
+            place = used.get("texCoord", 0), ""
         if (image := _image(tree, used)) is not None:
             pictures["base_color"] = same.get(image, image)
     maps = {
-        "metallic_roughness": pbr.get("metallicRoughnessTexture") if isinstance(pbr, dict) else None,
+        "metallic_roughness": pbr.get("metallicRoughnessTexture"),
         "normal_map": material.get("normalTexture"),
         "emissive": material.get("emissiveTexture"),
         "occlusion": material.get("occlusionTexture"),
@@ -95,8 +99,7 @@ def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
         dropped.append("its occlusion map (it is a picture of its own)")
     if "emissive" in pictures and not any(factors.get("emissive_factor", [])):
         del pictures["emissive"]  # glTF multiplies the two
-    if isinstance(extensions, dict):
-        dropped += [f"its {name}" for name in sorted(map(str, extensions)) if name not in READ]
+    dropped += [f"its {name[:60]}" for name in sorted(extensions) if name not in READ]
     if GLOSS in extensions:
         dropped.append("its specular colour and gloss")
     if material.get("alphaMode", "OPAQUE") != "OPAQUE":
@@ -125,7 +128,9 @@ def _image(tree: dict, reference: dict) -> int | None:
     return webp.get("source", texture.get("source"))
 
 
-def _factors(material: dict, pbr: Any, extensions: Any, pictures: dict[str, int], dropped: list[str]) -> dict[str, Any]:
+def _factors(
+    material: dict, pbr: dict, extensions: dict, pictures: dict[str, int], dropped: list[str]
+) -> dict[str, Any]:
     """The numbers of a material by ComfyUI's names, glTF's defaults where they count."""
     found: dict[str, Any] = {"double_sided": material.get("doubleSided") is True}
 
@@ -140,7 +145,7 @@ def _factors(material: dict, pbr: Any, extensions: Any, pictures: dict[str, int]
     if GLOSS not in extensions:
         put("metallic_factor", pbr, "metallicFactor", 1.0)
         put("roughness_factor", pbr, "roughnessFactor", 1.0)
-    if isinstance(pbr, dict) and "baseColorFactor" in pbr:
+    if "baseColorFactor" in pbr:
         put("base_color_factor", pbr, "baseColorFactor", [1.0] * 4)
     if "normal_map" in pictures:
         put("normal_scale", material["normalTexture"], "scale", 1.0)
@@ -155,7 +160,7 @@ def _factors(material: dict, pbr: Any, extensions: Any, pictures: dict[str, int]
 
 def _number(value: Any) -> float:
     number = float(value)
-    if isinstance(value, (str, bool)) or not math.isfinite(number):
+    if isinstance(value, (str, bool)) or not abs(number) <= MAX_FACTOR:
         raise ValueError(value)
     return number
 

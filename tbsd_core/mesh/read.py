@@ -115,7 +115,8 @@ def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[i
     if kind == ".glb":
         flat = flat_glb(data, file.name, MAX_FACES)
         numbered = [(int(key), mesh) for key, mesh in _meshes(flat.data, kind)]
-        return [_glb_part(mesh, flat.matrices[i], flat.looks[i]) for i, mesh in numbered], Found(), flat.images
+        parts = [replace(_glb_part(m, flat.matrices[i]), look=flat.looks[i], **flat.directions[i]) for i, m in numbered]
+        return parts, Found(), flat.images
     found = Found()
     if kind == ".obj":
         found = picture_of_obj(data, file.parent)
@@ -155,15 +156,14 @@ def _check_count(counts: Any, name: str) -> None:
         raise ValueError(f"{name} declares {most} elements; at most {MAX_FACES} faces are read. Simplify it first.")
 
 
-def _glb_part(mesh: Any, matrices: np.ndarray, look: Look) -> Part:
-    uvs, colors, *directions = (mesh.vertex_attributes.get(key) for key in ("_uv", "_color", "_normal", "_tangent"))
+def _glb_part(mesh: Any, matrices: np.ndarray) -> Part:
+    uvs, colors = (mesh.vertex_attributes.get(key) for key in ("_uv", "_color"))
     if colors is not None:
         # glTF says linear light. Writers that give it bytes (trimesh, and what builds on it) put in sRGB all the same
         is_linear, colors = colors.dtype != np.uint8, np.clip(_unit(colors)[:, :3], 0, 1)
         colors = linear_to_srgb(colors) if is_linear else colors
     uvs = None if uvs is None else _unit(uvs)
-    vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces, dtype=np.int64)
-    return Part(vertices, faces, uvs, colors, matrices, *directions, look)
+    return Part(np.asarray(mesh.vertices), np.asarray(mesh.faces, dtype=np.int64), uvs, colors, matrices)
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
