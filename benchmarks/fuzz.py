@@ -81,7 +81,10 @@ def damaged(data: bytes, draw: random.Random) -> bytes:
 
 
 def mesh_seeds(folder: Path) -> list[Path]:
-    """A coloured and a textured mesh in every format."""
+    """A coloured and a textured mesh in every format, and one of two materials with maps."""
+    from PIL import Image as pil
+    from trimesh.visual.material import PBRMaterial
+
     plain = sample_mesh("cube", 16)
     mesh = Mesh(plain.vertices, plain.faces, np.full_like(plain.vertices, 0.5))
     uvs = (plain.vertices[:, :2] - plain.vertices.min()) / np.ptp(plain.vertices)
@@ -92,7 +95,19 @@ def mesh_seeds(folder: Path) -> list[Path]:
     import trimesh
 
     trimesh.Trimesh(plain.vertices, plain.faces).export(folder / "plain.stl")
-    return [*paths, folder / "plain.stl"]
+    two = trimesh.Scene()
+    for k in range(2):
+        shades = [pil.fromarray(np.full((8, 8, 3), 40 * i + k, dtype=np.uint8)) for i in range(3)]
+        look = PBRMaterial(
+            baseColorTexture=shades[0],
+            metallicRoughnessTexture=shades[1],
+            normalTexture=shades[2],
+            emissiveFactor=[0.1, 0.2, 0.3 * k],
+        )
+        visual = trimesh.visual.TextureVisuals(uv=uvs, material=look)
+        two.add_geometry(trimesh.Trimesh(plain.vertices, plain.faces, visual=visual, process=False))
+    two.export(folder / "two.glb", include_normals=True)
+    return [*paths, folder / "plain.stl", folder / "two.glb"]
 
 
 def scene_seeds(folder: Path) -> list[Path]:

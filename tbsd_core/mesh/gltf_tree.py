@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from .look import ERRORS, Look, look_of
+
 MAX_DESCRIPTION = 1 << 26  # bytes of JSON
 MAX_NODES, MAX_PRIMITIVES = 300_000, 20_000
 MOVES = ("matrix", "translation", "rotation", "scale")
@@ -34,15 +36,16 @@ class FlatGlb:
 
     data: bytes
     matrices: list[np.ndarray]  # of each mesh: where it is shown [K, 4, 4]
-    n_pictures: int  # how many different ones the meshes have for their base colours; none counts as one
-    picture: bytes | None  # where they share one
+    looks: list[Look]  # of each mesh
+    images: dict[int, bytes]  # those that the looks name, packed; without those that are not there
+    directions: list[dict[str, np.ndarray]]  # of each mesh: normals [N, 3], tangents [N, 4], where it has them
 
 
 def flat_glb(data: bytes, name: str, max_faces: int) -> FlatGlb:
     """Read the description of a GLB, refuse what cannot be read, and leave out what is not needed.
 
-    The attributes _uv and _color hold the texture coordinates of the base colour texture and the colours as the file
-    has them, which trimesh would turn over or round.
+    The attributes _uv and _color hold the texture coordinates of the look's pictures and the colours as the file has
+    them, which trimesh would turn over or round.
 
     Raises:
         ValueError: no GLB, damaged, too many nodes, primitives or elements, other files or extensions needed.
@@ -164,18 +167,21 @@ def _surfaces(mesh: dict) -> list[dict]:
 
 
 def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], name: str, max_faces: int) -> FlatGlb:
-    accessors, views, images = {}, {}, set()  # new places by old ones
-    meshes, matrices, n_vertices = [], [], 0
+    accessors, views = {}, {}  # new places by old ones
+    meshes, matrices, looks, directions, n_vertices = [], [], [], [], 0
+
+    pictures = _pictures(tree, data, end)
+    first = {picture: index for index, picture in reversed(pictures.items())}
+    same = {index: first[picture] for index, picture in pictures.items()}
 
     def keep(kept: dict[int, int], index: int) -> int:
         return kept.setdefault(index, len(kept))
 
     for index, places in shown.items():
         for primitive in _surfaces(tree["meshes"][index]):
-            image, channel = _base_color(tree, primitive)
-            images.add(image)
+            look = look_of(tree, primitive, same)
             packed = primitive.get("extensions", {}).get(DRACO)
-            had, names = primitive["attributes"], {"_uv": f"TEXCOORD_{channel}", "_color": "COLOR_0"}
+            had, names = primitive["attributes"], {"_uv": f"TEXCOORD_{look.channel}", "_color": "COLOR_0"}
             names |= {key: key for key in had if key == "POSITION" or packed}
             kept = {key: keep(accessors, had[old]) for key, old in names.items() if old in had}
             new: dict[str, Any] = {"attributes": kept, "mode": primitive.get("mode", 4)}
@@ -186,6 +192,8 @@ def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], 
             n_vertices += tree["accessors"][had["POSITION"]]["count"]
             meshes.append({"name": str(len(meshes)), "primitives": [new]})
             matrices.append(places)
+            looks.append(look)
+            directions.append(_directions(tree, data, end, primitive))
     if n_vertices > 4 * max_faces:  # primitives may share one long list
         raise _Refused(
             f"{name} has {n_vertices:,} vertices; at most {max_faces:,} are read. Join or simplify its objects."
@@ -202,21 +210,51 @@ def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], 
     text += b" " * (-len(text) % 4)
     rest = memoryview(data)[end:]
     head = struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text) + len(rest), len(text), b"JSON")
-    only = next(iter(images)) if len(images) == 1 else None
-    picture = None if only is None else _image_bytes(tree, data, end, only)
-    return FlatGlb(b"".join([head, text, rest]), matrices, len(images), picture)
+    named = {index for look in looks for index in look.images.values()}
+    base = {look.images["base_color"] for look in looks if "base_color" in look.images}
+    if len(base) == 1 and not base <= pictures.keys():
+        _image_bytes(tree, data, end, base.pop())  # says what is wrong
+    images = {index: picture for index, picture in pictures.items() if index in named}
+    return FlatGlb(b"".join([head, text, rest]), matrices, looks, images, directions)
 
 
-def _base_color(tree: dict, primitive: dict) -> tuple[int | None, int]:
-    """The image of a primitive's base colour, if it has one, and which texture coordinates it is for."""
-    material = tree["materials"][primitive["material"]] if "material" in primitive else {}
-    used = material.get("pbrMetallicRoughness", {}).get("baseColorTexture")
-    used = used or material.get("extensions", {}).get("KHR_materials_pbrSpecularGlossiness", {}).get("diffuseTexture")
-    if used is None:
-        return None, 0
-    texture: dict[str, Any] = tree["textures"][used["index"]]
-    webp = texture.get("extensions", {}).get("EXT_texture_webp", {})
-    return webp.get("source", texture.get("source")), used.get("texCoord", 0)
+def _directions(tree: dict, data: bytes, end: int, primitive: dict) -> dict[str, np.ndarray]:
+    """The normals [N, 3] and tangents [N, 4] of a primitive, where they are such as glTF says; nothing is copied."""
+    found, had = {}, primitive["attributes"]
+    if DRACO in primitive.get("extensions", {}):
+        return found
+    for name, key, kind, width in (("normals", "NORMAL", "VEC3", 3), ("tangents", "TANGENT", "VEC4", 4)):
+        try:
+            accessor, count = tree["accessors"][had[key]], tree["accessors"][had["POSITION"]]["count"]
+            expected = {"componentType": 5126, "type": kind, "count": count}
+            if accessor | expected != accessor or "sparse" in accessor:
+                continue
+            view = tree["bufferViews"][accessor["bufferView"]]
+            if "uri" in tree["buffers"][view["buffer"]]:
+                continue
+            start, stride = view.get("byteOffset", 0), view.get("byteStride", 4 * width)
+            body = memoryview(data)[end + 8 :][start : start + view["byteLength"]]
+            offset = accessor.get("byteOffset", 0)
+            if min(start, offset) >= 0 and stride >= 4 * width:
+                found[name] = np.ndarray((count, width), "<f4", body, offset, (stride, 4))
+        except ERRORS:
+            continue
+    return found
+
+
+def _pictures(tree: dict, data: bytes, end: int) -> dict[int, bytes]:
+    """The packed pictures by their numbers, without those that are not there."""
+    found, n_bytes = {}, 0
+    for index in range(len(tree.get("images", []))):
+        try:
+            picture = _image_bytes(tree, data, end, index)
+        except ERRORS:
+            continue
+        n_bytes += len(picture)
+        if n_bytes > 2 * len(data):  # they overlap, and each is copied
+            break
+        found[index] = picture
+    return found
 
 
 def _image_bytes(tree: dict, data: bytes, end: int, index: int) -> bytes:

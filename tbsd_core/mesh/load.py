@@ -16,6 +16,7 @@ import numpy as np
 from ..native import Limits, NativeFailure, run_native
 from .mesh import Mesh
 from .read import FORMATS, MAX_BYTES
+from .surface import Surface
 
 LIMITS = Limits(seconds=300.0, bytes=8 << 30)
 FIXES = {
@@ -38,8 +39,10 @@ def load_mesh(
 ) -> LoadedMesh:
     """Read a GLB, OBJ, PLY or STL file; several objects are joined where their transforms put them.
 
-    Texture coordinates and a base colour texture are kept where all objects share one texture. Faces without an area
-    are dropped. Meshes that are open or not manifold are accepted, and reported.
+    Texture coordinates and a base colour texture are kept where all objects share one texture. So is what a GLB has
+    beside them: normals, tangents, and the maps and factors of its material. The pictures of several materials are put
+    into one (skin.py); what cannot be kept is reported. Faces without an area are dropped. Meshes that are open or not
+    manifold are accepted, and reported.
 
     Args:
         colors: whether its colours are wanted. If so, a texture that cannot be kept is an error unless there are
@@ -66,9 +69,20 @@ def load_mesh(
         if failure.reason == "start":
             raise
         raise ValueError(f"{path.name} cannot be read: {failure} {FIXES[failure.reason]}") from failure
-    texture = got["texture"]
-    if texture is not None:
-        texture = texture.astype(np.float32)
-        texture /= 255
-    mesh = Mesh(got["vertices"], got["faces"], got["colors"], got["uvs"], texture)
+    surface = Surface(
+        got["normals"],
+        got["tangents"],
+        **{name: _in_unit(picture) for name, picture in got["maps"].items()},
+        has_occlusion=got["has_occlusion"],
+        factors=got["factors"],
+    )
+    texture = None if got["texture"] is None else _in_unit(got["texture"])
+    mesh = Mesh(got["vertices"], got["faces"], got["colors"], got["uvs"], texture, got["unlit"], surface)
     return LoadedMesh(mesh, tuple(got["report"]))
+
+
+def _in_unit(picture: np.ndarray) -> np.ndarray:
+    """8 bits as float32 in [0, 1]."""
+    values = picture.astype(np.float32)
+    values /= 255
+    return values

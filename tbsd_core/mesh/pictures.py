@@ -101,27 +101,41 @@ def unpacked(data: bytes, *, pixels: bool) -> tuple[np.ndarray | None, str]:
     Raises:
         ValueError: it is damaged, too large, or of another format.
     """
+    width, height = declared_size(data)
+    if not pixels:
+        return None, ""
     pil: Any = require("PIL.Image", "pillow")
-    most, pil.MAX_IMAGE_PIXELS = pil.MAX_IMAGE_PIXELS, None  # it would not even tell how large it is
+    most, pil.MAX_IMAGE_PIXELS = pil.MAX_IMAGE_PIXELS, None
     try:
         image = pil.open(io.BytesIO(data), formats=FORMATS)
-        width, height = image.size
-        if max(width, height) <= MAX_UNPACKED and pixels:
-            image.draft("RGB", (MAX_TEXTURE, MAX_TEXTURE))  # a JPEG can be unpacked at half its size
-            image = image.convert("RGB")
+        image.draft("RGB", (MAX_TEXTURE, MAX_TEXTURE))  # a JPEG can be unpacked at half its size
+        image = image.convert("RGB")
     except MemoryError:
         raise
     except Exception as error:  # a decoder of damaged bytes fails in any way
         raise ValueError(f"it cannot be read ({error}). Save it anew as PNG or JPEG") from error
     finally:
         pil.MAX_IMAGE_PIXELS = most
-    if max(width, height) > MAX_UNPACKED:
-        raise ValueError(
-            f"it has {width:,} x {height:,} pixels; at most {MAX_UNPACKED:,} along each side are read. Make it smaller"
-        )
-    if not pixels:
-        return None, ""
     while max(image.size) > MAX_TEXTURE:
         image = image.reduce(2)
     said = f"texture of {width:,} x {height:,} reduced to {image.size[0]:,} x {image.size[1]:,}"
     return np.asarray(image), said if image.size != (width, height) else ""
+
+
+def declared_size(data: bytes) -> tuple[int, int]:
+    """Width and height that the header of a picture names. Raises ValueError as `unpacked`."""
+    pil: Any = require("PIL.Image", "pillow")
+    most, pil.MAX_IMAGE_PIXELS = pil.MAX_IMAGE_PIXELS, None  # it would not even tell how large it is
+    try:
+        width, height = pil.open(io.BytesIO(data), formats=FORMATS).size
+    except MemoryError:
+        raise
+    except Exception as error:  # a decoder of damaged bytes fails in any way
+        raise ValueError(f"it cannot be read ({error}). Save it anew as PNG or JPEG") from error
+    finally:
+        pil.MAX_IMAGE_PIXELS = most
+    if not 0 < max(width, height) <= MAX_UNPACKED:
+        raise ValueError(
+            f"it has {width:,} x {height:,} pixels; at most {MAX_UNPACKED:,} along each side are read. Make it smaller"
+        )
+    return width, height

@@ -6,7 +6,7 @@ import io
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import numpy as np
 from ..color import linear_to_srgb
 from ..optional import require
 from .gltf_tree import flat_glb
+from .look import Look
 from .pictures import SEVERAL, Found, picture_of_obj, picture_of_ply, unpacked
+from .skin import Piece, Skin, skin_of
 
 FORMATS = (".glb", ".obj", ".ply", ".stl")
 MAX_BYTES = 1 << 29
@@ -32,6 +34,12 @@ class Part:
     uvs: np.ndarray | None  # [N, 2] as in glTF
     colors: np.ndarray | None  # [N, 3] in [0, 1], sRGB
     matrices: np.ndarray  # [K, 4, 4]
+    normals: np.ndarray | None = None  # [N, 3]
+    tangents: np.ndarray | None = None  # [N, 4]
+    look: Look = field(default_factory=Look)
+
+
+SIZES = {"uvs": 2, "colors": 3, "normals": 3, "tangents": 4}
 
 
 def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> dict[str, Any]:
@@ -41,14 +49,15 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
         colors: whether a texture is unpacked.
 
     Returns:
-        vertices [N, 3] float32, faces [M, 3] int64; colors [N, 3], uvs [N, 2] float32, texture [H, W, 3] uint8 or None;
-        report, a list of lines.
+        vertices [N, 3] float32, faces [M, 3] int64; colors [N, 3], uvs [N, 2], normals [N, 3], tangents [N, 4] float32,
+        texture [H, W, 3] uint8 or None; maps, a dict of such pictures; factors, has_occlusion and unlit of the
+        material; report, a list of lines.
     """
     file = Path(path)
     name, kind, data = file.name, file.suffix.lower(), file.read_bytes()
     on_progress(0.1)
     try:
-        parts, found = _read(data, kind, file)
+        parts, found, images = _read(data, kind, file)
     except (MemoryError, ImportError):
         raise
     except Exception as error:  # a parser of damaged bytes fails in any way
@@ -64,12 +73,19 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
         raise ValueError(
             f"{name} has {n_vertices:,} vertices and {n_faces:,} faces; at most {MAX_FACES:,} are read. Simplify it."
         )
+    on_progress(0.6)
+    skin, texture = Skin(), None
+    if kind == ".glb":
+        skin = skin_of([Piece(p.look, p.uvs, p.faces) for p in parts], images, colors)
+        found, texture = _base_color(skin, images), skin.texture
+        if skin.uvs is not None:
+            parts = [replace(part, uvs=uvs) for part, uvs in zip(parts, skin.uvs, strict=True)]
     on_progress(0.7)
     mesh, report = _joined(parts, found.is_shared, name)
     on_progress(0.8)
     report += _shape_report(mesh["vertices"], mesh["faces"])
     on_progress(0.9)
-    texture, problem = None, found.problem
+    problem = found.problem
     if found.data is not None and mesh["uvs"] is None:
         problem = "it has a picture, but no texture coordinates that say where it goes. Unwrap it"
     elif found.data is not None:
@@ -81,15 +97,26 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
     if problem and colors and mesh["colors"] is None:
         raise ValueError(f"{name}: {problem}. Or turn keep_colors off, to begin in grey.")
     report += [problem] if problem else []
-    return {**mesh, "texture": texture, "report": report}
+    surface = {"maps": skin.maps, "factors": skin.factors, "has_occlusion": skin.has_occlusion, "unlit": skin.unlit}
+    return {**mesh, "texture": texture, **surface, "report": report + skin.report}
 
 
-def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found]:
-    """The meshes of a file, after what it declares has been checked."""
+def _base_color(skin: Skin, images: dict[int, bytes]) -> Found:
+    """What is still to be unpacked for the base colour."""
+    if not skin.fits:
+        return SEVERAL
+    if skin.base is None:
+        return Found()
+    return Found(images.get(skin.base), "" if skin.base in images else "its texture is not in the file")
+
+
+def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[int, bytes]]:
+    """The meshes of a file, after what it declares has been checked, and the packed pictures of a GLB."""
     if kind == ".glb":
         flat = flat_glb(data, file.name, MAX_FACES)
-        parts = [_glb_part(mesh, flat.matrices[int(key)]) for key, mesh in _meshes(flat.data, kind)]
-        return parts, Found(flat.picture) if flat.n_pictures <= 1 else SEVERAL
+        numbered = [(int(key), mesh) for key, mesh in _meshes(flat.data, kind)]
+        parts = [replace(_glb_part(m, flat.matrices[i]), look=flat.looks[i], **flat.directions[i]) for i, m in numbered]
+        return parts, Found(), flat.images
     found = Found()
     if kind == ".obj":
         found = picture_of_obj(data, file.parent)
@@ -100,7 +127,7 @@ def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found]:
         found = picture_of_ply(data, file.parent)
     else:
         _check_stl(data, file.name)
-    return [_part(mesh) for _, mesh in _meshes(data, kind)], found
+    return [_part(mesh) for _, mesh in _meshes(data, kind)], found, {}
 
 
 def _meshes(data: bytes, kind: str) -> list[tuple[str, Any]]:
@@ -164,10 +191,9 @@ def _used(part: Part, name: str) -> Part:
         raise ValueError(f"{name} is damaged: a face names a vertex beyond the {n} there are. Export it anew.")
     is_used = np.zeros(n, dtype=bool)
     is_used[part.faces] = True
-    sized = ((part.uvs, (n, 2)), (part.colors, (n, 3)))
-    uvs, colors = (None if x is None or x.shape != shape else x[is_used] for x, shape in sized)
-    faces = (np.cumsum(is_used) - 1)[part.faces]
-    return Part(part.vertices[is_used], faces, uvs, colors, part.matrices)
+    given = {key: getattr(part, key) for key in SIZES}
+    kept = {key: None if x is None or x.shape != (n, SIZES[key]) else x[is_used] for key, x in given.items()}
+    return replace(part, vertices=part.vertices[is_used], faces=(np.cumsum(is_used) - 1)[part.faces], **kept)
 
 
 def _joined(parts: list[Part], uvs_fit: bool, name: str) -> tuple[dict[str, Any], list[str]]:
@@ -202,7 +228,32 @@ def _joined(parts: list[Part], uvs_fit: bool, name: str) -> tuple[dict[str, Any]
     if not len(all_faces):
         raise ValueError(f"{name} has no face with an area: there is nothing to paint. Export a mesh with triangles.")
     uvs = of_all("uvs") if uvs_fit else None
-    return {"vertices": joined, "faces": all_faces, "colors": of_all("colors"), "uvs": uvs}, report
+    mesh = {"vertices": joined, "faces": all_faces, "colors": of_all("colors"), "uvs": uvs}
+    return mesh | {name: _directions(parts, name) for name in ("normals", "tangents")}, report
+
+
+def _directions(parts: list[Part], name: str) -> np.ndarray | None:
+    """The normals or tangents of all parts where they are shown; None where some lack them, or they are no numbers."""
+    turned = []
+    for part in parts:
+        own = getattr(part, name)
+        if own is None or not np.isfinite(own).all():
+            return None
+        for matrix in part.matrices[:, :3, :3]:
+            if not np.array_equal(matrix, np.eye(3)):
+                vectors = own[:, :3].astype(np.float64)
+                with np.errstate(all="ignore"):
+                    # cofactors: the inverse transposed without its division, also for what is flat
+                    across = np.cross(matrix[[1, 2, 0]], matrix[[2, 0, 1]])
+                    side = -1.0 if np.linalg.det(matrix) < 0 else 1.0
+                    vectors = vectors @ (across * side if name == "normals" else matrix).T
+                    vectors /= np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-30)
+                if not np.isfinite(vectors).all():
+                    return None
+                turned.append(np.concatenate([vectors, own[:, 3:] * side], -1).astype(np.float32))
+            else:
+                turned.append(np.asarray(own, dtype=np.float32))
+    return np.concatenate(turned)
 
 
 def _shape_report(vertices: np.ndarray, faces: np.ndarray) -> list[str]:

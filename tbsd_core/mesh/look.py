@@ -1,0 +1,171 @@
+"""What the materials of a glTF file say: their pictures and factors. Nothing is unpacked here.
+
+A base colour that cannot be told makes a file damaged. All else may be wrong: it is left out, and named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+GLOSS = "KHR_materials_pbrSpecularGlossiness"
+STRENGTH = "KHR_materials_emissive_strength"
+UNLIT = "KHR_materials_unlit"
+TRANSFORM = "KHR_texture_transform"
+READ = {GLOSS, STRENGTH, UNLIT}
+ERRORS = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError)
+MAX_FACTOR = 1e6
+WORDS = {
+    "base_color": "base colour",
+    "metallic_roughness": "roughness and metal map",
+    "normal_map": "normal map",
+    "emissive": "emissive map",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """A material, as far as it is read.
+
+    Args:
+        pictures: the number of the image of each that it has, by the names of WORDS.
+        channel: the texture coordinates that they are all for.
+        factors: by ComfyUI's names, in JSON. A material without one of glTF's has glTF's default; no material, none.
+        dropped: what it has beside, in words.
+    """
+
+    pictures: tuple[tuple[str, int], ...] = ()
+    channel: int = 0
+    has_occlusion: bool = False  # in the red of metallic_roughness
+    unlit: bool = False
+    factors: str = "{}"
+    dropped: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def images(self) -> dict[str, int]:
+        return dict(self.pictures)
+
+    @property
+    def material(self) -> dict[str, Any]:
+        return json.loads(self.factors)
+
+
+def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
+    """The look of a primitive. Raises one of ERRORS where its base colour cannot be told.
+
+    Args:
+        same: by the number of an image, that of the first one which is the same picture.
+    """
+    if "material" not in primitive:
+        return Look()
+    material = tree["materials"][primitive["material"]]
+    pbr, extensions = material.get("pbrMetallicRoughness", {}), material.get("extensions", {})
+    used = pbr.get("baseColorTexture") or extensions.get(GLOSS, {}).get("diffuseTexture")
+    extensions = extensions if isinstance(extensions, dict) else {}
+    pictures, place, dropped = {}, None, []
+    if used is not None:
+        try:
+            place = _place(used)
+        except ERRORS:
+            place = used.get("texCoord", 0), ""
+        if (image := _image(tree, used)) is not None:
+            pictures["base_color"] = same.get(image, image)
+    maps = {
+        "metallic_roughness": pbr.get("metallicRoughnessTexture"),
+        "normal_map": material.get("normalTexture"),
+        "emissive": material.get("emissiveTexture"),
+        "occlusion": material.get("occlusionTexture"),
+    }
+    for name, reference in maps.items():
+        if reference is None:
+            continue
+        word = WORDS.get(name, "occlusion map")
+        try:
+            image = _image(tree, reference)
+            if not isinstance(image, int) or not 0 <= image < len(tree["images"]):
+                raise IndexError(image)
+            if place is not None and _place(reference) != place:
+                dropped.append(f"its {word} (it has texture coordinates of its own)")
+                continue
+            place = _place(reference)
+            pictures[name] = same.get(image, image)
+        except ERRORS:
+            dropped.append(f"its {word} (the file does not have it)")
+    factors, occluded = _factors(material, pbr, extensions, pictures, dropped), pictures.pop("occlusion", None)
+    has_occlusion = occluded is not None and occluded == pictures.get("metallic_roughness")
+    if occluded is not None and not has_occlusion:
+        dropped.append("its occlusion map (it is a picture of its own)")
+    if "emissive" in pictures and not any(factors.get("emissive_factor", [])):
+        del pictures["emissive"]  # glTF multiplies the two
+    dropped += [f"its {name[:60]}" for name in sorted(extensions) if name not in READ]
+    if GLOSS in extensions:
+        dropped.append("its specular colour and gloss")
+    if material.get("alphaMode", "OPAQUE") != "OPAQUE":
+        dropped.append("its transparency")
+    channel = 0 if place is None else place[0]
+    ordered = tuple(sorted(pictures.items()))
+    return Look(ordered, channel, has_occlusion, UNLIT in extensions, json.dumps(factors), tuple(dropped))
+
+
+def dropped_of(looks: Iterable[Look]) -> list[str]:
+    """One line on what of the materials is not kept, if there is something."""
+    said = list(dict.fromkeys(x for look in looks for x in look.dropped))
+    more = f" and {len(said) - 6} more" if len(said) > 6 else ""
+    return [f"not kept of its material: {', '.join(said[:6])}{more}"] if said else []
+
+
+def _place(reference: dict) -> tuple[int, str]:
+    """Which texture coordinates a picture is for."""
+    moved = reference.get("extensions", {}).get(TRANSFORM, {})
+    return moved.get("texCoord", reference.get("texCoord", 0)), json.dumps(moved, sort_keys=True)
+
+
+def _image(tree: dict, reference: dict) -> int | None:
+    texture: dict[str, Any] = tree["textures"][reference["index"]]
+    webp = texture.get("extensions", {}).get("EXT_texture_webp", {})
+    return webp.get("source", texture.get("source"))
+
+
+def _factors(
+    material: dict, pbr: dict, extensions: dict, pictures: dict[str, int], dropped: list[str]
+) -> dict[str, Any]:
+    """The numbers of a material by ComfyUI's names, glTF's defaults where they count."""
+    found: dict[str, Any] = {"double_sided": material.get("doubleSided") is True}
+
+    def put(name: str, source: Any, key: str, default: Any) -> None:
+        value = source.get(key, default) if isinstance(source, dict) else default
+        try:
+            found[name] = _number(value) if isinstance(default, float) else _numbers(value, len(default))
+        except ERRORS:
+            dropped.append(f"its {key} (it is no number)")
+            found[name] = default
+
+    if GLOSS not in extensions:
+        put("metallic_factor", pbr, "metallicFactor", 1.0)
+        put("roughness_factor", pbr, "roughnessFactor", 1.0)
+    if "baseColorFactor" in pbr:
+        put("base_color_factor", pbr, "baseColorFactor", [1.0] * 4)
+    if "normal_map" in pictures:
+        put("normal_scale", material["normalTexture"], "scale", 1.0)
+    if "occlusion" in pictures and pictures["occlusion"] == pictures.get("metallic_roughness"):
+        put("occlusion_strength", material["occlusionTexture"], "strength", 1.0)
+    if "emissiveFactor" in material:
+        put("emissive_factor", material, "emissiveFactor", [0.0] * 3)
+        if STRENGTH in extensions:
+            put("emissive_strength", extensions[STRENGTH], "emissiveStrength", 1.0)
+    return found
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, (str, bool)) or not abs(number) <= MAX_FACTOR:
+        raise ValueError(value)
+    return number
+
+
+def _numbers(value: Any, length: int) -> list[float]:
+    if not isinstance(value, list) or len(value) != length:
+        raise ValueError(value)
+    return [_number(x) for x in value]
