@@ -83,6 +83,7 @@ def damaged(data: bytes, draw: random.Random) -> bytes:
 def mesh_seeds(folder: Path) -> list[Path]:
     """A coloured and a textured mesh in every format, and one of two materials with maps."""
     from PIL import Image as pil
+    from trimesh.visual import TextureVisuals
     from trimesh.visual.material import PBRMaterial
 
     plain = sample_mesh("cube", 16)
@@ -104,7 +105,7 @@ def mesh_seeds(folder: Path) -> list[Path]:
             normalTexture=shades[2],
             emissiveFactor=[0.1, 0.2, 0.3 * k],
         )
-        visual = trimesh.visual.TextureVisuals(uv=uvs, material=look)
+        visual = TextureVisuals(uv=uvs, material=look)
         two.add_geometry(trimesh.Trimesh(plain.vertices, plain.faces, visual=visual, process=False))
     two.export(folder / "two.glb", include_normals=True)
     return [*paths, folder / "plain.stl", folder / "two.glb"]
