@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +16,7 @@ from ..placement import PlacementConfig, placement
 from ..rng import named_generator
 from ..scenes.kept import with_original
 from ..scenes.mesh_texture import MeshTextureConfig, MeshTextureScene
-from ..scenes.surface import SurfaceConfig
+from ..scenes.surface import surface_config
 from .bake import paint_texels
 from .mesh import Mesh
 from .mixed import mixed_texture
@@ -66,22 +65,6 @@ def texture_scene(
         torch.zeros(0, 2) if mesh.uvs is None else torch.from_numpy(mesh.uvs).float(),
     )
     return scene
-
-
-def surface_config(mesh: Mesh) -> SurfaceConfig:
-    """What a mesh carries beside its colours. Raises ValueError for a material that is no plain data."""
-    arrays = mesh.surface.arrays
-    try:
-        factors = json.dumps(dict(mesh.surface.factors))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"The mesh's material is no plain data: {error}. Set it anew.") from error
-    return SurfaceConfig(
-        names=tuple(arrays),
-        sizes=tuple(array.shape for array in arrays.values()),
-        unlit=mesh.unlit,
-        has_occlusion=mesh.surface.has_occlusion,
-        factors=factors,
-    )
 
 
 def surface_of(scene: MeshTextureScene) -> Surface:

@@ -27,7 +27,7 @@ from .encodings import ENCODINGS, check_resolutions, encoding_setting, resolutio
 from .kept import N_BYTES, ORIGINAL, ORIGINAL_OF, PREFIX, WEIGHT, check_kept, mixed
 from .kept_texture import KeptTexture, low_pass_difference, uv_area
 from .spec import SceneSpec
-from .surface import SurfaceConfig
+from .surface import SurfaceConfig, surface_config
 
 TEXTURE = PREFIX + "texture"
 MAX_SIDE = 16384  # texels along each side
@@ -260,6 +260,7 @@ SPEC = SceneSpec(
         n_vertices=len(given.mesh.vertices),
         n_faces=len(given.mesh.faces),
         n_uvs=0 if given.mesh.uvs is None else len(given.mesh.uvs),
+        surface=surface_config(given.mesh),
     ),
     presets={
         (PUBLISHED, ""): {

@@ -47,3 +47,19 @@ class SurfaceConfig:
         found = {name: tuple(value.shape) for name, value in tensors.items()}
         if expected != found:
             raise ValueError(f"The surface should have {expected} by its configuration, got {found}.")
+
+
+def surface_config(mesh: Any) -> SurfaceConfig:
+    """What a mesh (mesh.Mesh) carries beside its colours. Raises ValueError for a material that is no plain data."""
+    arrays = mesh.surface.arrays
+    try:
+        factors = json.dumps(dict(mesh.surface.factors))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"The mesh's material is no plain data: {error}. Set it anew.") from error
+    return SurfaceConfig(
+        names=tuple(arrays),
+        sizes=tuple(array.shape for array in arrays.values()),
+        unlit=mesh.unlit,
+        has_occlusion=mesh.surface.has_occlusion,
+        factors=factors,
+    )
