@@ -32,9 +32,9 @@ DVRF_2D = "DVRF, arXiv:2509.05342, its exp.yaml for Stable Diffusion 3"
 
 @dataclass(frozen=True, kw_only=True)
 class DVRFConfig:
-    guidance_scale: float = shared.scale(16.5, above=1.0)  # of the target
+    guidance_scale: float = shared.scale(16.5, low=1.5, above=1.0)  # of the target
     source_scale: float = setting(
-        6.0, "How much the source prompt counts in what is subtracted.", above=1.0, high=100.0, step=0.5
+        6.0, "How much the source prompt counts in what is subtracted.", above=1.0, low=1.5, high=100.0, step=0.5
     )
     shift: float = shared.part(  # eta; c_t = eta u t
         1.0, "How far the noisy pictures run ahead of the edit towards the end. 0 is DDS on velocities.", step=0.05

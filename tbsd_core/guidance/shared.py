@@ -8,10 +8,10 @@ from ..settings import setting
 from .weighting import WEIGHTINGS
 
 
-def scale(default: float, **bound: float) -> Any:
-    """The weight of the prompt's direction; `bound` is at_least or above."""
+def scale(default: float, *, low: float = 0.1, **bound: float) -> Any:
+    """The weight of the prompt's direction; `bound` is at_least or above, `low` the least that a widget goes to."""
     words = "How hard the prompt pulls. Too low is blurry, too high is oversaturated."
-    return setting(default, words, low=0.1, high=1000.0, step=0.5, **bound)
+    return setting(default, words, low=low, high=1000.0, step=0.5, **bound)
 
 
 def part(default: float, tooltip: str, *, step: float = 0.01, **hint: Any) -> Any:

@@ -17,7 +17,7 @@ def test_each_distinct_text_is_encoded_once():
     assert len(seen) == len(set(seen)) == 11  # 5 target, 5 target_negative, ""
     assert prompts.conditions["target"]["side"] == texts["target"]["side"].upper()
     assert prompts.texts == texts
-    assert prompts.names == ("target", "uncond", "negative", "target_negative")
+    assert prompts.names == ("target", "uncond", "negative", "target_negative", "source")
 
 
 def test_select_falls_back_to_any_view():
