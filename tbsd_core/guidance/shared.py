@@ -14,6 +14,13 @@ def scale(default: float, *, low: float = 0.1, **bound: float) -> Any:
     return setting(default, words, low=low, high=1000.0, step=0.5, **bound)
 
 
+def texture_scale() -> Any:
+    """The weight of a texture direction; None takes the guidance scale."""
+    words = "How hard the texture direction pulls. {} takes the guidance scale."
+    texts = {"tooltip": words.format(0), "meaning": words.format("null")}
+    return setting(None, **texts, above=0.0, low=0.0, high=1000.0, step=0.5, none=0.0)
+
+
 def part(default: float, tooltip: str, *, step: float = 0.01, **hint: Any) -> Any:
     """A number in [0, 1], most often a part of something; hints may narrow that."""
     return setting(default, tooltip, step=step, **({"at_least": 0.0, "at_most": 1.0} | hint))

@@ -47,16 +47,7 @@ THAT_OF_BRIDGE = f"that of Bridge ({BRIDGE_2D}); no value of TBSD's is known to 
 @dataclass(frozen=True, kw_only=True)
 class TBSDConfig:
     guidance_scale: float = shared.scale(25.0, above=0.0)  # s of the shape direction
-    texture_scale: float | None = setting(  # s_t; None = guidance_scale
-        None,
-        "How hard the texture direction pulls. 0 takes the guidance scale.",
-        meaning="How hard the texture direction pulls. null takes the guidance scale.",
-        above=0.0,
-        low=0.0,
-        high=1000.0,
-        step=0.5,
-        none=0.0,
-    )
+    texture_scale: float | None = shared.texture_scale()  # s_t; None = guidance_scale
     balancer: str = setting(
         "mgda_schedule",
         "How shape and texture are weighed: MGDA, PCGrad and CAGrad keep one from undoing the other, band splits them "

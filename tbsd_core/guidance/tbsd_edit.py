@@ -41,16 +41,7 @@ NEAR, SHARE = 3, 0.9  # cells that m is smoothed over; the part of the cells bel
 @dataclass(frozen=True, kw_only=True)
 class TBSDEditConfig:
     guidance_scale: float = shared.scale(7.5, above=0.0)  # s of the shape direction
-    texture_scale: float | None = setting(  # s_t; None = guidance_scale
-        None,
-        "How hard the texture direction pulls. 0 takes the guidance scale.",
-        meaning="How hard the texture direction pulls. null takes the guidance scale.",
-        above=0.0,
-        low=0.0,
-        high=1000.0,
-        step=0.5,
-        none=0.0,
-    )
+    texture_scale: float | None = shared.texture_scale()  # s_t; None = guidance_scale
     balancer: str = setting(
         "unit_schedule",
         "How shape and texture are weighed: unit_schedule moves from shape to texture over the run; fixed keeps half "
