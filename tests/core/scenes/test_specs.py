@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from tbsd_pack.tbsd_core import scenes
 from tbsd_pack.tbsd_core.cameras.sampling import orbit
+from tbsd_pack.tbsd_core.mesh import Mesh
 from tbsd_pack.tbsd_core.scenes import SCENES, Given, MeshTextureConfig, NeRFConfig, RenderOutput, Scene
 from tbsd_pack.tbsd_core.settings import DEMO, PUBLISHED, hint_of
 
@@ -36,7 +36,7 @@ def test_sizes_that_are_given_are_taken():
     assert SCENES["image"].fit(SCENES["image"].config(n_images=2), GIVEN) == SCENES["image"].config(n_images=2, size=32)
     assert SCENES["latent"].fit(SCENES["latent"].config(), GIVEN) == SCENES["latent"].config(channels=3, size=4)
     assert SCENES["nerf"].fit(NeRFConfig(), GIVEN) == NeRFConfig()
-    mesh = SimpleNamespace(vertices=np.zeros((5, 3)), faces=np.zeros((7, 3)), uvs=None)
+    mesh = Mesh(np.zeros((5, 3)), np.zeros((7, 3), np.int64))
     given = Given(size=32, latent_channels=3, spatial_factor=8, mesh=mesh)
     assert SCENES["mesh_texture"].fit(MeshTextureConfig(), given) == MeshTextureConfig(n_vertices=5, n_faces=7)
 
