@@ -112,7 +112,15 @@ def test_an_interrupt_in_any_layer_leaves_the_state_before_the_step(name, prior,
     assert same(run.seen(), whole.seen()), "and the run goes on as if nothing had happened"
 
 
-def test_ctrl_c_between_the_optimisers_waits_for_both(prior, prompts, calls):
+@pytest.fixture
+def ctrl_c():
+    """Python's own answer to Ctrl-C: a shell starts what runs in the background with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_between_the_optimisers_waits_for_both(prior, prompts, calls, ctrl_c):
     calls.raise_at = -1
     whole, run = (Run(prior, prompts, ImageScene(ImageConfig(size=SIZE)), "vsd") for _ in range(2))
     whole.go(2)
