@@ -103,8 +103,8 @@ def scene_settings_input() -> io.Input:
     return SettingsSocket.Input(
         "settings",
         optional=True,
-        tooltip="From Recommended Settings with this scene: what suits the model. What they say counts more than the "
-        "widgets of this node; the rest is as the widgets say.",
+        tooltip="From Recommended Settings for this scene: values that suit the model. They override the widgets "
+        "of this node; all other widgets still apply.",
     )
 
 

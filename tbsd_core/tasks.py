@@ -34,7 +34,7 @@ NEW = "new"
 TASKS: dict[str, Task] = {
     NEW: Task(summary="make something new", scenes=(), settings={}),
     "repair": Task(
-        summary="paint what a region leaves free, continued from what it keeps",
+        summary="paint the free part of a region so that it continues the locked part",
         scenes=("mesh_texture", "gaussian", "image"),
         settings={
             PUBLISHED: {

@@ -56,7 +56,7 @@ class DirectionsConfig:
         choices=("decode", "change"),  # SHOWN
     )
     n_noises: int = setting(
-        4, "Draws of noise that each direction is the mean of. More is calmer and slower.", at_least=1, high=64
+        4, "Number of noise draws that each direction is averaged over. More is calmer and slower.", at_least=1, high=64
     )
     seed: int = setting(0, meaning="of these draws")
     bridge: BridgeConfig = field(default_factory=BridgeConfig)  # its weighting is not used

@@ -82,8 +82,8 @@ SPEC = MethodSpec(
     equation="w(t) [eps_cfg(x_t, target) - eps_cfg(x_t_src, source)],  the same noise for both",
     paper="Delta Denoising Score, arXiv:2304.07090",
     evaluations="4 (2 at s = 0 or s = 1)",
-    description="Delta Denoising Score: changes a picture or a texture that is there, and leaves the rest.",
-    prompts="What it shall become, from Prompt Encode; a negative prompt is not used.",
+    description="Delta Denoising Score: edits an existing picture or texture and leaves the rest alone.",
+    prompts="The scene after the edit, from Prompt Encode; a negative prompt is not used.",
     presets={
         (PUBLISHED, ""): {
             "guidance.guidance_scale": Setting(7.5, DDS_2D),

@@ -18,7 +18,7 @@ from .vsd import VSD, VSDConfig
 class ESDConfig:
     guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior; the authors: 7.5
     entropy: float = shared.part(  # weight of the camera's absence; the authors: 0.5
-        0.5, "How much views are kept apart. 0 is VSD.", step=0.05
+        0.5, "How strongly the views are kept different. 0 is VSD.", step=0.05
     )
     weighting: str = shared.weighting("sigma2")
     lora: LoRAConfig = field(default_factory=LoRAConfig)  # what is trained beside the scene

@@ -35,16 +35,18 @@ class SDIConfig:
     guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior at x_t
     inversion_scale: float = setting(  # CFG weight on the way there, any number
         -7.5,
-        "Guidance while the noise is looked for. Negative, as published, moves away from the prompt.",
+        "Guidance scale of the inversion. A negative value, as published, moves away from the prompt.",
         low=-100.0,
         high=100.0,
         step=0.5,
     )
     n_inversion_steps: int = setting(  # to t it takes its part of them
-        10, "Steps of that for the whole schedule. Each costs two predictions.", at_least=1, high=100
+        10, "Inversion steps over the whole schedule. Each costs two predictions.", at_least=1, high=100
     )
-    eta: float = shared.part(0.3, "Noise that is added on the way. 0 is deterministic.")  # 1 is that of DDPM
-    overshoot: float = shared.part(1.0, "Most that the way goes beyond the timestep, in steps.")  # drawn per sample
+    eta: float = shared.part(0.3, "Noise that the inversion adds. 0 is deterministic.")  # 1 is that of DDPM
+    overshoot: float = shared.part(
+        1.0, "How far the inversion may go beyond the timestep, in steps."
+    )  # drawn per sample
 
     def __post_init__(self) -> None:
         check_settings(self)

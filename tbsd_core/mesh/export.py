@@ -28,7 +28,7 @@ class ExportConfig:
 
     faces: int = setting(
         8000,  # unwrapping grows faster than their number
-        "Triangles at most; the mesh is simplified to it. 0 keeps all that were cut.",
+        "Maximum number of triangles; the mesh is simplified to it. 0 keeps all of them.",
         at_least=0,
         high=1_000_000,
         step=100,

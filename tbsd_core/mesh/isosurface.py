@@ -24,7 +24,7 @@ class MeshConfig:
 
     resolution: int = setting(
         96,
-        "Grid points along each side. More gives more triangles, not more detail than was learned.",
+        "Grid points along each side. More gives more triangles, but no more detail than the scene has learned.",
         at_least=8,
         low=16,
         high=512,
@@ -32,7 +32,7 @@ class MeshConfig:
     )
     threshold: float | None = setting(
         None,  # see find_threshold; 1 / world unit
-        "Density at which the surface lies. 0 chooses it; lower is thicker, higher is thinner.",
+        "Density at the surface. 0 chooses it automatically; lower is thicker, higher is thinner.",
         above=0,
         low=0.0,
         high=1000.0,
@@ -41,7 +41,7 @@ class MeshConfig:
     )
     keep_fraction: float = setting(
         0.1,
-        "Loose pieces smaller than this part of the largest one are dropped; 0 keeps all.",
+        "Loose pieces smaller than this fraction of the largest piece are dropped; 0 keeps all.",
         at_least=0,
         at_most=1,
         step=0.01,

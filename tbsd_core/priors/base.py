@@ -95,7 +95,7 @@ class LoRAConfig:
     )
     lr: float = setting(  # of AdamW; prolificdreamer.yaml
         1e-4,
-        "Learning rate of that LoRA. Raise it if the result stays as saturated as with SDS.",
+        "Learning rate of the LoRA. Raise it if the result stays as saturated as with SDS.",
         above=0.0,
         low=0.000001,
         high=0.1,

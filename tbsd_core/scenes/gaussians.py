@@ -39,8 +39,8 @@ class GaussianConfig:
 
     n_gaussians: int = setting(
         6000,
-        "How many. It stays the same: faded ones move to where more are needed. Some thousand on a CPU, 50000 and more "
-        "on a GPU with gsplat.",
+        "Number of Gaussians. It stays the same: faded ones move to where more are needed. A few thousand on a "
+        "CPU, 50000 or more on a GPU with gsplat.",
         at_least=1,
         low=100,
         high=1_000_000,
@@ -69,10 +69,10 @@ class GaussianConfig:
     entropy_weight: float = setting(0.02, at_least=0)
     backend: str = setting(
         "auto",
-        "What draws them. auto: gsplat on a CUDA GPU where it is installed, else plain PyTorch.",
+        "The renderer. auto: gsplat on a CUDA GPU if it is installed, else plain PyTorch.",
         choices=("auto", *BACKENDS),
     )
-    seed: int = setting(0, "The points that it starts from.")  # and of the moves
+    seed: int = setting(0, "Decides the points that the scene starts from.")  # and of the moves
     # rows [3, 4] of the matrix from own coordinates, +y up, of splats that it started from to the scene
     place: tuple[float, ...] = NOT_MOVED
 
@@ -265,7 +265,7 @@ SPEC = SceneSpec(
     scene=GaussianScene,
     config=GaussianConfig,
     summary="Gaussian splats",
-    description="A 3D object made of coloured Gaussians (splats), a faint grey ball at first.",
+    description="A 3D object made of coloured Gaussians (splats). It starts as a faint grey ball.",
     presets={
         (PUBLISHED, ""): {
             "optim.n_steps": Setting(500, DREAM_GAUSSIAN),

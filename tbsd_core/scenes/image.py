@@ -36,7 +36,7 @@ class ImageConfig:
     )
     n_images: int = setting(1, "How many independent pictures to optimise side by side.", at_least=1, high=16)
     init_noise: float = setting(0.05, at_least=0)  # standard deviation of the initial pixels around mid grey
-    seed: int = setting(0, "The noise that the pictures start from.")
+    seed: int = setting(0, "Decides the noise that the pictures start from.")
 
     def __post_init__(self) -> None:
         check_settings(self)

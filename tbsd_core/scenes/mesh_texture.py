@@ -64,7 +64,7 @@ class MeshTextureConfig:
     bound: float = setting(1.0, above=0)  # radius of the ball that holds the mesh, world units
     background: tuple[float, float, float] = setting(BACKGROUND, at_least=0, at_most=1)
     tv_weight: float = setting(0.1, at_least=0)  # against noise on the finest grid
-    seed: int = setting(0, "The values that the colours start from.")
+    seed: int = setting(0, "Decides the values that the colours start from.")
     # on mean colours of patches that differ from those that the mesh had: colours stay, detail is free
     pin_weight: float = setting(0.0, at_least=0)
     pin_width: float = setting(0.125, above=0, at_most=1)  # side of a patch / side of a view
