@@ -38,7 +38,7 @@ TERMS = (
 SPELLING = (
     Habit(r"\b(?:Comfy UI|ComfyUi|Comfyui|comfyUI)\b", "ComfyUI", "in ComfyUi"),
     Habit(r"\bstable diffusion\b", "Stable Diffusion", "with stable diffusion"),
-    Habit(r"\b[Oo]ptimiz(?:e[ds]?|ing|ation|ers?)\b(?! 3D| Image)", "optimise", "optimize a scene"),
+    Habit(r"\b[Oo]ptimiz(?:e[ds]?|ing|ation|ers?)\b(?! 3D| Image| nodes?\b)", "optimise", "optimize a scene"),
     Habit(r"\b[Cc]olor(?:s|ed|ful)?\b", "colour", "the color of"),
     Habit(r"\b[Bb]ehaviors?\b", "behaviour", "the behavior"),
     Habit(r"\b[Cc]enter(?:s|ed)?\b", "centre", "the center"),
