@@ -217,8 +217,8 @@ class OptimizeImage(Node):
             raise ValueError("Optimize Image needs an Image Scene. Use Optimize 3D for an object.")
         if guidance.control is not None:
             raise ValueError(
-                "A picture has no geometry, and View ControlNet is connected to the guidance of this node. Disconnect "
-                "it there, or use Optimize 3D."
+                "A picture has no geometry, but View ControlNet is connected to the guidance of this node. "
+                "Disconnect it there, or use Optimize 3D."
             )
         result = run_node(cls, guidance, scene, None, resume, inputs)
         return io.NodeOutput(result.images, result.scene, ui=run_ui(result, cls))

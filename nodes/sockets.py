@@ -72,7 +72,7 @@ class Recommended:
         if self.method != method:
             given, needed = METHODS[self.method].label, METHODS[method].label
             raise ValueError(
-                f"settings are those of {given}, expected those of {needed}: choose {method!r} as the method of "
+                f"settings are for {given}, expected settings for {needed}: choose {method!r} as the method of "
                 f"Recommended Settings, or connect its settings to {given} Guidance."
             )
 
@@ -80,8 +80,8 @@ class Recommended:
         """Raise ValueError, saying what to do, if these are the settings of another scene."""
         if self.scene != scene:
             raise ValueError(
-                f"settings are those of the scene {self.scene!r}, expected those of {scene!r}: choose {scene!r} as the "
-                "scene of Recommended Settings."
+                f"settings are for the scene {self.scene!r}, expected settings for {scene!r}: choose {scene!r} as "
+                "the scene of Recommended Settings."
             )
 
 

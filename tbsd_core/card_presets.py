@@ -28,8 +28,8 @@ class Rule:
 
 
 SMALLER = "ours: three quarters of the size it was trained at; its encoder takes 0.56 of the memory"
-COPIED = "ours: what of the network does not fit on the card is copied to it for each view"
-FEWER_POINTS = "ours: 0.65 GiB with its gradient and Adam's moments, in the place of 1.5"
+COPIED = "ours: the part of the network that does not fit on the card is copied to it for each view"
+FEWER_POINTS = "ours: 0.65 GiB with its gradient and Adam's moments, instead of 1.5"
 
 RULES = (
     Rule(8, ("sdxl",), PICTURES, {"optim.size": Setting(768, SMALLER)}),

@@ -1,7 +1,7 @@
 """Where values of presets are from: what several methods and scenes are taken from."""
 
 AGAINST_SIGNAL = (
-    "ours, rehearsed with noise of 4 times the gradient: beside its RMS regularisers would weigh four times as much"
+    "ours, rehearsed with noise of 4 times the gradient: against its RMS regularisers would weigh four times as much"
 )
 BRIDGE_2D = "SDS-Bridge, arXiv:2406.09417, its generate.py"
 CSD_3D = "CSD, arXiv:2310.19415, its csd-if.yaml"

@@ -104,11 +104,12 @@ class Autoencoder:
         error = derivative_error(lambda x: self._encode(x[0]), [at], asked)
         if not error <= asked.tolerance:
             raise RuntimeError(
-                f"The gradient of this VAE is not true: its derivative by autograd and by finite differences differ by "
-                f"{100 * error:.0f} % in {str(self.dtype).removeprefix('torch.')}, at most "
+                "The gradient of this VAE is wrong: its derivatives by autograd and by finite differences differ "
+                f"by {100 * error:.0f} % in {str(self.dtype).removeprefix('torch.')}, at most "
                 f"{100 * asked.tolerance:.0f} % is rounding. Nothing was optimised. Something moves or replaces "
-                "the VAE's weights while it runs (a memory manager, a patch, another custom node). Try ComfyUI with "
-                "--disable-dynamic-vram, another VAE file, or without the node that patches the VAE; please report it."
+                "the VAE's weights while it runs (a memory manager, a patch, another custom node). Try ComfyUI "
+                "with --disable-dynamic-vram, another VAE file, or without the node that patches the VAE; please "
+                "report it."
             )
 
 

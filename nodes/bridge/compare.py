@@ -128,7 +128,7 @@ def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, queued: Que
         done += job.config.optim.n_steps
         write_csv(rows, folder / "table.csv")
     if not finished:
-        raise RuntimeError(f"Every cell failed; the first because of {rows[0]['error']}")
+        raise RuntimeError(f"Every cell failed. The first error: {rows[0]['error']}")
     labels = {job.column: job.label for job in jobs}
     names = {job.row: f"{job.config.prompt.prompt}\nseed {job.config.optim.seed}" for job in jobs}
     places = [[tiles.get((r, c)) for c in sorted(labels)] for r in sorted(names)]

@@ -48,7 +48,7 @@ def read_version(text: str) -> tuple[int, ...]:
     """(0, 33, 0) of "v0.33.0rc1"; the newest tested version, with a warning, for a text that begins with no number."""
     found = re.match(r"v?(\d+(?:\.\d+)*)", text)
     if found is None:
-        logger.warning("ComfyUI's version %r is no number: taken for %s.", text, dots(TESTED[-1]))
+        logger.warning("ComfyUI's version %r is not a number; assuming %s.", text, dots(TESTED[-1]))
         return TESTED[-1]
     return tuple(map(int, found[1].split(".")))
 

@@ -41,7 +41,7 @@ def model_family(model) -> tuple[str, str]:
     else:
         nearest = "sdxl" if inner.adm_channels else ("sd21_v" if predicts_v else "sd15")
     name = type(inner.model_config).__name__
-    return nearest, f"{name} is not a family with settings of its own; these are those of the nearest one."
+    return nearest, f"{name} has no settings of its own; these are the settings of the nearest family."
 
 
 def card_memory(model) -> int | None:

@@ -98,7 +98,7 @@ class Folder:
         try:
             write_about(self.path, self.about)
         except OSError as error:  # a full disk
-            logger.warning("What is known of the run in %s could not be written (%s).", self.path, error)
+            logger.warning("The record of the run in %s could not be written (%s).", self.path, error)
 
     def log(self, text: str) -> None:
         try:
@@ -133,10 +133,12 @@ def runs_root() -> Path:
 def folder_of(run: str) -> Path:
     """The folder of a run. Raises ValueError for what is no id, FileNotFoundError where there is none."""
     if not RUN_ID.fullmatch(run):
-        raise ValueError("A run is named by its date, its time and eight digits, such as 20260131-120000-0123abcd.")
+        raise ValueError("The id of a run has a date, a time and eight digits, such as 20260131-120000-0123abcd.")
     path = runs_root() / run
     if not path.is_dir():
-        raise FileNotFoundError(f"The run {run} is not in {runs_root()}: it was removed, or it is of another folder.")
+        raise FileNotFoundError(
+            f"The run {run} is not in {runs_root()}: it was removed, or it belongs to another output folder."
+        )
     return path
 
 

@@ -49,8 +49,8 @@ def from_mask(scene: Scene, mask: Tensor, border: float) -> Region:
     if isinstance(scene, MeshTextureScene):
         return mask_region(scene, one_mask(mask), border)
     raise ValueError(
-        f"A mask says where in a picture or in the texture of a mesh, and this is a {type(scene).__name__}. Use Region "
-        "from View for splats; a latent picture has no pixels of its own, so leave out the VAE of Image Scene."
+        f"A mask needs a picture or the texture of a mesh, got a {type(scene).__name__}. Use Region from View for "
+        "splats; a latent picture has no pixels of its own, so leave out the VAE of Image Scene."
     )
 
 
@@ -63,7 +63,7 @@ def from_view(scene: Scene, camera: Camera, mask: Tensor | None, border: float) 
         return seen_splats(scene, camera.batch(), inside, border)
     raise ValueError(
         f"Region from View needs a Mesh Texture Scene or a Gaussian Scene, got a {type(scene).__name__}. Use Region "
-        "from Mask for a picture; of a NeRF extract a mesh first."
+        "from Mask for a picture; for a NeRF, extract a mesh first."
     )
 
 

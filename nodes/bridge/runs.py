@@ -95,7 +95,7 @@ class Run:
             self.folder = Folder(about, queued.workflow, queued.prompt)
         except (OSError, RuntimeError) as error:  # the second is filelock's
             self.warn(
-                f"Nothing of this run can be kept: ComfyUI's output folder cannot be written ({error}). Allow writing "
+                f"This run cannot be saved: ComfyUI cannot write to its output folder ({error}). Allow writing "
                 "there, or cancel and start ComfyUI with another --output-directory."
             )
 

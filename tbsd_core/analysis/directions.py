@@ -65,7 +65,7 @@ class DirectionsConfig:
         check_settings(self)
         for name in ("t", "progress"):
             if not getattr(self, name):
-                raise ValueError(f"{name} must be numbers in [0, 1], at least one, got none.")
+                raise ValueError(f"{name} must be one or more numbers in [0, 1], got none.")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def inspect_directions(
     """
     if guidance is not None and has_source(guidance):
         raise ValueError(
-            f"{type(guidance).__name__} compares with a source, and a single picture has none. Choose a method that "
+            f"{type(guidance).__name__} compares with a source, but a single picture has none. Choose a method that "
             "does not edit, such as TBSD."
         )
     n = config.n_noises

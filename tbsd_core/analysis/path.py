@@ -62,7 +62,7 @@ class PathConfig:
     def __post_init__(self) -> None:
         check_settings(self)
         if not self.t:
-            raise ValueError("t must be numbers in (0, 1), at least one, got none.")
+            raise ValueError("t must be one or more numbers in (0, 1), got none.")
 
 
 @dataclass(frozen=True)

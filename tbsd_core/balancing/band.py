@@ -29,7 +29,7 @@ class Band:
     What is coarse is left to shape and what is fine to texture, so the two cannot contradict each other.
     """
 
-    summary = "the low frequencies of shape and the high ones of texture"
+    summary = "low frequencies from shape, high frequencies from texture"
 
     def __init__(self, config: BalanceConfig | None = None) -> None:
         self.config = config or BalanceConfig()

@@ -29,7 +29,7 @@ class PCGrad:
     1 + max(0, -<g1, g2>) / |g_i|^2. Directions that agree are simply added. For two there is no order to draw.
     """
 
-    summary = "PCGrad: both directions, each without what it has against the other"
+    summary = "PCGrad: both directions, each without its part against the other"
 
     def __init__(self, config: BalanceConfig | None = None) -> None:
         self.config = config or BalanceConfig()
@@ -47,7 +47,7 @@ class PCGradShape:
     Texture may never undo shape, while shape may undo texture. Ours: half of PCGrad.
     """
 
-    summary = "one-sided PCGrad: shape as it is, texture without what it has against shape"
+    summary = "one-sided PCGrad: shape unchanged, texture without its part against shape"
 
     def __init__(self, config: BalanceConfig | None = None) -> None:
         self.config = config or BalanceConfig()

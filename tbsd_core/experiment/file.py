@@ -103,7 +103,7 @@ def write_file(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(f"The folder {path.parent} could not be made ({error}).") from error
+        raise OSError(f"The folder {path.parent} could not be created ({error}).") from error
     kind = next(name for name, spec in SCENES.items() if type(scene) is spec.scene)
     tensors = prefixed("scene", stored_tensors(scene))
     about: dict[str, Any] = {"format": FORMAT, "scene": {"kind": kind, "config": to_plain(scene.config)}, "run": None}
@@ -119,7 +119,7 @@ def write_file(
         }
     text = json.dumps(about, ensure_ascii=False)
     if len(text) > MAX_TEXT:
-        raise OSError(f"The settings of this run have {len(text)} characters; a file holds {MAX_TEXT} of them.")
+        raise OSError(f"The settings of this run have {len(text)} characters; a file holds at most {MAX_TEXT}.")
     metadata = {**fitting(extra or {}, MAX_EMBEDDED, path.name), "tbsd": text, "sha256": digest(text, tensors)}
     partial = path.with_suffix(".partial")
     try:
@@ -231,11 +231,11 @@ def read_newest(path: Path) -> Stored:
             continue
         if problems:
             step = "" if found.run is None else f", of step {found.run.step}"
-            found = replace(found, warning=f"{problems[0]} Going on from the one before it{step}.")
+            found = replace(found, warning=f"{problems[0]} Resuming from the one before it{step}.")
         return found
     if not path.exists() and not previous(path).exists():
         raise ValueError(f"There is no checkpoint in {path.parent}: {path.name} is missing.")
-    raise ValueError(" ".join(problems) + " Start the run anew.")
+    raise ValueError(" ".join(problems) + " Start the run again.")
 
 
 def stored_run(about: Any, tensors: Mapping[str, Tensor], path: Path) -> StoredRun:
@@ -261,7 +261,7 @@ def json_object(text: str, path: Path) -> dict[str, Any]:
     try:
         about = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: its settings are no JSON ({error}).") from error
+        raise ValueError(f"{path} is damaged: its settings are not JSON ({error}).") from error
     if not isinstance(about, dict):
         raise ValueError(f"{path} is damaged: its settings are {type(about).__name__}, expected an object.")
     return about

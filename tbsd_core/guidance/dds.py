@@ -19,7 +19,7 @@ from .weighting import weight
 
 DDS_2D = "DDS, arXiv:2304.07090, its DDS_zeroshot notebook"
 SWAPS = "chosen on one tuning swap of benchmarks/edits.py"
-LESS = "that of TBSD-Edit: 7.5 burns the small world's pictures"
+LESS = "as for TBSD-Edit: 7.5 burns the small world's pictures"
 FEW = {"optim.n_steps": Setting(60, SWAPS)}  # a picture is there already
 
 
@@ -78,7 +78,7 @@ SPEC = MethodSpec(
     label="DDS",
     method=DDS,
     config=DDSConfig,
-    summary="Delta Denoising Score: edits what is there, by the difference of the two prompts",
+    summary="Delta Denoising Score: edits an existing scene by the difference of the two prompts",
     equation="w(t) [eps_cfg(x_t, target) - eps_cfg(x_t_src, source)],  the same noise for both",
     paper="Delta Denoising Score, arXiv:2304.07090",
     evaluations="4 (2 at s = 0 or s = 1)",

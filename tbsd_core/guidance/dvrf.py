@@ -85,7 +85,7 @@ SPEC = MethodSpec(
     label="DVRF",
     method=DVRF,
     config=DVRFConfig,
-    summary="Delta Velocity Rectified Flow: edits what is there, with flow models such as SD3 and Flux",
+    summary="Delta Velocity Rectified Flow: edits an existing scene, with flow models such as SD3 and Flux",
     equation="v_cfg(x_s + c d, target) - v_cfg(x_s_src, source) + (1 - eta u) d,  d = x_0 - x_0_src, c = eta u s",
     paper="Delta Velocity Rectified Flow, arXiv:2509.05342",
     evaluations="4",

@@ -72,19 +72,19 @@ SPEC = MethodSpec(
     prompts="Prompts from Prompt Encode; a negative prompt is not used.",
     presets={
         (PUBLISHED, ""): {
-            "guidance.guidance_scale": Setting(7.5, f"that of VSD ({PROLIFIC_3D})"),
+            "guidance.guidance_scale": Setting(7.5, f"as for VSD ({PROLIFIC_3D})"),
             "guidance.entropy": Setting(0.5, "ESD, arXiv:2401.00909, the authors' README"),
-            "guidance.weighting": Setting("sigma2", f"that of VSD ({PROLIFIC_3D})"),
-            "guidance.lora.lr": Setting(1e-4, f"that of VSD ({PROLIFIC_3D})"),
-            "guidance.lora.camera_dropout": Setting(0.1, f"that of VSD ({PROLIFIC_3D})"),
+            "guidance.weighting": Setting("sigma2", f"as for VSD ({PROLIFIC_3D})"),
+            "guidance.lora.lr": Setting(1e-4, f"as for VSD ({PROLIFIC_3D})"),
+            "guidance.lora.camera_dropout": Setting(0.1, f"as for VSD ({PROLIFIC_3D})"),
         },
         (PUBLISHED, "latent"): {
-            "optim.lr": Setting(0.03, f"that of VSD ({PROLIFIC_2D})"),
-            "optim.n_steps": Setting(500, f"that of VSD ({PROLIFIC_2D})"),
+            "optim.lr": Setting(0.03, f"as for VSD ({PROLIFIC_2D})"),
+            "optim.n_steps": Setting(500, f"as for VSD ({PROLIFIC_2D})"),
         },
         (PUBLISHED, "nerf"): {
-            "optim.n_steps": Setting(25_000, f"that of VSD ({PROLIFIC_3D})"),
-            "optim.timesteps.anneal_end": Setting(0.2, f"that of VSD ({PROLIFIC_3D})"),
+            "optim.n_steps": Setting(25_000, f"as for VSD ({PROLIFIC_3D})"),
+            "optim.timesteps.anneal_end": Setting(0.2, f"as for VSD ({PROLIFIC_3D})"),
         },
     },
 )

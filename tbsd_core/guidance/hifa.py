@@ -81,7 +81,7 @@ SPEC = MethodSpec(
     label="HiFA",
     method=HiFA,
     config=HiFAConfig,
-    summary="HiFA: SDS, and beside it a pull of the pictures towards the decoded estimate",
+    summary="HiFA: SDS, plus a pull of the pictures towards the decoded estimate",
     equation="w(t) [eps_cfg(s) - noise], and on the pictures: c w(t) (alpha / sigma) [I - decode(x_0)]",
     paper="HiFA, arXiv:2305.18766",
     evaluations="2 (1 at s = 0 or s = 1), and a decoding",

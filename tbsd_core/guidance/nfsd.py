@@ -60,7 +60,7 @@ SPEC = MethodSpec(
     label="NFSD",
     method=NFSD,
     config=NFSDConfig,
-    summary="Noise-Free Score Distillation: SDS with the noise in its residual estimated and taken out",
+    summary="Noise-Free Score Distillation: SDS that estimates the noise in its residual and removes it",
     equation="w(t) [s (eps_target - eps_uncond) + delta_D],  delta_D = eps_uncond - (t < 200 ? 0 : eps_negative)",
     paper="Noise-Free Score Distillation, arXiv:2310.17590",
     evaluations="3",

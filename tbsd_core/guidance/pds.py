@@ -85,7 +85,7 @@ SPEC = MethodSpec(
     label="PDS",
     method=PDS,
     config=PDSConfig,
-    summary="Posterior Distillation Sampling: edits what is there, and holds it by the latents of a sampling step",
+    summary="Posterior Distillation Sampling: edits an existing scene, and holds it by the latents of a sampling step",
     equation="psi(t) (x_0 - x_0_src) + chi(t) [eps_cfg(x_t, target) - eps_cfg(x_t_src, source)]",
     paper="Posterior Distillation Sampling, arXiv:2311.13831",
     evaluations="4 (2 at s = 0 or s = 1)",

@@ -130,7 +130,7 @@ SPEC = MethodSpec(
     label="SDI",
     method=SDI,
     config=SDIConfig,
-    summary="Score Distillation via Inversion: SDS with the noise that the model finds in the render",
+    summary="Score Distillation via Inversion: SDS with the noise that the model itself finds in the render",
     equation="x - x_0(x_t) = (sigma / alpha) [eps_cfg(s)(x_t) - kappa],  kappa: noise of the render by DDIM inversion",
     paper="Score Distillation via Reparametrized DDIM, arXiv:2405.15891",
     evaluations="6 to 24: 2, and 2 for each of the inversion's steps, 1 more than 10 t / 1000 rounded up",

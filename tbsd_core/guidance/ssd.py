@@ -91,7 +91,7 @@ SPEC = MethodSpec(
     label="SSD",
     method=SSD,
     config=SSDConfig,
-    summary="Stable Score Distillation: edits what is there, from the source prompt to the target (by its code)",
+    summary="Stable Score Distillation: edits an existing scene, from the source prompt to the target (by its code)",
     equation="w(t) [s/2 (eps_tgt - eps_src) + s_src/2 (eps_src - eps(x_t_src, empty)) + s_enh (eps_tgt - eps_uncond) "
     "+ k e^(t/T) (x_t - x_t_src)]",
     paper="Stable Score Distillation, arXiv:2507.09168 (terms and numbers of its code)",

@@ -41,7 +41,7 @@ from .base import GuidanceInputs, GuidanceOutput
 from .spec import MethodSpec
 from .weighting import weight
 
-THAT_OF_BRIDGE = f"that of Bridge ({BRIDGE_2D}); no value of TBSD's is known to us"
+THAT_OF_BRIDGE = f"as for Bridge ({BRIDGE_2D}); we know no value of TBSD's"
 
 
 @dataclass(frozen=True, kw_only=True)

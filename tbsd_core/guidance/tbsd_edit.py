@@ -33,7 +33,7 @@ from .dds import DDS_2D, FEW, SWAPS
 from .spec import MethodSpec
 from .weighting import weight
 
-THAT_OF_DDS = f"that of DDS ({DDS_2D}): the form is ours, and no value is published"
+THAT_OF_DDS = f"as for DDS ({DDS_2D}): the form is ours, and no value is published"
 OURS = "ours, as of the demo model, where one tuning swap of benchmarks/edits.py decided; not tried on real models"
 NEAR, SHARE = 3, 0.9  # cells that m is smoothed over; the part of the cells below m = 1
 

@@ -143,7 +143,7 @@ def _unwrapped(mesh: Mesh, config: UVConfig, on_wait: Callable[[float], None]) -
         if len(mesh.faces) <= ExportConfig.faces:
             return mesh, False, [f"The mesh has vertex colours instead of a texture: {failure}"]
         fewer = simplify(mesh, ExportConfig.faces, lambda done: on_wait(1.0))
-        why = f"The mesh was simplified to {len(fewer.faces):,} triangles, for with {len(mesh.faces):,} {failure}"
+        why = f"The mesh was simplified to {len(fewer.faces):,} triangles, because with {len(mesh.faces):,} {failure}"
         flat, unwrapped, warnings = _unwrapped(fewer, config, lambda done: on_wait(1.0))
         return flat, unwrapped, [why, *warnings]
 

@@ -82,8 +82,8 @@ def find_threshold(volume: Tensor, bound: float, threshold: float | None = None)
     bad = int((~torch.isfinite(volume)).sum())
     if bad:
         raise RuntimeError(
-            f"The density is NaN or infinite at {bad:,} of {volume.numel():,} grid points, so there is no surface. The "
-            "optimisation has diverged: take an earlier scene, or run again with a lower learning rate."
+            f"The density is NaN or infinite at {bad:,} of {volume.numel():,} grid points, so there is no surface. "
+            "The optimisation has diverged: use an earlier scene, or run again with a lower learning rate."
         )
     top = float(volume.max())
     visible = MIN_VISIBLE / (2 * bound)
@@ -170,7 +170,7 @@ def query_colors(scene: Scene3D, points: Tensor, chunk: int = 262144) -> Tensor:
     bad = int((~torch.isfinite(colors)).any(-1).sum())
     if bad:
         raise RuntimeError(
-            f"The colour is NaN or infinite at {bad:,} of {len(points):,} points of the surface. The optimisation has "
-            "diverged: take an earlier scene, or run again with a lower learning rate."
+            f"The colour is NaN or infinite at {bad:,} of {len(points):,} points of the surface. The optimisation "
+            "has diverged: use an earlier scene, or run again with a lower learning rate."
         )
     return colors.clamp(0, 1)

@@ -47,7 +47,7 @@ def glb_material(mesh: Mesh, add_picture: Callable[[np.ndarray], dict[str, int]]
         material |= _glow(maps.get("emissive"), factors, add_picture)
         material["doubleSided"] = bool(surface.factors.get("double_sided", True))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"The mesh's material has factors that are no numbers: {error}. Set it anew.") from error
+        raise ValueError(f"The mesh's material has factors that are not numbers: {error}. Set it again.") from error
     if mesh.unlit:
         material.setdefault("extensions", {})["KHR_materials_unlit"] = {}
     return material

@@ -53,8 +53,8 @@ def check_widths(image_embeds: Tensor, text_embeds: Tensor) -> None:
     """Raise ValueError where the two cannot come from one CLIP model."""
     if image_embeds.ndim != 2 or text_embeds.ndim != 2 or image_embeds.shape[1] != text_embeds.shape[1]:
         raise ValueError(
-            "Picture and text embeddings must be [B, D] with the same D, got "
-            f"{list(image_embeds.shape)} and {list(text_embeds.shape)}: they are not of one CLIP model."
+            f"Picture and text embeddings must be [B, D] with the same D, got {list(image_embeds.shape)} and "
+            f"{list(text_embeds.shape)}: they come from different CLIP models."
         )
 
 

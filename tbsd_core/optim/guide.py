@@ -90,8 +90,8 @@ def predict_and_guide(
     if isinstance(guidance, PixelGuidance) and guidance.decodes(progress):
         if batch.images is None:
             raise ValueError(
-                f"{type(guidance).__name__} compares pictures, and this scene is made of latents. Set its pixel_scale "
-                "to 0, or optimise pixels or a 3D scene."
+                f"{type(guidance).__name__} compares pictures, but this scene is made of latents. Set its "
+                "pixel_scale to 0, or optimise pixels or a 3D scene."
             )
         side = batch.images.shape[-1]
 

@@ -64,7 +64,7 @@ def _texels(held: _Held) -> Texels:
     reason = why_not_kept(mesh)
     if reason:
         raise ValueError(
-            f"A region of a mesh is a part of its texture, and {reason}. Give it texture coordinates that do not "
+            f"A region of a mesh is a part of its texture, but {reason}. Give it texture coordinates that do not "
             "overlap: Extract Mesh makes some."
         )
     return texels_of(mesh, scene.corner_normals.cpu(), *texture_size(scene))

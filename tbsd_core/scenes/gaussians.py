@@ -270,7 +270,7 @@ SPEC = SceneSpec(
         (PUBLISHED, ""): {
             "optim.n_steps": Setting(500, DREAM_GAUSSIAN),
             "optim.views_per_step": Setting(4, "ours: DreamGaussian takes one view"),
-            "optim.lr": Setting(0.01, f"{DREAM_GAUSSIAN}: that of the colours"),
+            "optim.lr": Setting(0.01, f"{DREAM_GAUSSIAN}: its rate of the colours"),
             "optim.size": Setting(256, "ours: between the 128 and 512 pixels of DreamGaussian, arXiv:2309.16653"),
             "optim.normalize_by": Setting("signal", AGAINST_SIGNAL),
             "optim.eps": Setting(1e-9, "ours: as of the NeRF"),

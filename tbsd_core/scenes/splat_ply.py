@@ -44,8 +44,8 @@ def write_splats(splats: Splats, path: Path) -> None:
     if not len(table) or not np.isfinite(table).all():
         wrong = int((~np.isfinite(table)).any(-1).sum())
         raise ValueError(
-            f"Splats cannot be written: {len(table)} Gaussians, of which {wrong} have "
-            "numbers that are not finite. Lower lr and optimise anew."
+            f"Splats cannot be written: {len(table)} Gaussians, of which {wrong} have numbers that are not finite. "
+            "Lower lr and run it again."
         )
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(table)}"]
     header += [f"property float {name}" for name in NAMES]

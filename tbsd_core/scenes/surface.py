@@ -55,7 +55,7 @@ def surface_config(mesh: Any) -> SurfaceConfig:
     try:
         factors = json.dumps(dict(mesh.surface.factors))
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"The mesh's material is no plain data: {error}. Set it anew.") from error
+        raise ValueError(f"The mesh's material is not plain data: {error}. Set it again.") from error
     return SurfaceConfig(
         names=tuple(arrays),
         sizes=tuple(array.shape for array in arrays.values()),

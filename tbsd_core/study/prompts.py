@@ -43,8 +43,8 @@ def read_prompts(path: Path) -> list[PromptLine]:
             other = seen.setdefault((line.prompt, line.name), number)
             if other != number:
                 raise ValueError(
-                    f'{path}, line {number}: the prompt of line {other} again. Give one of them a "name", or leave it '
-                    "out."
+                    f'{path}, line {number}: repeats the prompt of line {other}. Give one of them a "name", or '
+                    "leave it out."
                 )
             lines.append(line)
             if len(lines) > MAX_LINES:
@@ -92,7 +92,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     twice = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
     if twice:
-        raise ValueError(f"the key {twice[0]!r} stands twice.")
+        raise ValueError(f"the key {twice[0]!r} appears twice.")
     return dict(pairs)
 
 

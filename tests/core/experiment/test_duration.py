@@ -59,12 +59,12 @@ def said(pace: Pace, clock: Clock, steps: range, seconds: float) -> dict[int, st
 def test_a_pace_is_told_once_and_counts_neither_the_first_steps_nor_equal_times_for_other_work():
     clock = Clock()
     found = said(Pace(2008, None, clock), clock, range(1, 30), 2.0)
-    assert found == {9: "About 1 h 7 min are left from step 9 on, at 2 s a step."}
+    assert found == {9: "About 1 h 7 min are left after step 9, at 2 s a step."}
     lasts = Duration(early=1.0, late=2.0, n_steps=2009, done=0, latent_until=0.5, advice=ADVICE)
     clock = Clock()
     rest = 2.0 * (lasts.until(2009) - lasts.until(9))  # of the dearer half, too
     text = said(Pace(2009, lasts, clock), clock, range(1, 30), 2.0)[9]
-    assert text == f"{time_in_words(rest).capitalize()} are left from step 9 on, at 2 s a step. {ADVICE}"
+    assert text == f"{time_in_words(rest).capitalize()} are left after step 9, at 2 s a step. {ADVICE}"
     clock = Clock()
     assert list(said(Pace(2008, None, clock), clock, range(101, 130), 2.0)) == [109], "a run that goes on"
     clock = Clock()

@@ -116,7 +116,7 @@ def test_every_flipped_bit_and_every_cut_is_noticed(tmp_path):
         found = read_newest(tmp_path)
         assert found.run.step == 2 and "step 2" in found.warning and str(path) in found.warning
     previous(path).write_bytes(b"")
-    with pytest.raises(ValueError, match="Start the run anew"):
+    with pytest.raises(ValueError, match="Start the run again"):
         read_newest(tmp_path)
 
 
@@ -136,7 +136,7 @@ def test_a_disk_that_is_full_does_not_end_the_run_and_keeps_the_last_state(tmp_p
     autosave = Autosave(tmp_path / NEWEST, experiment, 0, True, say=said.append)
     with full_disk():
         autosave()
-    assert len(said) == 1 and "could not be written" in said[0] and "The run goes on" in said[0]
+    assert len(said) == 1 and "could not be written" in said[0] and "The run continues" in said[0]
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [before]
     experiment.state.step = 5
     autosave()  # there is space again

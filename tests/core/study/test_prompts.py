@@ -38,7 +38,7 @@ def test_lines_keep_their_numbers_and_values_read_as_the_command_line_has_them(t
         ('{"prompt": "a\\nb"}', "must be one line"),
         ('{"prompt": "%s"}' % ("a" * (MAX_TEXT + 1)), "at most 4000 characters"),
         ('{"prompt": "%s"}' % ("a" * MAX_LINE_BYTES), "bytes; at most"),
-        ('{"prompt": "a", "prompt": "b"}', "the key 'prompt' stands twice"),
+        ('{"prompt": "a", "prompt": "b"}', "the key 'prompt' appears twice"),
         ('{"prompt": "a", "seed": 1}', "unknown key 'seed'"),
         ('{"prompt": "a", "optim.lr": {"x": 1}}', "'optim.lr' must be a single value"),
         ('{"prompt": "a", "optim.lr": NaN}', "NaN is not a number"),
