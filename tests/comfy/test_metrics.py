@@ -55,7 +55,7 @@ def test_random_weights_do_not_know_colours_and_the_table_says_so(report):
 
 
 REFUSALS = {
-    "other": "not of one CLIP model",
+    "other": "come from different CLIP models",
     "bare": "came without its projection",
     "half": "connect clip_vision and clip, or neither",
     "no_prompt": "needs a prompt",

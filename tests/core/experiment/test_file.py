@@ -157,7 +157,7 @@ def test_a_scene_that_is_in_no_run_has_none(tmp_path):
     loaded = load_scene(tmp_path / "a.safetensors")
     assert loaded.config == scene.config
     assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in scene.state_dict().items())
-    with pytest.raises(ValueError, match="in no run"):
+    with pytest.raises(ValueError, match="without a run"):
         resumed(found, started().config, started().prior)
 
 
@@ -168,7 +168,7 @@ def test_a_scene_that_is_in_no_run_has_none(tmp_path):
         ({"format": "pt"}, "neither a scene nor a run"),
         ({"tbsd": "{}"}, "checksum"),
         ({"format": "tbsd-scene-1", "scene": "cloud", "config": "{}"}, "kind 'cloud'"),
-        ({"format": "tbsd-scene-1", "scene": "image", "config": "["}, "no JSON"),
+        ({"format": "tbsd-scene-1", "scene": "image", "config": "["}, "not JSON"),
         ({"run": "{}"}, "checksum"),
     ],
 )
