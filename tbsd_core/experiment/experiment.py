@@ -190,7 +190,7 @@ def check_resume(stored: Stored, config: ExperimentConfig) -> None:
     fixed = [f"{name}: {text}" for name, text in found.items() if name in FIXED or name.startswith("region.")]
     if fixed:
         raise ValueError(
-            f"The run in {stored.source} cannot be resumed with another scene, region or optimizer. "
+            f"The run in {stored.source} cannot be resumed with another scene, region or optimiser. "
             f"{'; '.join(fixed)}. Undo the change, or start a new run."
         )
 

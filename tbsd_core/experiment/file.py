@@ -245,7 +245,7 @@ def stored_run(about: Any, tensors: Mapping[str, Tensor], path: Path) -> StoredR
         seconds, skipped = about.get("seconds", {}), about.get("skipped_steps", 0)
         numbers = [*seconds.values(), skipped]
         if not isinstance(config, dict) or not all(isinstance(n, (int, float)) for n in numbers):
-            raise ValueError("its settings are not those of a run")
+            raise ValueError("its settings are not the settings of a run")
         if not all(isinstance(n, int) and n >= 0 for n in (step, bad_steps)):
             raise ValueError(f"it has done {step!r} steps")
         told = without("curves", tensors)
