@@ -53,7 +53,7 @@ def kept_by(scene: Scene, region: Region) -> Mapping[str, Tensor]:
     if region.kind != kind or tuple(region.free.shape) != shape:
         wanted = said(Region(kind, torch.zeros(shape, dtype=torch.bool)))
         raise ValueError(
-            f"The region is from {said(region)}, but the scene has {wanted}. Make a region from this scene."
+            f"The region has {said(region)}, but the scene has {wanted}. Make a region from this scene."
         )
     if not bool(region.free.any()):
         raise ValueError(EMPTY.format("the region is empty"))
