@@ -1,4 +1,4 @@
-"""Splats, from points or from those of another node or file."""
+"""Splats, from points or from the splats of another node or file."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class GuidedModel:
     vae: Any  # comfy VAE
     prompts: Prompts
     guidance: Guidance
-    preset: Mapping[str, Setting] | None = None  # that of the connected settings (tbsd_core.presets.preset)
+    preset: Mapping[str, Setting] | None = None  # the preset of the connected settings (tbsd_core.presets.preset)
     control: ViewControl | None = None  # shown the geometry of the views
     source: Scene | None = None  # what a method that edits compares with; None: the scene that it starts from
 

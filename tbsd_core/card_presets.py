@@ -1,7 +1,7 @@
 """What a preset changes for a card of little memory.
 
-Little is: views go through one by one, the encoder is computed again for its gradient and rays come in pieces, all by
-themselves and with the same result (experiment.plan). A field, samples or views are changed only where that is not
+Little is: views go through one by one, the encoder is computed again for its gradient and rays come in pieces, all
+automatically and with the same result (experiment.plan). A field, samples or views are changed only where that is not
 enough, or costs more than it is worth; `python -m benchmarks.real_models` has the numbers.
 """
 

@@ -23,7 +23,7 @@ def read_square(path: str | os.PathLike, size: int) -> Tensor:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no picture.
+        ValueError: it is not a picture.
     """
     pil = require("PIL.Image", "pillow")
     try:

@@ -1,4 +1,4 @@
-"""What a run is for, where that asks for other settings than making something new: they win over those of a method.
+"""What a run is for, if it needs other settings than making something new. They win over the settings of a method.
 
 Values are by kind of model family, as in the presets of methods and scenes; "ours" marks a choice that rests on reason,
 MEASURED one that was compared on the small world (benchmarks/repairs.py).

@@ -53,7 +53,7 @@ class Autoencoder:
 
         Raises:
             ValueError: the sides are not multiples of the VAE's factor.
-            RuntimeError: the gradient is not that of the encoder.
+            RuntimeError: the gradient is not the encoder's gradient.
         """
         if images.shape[-1] % self.spatial_factor or images.shape[-2] % self.spatial_factor:
             raise ValueError(
@@ -136,5 +136,5 @@ def weights_memory(vae) -> float:
 
 
 def working_dtype(vae) -> torch.dtype:
-    """The VAE's dtype; float32 in the place of float16, which ComfyUI picks under --fp16-vae and for few VAEs."""
+    """The VAE's dtype; float32 instead of float16, which ComfyUI picks under --fp16-vae and for few VAEs."""
     return torch.float32 if vae.vae_dtype == torch.float16 else vae.vae_dtype

@@ -138,7 +138,7 @@ def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, queued: Que
 
 
 def warnings_of(jobs: Sequence[Job], queued: Queued) -> list[str]:
-    """What is to be said of the models and of the sizes that they see, each once."""
+    """Notes on the models and on the sizes that they see, each once."""
     sizes = [size_warning(job.config) for job in jobs]
     distilled = distilled_warning(jobs[0].guided.model, queued.prompt, queued.node)
     return list(dict.fromkeys(text for text in (distilled, *sizes) if text))

@@ -50,7 +50,7 @@ def show(controls: Sequence[Any], hints: Tensor, strength: float) -> None:
     for control in controls:
         extra, ends = control.extra_concat_orig, control.timestep_percent_range
         control.set_cond_hint(hints, strength, ends, vae=control.vae, extra_concat=extra)
-        control.cond_hint = None  # that of the step before, resized and repeated for its batch
+        control.cond_hint = None  # the previous step's, resized and repeated for its batch
 
 
 class Residual(Tensor):

@@ -12,7 +12,7 @@ from .distilled import distilled_refusal
 
 logger = logging.getLogger(__name__)
 
-# comfy's classes of models for pictures whose latents are those of a video with one frame
+# comfy's classes of models for pictures whose latents look like a video with one frame
 PICTURES_WITH_FRAMES = ("QwenImage", "Anima", "Krea2", "CosmosPredict2")
 
 

@@ -15,7 +15,7 @@ CLASSES = (
     *(("SDXL", "sdxl"), ("SD3", "sd3"), ("Flux", "flux")),
     *(("QwenImage", "qwen_image"), ("Krea2", "krea2"), ("Anima", "anima")),
 )
-CONFIGS = {"ZImage": "z_image"}  # by comfy's class of the description, where the model's is that of another family
+CONFIGS = {"ZImage": "z_image"}  # by comfy's class of the description, where the model has the class of another family
 CONTEXTS = {768: "sd15", 1024: "sd21_base"}  # width of the text embedding where there is no class of its own
 
 

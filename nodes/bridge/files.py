@@ -27,7 +27,7 @@ def inside_output(filename_prefix: str) -> Path:
     """The place under the output folder that a prefix names. Workflows travel: what no system takes is refused on all.
 
     Raises:
-        ValueError: the prefix is empty, leads out of the output folder, or is no name for a file.
+        ValueError: the prefix is empty, leads out of the output folder, or is not a name for a file.
     """
     root, prefix = output_root(), filename_prefix.replace("\\", "/")
     parts = [part.strip() for part in prefix.split("/")]

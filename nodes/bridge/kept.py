@@ -115,7 +115,7 @@ class Folder:
             pass  # the state is what counts
 
     def release(self) -> None:
-        """The run and its graph are over. One without a state is removed, for there is nothing to go on with."""
+        """The run and its graph are over. One without a state is removed, because there is nothing to resume."""
         self._lock.release()
         if not self.about.saved:
             remove(self.path)
@@ -131,7 +131,8 @@ def runs_root() -> Path:
 
 
 def folder_of(run: str) -> Path:
-    """The folder of a run. Raises ValueError for what is no id, FileNotFoundError where there is none."""
+    """The folder of a run. Raises ValueError for a text that is not an id, FileNotFoundError if there is no such
+    folder."""
     if not RUN_ID.fullmatch(run):
         raise ValueError("The id of a run has a date, a time and eight digits, such as 20260131-120000-0123abcd.")
     path = runs_root() / run
@@ -173,8 +174,8 @@ def kept_runs() -> Iterator[tuple[Path, About]]:
 
 
 def unfinished() -> list[About]:
-    """Runs that can be continued, newest first: they, or their graphs, did not reach their end, no process is at it,
-    and no later run that has a state goes on with them."""
+    """Runs that can be continued, newest first: they, or their graphs, did not reach their end, no process works on it,
+    and no later run that has a state continues them."""
     found = list(kept_runs())
     continued = {about.continues for _, about in found}
     return [

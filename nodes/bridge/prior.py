@@ -140,7 +140,7 @@ class ComfyPrior:
             )
 
     def _network_error(self, t: Tensor) -> Tensor:
-        """Weight [B] that makes the squared error of the noise that of what the network was trained on."""
+        """Weight [B] that turns the squared error of the noise into the error that the network was trained on."""
         sampling, alpha = self._inner.model_sampling, self.schedule.at(t).sqrt()
         if isinstance(sampling, comfy.model_sampling.CONST):  # velocity of a flow, 1 - s = alpha / (alpha + sigma)
             return ((alpha + (1 - alpha**2).sqrt()) / alpha) ** 2
@@ -276,7 +276,7 @@ def with_prior(
 ) -> Result:
     """Load MODEL and VAE together and run `body(prior)` with autograd on.
 
-    What is differentiated through has weights of its own for that time: the VAE always, the network if asked.
+    For that time the VAE has weights of its own, and so does the network if asked: gradients go through them.
 
     Args:
         conditions: every condition that the body will ask for; ComfyUI prepares them once.

@@ -103,7 +103,7 @@ def with_region(scene: Scene, region: Region | None, goes_on: bool) -> Scene:
     """The scene that a run begins with, of which it may change the region; a run that goes on keeps its own.
 
     Raises:
-        ValueError: the region is of another scene or empty, or not that of the run that goes on.
+        ValueError: the region belongs to another scene, is empty, or is not the region of the run that is resumed.
     """
     with optimization_mode():
         if goes_on:

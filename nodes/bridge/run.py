@@ -51,13 +51,13 @@ def run(
     scene: Scene,
     config: ExperimentConfig,
     queued: Queued,
-    resume: bool = False,  # go on with the run that the scene comes from
+    resume: bool = False,  # resume the run that the scene comes from
 ) -> RunResult:
     """Optimise a copy of `scene`. The panel may end it early and keep what there is; cancelling raises ComfyUI's
     interrupt exception within one step. Its folder in output/tbsd/runs has the state to go on from.
 
     Raises:
-        ValueError: there is no run to go on with, or it does not fit.
+        ValueError: there is no run to resume, or it does not fit.
     """
     origin = run_to_go_on_with(scene, config.optim.n_steps) if resume else None
     shown = open_run(queued, config.optim.n_steps, origin and origin.id)

@@ -57,7 +57,7 @@ class Run:
     Args:
         queued: the graph that it is in.
         n_steps: of the whole run.
-        continues: the id of the run that it goes on with.
+        continues: the id of the run that it continues.
     """
 
     def __init__(self, queued: Queued, n_steps: int, continues: str | None = None) -> None:
@@ -305,7 +305,7 @@ def find_run(name: str) -> Run | None:
 
 
 def points_of(curves: Curves) -> Iterator[tuple[int, dict[str, float]]]:
-    """What a run has reported before it was taken up again."""
+    """The reports of a run from before it was resumed."""
     for index, step in enumerate(curves.steps):
         values = {name: series[index] for name, series in curves.series.items() if index < len(series)}
         yield step + 1, {k: shortened(v) for k, v in list(values.items())[:MAX_SCALARS] if math.isfinite(v)}

@@ -72,7 +72,7 @@ def parsed(text: str) -> Any:
 
 
 def continued(run: str, given: Scene) -> Scene:
-    """The scene of a run on disk, in the place of the one that the graph would begin with.
+    """The scene of a run on disk, instead of the one that the graph would start with.
 
     Raises:
         ValueError: there is no such run, it has no state that can be read, or it is of another kind of scene.

@@ -12,7 +12,8 @@ def low_pass(
     grad: Tensor,  # [B, C, h, w]
     cutoff: float,  # in cycles per cell, where the amplitude is half; in (0, 0.5]
 ) -> Tensor:
-    """The low frequencies [B, C, h, w] by a Gaussian filter, with mirrored edges: those of a picture do not meet."""
+    """The low frequencies [B, C, h, w] by a Gaussian filter, with mirrored edges, because the edges of a picture do not
+    meet."""
     height, width = grad.shape[-2:]
     mirrored = torch.cat([grad, grad.flip(-1)], -1)
     mirrored = torch.cat([mirrored, mirrored.flip(-2)], -2)

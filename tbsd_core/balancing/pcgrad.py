@@ -26,7 +26,7 @@ class PCGrad:
     """Both directions, each without its component against the other: no setting.
 
     d = g1' + g2',  g1' = g1 - min(0, <g1, g2>) / |g2|^2 g2  and likewise g2': the weights are
-    1 + max(0, -<g1, g2>) / |g_i|^2. Directions that agree are simply added. For two there is no order to draw.
+    1 + max(0, -<g1, g2>) / |g_i|^2. Directions that agree are added. For two there is no order to draw.
     """
 
     summary = "PCGrad: both directions, each without its part against the other"

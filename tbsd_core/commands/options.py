@@ -172,7 +172,7 @@ def region_input(arguments: argparse.Namespace, keeps_colors: bool) -> RegionInp
     """Where the mesh may change.
 
     Raises:
-        ValueError: a view that is no two numbers, or a region of a mesh whose colours are not kept.
+        ValueError: a view that is not two numbers, or a region of a mesh whose colours are not kept.
     """
     from ..experiment import RegionInput
 
@@ -197,7 +197,7 @@ def base_config(
     """The whole preset of the method of these arguments, before --set.
 
     Args:
-        prompt, method: instead of those of the arguments.
+        prompt, method: instead of the prompt and method of the arguments.
     """
     from ..experiment import default_config
 

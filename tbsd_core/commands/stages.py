@@ -21,7 +21,7 @@ REFUSED = {"report": "--from", "more": "--more", "mesh": "--mesh", "start_image"
 
 
 def has_stages(folder: Path | None) -> bool:
-    """Whether a folder to go on with holds stages."""
+    """Whether a folder to resume holds stages."""
     from ..experiment.stages import ABOUT
 
     return folder is not None and (folder / ABOUT).is_file()

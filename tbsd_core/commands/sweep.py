@@ -146,7 +146,7 @@ def plan(arguments: argparse.Namespace, lines: list[PromptLine]) -> list[Job]:
 
 
 def plan_workflows(arguments: argparse.Namespace, lines: list[PromptLine], servers: list[ComfyUIServer]) -> list[Job]:
-    """The jobs as workflows. Settings are widgets of its nodes: 6.steps is that of node 6.
+    """The jobs as workflows. Settings are widgets of its nodes: 6.steps is the widget steps of node 6.
 
     Raises:
         ValueError: the workflow lacks what a cell needs; names the line.

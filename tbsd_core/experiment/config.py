@@ -97,7 +97,7 @@ def plain_config(config: ExperimentConfig) -> dict[str, Any]:
 
 
 def normalised(stored: dict[str, Any]) -> dict[str, Any]:
-    """A stored configuration with what later versions have added; one that is no whole one of these as it is."""
+    """A stored configuration with what later versions have added; one that is incomplete stays as it is."""
     try:
         return plain_config(config_from_plain(stored))
     except ValueError:

@@ -1,4 +1,4 @@
-"""A run as an object: its parts, its steps, and the state that it can be kept in and taken up from."""
+"""A run as an object: its parts, its steps, and the state from which it can be resumed."""
 
 from __future__ import annotations
 

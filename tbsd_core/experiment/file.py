@@ -150,7 +150,7 @@ def load_scene(path: Path) -> Scene:
 
 
 def read_file(path: Path) -> Stored:
-    """What a file holds; those of release 0.1 are read, too.
+    """The contents of a file. Files of release 0.1 are read, too.
 
     Raises:
         ValueError: it is missing, damaged, or of something else.
@@ -216,7 +216,7 @@ def stored_scene(kind: Any, config: Any, tensors: Mapping[str, Tensor], run: Sto
 
 
 def read_newest(path: Path) -> Stored:
-    """A file, or the one before it with a warning where it is damaged or missing. A folder is that of a run.
+    """A file, or the one before it with a warning where it is damaged or missing. A folder means the folder of a run.
 
     Raises:
         ValueError: there is none that can be used.
@@ -257,7 +257,7 @@ def stored_run(about: Any, tensors: Mapping[str, Tensor], path: Path) -> StoredR
 
 
 def json_object(text: str, path: Path) -> dict[str, Any]:
-    """Raises ValueError for text that is no JSON object."""
+    """Raises ValueError for text that is not a JSON object."""
     try:
         about = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -5,7 +5,7 @@
     plan.apply(experiment)                  # sets experiment.state.view_chunk, and has scene and prior take less
     if plan.text: tell(plan.text)           # "" where everything fits, takes minutes, and nothing need be said
 
-Nothing else is to be done: a step that still runs out of memory halves what goes through at once by itself. All
+Nothing else is to be done: a step that still runs out of memory automatically halves what goes through at once. All
 measures give the gradient of all views at once up to the order of sums, so only a run with the same plan repeats
 another bit for bit. They are, in this order: fewer views at a time; rays of a view in a few pieces; the encoder's
 blocks computed again in backward; rays in many pieces.

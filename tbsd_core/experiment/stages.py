@@ -212,7 +212,7 @@ def _of_now(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def _state(folder: Path) -> Path | None:
-    """The run to go on with, where a stage has begun."""
+    """The run to resume, where a stage has begun."""
     return folder if any(path.exists() for path in (folder / NEWEST, previous(folder / NEWEST))) else None
 
 

@@ -1,6 +1,6 @@
 """Delta denoising score (arXiv:2304.07090, Eq. 3): the score of the edit minus the score of what was there.
 
-What SDS does wrong on a picture it also does on the source, which needs no change. Both are asked with the same noise
+SDS makes the same errors on a picture and on the source, which needs no change. Both are asked with the same noise
 and timestep, so that it cancels; what is left is the change of the prompt.
 """
 

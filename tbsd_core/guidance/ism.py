@@ -92,7 +92,7 @@ class ISM:
         predict: Predict,
         generator: torch.Generator,
     ) -> Trajectory:
-        """x_t, and the prediction at x_s in the place of the noise."""
+        """x_t, and the prediction at x_s instead of the noise."""
         n = schedule.n_timesteps
         levels = torch.zeros_like(t), (t - self.interval(progress, n)).clamp_min(0), t
         first, s, last = all_to_device(levels, latents.device)

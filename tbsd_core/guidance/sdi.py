@@ -84,7 +84,7 @@ class SDI:
         predict: Predict,
         generator: torch.Generator,
     ) -> Trajectory:
-        """alpha_t x + sigma_t kappa, and kappa in the place of the noise.
+        """alpha_t x + sigma_t kappa, and kappa instead of the noise.
 
         From the clean render to the first level, from there in equal steps to the last one below t, and from
         that beyond t; kappa is what the noisy latents there are made of beside the render.

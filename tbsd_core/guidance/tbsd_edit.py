@@ -1,6 +1,6 @@
 """TBSD for edits: our own form, published nowhere, after TBSD (arXiv:2511.11710, as `tbsd` reconstructs it) and DDS.
 
-TBSD's three terms, with the source in the place of what they compare with. With s_t = texture_scale:
+TBSD's three terms, which here compare with the source. With s_t = texture_scale:
 
     grad = w(t) [ anchor (eps_uncond - eps_src_uncond) + L_s s (delta_cls - delta_cls_src) + L_t s_t delta_src ]
            + hold (1 - m) w(t) (x_0 - x_0^src)

@@ -1,6 +1,6 @@
 """The colours of a field as the texture of its surface, taken from the field's own renders.
 
-What a render shows is no surface: each pixel composites a shell of the field, so the field's colour AT the
+A render does not show a surface: each pixel composites a shell of the field, so the field's colour AT the
 surface is not what was seen, and optimised. The texture is therefore the mean of what views from all around
 show at each texel, the more of a view the more squarely it looks; what no view shows gets the field's colour.
 """

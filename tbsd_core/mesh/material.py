@@ -21,7 +21,7 @@ def glb_material(mesh: Mesh, add_picture: Callable[[np.ndarray], dict[str, int]]
         add_picture: keeps a picture [H, W, 3], and gives the reference to its texture.
 
     Raises:
-        ValueError: factors that are no numbers.
+        ValueError: factors that are not numbers.
     """
     surface = mesh.surface
     pbr: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}

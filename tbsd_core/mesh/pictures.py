@@ -36,7 +36,7 @@ SEVERAL = Found(
 
 
 def _bare(name: bytes) -> bytes:
-    """A file's name without its folders: paths in mesh files are those of another computer."""
+    """A file's name without its folders: paths in mesh files belong to another computer."""
     return re.split(rb"[\\/]", name)[-1].strip()
 
 

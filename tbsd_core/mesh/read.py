@@ -233,7 +233,7 @@ def _joined(parts: list[Part], uvs_fit: bool, name: str) -> tuple[dict[str, Any]
 
 
 def _directions(parts: list[Part], name: str) -> np.ndarray | None:
-    """The normals or tangents of all parts where they are shown; None where some lack them, or they are no numbers."""
+    """The normals or tangents of all parts where they are shown; None where some lack them, or they are not numbers."""
     turned = []
     for part in parts:
         own = getattr(part, name)

@@ -16,7 +16,7 @@ def clip_score(
 ) -> Tensor:
     """100 max(cos(image, text), 0) per image [B]: CLIPScore (arXiv:2104.08718) in the scale that torchmetrics uses.
 
-    The paper multiplies by 2.5 in the place of 100. Numbers of different CLIP models do not compare.
+    The paper multiplies by 2.5 instead of 100. Numbers of different CLIP models do not compare.
 
     Raises:
         ValueError: embeddings of different width, which are not of one CLIP.

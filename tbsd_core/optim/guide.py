@@ -22,7 +22,7 @@ from ..transfer import to_device
 from .predictor import Predictor
 from .resolution import enlarged
 
-# they change slowly while noise and timestep stay; those of a source do not change at all
+# they change slowly while noise and timestep stay; a source's predictions do not change at all
 REUSABLE = ("uncond", "negative", "target_negative", "source_negative", *AT_SOURCE)
 
 

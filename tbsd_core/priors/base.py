@@ -111,7 +111,7 @@ class LoRAConfig:
 
 
 class Adapter(Protocol):
-    """A trainable copy of a prior's score, an nn.Module; its own methods are those of priors/lora.py."""
+    """A trainable copy of a prior's score, an nn.Module; its own methods are in priors/lora.py."""
 
     config: LoRAConfig
 

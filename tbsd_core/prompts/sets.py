@@ -56,8 +56,8 @@ class PromptSet:
         return tuple(self.conditions)
 
     def select(self, name: str, views: Sequence[str]) -> list[Condition]:
-        """One condition per sample: that of its view, or the any-view one where the view has none. A name in SHARED
-        is that of another condition.
+        """One condition per sample: its view's condition, or the any-view one if the view has none. A name in SHARED
+        stands for another condition.
 
         Raises:
             ValueError: the set lacks this condition; says what adds it.

@@ -22,7 +22,7 @@ from .masks import free_of
 from .region import BORDER, TEXELS, Region
 from .seen import seen_of_mesh
 
-SIZE = 1024  # texels along each side, of a mesh whose colours are no texture yet
+SIZE = 1024  # texels along each side, of a mesh whose colours are not a texture yet
 
 
 def texture_size(scene: MeshTextureScene) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from .relocation import clear_moments, draw_targets, shared_opacity_and_scale
 from .spec import SceneSpec
 
 DREAM_GAUSSIAN = "DreamGaussian, arXiv:2309.16653, its configs/text.yaml"
-# learning rates relative to that of the colours: DREAM_GAUSSIAN
+# learning rates relative to the rate of the colours: DREAM_GAUSSIAN
 POSITION_RATE, OPACITY_RATE, SCALE_RATE, ROTATION_RATE = 0.1, 5.0, 0.5, 0.5
 
 NOT_MOVED = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -145,7 +145,7 @@ class GaussianScene(Scene):
     def render(
         self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False, progress=1.0
     ) -> RenderOutput:
-        """Render B views; nothing is drawn at random. Normals are those of the depth and carry no gradient.
+        """Render B views; nothing is drawn at random. Normals come from the depth and carry no gradient.
 
         Raises:
             ImportError, ValueError: the backend gsplat is asked for and is missing, or there is no CUDA.
@@ -180,7 +180,7 @@ class GaussianScene(Scene):
         return True
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
-        """Adam's groups; lr is that of the colours, the others are in DreamGaussian's ratio to it."""
+        """Adam's groups; lr is the rate of the colours, the others are in DreamGaussian's ratio to it."""
         rates = {
             "means": POSITION_RATE * self.bound,
             "log_scales": SCALE_RATE,

@@ -66,7 +66,7 @@ class ImageScene(PictureScene):
         return self.as_render(cameras, rgb)
 
     def attachable(self) -> dict[str, tuple[int, ...]]:
-        """The pictures that it was made of, and those of which a part is locked."""
+        """The pictures that it was made from, and the pictures of which a part is locked."""
         shape = tuple(self.pixels.shape)
         weight = (shape[0], 1, *shape[2:])
         return {ORIGINAL: shape, ORIGINAL_OF: (N_BYTES,), WEIGHT: weight, "kept.pixels": shape}

@@ -39,7 +39,7 @@ AMBIENT, DIFFUSE = 0.55, 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class MeshTextureConfig:
-    """The colour field on a fixed surface. The sizes are those of the geometry, which the scene's file holds."""
+    """The colour field on a fixed surface. The sizes come from the geometry, which the scene's file holds."""
 
     n_vertices: int = setting(3, at_least=1, at_most=MAX_VERTICES)  # of the geometry
     n_faces: int = setting(1, at_least=1, at_most=MAX_FACES)
@@ -125,7 +125,7 @@ class MeshTextureScene(Scene):
         """Fill the geometry.
 
         Raises:
-            ValueError: sizes that are not those of the config, or faces of vertices that are not there.
+            ValueError: sizes that differ from the config, or faces with vertices that do not exist.
         """
         c = self.config
         for name, value, shape in (

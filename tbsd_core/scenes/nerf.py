@@ -119,7 +119,7 @@ class NeRFConfig:
 
 
 class NeRFScene(Scene3D):
-    """A 3D scene whose parameters are those of its encoding."""
+    """A 3D scene with the parameters of its encoding."""
 
     config: NeRFConfig
     # constants that would be uploaded or made again at every render

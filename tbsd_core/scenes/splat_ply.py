@@ -27,7 +27,7 @@ def write_splats(splats: Splats, path: Path) -> None:
     """Write a .ply; the file appears complete or not at all.
 
     Args:
-        splats: in the frame of files (splat_start.file_splats gives those of a scene).
+        splats: in the frame of files (splat_start.file_splats gives the splats of a scene).
 
     Raises:
         ValueError: there are no Gaussians, or some numbers are not finite.

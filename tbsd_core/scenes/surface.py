@@ -50,7 +50,7 @@ class SurfaceConfig:
 
 
 def surface_config(mesh: Any) -> SurfaceConfig:
-    """What a mesh (mesh.Mesh) carries beside its colours. Raises ValueError for a material that is no plain data."""
+    """What a mesh (mesh.Mesh) carries beside its colours. Raises ValueError for a material that is not plain data."""
     arrays = mesh.surface.arrays
     try:
         factors = json.dumps(dict(mesh.surface.factors))

@@ -12,7 +12,7 @@ MAX_BYTES, MAX_LINES, MAX_LINE_BYTES, MAX_TEXT = 64 * 2**20, 100_000, 64 * 2**10
 
 @dataclass(frozen=True)
 class PromptLine:
-    """A prompt, and the settings that its cells have besides those of the command line."""
+    """A prompt, and the settings of its cells besides the command line's."""
 
     line: int  # from 1
     prompt: str

@@ -213,7 +213,8 @@ def test_a_cancelled_run_is_offered_and_continued(server):
 def test_a_run_that_cannot_be_continued_says_why(server):
     prompt = graph(5, 905)
     prompt["run"]["inputs"]["continue_run"] = "20260131-120000-0123abcd"
-    assert "was removed, or it belongs to another output folder. Run the graph to start a new run" in server.error(prompt)
+    said = server.error(prompt)
+    assert "was removed, or it belongs to another output folder. Run the graph to start a new run" in said
     prompt["run"]["inputs"]["continue_run"] = "../../etc"
     assert "has a date" in server.error(prompt)
 

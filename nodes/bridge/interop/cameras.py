@@ -107,7 +107,7 @@ def _vector(numbers: Any) -> np.ndarray:
 
 
 def _roll(turn: Any, camera: Camera) -> float:
-    """Degrees between a viewer's upward axis and that of an upright camera."""
+    """Degrees between the upward axes of a viewer and of an upright camera."""
     x, y, z, w = (float(turn.get(axis, 0)) for axis in "xyzw")
     n = x * x + y * y + z * z + w * w
     up = np.array([2 * (x * y - z * w), n - 2 * (x * x + z * z), 2 * (y * z + x * w)]) / max(n, 1e-12)

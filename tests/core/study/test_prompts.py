@@ -42,7 +42,7 @@ def test_lines_keep_their_numbers_and_values_read_as_the_command_line_has_them(t
         ('{"prompt": "a", "seed": 1}', "unknown key 'seed'"),
         ('{"prompt": "a", "optim.lr": {"x": 1}}', "'optim.lr' must be a single value"),
         ('{"prompt": "a", "optim.lr": NaN}', "NaN is not a number"),
-        ('{"prompt": "first"}', "the prompt of line 1 again"),
+        ('{"prompt": "first"}', "repeats the prompt of line 1"),
         ("[" * 30_000, "line 2: nested too deeply"),
     ],
     ids=lambda value: repr(value)[:30],
