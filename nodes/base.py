@@ -1,4 +1,4 @@
-"""What every node of the pack checks about its inputs, and how it says so, before and while it runs."""
+"""The checks of inputs that all nodes of the pack share, and their messages, before and during a run."""
 
 from __future__ import annotations
 

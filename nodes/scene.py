@@ -1,4 +1,4 @@
-"""What is optimised: a picture or an object."""
+"""The scenes: a picture or an object to optimise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between versions of ComfyUI: the versions that the pack is tested on, and what exists since when.
+"""Differences between versions of ComfyUI: the versions that the pack is tested on, and what exists since when.
 
 The one place that asks. A test holds the table against each host; a version between or after the tested ones is taken
 for what the table says of it, so that a newer one is like the newest that was tested.

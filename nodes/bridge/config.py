@@ -1,4 +1,4 @@
-"""What a graph describes, as the core's one configuration of a run."""
+"""The configuration of a run, made from its graph."""
 
 from __future__ import annotations
 

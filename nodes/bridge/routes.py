@@ -1,4 +1,5 @@
-"""What a browser may ask about runs, and do with them. Clients name runs by the server's own ids, never files."""
+"""The routes by which a browser asks about runs and acts on them. Clients name runs by the server's own ids, never
+files."""
 
 from __future__ import annotations
 

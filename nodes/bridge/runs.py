@@ -1,4 +1,4 @@
-"""What the server remembers of the optimiser runs, for panels that open late, reload or look back.
+"""The server's memory of the optimiser runs, for panels that open late, reload or look back.
 
 A run is written by the thread that executes it and read by the routes on the event loop; a lock per
 run keeps both apart. Everything is bounded: points, previews and their bytes per run, and runs.

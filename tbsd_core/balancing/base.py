@@ -1,4 +1,4 @@
-"""What a guidance method asks of a balancer, and the settings that balancers share.
+"""The protocol of a balancer for guidance methods, and the settings that balancers share.
 
 A balancer that is more than two weights per sample has two ways out: weights that broadcast against the
 directions (a map over the latent cells, say), and `FilteringBalancer`, which changes the directions before
@@ -86,7 +86,7 @@ class FilteringBalancer(Protocol):
 
 @dataclass(frozen=True)
 class Mixture:
-    """What a balancer makes of two directions.
+    """The result of a balancer for two directions.
 
     Args:
         grad: [B, C, h, w], the weighted sum.

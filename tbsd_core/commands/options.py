@@ -58,9 +58,9 @@ def add_common_arguments(
         "--memory",
         choices=("auto", *map(str, MEMORIES)),
         default="auto",
-        help="GB of the card that the preset is for (default %(default)s: of the card at hand)",
+        help="GB of memory of the card that the preset must fit (default %(default)s: this computer's card)",
     )
-    parser.add_argument("--allow-download", action="store_true", help="let diffusers:OWNER/NAME be fetched")
+    parser.add_argument("--allow-download", action="store_true", help="allow diffusers:OWNER/NAME to be downloaded")
     parser.add_argument("--steps", type=int, help="optimiser steps of each run (default: the preset's)")
     if one_seed:
         parser.add_argument("--seed", type=int, default=0)
@@ -78,10 +78,14 @@ def add_common_arguments(
 def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
     """What a scene that paints a mesh needs; `mesh_input` reads it."""
     parser.add_argument("--mesh", help="for --scene mesh_texture: file to paint (.glb .obj .ply .stl), or sample:house")
-    parser.add_argument("--up", default="y", help="its upward axis, y or z (default %(default)s)")
-    parser.add_argument("--turn", type=float, default=0.0, help="degrees to turn it so that its front faces the camera")
+    parser.add_argument("--up", default="y", help="upward axis of the mesh, y or z (default %(default)s)")
+    parser.add_argument(
+        "--turn", type=float, default=0.0, help="degrees to turn the mesh so that its front faces the camera"
+    )
     parser.add_argument("--keep-colors", action="store_true", help="start from the mesh's own colours")
-    parser.add_argument("--mask", help="with --keep-colors: a picture of its texture's size, white where it may change")
+    parser.add_argument(
+        "--mask", help="with --keep-colors: a picture of the size of the mesh's texture, white where it may change"
+    )
     parser.add_argument(
         "--keep-view",
         action="append",

@@ -1,4 +1,4 @@
-"""What would only fail later, said before a run begins."""
+"""Errors that would only come later, raised before a run begins."""
 
 from __future__ import annotations
 

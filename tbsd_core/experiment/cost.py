@@ -1,4 +1,4 @@
-"""What a run costs in noise predictions, exactly, before it is run; and how many steps a budget buys."""
+"""The exact cost of a run in noise predictions, before it is run, and the number of steps that a budget buys."""
 
 from __future__ import annotations
 

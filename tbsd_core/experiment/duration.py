@@ -52,7 +52,7 @@ class Duration:
         return self.rest / flops_per_second
 
     def text(self, device: torch.device) -> str:
-        """What to say before the first step; "" for a run that is small."""
+        """The text before the first step; "" for a small run."""
         if self.rest < LEAST:
             return ""
         card = card_name(device)

@@ -1,4 +1,4 @@
-"""What a step will need before the first one is done, how it is made to fit, and how long the run will take.
+"""The needs of a step, known before the first one: its memory, how it is made to fit, and the time of the run.
 
     plan = plan_of(experiment, available)   # bytes that are free on the experiment's device, after models are loaded;
                                             # memory.available_bytes(device), or what a host says; None: not known
@@ -56,7 +56,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one step needs, in bytes on the device, and how it is made to fit.
+    """The memory of one step in bytes on the device, and the measures that make it fit.
 
     Args:
         n_views: views or pictures of a step; size: pixels along a side of one.

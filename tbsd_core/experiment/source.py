@@ -1,4 +1,4 @@
-"""What an edit starts from: frozen, and kept in the file of its run."""
+"""The source that an edit starts from: frozen, and kept in the file of its run."""
 
 from __future__ import annotations
 

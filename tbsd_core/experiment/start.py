@@ -1,4 +1,5 @@
-"""What a configuration names, made or read: the prior, the mesh to paint, the scene before its first step."""
+"""Makes or reads the things that a configuration names: the prior, the mesh to paint, the scene before its first
+step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the loop asks of a guidance method: a pure function of noise predictions.
+"""The protocol of a guidance method for the loop: a pure function of noise predictions.
 
 A method may add to that: a LoRA (TrainingGuidance), an x_t and a noise of its own, found by evaluating the
 prior at other noise levels (TrajectoryGuidance), a second gradient on the pictures (PixelGuidance).

@@ -1,4 +1,4 @@
-"""What the steps of a run report, and their curves, kept for plots and for run.json."""
+"""The reports of a run's steps, and their curves, kept for plots and for run.json."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..transfer import Late
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What happened in one step.
+    """The record of one step.
 
     On a device that computes while the host goes on, `scalars`, `seconds` and `skipped` are on their way when the
     record is made. Whoever reads them waits for the step: read the records of the step before, or only now and then.

@@ -1,4 +1,4 @@
-"""What the optimisation asks of a diffusion prior."""
+"""The protocol of a diffusion prior for the optimisation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the loop and the exporters ask of a scene."""
+"""The protocol of a scene for the loop and the exporters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs the jobs of a study."""
+"""The pools that run the jobs of a study."""
 
 from __future__ import annotations
 
