@@ -129,7 +129,7 @@ SOURCES: tuple[Source, ...] = (
             Row(("scene.orientation_weight",), "10, 1000 from step 5000", "not measured here"),
         ),
         (
-            "threestudio's 100 counts from the prediction of the prompt, ours from that of the empty prompt: 101.",
+            "threestudio's 100 counts from the prediction of the prompt, ours from the empty prompt: 101.",
             "threestudio's hash grid opens its fine levels from step 2000 on, ours has all from the start.",
         ),
     ),

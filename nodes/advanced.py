@@ -1,4 +1,4 @@
-"""What a newcomer need not see: hosts that can fold widgets away show these once they are asked for all.
+"""Widgets that a newcomer need not see. Hosts that can fold widgets away show these only on request.
 
 Values count whether they are shown or not. A socket is never folded away.
 """

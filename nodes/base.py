@@ -1,4 +1,4 @@
-"""What every node of the pack checks about its inputs, and how it says so, before and while it runs."""
+"""The checks of inputs that all nodes of the pack share, and their messages, before and during a run."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def check_kinds(schema: list[io.Input], inputs: dict[str, Any]) -> None:
             is_plain = isinstance(value, PLAIN) and not (kind in PLAIN_KINDS and isinstance(value, dict))
             if value is None or is_plain:
                 raise ValueError(
-                    f"{entry.id} takes a connection of the type {kind}, got {short(value)}. Connect the output of a "
-                    "node that gives it."
+                    f"{entry.id} needs a connection of the type {kind}, got {short(value)}. Connect the output of a "
+                    "node that has this type."
                 )
         elif kind == "COMBO":
             if entry.options and value not in entry.options:
-                raise ValueError(f"{entry.id} is one of {', '.join(map(str, entry.options))}; got {short(value)}.")
+                raise ValueError(f"{entry.id} must be one of {', '.join(map(str, entry.options))}, got {short(value)}.")
         elif kind == "FLOAT" and not (isinstance(value, (int, float)) and math.isfinite(value)):
-            raise ValueError(f"{entry.id} is a finite number, got {short(value)}.")
+            raise ValueError(f"{entry.id} must be a finite number, got {short(value)}.")
 
 
 def problem(node: type[io.ComfyNode], build: Callable[..., Any], **values: Any) -> bool | str:

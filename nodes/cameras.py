@@ -18,19 +18,19 @@ class CamerasNode(Node):
             node_id="TBSD_Cameras",
             display_name="Cameras",
             category=sockets.SCENE,
-            description="From where the object is seen while it is optimised. Angles in degrees, 0 is the front.",
+            description="Where the cameras stand while the object is optimised. Angles are in degrees; 0 is the front.",
             inputs=[
                 *widgets(CameraConfig()),
                 sockets.CameraInfoSocket.Input(
                     "camera_info",
                     optional=True,
-                    tooltip="A camera of Load 3D, Preview 3D or Create Camera Info: its distance and lens are taken, "
-                    "and the ranges of azimuth and elevation are moved so that it stands in their middle.",
+                    tooltip="A camera from Load 3D, Preview 3D or Create Camera Info. It sets distance and lens, "
+                    "and the ranges of azimuth and elevation move so that it stands in their middle.",
                 ),
             ],
             outputs=[
                 sockets.CamerasSocket.Output(display_name="cameras", tooltip="Connect to Optimize 3D."),
-                sockets.camera_info_output("The camera in the middle of them"),
+                sockets.camera_info_output("The camera in the middle of the ranges"),
             ],
         )
 
@@ -59,7 +59,7 @@ class CameraPresetNode(Node):
             node_id="TBSD_CameraPreset",
             display_name="Camera Preset",
             category=sockets.SCENE,
-            description="A ready-made choice of training cameras; Cameras sets each number.",
+            description="A ready-made choice of training cameras. To set each number, use Cameras.",
             inputs=[io.Combo.Input("preset", options=list(CAMERA_PRESETS), tooltip=listed)],
             outputs=[sockets.CamerasSocket.Output(display_name="cameras", tooltip="Connect to Optimize 3D.")],
         )

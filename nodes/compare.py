@@ -43,7 +43,8 @@ class Compare(Node):
             node_id="TBSD_Compare",
             display_name="Compare Methods",
             category=sockets.OPTIMIZE,
-            description="Runs several methods from the same start with the same noise, as one labelled picture.",
+            description="Runs several methods from the same start with the same noise and shows the results as one "
+            "labelled picture.",
             is_output_node=True,
             inputs=[
                 sockets.SceneSocket.Input(
@@ -58,15 +59,16 @@ class Compare(Node):
                     "labels",
                     default="",
                     multiline=True,
-                    tooltip="Names of the columns, one per line; an empty line takes the method and its scale.",
+                    tooltip="Names of the columns, one per line. An empty line stands for the method and its scale.",
                 ),
                 *widgets(OptimConfig(), ("steps",)),
                 io.Combo.Input(
                     "match",
                     options=list(MATCH),
                     default=next(iter(MATCH)),
-                    tooltip="steps: every method takes as many. Noise predictions: every method may spend as many as "
-                    "the first one, so one that needs three per step takes fewer steps than one that needs two.",
+                    tooltip="steps: all methods take the same number of steps. noise predictions: all methods get "
+                    "as many predictions as the first one, so a method that needs three per step takes fewer "
+                    "steps than one that needs two.",
                 ),
                 *widgets(OptimConfig(), ("lr",)),
                 sockets.seed_input("The first seed. Noise, timesteps and cameras are the same in all columns."),
@@ -81,18 +83,21 @@ class Compare(Node):
                     sockets.PromptsSocket.Input(
                         f"prompts_{i}",
                         optional=True,
-                        tooltip="Compare on these prompts, one block of rows each, instead of those of the guidance.",
+                        tooltip="Prompts to compare on instead of the prompts of the guidance nodes, one block of "
+                        "rows each.",
                     )
                     for i in range(1, PROMPT_SLOTS + 1)
                 ),
-                sockets.CamerasSocket.Input("cameras", optional=True, tooltip="For 3D scenes: where they stand."),
+                sockets.CamerasSocket.Input(
+                    "cameras", optional=True, tooltip="For 3D scenes: where the cameras stand."
+                ),
                 *timestep_inputs(),
                 timesteps_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="grid", tooltip="All results with their labels as one picture."),
                 io.Image.Output(display_name="images", tooltip="The results alone, in the order of the table."),
-                io.String.Output(display_name="table", tooltip="What was run, and measures of it, as Markdown."),
+                io.String.Output(display_name="table", tooltip="A table of all runs with their measures, as Markdown."),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )

@@ -20,19 +20,19 @@ class ViewControlNode(Node):
             node_id="TBSD_ViewControl",
             display_name="View ControlNet",
             category=sockets.GUIDANCE,
-            description="Shows a ControlNet the depth or the normals of each view, so that the model paints onto the "
-            "geometry that is there. For 3D scenes and meshes.",
+            description="Shows a ControlNet the depth or the normals of each view, so that the model paints onto "
+            "the existing geometry. For 3D scenes and meshes.",
             inputs=[
                 io.ControlNet.Input(
                     "control_net",
-                    tooltip="From Load ControlNet Model: one for depth or normals that was trained for the model, such "
-                    "as control_v11f1p_sd15_depth with Stable Diffusion 1.5.",
+                    tooltip="From Load ControlNet Model: a ControlNet for depth or normals that was trained for "
+                    "your model, such as control_v11f1p_sd15_depth with Stable Diffusion 1.5.",
                 ),
                 io.Combo.Input(
                     "kind",
                     options=list(MAPS),
-                    tooltip="What the ControlNet was trained on. depth: near is white, the background black. normal: "
-                    "surface directions with the colours of normalbae.",
+                    tooltip="The pictures that the ControlNet was trained on. depth: near is white, the background "
+                    "black. normal: surface directions in the colours of normalbae.",
                 ),
                 *widgets(ControlConfig(), ("strength",)),
             ],

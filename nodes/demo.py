@@ -25,13 +25,17 @@ class DemoModels(Node):
             category=sockets.DEMO,
             description=(
                 "A tiny text-to-image model of 64 x 64 pixels that ships with this pack and runs on any computer. "
-                f"Objects: {', '.join(SHAPES)}. Materials: {', '.join(MATERIALS)}. Replace it by Load Checkpoint for "
-                "free text and real images."
+                f"Objects: {', '.join(SHAPES)}. Materials: {', '.join(MATERIALS)}. For free text and real images, "
+                "use Load Checkpoint instead."
             ),
             inputs=[],
             outputs=[
-                io.Model.Output(tooltip="The denoiser. An image of 64 pixels is an empty latent of 128 x 128."),
-                io.Clip.Output(tooltip="The text encoder. Words outside its vocabulary are an error that lists it."),
+                io.Model.Output(
+                    tooltip="The denoiser. For an image of 64 pixels, set Empty Latent Image to 128 x 128."
+                ),
+                io.Clip.Output(
+                    tooltip="The text encoder. A word outside its vocabulary raises an error that lists the vocabulary."
+                ),
                 io.Vae.Output(tooltip="The autoencoder: 4 pixels per latent cell."),
             ],
         )
@@ -48,7 +52,7 @@ class SampleMesh(Node):
             node_id="TBSD_SampleMesh",
             display_name="Sample Mesh",
             category=sockets.DEMO,
-            description="A mesh to try Mesh Texture Scene on: the objects that the demo models know.",
+            description="A mesh for trying out Mesh Texture Scene: one of the objects that the demo models know.",
             inputs=[
                 io.Combo.Input("shape", options=list(SHAPES), default="house", tooltip="The object."),
                 io.Int.Input(
@@ -64,15 +68,15 @@ class SampleMesh(Node):
                     options=[GREY, *MATERIALS],
                     default=GREY,
                     optional=True,
-                    tooltip="Its texture. grey: none. A material: its true colours, to change or to repair.",
+                    tooltip="Its texture. grey: no texture. A material: its true colours, to edit or to repair.",
                 ),
                 io.Combo.Input(
                     "fault",
                     options=list(FAULTS),
                     default=next(iter(FAULTS)),
                     optional=True,
-                    tooltip="What is wrong with the texture. front only: grey where the front view does not show it; "
-                    "blurry: without fine detail.",
+                    tooltip="A fault of the texture, for trying out repairs. front only: grey wherever the front "
+                    "view does not reach; blurry: no fine detail.",
                 ),
             ],
             outputs=[io.Mesh.Output(display_name="mesh", tooltip="Connect to Mesh Texture Scene or Save Mesh.")],

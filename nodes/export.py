@@ -26,7 +26,7 @@ class ExtractMesh(Node):
             node_id="TBSD_ExtractMesh",
             display_name="Extract Mesh",
             category=sockets.OUTPUT,
-            description="Cuts the surface out of a 3D scene, as a mesh with a texture.",
+            description="Cuts the surface out of a 3D scene as a mesh with a texture.",
             inputs=[
                 sockets.SceneSocket.Input("scene", tooltip="An optimised 3D scene."),
                 *widgets(ExportConfig()),
@@ -51,9 +51,9 @@ class SaveMesh(Node):
             description="Writes a mesh with its colours to ComfyUI's output folder.",
             is_output_node=True,
             inputs=[
-                io.Mesh.Input("mesh", tooltip="A mesh from Extract Mesh, or of any other node."),
+                io.Mesh.Input("mesh", tooltip="A mesh from Extract Mesh or any other node."),
                 io.String.Input(
-                    "filename_prefix", default="tbsd/mesh", tooltip="Folder and name inside the output folder."
+                    "filename_prefix", default="tbsd/mesh", tooltip="Folder and file name inside the output folder."
                 ),
                 io.Combo.Input(
                     "format",
@@ -68,8 +68,8 @@ class SaveMesh(Node):
                 ),
                 sockets.MeshFileOutput.Output(
                     display_name="file_3d",
-                    tooltip="The file itself, of the kind that format says: connect to Preview 3D or Save 3D. Before "
-                    "ComfyUI 0.12.1, which has no such type, the file's path.",
+                    tooltip="The file itself, in the chosen format. Connect to Preview 3D or Save 3D. ComfyUI "
+                    "before 0.12.1 has no such type and gets the file's path.",
                 ),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -93,23 +93,23 @@ class SaveSplats(Node):
             node_id="TBSD_SaveSplats",
             display_name="Save Splats",
             category=sockets.OUTPUT,
-            description="Writes a Gaussian Scene as a .ply that splat viewers open, upright.",
+            description="Writes a Gaussian Scene as a .ply file that stands upright in splat viewers.",
             is_output_node=True,
             inputs=[
                 sockets.SceneSocket.Input("scene", tooltip="An optimised Gaussian Scene."),
                 io.String.Input(
-                    "filename_prefix", default="tbsd/splats", tooltip="Folder and name inside the output folder."
+                    "filename_prefix", default="tbsd/splats", tooltip="Folder and file name inside the output folder."
                 ),
             ],
             outputs=[
                 io.String.Output(display_name="splat_file", tooltip="The file inside the output folder."),
                 sockets.SplatFileOutput.Output(
                     display_name="file_3d",
-                    tooltip="The file itself: connect to Preview Splat, Save Splat or Get Splat. Before ComfyUI "
-                    "0.12.1, which has no such type, the file's path.",
+                    tooltip="The file itself. Connect to Preview Splat, Save Splat or Get Splat. ComfyUI before "
+                    "0.12.1 has no such type and gets the file's path.",
                 ),
                 sockets.SplatSocket.Output(
-                    display_name="splat", tooltip="The splats themselves: connect to Render Splat or Gaussian Scene."
+                    display_name="splat", tooltip="The splats themselves. Connect to Render Splat or Gaussian Scene."
                 ),
             ],
         )
@@ -132,16 +132,16 @@ class SaveScene(Node):
             node_id="TBSD_SaveScene",
             display_name="Save Scene",
             category=sockets.OUTPUT,
-            description="Keeps a scene as a .safetensors file, to go on with it later.",
+            description="Saves a scene as a .safetensors file, to continue with it later.",
             is_output_node=True,
             inputs=[
                 sockets.SceneSocket.Input("scene", tooltip="A picture or an object."),
                 io.String.Input(
-                    "filename_prefix", default="tbsd/scene", tooltip="Folder and name inside the output folder."
+                    "filename_prefix", default="tbsd/scene", tooltip="Folder and file name inside the output folder."
                 ),
             ],
             outputs=[
-                io.String.Output(display_name="scene_file", tooltip="The file inside the output folder")
+                io.String.Output(display_name="scene_file", tooltip="The file inside the output folder.")
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
@@ -164,7 +164,7 @@ class LoadScene(Node):
             node_id="TBSD_LoadScene",
             display_name="Load Scene",
             category=sockets.SCENE,
-            description="Reads a scene that Save Scene or the command line wrote, with the run that it is in.",
+            description="Loads a scene that Save Scene or the command line wrote, together with its run.",
             inputs=[
                 io.String.Input(
                     "scene_file",
@@ -172,7 +172,7 @@ class LoadScene(Node):
                     tooltip="The file's name inside ComfyUI's output or input folder.",
                 )
             ],
-            outputs=[sockets.SceneSocket.Output(display_name="scene", tooltip="Optimise or render it.")],
+            outputs=[sockets.SceneSocket.Output(display_name="scene", tooltip="The scene, to optimise or to render.")],
         )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Splats, from points or from those of another node or file."""
+"""Splats, from points or from the splats of another node or file."""
 
 from __future__ import annotations
 
@@ -31,20 +31,21 @@ class GaussianSceneNode(Node):
                 sockets.SplatSocket.Input(
                     "splat",
                     optional=True,
-                    tooltip="Splats to start from, such as TripoSplat's, instead of points. They say how many.",
+                    tooltip="Splats to start from instead of random points, such as TripoSplat's. They also set "
+                    "the number of Gaussians.",
                 ),
                 sockets.SplatFileInput.Input(
                     "file_3d",
                     optional=True,
-                    tooltip="A splat file to start from (.ply, .splat), of Load 3D or Save Splats; for others connect "
-                    "Get Splat between.",
+                    tooltip="A splat file to start from (.ply, .splat), from Load 3D or Save Splats. For other "
+                    "formats, connect Get Splat in between.",
                 ),
                 io.String.Input(
                     "splat_file",
                     default="",
                     optional=True,
                     tooltip="The name of a splat file (.ply, .splat) in ComfyUI's input or output folder to start "
-                    "from. Empty for none.",
+                    "from. Leave it empty for none.",
                 ),
                 *widgets(SplatPlacementConfig()),
             ],

@@ -13,7 +13,7 @@ OUTPUTS = {
     "colourfulness": "Hasler and Suesstrunk's colourfulness: 0 is grey, 33 moderate, 82 high.",
     "contrast": "RMS contrast: spread of the brightness.",
     "sharpness": "Spread of the Laplacian of the brightness; noise counts as sharp.",
-    "clip_score": "100 cos(picture, prompt); NaN without CLIP. Only numbers of one CLIP model compare.",
+    "clip_score": "100 cos(picture, prompt); NaN without CLIP. Only numbers of the same CLIP model can be compared.",
     "identity_shape": "Probability that it is the object of truth_prompt; NaN without one.",
     "identity_material": "Probability that it is made of the material of truth_prompt; NaN without one.",
 }
@@ -26,15 +26,18 @@ class Metrics(Node):
             node_id="TBSD_Metrics",
             display_name="Image Metrics",
             category=sockets.OUTPUT,
-            description="Measures pictures: colour, contrast, sharpness, CLIP score; for the demo models the truth.",
+            description="Measures pictures: colour, contrast, sharpness and CLIP score. For the demo models also "
+            "the distance from the truth.",
             is_output_node=True,
             inputs=[
-                io.Image.Input("images", tooltip="The pictures, or views of an object; numbers are means over them."),
+                io.Image.Input(
+                    "images", tooltip="The pictures, or views of an object. Numbers are means over all of them."
+                ),
                 io.String.Input(
                     "truth_prompt",
                     default="",
-                    tooltip='For pictures of the demo models: what they should show, such as "a brick house". Compared '
-                    "with the true object. Leave empty for other models.",
+                    tooltip='For pictures of the demo models: what they should show, such as "a brick house". They '
+                    "are compared with the true object. Leave it empty for other models.",
                 ),
                 io.String.Input(
                     "prompt", default="", multiline=True, tooltip="For the CLIP score: what the pictures should show."
@@ -45,11 +48,12 @@ class Metrics(Node):
                     multiline=True,
                     tooltip="For R-precision, one per line: prompts that the pictures should NOT be taken for.",
                 ),
-                io.ClipVision.Input("clip_vision", optional=True, tooltip="The picture half of a CLIP, for the score."),
+                io.ClipVision.Input("clip_vision", optional=True, tooltip="The vision half of a CLIP, for the score."),
                 io.Clip.Input(
                     "clip",
                     optional=True,
-                    tooltip="The text half of the same CLIP, from Load CLIP; that of a checkpoint mostly lacks a part.",
+                    tooltip="The text half of the same CLIP, from Load CLIP. The text encoder of a checkpoint "
+                    "usually lacks a part.",
                 ),
             ],
             outputs=[

@@ -29,8 +29,9 @@ def resume_input() -> io.Boolean.Input:
         "resume",
         default=False,
         optional=True,
-        tooltip="Go on with the run that the scene comes from, by Load Scene or from another optimizer: its step, its "
-        "momentum and its schedule. steps is then the whole run. Off: the scene is the start of a new run.",
+        tooltip="On: resume the run that the scene comes from (Load Scene or another Optimize node), at its step, "
+        "with its momentum and schedule. steps then counts the whole run. Off: the scene is the start of a new "
+        "run.",
     )
 
 
@@ -40,8 +41,8 @@ def continue_input() -> io.String.Input:
         "continue_run",
         optional=True,
         force_input=True,
-        tooltip="The id of a run in output/tbsd/runs to go on with, as Continue in the panel does: its scene takes the "
-        "place of the connected one. Nothing connected: a new run.",
+        tooltip="The id of a run in output/tbsd/runs to continue, as Continue in the panel does. Its scene "
+        "replaces the connected one. Nothing connected: a new run.",
     )
 
 
@@ -52,9 +53,11 @@ def timestep_inputs() -> list[io.Input]:
         return io.Float.Input(name, optional=True, min=0.0, max=1.0, step=0.01, force_input=True, tooltip=tooltip)
 
     return [
-        part("t_min", "Least noise on the pictures, as a part of the model's range. 0.02 if nothing is connected."),
-        part("t_max", "Most noise at the start. 0.98 if nothing is connected."),
-        part("t_max_end", "Most noise at the end: late steps refine. 0.5 if nothing is connected."),
+        part(
+            "t_min", "Minimum noise on the pictures, as a fraction of the model's range. 0.02 if nothing is connected."
+        ),
+        part("t_max", "Maximum noise at the start. 0.98 if nothing is connected."),
+        part("t_max_end", "Maximum noise at the end: late steps refine. 0.5 if nothing is connected."),
     ]
 
 
@@ -62,7 +65,8 @@ def timesteps_input() -> io.Input:
     return sockets.TimestepsSocket.Input(
         "timesteps",
         optional=True,
-        tooltip="All of that from a Timesteps node or Recommended Settings; the single numbers take precedence.",
+        tooltip="All noise levels in one, from a Timesteps node or Recommended Settings. The single numbers take "
+        "precedence.",
     )
 
 
@@ -74,8 +78,8 @@ def encode_size_input(what: str) -> io.Int.Input:
         max=2048,
         step=8,
         force_input=True,
-        tooltip=f"Pixels to which the {what} are enlarged for the model. If nothing or 0 is connected, smaller {what} "
-        "are enlarged to the size it was trained at: 512 for Stable Diffusion 1.5.",
+        tooltip=f"Size in pixels to which the {what} are enlarged for the model. If nothing or 0 is connected, "
+        f"smaller {what} are enlarged to the size that the model was trained at: 512 for Stable Diffusion 1.5.",
     )
 
 
@@ -83,8 +87,8 @@ def region_input() -> io.Input:
     return sockets.RegionSocket.Input(
         "region",
         optional=True,
-        tooltip="Where the run may change the scene, from a Region node. Everything else stays as it is, to the bit. "
-        "Nothing connected: everywhere, or where the scene's last region was.",
+        tooltip="The part of the scene that the run may change, from a Region node. Everything else stays as it "
+        "is, to the bit. Nothing connected: the whole scene, or the region of the run that the scene comes from.",
     )
 
 
@@ -138,12 +142,13 @@ class Optimizer3D(Node):
             node_id="TBSD_Optimizer3D",
             display_name="Optimize 3D",
             category=sockets.OPTIMIZE,
-            description="Changes a 3D scene until the model approves of its pictures from all around.",
+            description="Optimises a 3D scene until the model approves of its views from all around.",
             is_output_node=True,
             inputs=[
-                sockets.GuidanceSocket.Input("guidance", tooltip="A guidance node: the method with its models."),
+                sockets.GuidanceSocket.Input("guidance", tooltip="A guidance node: the method and its models."),
                 sockets.SceneSocket.Input(
-                    "scene", tooltip="Where to start: a NeRF Scene, a Gaussian Scene, or an optimised one."
+                    "scene",
+                    tooltip="The start: a NeRF Scene, Gaussian Scene or Mesh Texture Scene, or an optimised scene.",
                 ),
                 *widgets(OptimConfig(), ("steps", "views_per_step", "size", "lr")),
                 sockets.seed_input("Decides cameras, noise and timesteps. The same seed gives the same object."),
@@ -160,7 +165,7 @@ class Optimizer3D(Node):
             ],
             outputs=[
                 sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised object."),
-                io.Image.Output(display_name="views", tooltip="Pictures of it on one turn, from the front."),
+                io.Image.Output(display_name="views", tooltip="Views on one turn around it, from the front."),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
@@ -184,11 +189,11 @@ class OptimizeImage(Node):
             node_id="TBSD_OptimizeImage",
             display_name="Optimize Image",
             category=sockets.OPTIMIZE,
-            description="Changes a picture until the model approves of it: a quick look at what a method does.",
+            description="Optimises a picture until the model approves of it: a quick look at what a method does.",
             is_output_node=True,
             inputs=[
-                sockets.GuidanceSocket.Input("guidance", tooltip="A guidance node: the method with its models."),
-                sockets.SceneSocket.Input("scene", tooltip="An Image Scene, or one that was optimised before."),
+                sockets.GuidanceSocket.Input("guidance", tooltip="A guidance node: the method and its models."),
+                sockets.SceneSocket.Input("scene", tooltip="An Image Scene, or an optimised one."),
                 *widgets(OptimConfig(), ("steps", "lr")),
                 sockets.seed_input("Decides noise and timesteps. The same seed gives the same picture."),
                 *timestep_inputs(),
@@ -201,7 +206,7 @@ class OptimizeImage(Node):
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The optimised pictures."),
-                sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised scene, to go on with."),
+                sockets.SceneSocket.Output(display_name="scene", tooltip="The optimised scene, to continue with."),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
@@ -212,8 +217,8 @@ class OptimizeImage(Node):
             raise ValueError("Optimize Image needs an Image Scene. Use Optimize 3D for an object.")
         if guidance.control is not None:
             raise ValueError(
-                "A picture has no geometry, and View ControlNet is connected to the guidance of this node. Disconnect "
-                "it there, or use Optimize 3D."
+                "A picture has no geometry, but View ControlNet is connected to the guidance of this node. "
+                "Disconnect it there, or use Optimize 3D."
             )
         result = run_node(cls, guidance, scene, None, resume, inputs)
         return io.NodeOutput(result.images, result.scene, ui=run_ui(result, cls))

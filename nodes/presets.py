@@ -23,9 +23,9 @@ class RecommendedSettings(Node):
             node_id="TBSD_RecommendedSettings",
             display_name="Recommended Settings",
             category=sockets.OPTIMIZE,
-            description="Looks at the model and gives the settings to begin with, and where each of them comes from.",
+            description="Looks at the model and gives settings to start with, each with its source.",
             inputs=[
-                io.Model.Input("model", tooltip="The model that guides: its family decides sizes and scales."),
+                io.Model.Input("model", tooltip="The model of the guidance node. Its family decides sizes and scales."),
                 io.Combo.Input(
                     "method", options=list(METHODS), default="tbsd", tooltip="The method of the guidance node."
                 ),
@@ -41,46 +41,48 @@ class RecommendedSettings(Node):
                     options=["auto", *map(str, MEMORIES)],
                     default="auto",
                     optional=True,
-                    tooltip="GB of the graphics card that the settings must fit. auto: of the card at hand. Less is "
-                    "for a card that others use, too.",
+                    tooltip="GB of memory of the graphics card that the settings must fit. auto: the card of this "
+                    "computer. Choose less if other programs use the card, too.",
                 ),
                 io.Combo.Input(
                     "task",
                     options=list(TASKS),
                     default=NEW,
                     optional=True,
-                    tooltip="What the run is for. "
+                    tooltip="The purpose of the run. "
                     + "; ".join(f"{name}: {task.summary}" for name, task in TASKS.items())
                     + ".",
                 ),
             ],
             outputs=[
                 io.Float.Output(
-                    display_name="guidance_scale", tooltip="For the guidance node; 1 for a method that has none."
+                    display_name="guidance_scale",
+                    tooltip="For the guidance node; 1 for a method without a guidance scale.",
                 ),
                 io.Float.Output(display_name="lr", tooltip="For Optimize Image and Optimize 3D."),
                 io.Int.Output(display_name="steps", tooltip="For Optimize Image and Optimize 3D."),
                 io.Int.Output(display_name="size", tooltip="For Image Scene and Optimize 3D: pixels of a picture."),
                 io.Int.Output(
                     display_name="encode_size",
-                    tooltip="For Optimize 3D: pixels to which the views are enlarged for the model; 0 for none.",
+                    tooltip="For Optimize 3D: size in pixels to which views are enlarged for the model; 0 does not "
+                    "enlarge them.",
                 ),
-                io.Float.Output(display_name="t_min", tooltip="For the optimizers: least noise, 0 to 1."),
-                io.Float.Output(display_name="t_max", tooltip="For the optimizers: most noise at the start."),
-                io.Float.Output(display_name="t_max_end", tooltip="For the optimizers: most noise at the end."),
+                io.Float.Output(display_name="t_min", tooltip="For the Optimize nodes: minimum noise, 0 to 1."),
+                io.Float.Output(display_name="t_max", tooltip="For the Optimize nodes: maximum noise at the start."),
+                io.Float.Output(display_name="t_max_end", tooltip="For the Optimize nodes: maximum noise at the end."),
                 io.String.Output(display_name="text", tooltip="Every value with its source."),
                 sockets.TimestepsSocket.Output(
                     display_name="timesteps",
-                    tooltip="For the optimizers, in the place of the three numbers: also how the noise falls.",
+                    tooltip="For the Optimize nodes: replaces the three numbers and also says how the noise falls.",
                 ),
                 sockets.SettingsSocket.Output(
                     display_name="settings",
-                    tooltip="All of the method's settings in one, such as its balancer and its schedule: for the "
-                    "guidance node of the method, for Target Negative Prompt, and for the node of the scene.",
+                    tooltip="All settings of the method in one, such as its balancer and its schedule. Connect "
+                    "them to the guidance node, to Target Negative Prompt, and to the node of the scene.",
                 ),
                 sockets.CamerasSocket.Output(
                     display_name="cameras",
-                    tooltip="For Optimize 3D: where the cameras stand for this model and scene.",
+                    tooltip="For Optimize 3D: cameras that suit this model and scene.",
                 ),
             ],
         )

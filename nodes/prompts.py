@@ -27,20 +27,20 @@ class PromptEncode(Node):
             node_id="TBSD_PromptEncode",
             display_name="Prompt Encode",
             category=sockets.PROMPTS,
-            description="Encodes a prompt, once for each view direction, and the empty prompt beside it.",
+            description="Encodes a prompt once for each view direction, together with the empty prompt.",
             inputs=[
                 io.Clip.Input("clip", tooltip="The text encoder that belongs to the model."),
                 io.String.Input(
                     "prompt",
                     default="a photo of a brick house",
                     multiline=True,
-                    tooltip="What to make. Weights such as (brick:1.3) work.",
+                    tooltip="The prompt: the object or picture to make. Weights such as (brick:1.3) work.",
                 ),
                 io.Boolean.Input(
                     "view_dependent",
                     default=default(PromptConfig, "view_dependent"),
-                    tooltip='Adds "front view", "side view" ... by where the camera stands. Pictures ignore it; for '
-                    "3D keep it on, or the object may get several faces.",
+                    tooltip='Adds "front view", "side view" and so on, depending on where the camera stands. Keep '
+                    "it on for 3D, or the object may get several faces. Pictures ignore it.",
                 ),
             ],
             outputs=[sockets.PromptsSocket.Output(display_name="prompts", tooltip="Connect to a guidance node.")],
@@ -85,13 +85,13 @@ class TargetNegativePrompt(Node):
                     "target_modifier",
                     default=default(PromptConfig, "target_modifier"),
                     multiline=True,
-                    tooltip="Praise that is added to the target only. May be empty.",
+                    tooltip="Praise to add to the target only. May be empty.",
                 ),
                 sockets.SettingsSocket.Input(
                     "settings",
                     optional=True,
-                    tooltip="From Recommended Settings: descriptors and target_modifier are then those for the model, "
-                    "and the two widgets of this node are not used.",
+                    tooltip="From Recommended Settings: sets descriptors and target_modifier to suit the model. "
+                    "The two widgets of this node are then ignored.",
                 ),
             ],
             outputs=[sockets.PromptsSocket.Output(display_name="prompts", tooltip="Connect to a guidance node.")],
@@ -122,7 +122,8 @@ class PerpNeg(Node):
             node_id="TBSD_PerpNeg",
             display_name="Perp-Neg",
             category=sockets.PROMPTS,
-            description="Keeps each side of an object from looking like another one, against a face on every side.",
+            description="Keeps each side of an object from looking like another side. Works against a face on "
+            "every side (Janus).",
             inputs=[
                 sockets.PromptsSocket.Input(
                     "prompts", tooltip="Prompts with view_dependent on, from Prompt Encode or Target Negative Prompt."
@@ -134,8 +135,8 @@ class PerpNeg(Node):
                     max=10.0,
                     step=0.1,
                     round=False,
-                    tooltip="How strongly views are told apart. 1 as published, 0 leaves it out; too much flattens the "
-                    "object or washes out its colours.",
+                    tooltip="How strongly the views are kept apart. 1 as published, 0 leaves it out. Too much "
+                    "flattens the object or washes out its colours.",
                 ),
             ],
             outputs=[sockets.PromptsSocket.Output(display_name="prompts", tooltip="Connect to a guidance node.")],
@@ -155,20 +156,22 @@ class PromptsFromConditioning(Node):
             display_name="Prompts From Conditioning",
             category=sockets.PROMPTS,
             description=(
-                "Uses conditioning of any node as prompts: other text encoders, ControlNet, LoRA hooks. One for all "
-                "views; conditioning for areas, masks or timestep ranges is refused."
+                "Uses conditioning from any node as prompts: other text encoders, ControlNet, LoRA hooks. All "
+                "views share it. Conditioning that is limited to areas, masks or timestep ranges is refused."
             ),
             inputs=[
-                io.Conditioning.Input("target", tooltip="What to make."),
+                io.Conditioning.Input("target", tooltip="The object or picture to make."),
                 io.Conditioning.Input("uncond", tooltip="The empty prompt."),
                 io.Conditioning.Input(
-                    "negative", optional=True, tooltip="Faults alone (GNP), for Bridge guidance in generic mode."
+                    "negative",
+                    optional=True,
+                    tooltip="The faults alone (GNP), for CSD, NFSD, and ISM or Bridge with a generic negative.",
                 ),
                 io.Conditioning.Input(
                     "target_negative", optional=True, tooltip="The target with its faults (TNP), for TBSD and Bridge."
                 ),
                 io.Conditioning.Input(
-                    "source", optional=True, tooltip="What is there before an edit, for DDS and other editing methods."
+                    "source", optional=True, tooltip="The scene before an edit, for DDS and other editing methods."
                 ),
             ],
             outputs=[sockets.PromptsSocket.Output(display_name="prompts", tooltip="Connect to a guidance node.")],

@@ -32,11 +32,11 @@ class RefineAsMesh(Node):
             node_id="TBSD_RefineAsMesh",
             display_name="Refine as Mesh",
             category=sockets.OPTIMIZE,
-            description="Cuts the surface out of an optimised NeRF, and paints it further at the model's full size.",
+            description="Cuts the surface out of an optimised NeRF and paints it further at the model's full size.",
             is_output_node=True,
             inputs=[
                 sockets.GuidanceSocket.Input("guidance", tooltip="The guidance node that made the NeRF, or another."),
-                sockets.SceneSocket.Input("scene", lazy=True, tooltip="The NeRF that Optimize 3D has made."),
+                sockets.SceneSocket.Input("scene", lazy=True, tooltip="The NeRF from Optimize 3D."),
                 *widgets(OptimConfig(n_steps=N_STEPS), ("steps", "views_per_step", "size", "lr")),
                 io.Float.Input(
                     "t_max",
@@ -44,8 +44,8 @@ class RefineAsMesh(Node):
                     min=0.05,
                     max=1.0,
                     step=0.01,
-                    tooltip="Most noise on the pictures: how much may change. 0.3 polishes the colours of the NeRF, "
-                    "0.8 paints anew.",
+                    tooltip="Maximum noise on the pictures: how much may change. 0.3 polishes the colours of the "
+                    "NeRF, 0.8 repaints them.",
                 ),
                 sockets.seed_input("Decides cameras, noise and timesteps. The same seed gives the same texture."),
                 detail,
@@ -57,9 +57,11 @@ class RefineAsMesh(Node):
                 continue_input(),
             ],
             outputs=[
-                sockets.SceneSocket.Output(display_name="scene", tooltip="The painted mesh, to look at or go on with."),
-                io.Image.Output(display_name="views", tooltip="Pictures of it on one turn, from the front."),
-                io.Mesh.Output(display_name="mesh", tooltip="The same with a texture: connect to Save Mesh."),
+                sockets.SceneSocket.Output(
+                    display_name="scene", tooltip="The painted mesh as a scene, to render or to optimise further."
+                ),
+                io.Image.Output(display_name="views", tooltip="Views on one turn around it, from the front."),
+                io.Mesh.Output(display_name="mesh", tooltip="The painted mesh with its texture. Connect to Save Mesh."),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )

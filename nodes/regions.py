@@ -25,7 +25,7 @@ def region_inputs(old: str = WAS) -> list[io.Input]:
         io.Boolean.Input(
             "invert",
             default=False,
-            tooltip="On: this is locked, and everything else may change. Off: this may change.",
+            tooltip="Off: this part may change. On: this part is locked, and everything else may change.",
         ),
         io.Float.Input(
             "border",
@@ -33,26 +33,27 @@ def region_inputs(old: str = WAS) -> list[io.Input]:
             min=0.0,
             max=512.0,
             step=0.5,
-            tooltip="Width over which old and new are mixed, inside the part that may change: pixels of a picture, "
-            "texels along a mesh, distances between splats. 0: a hard edge.",
+            tooltip="Width of the blend between old and new, inside the part that may change: in pixels of a "
+            "picture, texels along a mesh, or distances between splats. 0: a hard edge.",
         ),
         io.Combo.Input(
             "mix_with",
             options=list(OLD),
             default=old,
-            tooltip="What new colours are mixed with over the border. what was there: the colours it had. what is "
-            "locked: those of the nearest place that stays, where what was there is missing or wrong. Splats: always "
-            "what was there.",
+            tooltip="The colours that new ones blend with across the border. what was there: the old colours. what "
+            "is locked: the colours of the nearest locked place, for old colours that are missing or wrong. "
+            "Splats always use what was there.",
         ),
         sockets.RegionSocket.Input(
-            "region", optional=True, tooltip="Another region of the scene, to combine this with."
+            "region", optional=True, tooltip="Another region of the same scene, to combine this one with."
         ),
         io.Combo.Input(
             "combine",
             options=list(COMBINE),
             default=next(iter(COMBINE)),
             optional=True,
-            tooltip="With the connected region. add: both; overlap: what is in both; subtract: that one without this.",
+            tooltip="How to combine it with the connected region. add: all of both; overlap: only the part that "
+            "both share; subtract: the connected region without this one.",
         ),
     ]
 
@@ -60,9 +61,10 @@ def region_inputs(old: str = WAS) -> list[io.Input]:
 def region_outputs() -> list[io.Output]:
     return [
         sockets.RegionSocket.Output(display_name="region", tooltip="Connect to Optimize Image or Optimize 3D."),
-        io.Image.Output(display_name="preview", tooltip="The scene; what may change is orange."),
+        io.Image.Output(display_name="preview", tooltip="The scene, with the part that may change in orange."),
         io.Mask.Output(
-            display_name="mask", tooltip="1 where it may change: in pixels, or in the texture of a mesh, to paint in."
+            display_name="mask",
+            tooltip="1 where the scene may change: in pixels, or in the texture of a mesh. You can paint over it.",
         ),
     ]
 
@@ -74,12 +76,14 @@ class RegionFromMask(Node):
             node_id="TBSD_RegionFromMask",
             display_name="Region from Mask",
             category=sockets.SCENE,
-            description="The part of a picture, or of a mesh's texture, that a run may change: painted as a mask.",
+            description="A painted mask as the part of a picture, or of a mesh's texture, that a run may change.",
             is_output_node=True,
             inputs=[
-                scene_input("An Image Scene made of a picture, or a Mesh Texture Scene with keep_colors."),
+                scene_input("An Image Scene made from a picture, or a Mesh Texture Scene with keep_colors on."),
                 io.Mask.Input(
-                    "mask", tooltip="White may change. As large as the picture of the scene, or as the mesh's texture."
+                    "mask",
+                    tooltip="White may change. The mask must have the size of the scene's picture or of the mesh's "
+                    "texture.",
                 ),
                 *region_inputs(),
             ],
@@ -101,10 +105,10 @@ class RegionFromView(Node):
             node_id="TBSD_RegionFromView",
             display_name="Region from View",
             category=sockets.SCENE,
-            description="The part of an object that a camera sees; inverted, what a photo did not show.",
+            description="The part of an object that a camera sees. Inverted: everything that a photo did not show.",
             is_output_node=True,
             inputs=[
-                scene_input("A Mesh Texture Scene with keep_colors, or a Gaussian Scene."),
+                scene_input("A Mesh Texture Scene with keep_colors on, or a Gaussian Scene."),
                 io.Float.Input(
                     "azimuth",
                     default=0.0,
@@ -119,12 +123,14 @@ class RegionFromView(Node):
                 *widgets(CameraConfig(), only=("distance", "fov_y")),
                 *region_inputs(LOCKED),
                 io.Mask.Input(
-                    "mask", optional=True, tooltip="Painted over a picture from this camera: only what is white counts."
+                    "mask",
+                    optional=True,
+                    tooltip="A mask painted over a picture from this camera. Only its white part counts.",
                 ),
                 sockets.CameraInfoSocket.Input(
                     "camera_info",
                     optional=True,
-                    tooltip="A camera of Load 3D, Preview 3D or Create Camera Info, instead of the four numbers.",
+                    tooltip="A camera from Load 3D, Preview 3D or Create Camera Info. It replaces the four numbers.",
                 ),
             ],
             outputs=region_outputs(),
@@ -148,11 +154,13 @@ class RegionFromPart(Node):
             node_id="TBSD_RegionFromPart",
             display_name="Region from Part",
             category=sockets.SCENE,
-            description="Connected parts of a mesh, by number: those that no edge joins to the rest.",
+            description="Connected parts of a mesh, chosen by number. No edge joins such a part to the rest.",
             is_output_node=True,
             inputs=[
-                scene_input("A Mesh Texture Scene with keep_colors."),
-                io.String.Input("parts", default="0", tooltip="Numbers with commas between; 0 has the most surface."),
+                scene_input("A Mesh Texture Scene with keep_colors on."),
+                io.String.Input(
+                    "parts", default="0", tooltip="Part numbers, separated by commas. 0 has the largest surface."
+                ),
                 *region_inputs(),
             ],
             outputs=region_outputs(),

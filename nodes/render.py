@@ -20,11 +20,13 @@ class RenderViews(Node):
             node_id="TBSD_RenderViews",
             display_name="Render Views",
             category=sockets.OUTPUT,
-            description="Pictures of a scene from all around: drag to turn it. Connect the images to Create Video.",
+            description="Renders a scene from all around. Drag to turn it. Connect the images to Create Video.",
             is_output_node=True,
             inputs=[
                 sockets.SceneSocket.Input("scene", tooltip="The object to look at."),
-                io.Int.Input("n_views", default=8, min=1, max=360, tooltip="Pictures on a full turn, from the front."),
+                io.Int.Input(
+                    "n_views", default=8, min=1, max=360, tooltip="Number of views on a full turn, from the front."
+                ),
                 io.Int.Input(
                     "size", default=128, min=16, max=2048, step=8, tooltip="Width and height of a picture in pixels."
                 ),
@@ -35,8 +37,8 @@ class RenderViews(Node):
                 sockets.CameraInfoSocket.Input(
                     "camera_info",
                     optional=True,
-                    tooltip="A camera of Load 3D, Preview 3D or Create Camera Info, from which the turn begins; it "
-                    "counts more than elevation, distance and fov_y.",
+                    tooltip="A camera from Load 3D, Preview 3D or Create Camera Info, where the turn begins. It "
+                    "overrides elevation, distance and fov_y.",
                 ),
             ],
             outputs=[

@@ -1,4 +1,4 @@
-"""What is optimised: a picture or an object."""
+"""The scenes: a picture or an object to optimise."""
 
 from __future__ import annotations
 
@@ -25,24 +25,26 @@ class ImageSceneNode(Node):
             node_id="TBSD_ImageScene",
             display_name="Image Scene",
             category=sockets.SCENE,
-            description="A picture to optimise, grey noise at first, or one of yours. Connect a VAE to optimise in its "
-            "latent space.",
+            description="A picture to optimise. It starts from grey noise or from a picture of yours. Connect a "
+            "VAE to optimise in its latent space.",
             inputs=[
                 *widgets(ImageConfig()),
                 io.Vae.Input(
                     "vae",
                     optional=True,
-                    tooltip="Connect it to optimise latents instead of pixels: faster, and no gradient goes through "
-                    "the VAE. It must be the VAE of the guidance.",
+                    tooltip="Connect it to optimise latents instead of pixels: faster, and no gradient goes "
+                    "through the VAE. Use the VAE of the guidance node.",
                 ),
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="Pictures to start from instead of noise, as many as it has. They are cut to a square of "
-                    "size pixels.",
+                    tooltip="Pictures to start from instead of noise; all pictures of the batch are used. They are "
+                    "cropped to a square of size pixels.",
                 ),
                 io.Model.Input(
-                    "model", optional=True, tooltip="That of the guidance; needed where image and vae are connected."
+                    "model",
+                    optional=True,
+                    tooltip="The guidance node's model. Needed only if both image and vae are connected.",
                 ),
             ],
             outputs=[sockets.SceneSocket.Output(display_name="scene", tooltip="Connect to Optimize Image.")],

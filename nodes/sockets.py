@@ -48,7 +48,7 @@ class GuidedModel:
     vae: Any  # comfy VAE
     prompts: Prompts
     guidance: Guidance
-    preset: Mapping[str, Setting] | None = None  # that of the connected settings (tbsd_core.presets.preset)
+    preset: Mapping[str, Setting] | None = None  # the preset of the connected settings (tbsd_core.presets.preset)
     control: ViewControl | None = None  # shown the geometry of the views
     source: Scene | None = None  # what a method that edits compares with; None: the scene that it starts from
 
@@ -72,7 +72,7 @@ class Recommended:
         if self.method != method:
             given, needed = METHODS[self.method].label, METHODS[method].label
             raise ValueError(
-                f"settings are those of {given}, expected those of {needed}: choose {method!r} as the method of "
+                f"settings are for {given}, expected settings for {needed}: choose {method!r} as the method of "
                 f"Recommended Settings, or connect its settings to {given} Guidance."
             )
 
@@ -80,8 +80,8 @@ class Recommended:
         """Raise ValueError, saying what to do, if these are the settings of another scene."""
         if self.scene != scene:
             raise ValueError(
-                f"settings are those of the scene {self.scene!r}, expected those of {scene!r}: choose {scene!r} as the "
-                "scene of Recommended Settings."
+                f"settings are for the scene {self.scene!r}, expected settings for {scene!r}: choose {scene!r} as "
+                "the scene of Recommended Settings."
             )
 
 
@@ -103,8 +103,8 @@ def scene_settings_input() -> io.Input:
     return SettingsSocket.Input(
         "settings",
         optional=True,
-        tooltip="From Recommended Settings with this scene: what suits the model. What they say counts more than the "
-        "widgets of this node; the rest is as the widgets say.",
+        tooltip="From Recommended Settings for this scene: values that suit the model. They override the widgets "
+        "of this node; all other widgets still apply.",
     )
 
 

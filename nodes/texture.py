@@ -30,7 +30,7 @@ class MeshTextureSceneNode(Node):
                     "mesh_file",
                     default="",
                     tooltip=f"A mesh file ({', '.join(FORMATS)}) inside ComfyUI's input or output folder; upload "
-                    "one with the button, or drop it on the node. Empty if a mesh is connected.",
+                    "one with the button, or drop it on the node. Leave it empty if a mesh is connected.",
                 ),
                 *widgets(PlacementConfig()),
                 detail,
@@ -38,16 +38,16 @@ class MeshTextureSceneNode(Node):
                 io.Boolean.Input(
                     "keep_colors",
                     default=False,
-                    tooltip="Start from the colours that the mesh has instead of grey.",
+                    tooltip="Start from the mesh's own colours instead of grey.",
                 ),
                 seed,
-                io.Mesh.Input("mesh", optional=True, tooltip="A mesh of another node, such as Hunyuan 3D's."),
+                io.Mesh.Input("mesh", optional=True, tooltip="A mesh from another node, such as Hunyuan 3D's."),
                 encoding,
                 sockets.scene_settings_input(),
                 sockets.MeshFileInput.Input(
                     "file_3d",
                     optional=True,
-                    tooltip="A mesh file of another node, such as Load 3D (.glb, .obj, .ply, .stl).",
+                    tooltip="A mesh file from another node, such as Load 3D (.glb, .obj, .ply, .stl).",
                 ),
             ],
             outputs=[

@@ -17,8 +17,7 @@ class TimestepsNode(Node):
             node_id="TBSD_Timesteps",
             display_name="Timesteps",
             category=sockets.OPTIMIZE,
-            description="Which noise levels a run looks at: drawn from a range, or falling over the run as in HiFA and "
-            "SDI.",
+            description="The noise levels of a run: drawn from a range, or falling over the run as in HiFA and SDI.",
             inputs=widgets(TimestepConfig()),
             outputs=[
                 sockets.TimestepsSocket.Output(

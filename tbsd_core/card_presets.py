@@ -1,7 +1,7 @@
 """What a preset changes for a card of little memory.
 
-Little is: views go through one by one, the encoder is computed again for its gradient and rays come in pieces, all by
-themselves and with the same result (experiment.plan). A field, samples or views are changed only where that is not
+Little is: views go through one by one, the encoder is computed again for its gradient and rays come in pieces, all
+automatically and with the same result (experiment.plan). A field, samples or views are changed only where that is not
 enough, or costs more than it is worth; `python -m benchmarks.real_models` has the numbers.
 """
 
@@ -28,8 +28,8 @@ class Rule:
 
 
 SMALLER = "ours: three quarters of the size it was trained at; its encoder takes 0.56 of the memory"
-COPIED = "ours: what of the network does not fit on the card is copied to it for each view"
-FEWER_POINTS = "ours: 0.65 GiB with its gradient and Adam's moments, in the place of 1.5"
+COPIED = "ours: the part of the network that does not fit on the card is copied to it for each view"
+FEWER_POINTS = "ours: 0.65 GiB with its gradient and Adam's moments, instead of 1.5"
 
 RULES = (
     Rule(8, ("sdxl",), PICTURES, {"optim.size": Setting(768, SMALLER)}),

@@ -52,10 +52,11 @@ def _parser() -> _Parser:
     run.add_argument(
         "--stages",
         action="store_true",
-        help="a NeRF, then its surface as a mesh, then that painted at the model's full size. --steps is for all, "
-        "--size for the views of both runs; --set nerf.KEY=VALUE, mesh.KEY=VALUE or texture.KEY=VALUE is for one stage",
+        help="a NeRF, then its surface as a mesh, then that mesh painted at the model's full size. --steps is for "
+        "all stages, --size for the views of both runs; --set nerf.KEY=VALUE, mesh.KEY=VALUE or texture.KEY=VALUE "
+        "is for one stage",
     )
-    run.add_argument("--cameras", help="where they stand: around, eye level, from above, everywhere, front half ...")
+    run.add_argument("--cameras", help="camera preset: around, eye level, from above, everywhere, front half ...")
     run.add_argument("--resume", type=Path, help="continue the run of this folder or file with its settings")
     run.add_argument("--more", type=int, metavar="N", help="with --resume: N steps beyond those planned")
     run.add_argument("--from", dest="report", type=Path, metavar="RUN.JSON", help="repeat the run of this run.json")
@@ -151,7 +152,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.report is not None:
         config, changed = config_from_report(arguments.report)
         for text in changed:
-            print(f"not the version of that run, so the result may differ: {text}", file=sys.stderr)
+            print(f"another version than that run had, so the result may differ: {text}", file=sys.stderr)
     elif arguments.resume is not None:
         config = stored_config(arguments.resume)
         if arguments.prompt is not None and arguments.prompt != config.prompt.prompt:

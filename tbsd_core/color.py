@@ -42,5 +42,5 @@ def colors_to_sh(colors: Values) -> Values:
 
 
 def sh_to_colors(coefficients: Values) -> Values:
-    """sRGB colours of coefficients of degree 0; those of wild splats may leave [0, 1]."""
+    """sRGB colours of coefficients of degree 0. They may leave [0, 1] for wild splats."""
     return 0.5 + SH_C0 * coefficients

@@ -30,7 +30,7 @@ def locked(folder: Path) -> Iterator[None]:
         held = FileLock(path).acquire(timeout=0)
     except Timeout as error:
         raise RuntimeError(
-            f"Another run is writing to {folder}. Wait for its end, or choose another folder."
+            f"Another run is writing to {folder}. Wait until it ends, or choose another folder."
         ) from error
     except OSError as error:
         raise OSError(

@@ -23,7 +23,7 @@ def read_square(path: str | os.PathLike, size: int) -> Tensor:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no picture.
+        ValueError: it is not a picture.
     """
     pil = require("PIL.Image", "pillow")
     try:
@@ -32,7 +32,7 @@ def read_square(path: str | os.PathLike, size: int) -> Tensor:
     except FileNotFoundError as error:
         raise FileNotFoundError(f"There is no picture {path}.") from error
     except (OSError, ValueError, pil.DecompressionBombError) as error:
-        raise ValueError(f"{path} is no picture that can be read ({error}).") from error
+        raise ValueError(f"{path} is not a picture that can be read ({error}).") from error
     white = pil.new("RGBA", picture.size, "white")
     flat = pil.alpha_composite(white, picture).convert("RGB")
     side = min(flat.size)

@@ -13,7 +13,7 @@ UPRIGHT = {  # rotations that bring an upward axis to +y
     "z": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
     "-y": np.diag([1.0, -1, -1]),
 }
-LOOK = "until its front faces the camera: look at the first picture of Render Views."
+LOOK = "until its front faces the camera. Check the first picture of Render Views."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class PlacementConfig:
     )
     turn: float = setting(
         0.0,
-        f"Degrees to turn it, counter-clockwise from above, {LOOK}",
+        f"Degrees to turn the mesh, counter-clockwise as seen from above, {LOOK}",
         low=-360.0,
         high=360.0,
         step=15.0,
@@ -47,14 +47,14 @@ class SplatPlacementConfig:
     radius: float | None = setting(0.9, above=0, at_most=1)  # as of a mesh
     up: str = setting(
         "-y",
-        "The upward axis of the splats that it starts from: -y for ComfyUI's SPLAT and for splat files, y for files "
-        "that Save Splats wrote in version 0.1.",
+        "The upward axis of the splats to start from: -y for ComfyUI's SPLAT and for splat files, y for files that "
+        "Save Splats wrote in version 0.1.",
         choices=("-y", "y", "z"),
         optional=True,
     )
     turn: float = setting(
         0.0,
-        f"Degrees to turn what it starts from, counter-clockwise from above, {LOOK}",
+        f"Degrees to turn the splats, counter-clockwise as seen from above, {LOOK}",
         low=-360.0,
         high=360.0,
         step=15.0,

@@ -23,7 +23,7 @@ def named_generator(seed: int, purpose: str, step: int = 0) -> torch.Generator:
 
 
 class PartGenerator(torch.Generator):
-    """A generator of which `rand_rows` takes the rows of some views of a batch, as if it drew those of all of them.
+    """A generator of which `rand_rows` takes the rows of some views of a batch, as if it drew for all of them.
 
     So processes, and views that are rendered a few at a time, share the draws of a batch. A scene that draws in another
     way than by `rand_rows` draws the same numbers for each part.

@@ -1,4 +1,4 @@
-"""What a setting is beside its value: its range, and how people see it.
+"""The facts about a setting beside its value: its range, and its texts for people.
 
 It stands on the field of a frozen dataclass, so that checks, widgets, the command line, presets and the tables of the
 documentation cannot disagree.

@@ -1,4 +1,4 @@
-"""What a run is for, where that asks for other settings than making something new: they win over those of a method.
+"""What a run is for, if it needs other settings than making something new. They win over the settings of a method.
 
 Values are by kind of model family, as in the presets of methods and scenes; "ours" marks a choice that rests on reason,
 MEASURED one that was compared on the small world (benchmarks/repairs.py).
@@ -34,7 +34,7 @@ NEW = "new"
 TASKS: dict[str, Task] = {
     NEW: Task(summary="make something new", scenes=(), settings={}),
     "repair": Task(
-        summary="paint what a region leaves free, continued from what it keeps",
+        summary="paint the free part of a region so that it continues the locked part",
         scenes=("mesh_texture", "gaussian", "image"),
         settings={
             PUBLISHED: {

@@ -1,20 +1,30 @@
 """The words of what people read: one term for one thing, British spelling, and none of the worst habits.
 
 A list of patterns and no police of style: a habit is here because it made a text hard to read. docs/glossary.md
-says what the terms mean. To hold more files to it, add them to FILES; for a new habit, add a line with an example.
+says what the terms mean. Besides the pages in FILES it reads the texts of nodes and panel (locales/en), the notes of
+templates, and errors, warnings and the help of the command line in the sources. To hold more files to it, add them to
+FILES; for a new habit, add a line with an example.
 """
 
 from __future__ import annotations
 
+import ast
+import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md")
+FILES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md", "web/docs/*.md")
 READ = sorted(path for pattern in FILES for path in ROOT.glob(pattern))
+SOURCES = sorted(path for folder in ("nodes", "tbsd_core") for path in (ROOT / folder).rglob("*.py"))
+TEMPLATES = sorted((ROOT / "workflows").glob("*.json"))
+SAYING = {"warn", "warning", "error", "exception", "add_argument", "add_parser"}  # methods whose strings people read
+# names in a text: of options, settings and their values, which code compares with
+NAME = re.compile(r"--[\w-]+|\b\w+(?:\.\w+)+|(?:^|(?<=[.;:] ))[a-z_]+(?:, [a-z_]+)*(?=: | must )|(?<=default: )[^)]*")
 
 
 class Habit(NamedTuple):
@@ -38,7 +48,7 @@ TERMS = (
 SPELLING = (
     Habit(r"\b(?:Comfy UI|ComfyUi|Comfyui|comfyUI)\b", "ComfyUI", "in ComfyUi"),
     Habit(r"\bstable diffusion\b", "Stable Diffusion", "with stable diffusion"),
-    Habit(r"\b[Oo]ptimiz(?:e[ds]?|ing|ation|ers?)\b(?! 3D| Image)", "optimise", "optimize a scene"),
+    Habit(r"\b[Oo]ptimiz(?:e[ds]?|ing|ation|ers?)\b(?!\*? (?:3D|Image|nodes?)\b)", "optimise", "optimize a scene"),
     Habit(r"\b[Cc]olor(?:s|ed|ful)?\b", "colour", "the color of"),
     Habit(r"\b[Bb]ehaviors?\b", "behaviour", "the behavior"),
     Habit(r"\b[Cc]enter(?:s|ed)?\b", "centre", "the center"),
@@ -101,9 +111,79 @@ def found_in(text: str) -> list[str]:
     ]
 
 
+def strings_in(tree: Any) -> Iterator[str]:
+    """Every text of a tree of JSON."""
+    if isinstance(tree, str):
+        yield tree
+    for branch in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from strings_in(branch)
+
+
+def notes_in(tree: Any) -> Iterator[str]:
+    """The notes of a workflow and of its subgraphs."""
+    if isinstance(tree, dict) and tree.get("type") in ("MarkdownNote", "Note"):
+        yield from strings_in(tree["widgets_values"])
+    for branch in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from notes_in(branch)
+
+
+def said_in(source: str) -> Iterator[str]:
+    """Texts of what a module raises, logs, or writes into the help of the command line; a value in one is `x`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            yield from literals_in(node.exc)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SAYING:
+            yield from literals_in(node)
+
+
+def literals_in(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.JoinedStr):
+        yield "".join(str(part.value) if isinstance(part, ast.Constant) else "`x`" for part in node.values)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from literals_in(child)
+
+
+def found_in_texts(texts: Iterable[str]) -> list[str]:
+    """Of texts that are more than a name."""
+    said = [text for text in dict.fromkeys(texts) if " " in text]
+    return [f"{found}: {text}" for text in said for found in found_in(NAME.sub("`x`", text))]
+
+
 @pytest.mark.parametrize("path", READ, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_a_text_keeps_to_the_vocabulary(path):
     assert found_in(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("name", ["main.json", "nodeDefs.json"])
+def test_nodes_and_panel_keep_to_the_vocabulary(name):
+    texts = json.loads((ROOT / "locales" / "en" / name).read_text(encoding="utf-8"))
+    texts.pop("nodeCategories", None)
+    assert found_in_texts(strings_in(texts)) == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: p.stem)
+def test_notes_of_templates_keep_to_the_vocabulary(path):
+    notes = list(notes_in(json.loads(path.read_text(encoding="utf-8"))))
+    assert notes
+    assert found_in_texts(notes) == []
+
+
+def test_errors_and_help_keep_to_the_vocabulary():
+    said = [(path, text) for path in SOURCES for text in said_in(path.read_text(encoding="utf-8"))]
+    assert len(said) > 500
+    assert [f"{path.relative_to(ROOT)}: {x}" for path, text in said for x in found_in_texts([text])] == []
+
+
+def test_what_a_module_says_is_read():
+    source = 'raise ValueError(f"a {color} nerf " "by itself")\nlogger.warning("Take up.")\nt = "janus"\n'
+    assert list(said_in(source)) == ["a `x` nerf by itself", "Take up."]
+    assert len(found_in_texts(said_in(source))) == 3
+    assert found_in_texts(["optimizer must be --keep-colors or nerf.color=1. nerf, gaussian: a scene"]) == []
+    notes = [{"type": "Note", "widgets_values": ["a"]}, {"type": "A", "widgets_values": "b"}]
+    assert list(notes_in({"nodes": notes})) == ["a"]
 
 
 @pytest.mark.parametrize("habit", ALL, ids=lambda h: h.better)

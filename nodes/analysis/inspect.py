@@ -35,12 +35,14 @@ class InspectDirections(Node):
                 sockets.GuidanceSocket.Input(
                     "guidance", tooltip='The method and its models. Its prompts need "both" in Target Negative Prompt.'
                 ),
-                io.Image.Input("image", optional=True, tooltip="The picture to look at; or connect a scene."),
+                io.Image.Input("image", optional=True, tooltip="The picture to inspect; or connect a scene."),
                 sockets.SceneSocket.Input(
-                    "scene", optional=True, tooltip="A scene to look at; an object is seen from the front."
+                    "scene", optional=True, tooltip="A scene to inspect; an object is seen from the front."
                 ),
                 text_input(
-                    "noise_levels", default(DirectionsConfig, "t"), "A row each: 0 is a clean picture, 1 pure noise."
+                    "noise_levels",
+                    default(DirectionsConfig, "t"),
+                    "Noise levels, one row each. 0 is a clean picture, 1 is pure noise.",
                 ),
                 text_input(
                     "progress",

@@ -26,7 +26,7 @@ class OverTime(Node):
             inputs=[
                 *guidance_inputs("The method of the first row."),
                 *run_inputs(),
-                text_input("moments", MOMENTS, "A column each: 0 is the start, 1 the end of the run."),
+                text_input("moments", MOMENTS, "Moments of the run, one column each. 0 is the start, 1 is the end."),
                 *optional_inputs(),
             ],
             outputs=outputs(),

@@ -22,8 +22,8 @@ class ObjectivePathNode(Node):
             node_id="TBSD_ObjectivePath",
             display_name="Objective Path",
             category=sockets.ANALYSIS,
-            description="Runs methods from the same start and draws where they go between shape and texture, and "
-            "which directions a balance of the two could reach.",
+            description="Runs methods from the same start and draws their paths between shape and texture, with "
+            "the directions that a balance of the two could reach.",
             is_output_node=True,
             inputs=[
                 *guidance_inputs("A method. Its prompts need a target negative (TNP)."),

@@ -20,13 +20,13 @@ class SeedsGrid(Node):
             node_id="TBSD_SeedsGrid",
             display_name="Seeds Grid",
             category=sockets.ANALYSIS,
-            description="Runs the same settings from several seeds: how much of a result is luck.",
+            description="Runs the same settings with several seeds, to show how much of a result is luck.",
             is_output_node=True,
             inputs=[
                 *guidance_inputs("The method of the first row."),
                 *run_inputs(),
                 io.Int.Input(
-                    "n_seeds", default=4, min=1, max=64, tooltip="How many seeds, from the seed above upwards."
+                    "n_seeds", default=4, min=1, max=64, tooltip="Number of seeds, counted upwards from the seed above."
                 ),
                 *optional_inputs(),
             ],

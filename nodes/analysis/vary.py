@@ -23,12 +23,12 @@ class VarySetting(Node):
             node_id="TBSD_SweepShape",
             display_name="Vary a Setting",
             category=sockets.ANALYSIS,
-            description="Runs a method with several values of one setting and shows the pictures with measures. The "
-            "default is the weight of the shape against the texture in TBSD.",
+            description="Runs a method with several values of one setting and shows the pictures with measures. By "
+            "default it varies the weight of shape against texture in TBSD.",
             is_output_node=True,
             inputs=[
                 sockets.GuidanceSocket.Input(
-                    "guidance", tooltip="The method; for the shape coefficient TBSD Guidance."
+                    "guidance", tooltip="The method. Use TBSD Guidance for the shape coefficient."
                 ),
                 *run_inputs(),
                 io.String.Input(
@@ -37,7 +37,7 @@ class VarySetting(Node):
                     tooltip="The setting by its dotted name. balance.shape_share: constant weight of the shape (sets "
                     "the balancer to fixed); balance.shape_floor: its least weight; guidance_scale ...",
                 ),
-                text_input("values", VALUES, "The values, separated by commas: a run each."),
+                text_input("values", VALUES, "The values, separated by commas. Each is one run."),
                 *optional_inputs(),
             ],
             outputs=outputs(),

@@ -53,7 +53,7 @@ class Autoencoder:
 
         Raises:
             ValueError: the sides are not multiples of the VAE's factor.
-            RuntimeError: the gradient is not that of the encoder.
+            RuntimeError: the gradient is not the encoder's gradient.
         """
         if images.shape[-1] % self.spatial_factor or images.shape[-2] % self.spatial_factor:
             raise ValueError(
@@ -104,11 +104,12 @@ class Autoencoder:
         error = derivative_error(lambda x: self._encode(x[0]), [at], asked)
         if not error <= asked.tolerance:
             raise RuntimeError(
-                f"The gradient of this VAE is not true: its derivative by autograd and by finite differences differ by "
-                f"{100 * error:.0f} % in {str(self.dtype).removeprefix('torch.')}, at most "
+                "The gradient of this VAE is wrong: its derivatives by autograd and by finite differences differ "
+                f"by {100 * error:.0f} % in {str(self.dtype).removeprefix('torch.')}, at most "
                 f"{100 * asked.tolerance:.0f} % is rounding. Nothing was optimised. Something moves or replaces "
-                "the VAE's weights while it runs (a memory manager, a patch, another custom node). Try ComfyUI with "
-                "--disable-dynamic-vram, another VAE file, or without the node that patches the VAE; please report it."
+                "the VAE's weights while it runs (a memory manager, a patch, another custom node). Try ComfyUI "
+                "with --disable-dynamic-vram, another VAE file, or without the node that patches the VAE; please "
+                "report it."
             )
 
 
@@ -135,5 +136,5 @@ def weights_memory(vae) -> float:
 
 
 def working_dtype(vae) -> torch.dtype:
-    """The VAE's dtype; float32 in the place of float16, which ComfyUI picks under --fp16-vae and for few VAEs."""
+    """The VAE's dtype; float32 instead of float16, which ComfyUI picks under --fp16-vae and for few VAEs."""
     return torch.float32 if vae.vae_dtype == torch.float16 else vae.vae_dtype

@@ -25,7 +25,7 @@ def embed_images(clip_vision, images: Tensor) -> Tensor:
     embeds = torch.cat(out)
     if embeds.ndim != 2 or not hasattr(clip_vision.model, "visual_projection"):
         raise ValueError(
-            "This CLIP Vision model has no embedding that a text encoder shares (SigLIP and DINO have none). Load the "
+            "This CLIP Vision model shares no embedding with a text encoder (SigLIP and DINO do not). Load the "
             "vision half of a CLIP, such as CLIP-ViT-L or CLIP-ViT-H."
         )
     return embeds.float()
@@ -49,8 +49,8 @@ def embed_texts(clip, texts: list[str], width: int) -> Tensor:
     if not fitting:
         have = ", ".join(f"{name}: {w}" for name, w in widths.items()) or "none of CLIP's kind"
         raise ValueError(
-            f"CLIP and CLIP Vision are not of one CLIP model: the pictures' embeddings have {width} numbers, the text "
-            f"encoders' ({have}) do not. Load both halves of the same CLIP."
+            f"CLIP and CLIP Vision come from different CLIP models: embeddings of pictures have {width} numbers, "
+            f"embeddings of texts do not ({have}). Load both halves of the same CLIP."
         )
     name = fitting[0]
     encoder = encoders[name]
@@ -103,7 +103,7 @@ def embeddings(clip_vision, clip, images: Tensor, texts: list[str]) -> tuple[Ten
         warning = ""
         if not tell_apart(clip_vision, clip):
             warning = (
-                "Warning: with this CLIP and CLIP Vision a plain red, green or blue picture is not nearest to its own "
-                "name. They are probably not halves of one CLIP, and the CLIP scores then mean nothing."
+                "Warning: with this CLIP and CLIP Vision a plain red, green or blue picture is not closest to its "
+                "own name. They probably come from different CLIP models, and the CLIP scores then mean nothing."
             )
     return image_embeds, text_embeds, warning

@@ -128,7 +128,7 @@ def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, queued: Que
         done += job.config.optim.n_steps
         write_csv(rows, folder / "table.csv")
     if not finished:
-        raise RuntimeError(f"Every cell failed; the first because of {rows[0]['error']}")
+        raise RuntimeError(f"Every cell failed. The first error: {rows[0]['error']}")
     labels = {job.column: job.label for job in jobs}
     names = {job.row: f"{job.config.prompt.prompt}\nseed {job.config.optim.seed}" for job in jobs}
     places = [[tiles.get((r, c)) for c in sorted(labels)] for r in sorted(names)]
@@ -138,7 +138,7 @@ def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, queued: Que
 
 
 def warnings_of(jobs: Sequence[Job], queued: Queued) -> list[str]:
-    """What is to be said of the models and of the sizes that they see, each once."""
+    """Notes on the models and on the sizes that they see, each once."""
     sizes = [size_warning(job.config) for job in jobs]
     distilled = distilled_warning(jobs[0].guided.model, queued.prompt, queued.node)
     return list(dict.fromkeys(text for text in (distilled, *sizes) if text))

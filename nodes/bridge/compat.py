@@ -1,4 +1,4 @@
-"""What differs between versions of ComfyUI: the versions that the pack is tested on, and what exists since when.
+"""Differences between versions of ComfyUI: the versions that the pack is tested on, and what exists since when.
 
 The one place that asks. A test holds the table against each host; a version between or after the tested ones is taken
 for what the table says of it, so that a newer one is like the newest that was tested.
@@ -48,7 +48,7 @@ def read_version(text: str) -> tuple[int, ...]:
     """(0, 33, 0) of "v0.33.0rc1"; the newest tested version, with a warning, for a text that begins with no number."""
     found = re.match(r"v?(\d+(?:\.\d+)*)", text)
     if found is None:
-        logger.warning("ComfyUI's version %r is no number: taken for %s.", text, dots(TESTED[-1]))
+        logger.warning("ComfyUI's version %r is not a number; assuming %s.", text, dots(TESTED[-1]))
         return TESTED[-1]
     return tuple(map(int, found[1].split(".")))
 

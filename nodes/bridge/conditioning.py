@@ -42,7 +42,7 @@ def to_condition(conditioning: list, name: str = "conditioning") -> Conditioning
             if options.get(key) is not None:
                 raise ValueError(
                     f"The {name} applies to {what} of the image. Score distillation looks at the object from random "
-                    "views, so a region has no meaning there: connect conditioning without it."
+                    "views, so a region has no meaning there. Connect conditioning without it."
                 )
         start = max(options.get("start_percent", 0.0), options.get("clip_start_percent", 0.0))
         end = min(options.get("end_percent", 1.0), options.get("clip_end_percent", 1.0))

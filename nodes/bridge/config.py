@@ -1,4 +1,4 @@
-"""What a graph describes, as the core's one configuration of a run."""
+"""The configuration of a run, made from its graph."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def config_of(
     own_timesteps: bool = False,  # whether those of `optim` were asked for, and not those of the guidance's settings
 ) -> ExperimentConfig:
     """The configuration of a run. Where Recommended Settings are connected to its guidance, they travel with it: what
-    is not named in OF_THE_OPTIMIZER (the learning rate, the timesteps, latent_until ...) is that of the preset. Views
+    is not named in OF_THE_OPTIMIZER (the learning rate, the timesteps, latent_until ...) comes from the preset. Views
     that are smaller than what the model was trained on are enlarged for it."""
     family, _ = model_family(guided.model)
     inner = guided.model.model

@@ -50,7 +50,7 @@ def show(controls: Sequence[Any], hints: Tensor, strength: float) -> None:
     for control in controls:
         extra, ends = control.extra_concat_orig, control.timestep_percent_range
         control.set_cond_hint(hints, strength, ends, vae=control.vae, extra_concat=extra)
-        control.cond_hint = None  # that of the step before, resized and repeated for its batch
+        control.cond_hint = None  # the previous step's, resized and repeated for its batch
 
 
 class Residual(Tensor):
@@ -82,11 +82,11 @@ def check_belongs(control: ViewControl, model) -> None:
     if theirs or ours:
         if theirs == ours:
             return
-        why = f"it reads text embeddings of width {theirs or 'unknown'}, and the model's are {ours or 'unknown'}"
+        why = f"it reads text embeddings of width {theirs or 'unknown'}, but the model has {ours or 'unknown'}"
     else:
         if _is_related(control.net, own, model):
             return
-        why = f"{type(own).__name__} does not go with {type(network).__name__}"
+        why = f"{type(own).__name__} does not work with {type(network).__name__}"
     raise ValueError(
         f"The ControlNet of View ControlNet belongs to another family of models: {why}. Load one that was trained for "
         "this model: for Stable Diffusion 1.5 (width 768), 2 (1024), SDXL (2048) and so on."

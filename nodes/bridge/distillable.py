@@ -12,33 +12,36 @@ from .distilled import distilled_refusal
 
 logger = logging.getLogger(__name__)
 
-# comfy's classes of models for pictures whose latents are those of a video with one frame
+# comfy's classes of models for pictures whose latents look like a video with one frame
 PICTURES_WITH_FRAMES = ("QwenImage", "Anima", "Krea2", "CosmosPredict2")
 
 
 def check_models(model, vae) -> None:
     """Raise ValueError if MODEL or VAE cannot be distilled; warn of settings that have no effect."""
     if model is None:
-        raise ValueError("No MODEL: the file that was loaded has no diffusion model. Connect Load Checkpoint.")
+        raise ValueError("No MODEL: the loaded file has no diffusion model. Connect Load Checkpoint.")
     if vae is None or vae.first_stage_model is None:
-        raise ValueError("No VAE: the checkpoint that was loaded has none. Connect the model's VAE with Load VAE.")
+        raise ValueError("No VAE: the loaded checkpoint has no VAE. Connect the model's VAE with Load VAE.")
     latent_format, sampling = model.get_model_object("latent_format"), model.get_model_object("model_sampling")
     kind = type(model.model).__name__
     dimensions = latent_format.latent_dimensions
     if dimensions == 3 and kind not in PICTURES_WITH_FRAMES:
         raise ValueError(
-            f"{kind} makes videos: its latents have an axis of frames, and it is not among the models that are known "
-            f"to make single pictures with one ({', '.join(PICTURES_WITH_FRAMES)}). Connect an image model."
+            f"{kind} makes videos: its latents have an axis of frames, and it is not one of the models that are "
+            f"known to make single pictures with this axis ({', '.join(PICTURES_WITH_FRAMES)}). Connect an image "
+            "model."
         )
     if dimensions not in (2, 3):
         raise ValueError(f"{kind} makes audio or shapes, not pictures. Connect an image model.")
     if vae.latent_dim not in (2, 3) or vae.output_channels != 3:
         raise ValueError("This VAE is made for audio, or for pictures that are not RGB. Connect the VAE of the model.")
     if vae.latent_dim < dimensions:
-        raise ValueError(f"The VAE makes latents without the axis of frames of {kind}. Connect the VAE of the model.")
+        raise ValueError(
+            f"The VAE makes latents without an axis of frames, but {kind} needs one. Connect the VAE of the model."
+        )
     if latent_format.latent_channels != vae.latent_channels:
         raise ValueError(
-            f"The VAE makes latents of {vae.latent_channels} channels, and {kind} works on "
+            f"The VAE makes latents of {vae.latent_channels} channels, but {kind} works on "
             f"{latent_format.latent_channels}: they do not belong together. Connect the VAE of the model."
         )
     if isinstance(model.model, (comfy.model_base.StableCascade_B, comfy.model_base.StableCascade_C)):
@@ -48,7 +51,9 @@ def check_models(model, vae) -> None:
     if getattr(sampling, "sigmas", None) is None:
         raise ValueError(f"{kind} has no table of noise levels (model_sampling.sigmas), so no timestep can be drawn.")
     if model.get_wrappers(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, "easycache"):
-        raise ValueError("EasyCache reuses the prediction of the step before, which here is another view. Remove it.")
+        raise ValueError(
+            "EasyCache reuses the prediction of the previous step, which here is of another view. Remove EasyCache."
+        )
     refused = distilled_refusal(model)
     if refused:
         raise ValueError(refused)

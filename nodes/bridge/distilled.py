@@ -12,12 +12,12 @@ from .graph import OWN, ancestors, inputs_of, is_link, model_files
 # comfy_extras.nodes_model_advanced: what ModelSamplingDiscrete makes of "lcm"
 SAMPLING_OF_LCM = "ModelSamplingDiscreteDistilled"
 LCM = (
-    "The model is not supported, because it has the sampling of an LCM (ModelSamplingDiscrete with lcm): 50 noise "
+    "The model is not supported, because it uses the sampling of an LCM (ModelSamplingDiscrete with lcm): 50 noise "
     f"levels, for a model distilled to a few steps. {WHY} Then remove that node, too."
 )
 SCHNELL = (
     "This Flux has no guidance embedding. If it is schnell, which was distilled to four steps, use dev instead: "
-    "predictions between those steps are no scores."
+    "predictions between those steps are not scores."
 )
 
 

@@ -15,7 +15,7 @@ CLASSES = (
     *(("SDXL", "sdxl"), ("SD3", "sd3"), ("Flux", "flux")),
     *(("QwenImage", "qwen_image"), ("Krea2", "krea2"), ("Anima", "anima")),
 )
-CONFIGS = {"ZImage": "z_image"}  # by comfy's class of the description, where the model's is that of another family
+CONFIGS = {"ZImage": "z_image"}  # by comfy's class of the description, where the model has the class of another family
 CONTEXTS = {768: "sd15", 1024: "sd21_base"}  # width of the text embedding where there is no class of its own
 
 
@@ -41,7 +41,7 @@ def model_family(model) -> tuple[str, str]:
     else:
         nearest = "sdxl" if inner.adm_channels else ("sd21_v" if predicts_v else "sd15")
     name = type(inner.model_config).__name__
-    return nearest, f"{name} is not a family with settings of its own; these are those of the nearest one."
+    return nearest, f"{name} has no settings of its own; these are the settings of the nearest family."
 
 
 def card_memory(model) -> int | None:

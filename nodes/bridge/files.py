@@ -27,15 +27,15 @@ def inside_output(filename_prefix: str) -> Path:
     """The place under the output folder that a prefix names. Workflows travel: what no system takes is refused on all.
 
     Raises:
-        ValueError: the prefix is empty, leads out of the output folder, or is no name for a file.
+        ValueError: the prefix is empty, leads out of the output folder, or is not a name for a file.
     """
     root, prefix = output_root(), filename_prefix.replace("\\", "/")
     parts = [part.strip() for part in prefix.split("/")]
     strange = [part for part in parts if part.split(".")[0].upper() in RESERVED or len(part.encode()) > MAX_NAME]
     if strange or not prefix.isprintable() or any(mark in prefix for mark in ':*?"<>|'):
         raise ValueError(
-            f"The file name prefix {shortened(filename_prefix)} cannot be a file's name on every system. Use letters, "
-            'digits, "-" and "_", and "/" between folders, such as tbsd/house.'
+            f"The file name prefix {shortened(filename_prefix)} is not a valid file name on every system. Use "
+            'letters, digits, "-" and "_", and "/" between folders, such as tbsd/house.'
         )
     target = (root / prefix).resolve()
     if not prefix.strip() or target == root or not target.is_relative_to(root):
@@ -81,7 +81,7 @@ def existing_output(name: str) -> Path:
     if marked:
         name, roots = marked[1], [roots[marked[2] == "input"]]
     if len(name) > 4096 or not name.isprintable():
-        raise ValueError(f"{shortened(name)} is no name of a file in ComfyUI's output or input folder.")
+        raise ValueError(f"{shortened(name)} is not a file name in ComfyUI's output or input folder.")
     inside = [p for p in ((root / name).resolve() for root in roots) if any(p.is_relative_to(r) for r in roots)]
     if not inside or not name.strip():
         raise ValueError(f"The name must stay inside ComfyUI's output or input folder, got {shortened(name)}.")

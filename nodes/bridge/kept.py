@@ -98,7 +98,7 @@ class Folder:
         try:
             write_about(self.path, self.about)
         except OSError as error:  # a full disk
-            logger.warning("What is known of the run in %s could not be written (%s).", self.path, error)
+            logger.warning("The record of the run in %s could not be written (%s).", self.path, error)
 
     def log(self, text: str) -> None:
         try:
@@ -115,7 +115,7 @@ class Folder:
             pass  # the state is what counts
 
     def release(self) -> None:
-        """The run and its graph are over. One without a state is removed, for there is nothing to go on with."""
+        """The run and its graph are over. One without a state is removed, because there is nothing to resume."""
         self._lock.release()
         if not self.about.saved:
             remove(self.path)
@@ -131,12 +131,15 @@ def runs_root() -> Path:
 
 
 def folder_of(run: str) -> Path:
-    """The folder of a run. Raises ValueError for what is no id, FileNotFoundError where there is none."""
+    """The folder of a run. Raises ValueError for a text that is not an id, FileNotFoundError if there is no such
+    folder."""
     if not RUN_ID.fullmatch(run):
-        raise ValueError("A run is named by its date, its time and eight digits, such as 20260131-120000-0123abcd.")
+        raise ValueError("The id of a run has a date, a time and eight digits, such as 20260131-120000-0123abcd.")
     path = runs_root() / run
     if not path.is_dir():
-        raise FileNotFoundError(f"The run {run} is not in {runs_root()}: it was removed, or it is of another folder.")
+        raise FileNotFoundError(
+            f"The run {run} is not in {runs_root()}: it was removed, or it belongs to another output folder."
+        )
     return path
 
 
@@ -171,8 +174,8 @@ def kept_runs() -> Iterator[tuple[Path, About]]:
 
 
 def unfinished() -> list[About]:
-    """Runs that can be continued, newest first: they, or their graphs, did not reach their end, no process is at it,
-    and no later run that has a state goes on with them."""
+    """Runs that can be continued, newest first: they, or their graphs, did not reach their end, no process works on it,
+    and no later run that has a state continues them."""
     found = list(kept_runs())
     continued = {about.continues for _, about in found}
     return [

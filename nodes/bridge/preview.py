@@ -1,4 +1,4 @@
-"""What an optimizer node shows when it is done: the result above the curves of the run, as one picture."""
+"""The final picture of an Optimize node: the result above the curves of the run, as one picture."""
 
 from __future__ import annotations
 

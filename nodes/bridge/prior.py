@@ -85,7 +85,7 @@ class ComfyPrior:
         """A LoRA on the attention projections of the network, below whatever patches the MODEL carries.
 
         Raises:
-            RuntimeError: the network's gradient is not true.
+            RuntimeError: the network's gradient is wrong.
         """
         if not self._trains_network:
             raise RuntimeError("This run was not set up to train a LoRA: call with_prior with trains_network=True.")
@@ -133,14 +133,14 @@ class ComfyPrior:
             ) from reason
         if not error <= asked.tolerance:
             raise RuntimeError(
-                f"The gradient of {network} by a LoRA is not true: autograd and finite differences differ by "
+                f"The gradient of {network} by a LoRA is wrong: autograd and finite differences differ by "
                 f"{100 * error:.0f} %, at most {100 * asked.tolerance:.0f} % is rounding in "
-                f"{str(dtype).removeprefix('torch.')}. Nothing was optimised. Something moves or replaces its weights "
-                f"while it runs. {instead} Please report it."
+                f"{str(dtype).removeprefix('torch.')}. Nothing was optimised. Something moves or replaces its "
+                f"weights while it runs. {instead} Please report it."
             )
 
     def _network_error(self, t: Tensor) -> Tensor:
-        """Weight [B] that makes the squared error of the noise that of what the network was trained on."""
+        """Weight [B] that turns the squared error of the noise into the error that the network was trained on."""
         sampling, alpha = self._inner.model_sampling, self.schedule.at(t).sqrt()
         if isinstance(sampling, comfy.model_sampling.CONST):  # velocity of a flow, 1 - s = alpha / (alpha + sigma)
             return ((alpha + (1 - alpha**2).sqrt()) / alpha) ** 2
@@ -246,8 +246,8 @@ class LoopSampler(comfy.samplers.Sampler):
     ) -> Tensor:
         if any("c_concat" in entry["model_conds"] for entries in model_wrap.conds.values() for entry in entries):
             raise ValueError(
-                "This model looks at a second picture beside the noisy one (inpainting, editing, upscaling, image to "
-                "video), and the views of a scene have none. Connect the text-to-image version of the model."
+                "This model needs a second picture besides the noisy one (inpainting, editing, upscaling, image to "
+                "video), but the views of a scene have none. Connect the text-to-image version of the model."
             )
         with optimization_mode():
             prior = ComfyPrior(
@@ -276,7 +276,7 @@ def with_prior(
 ) -> Result:
     """Load MODEL and VAE together and run `body(prior)` with autograd on.
 
-    What is differentiated through has weights of its own for that time: the VAE always, the network if asked.
+    For that time the VAE has weights of its own, and so does the network if asked: gradients go through them.
 
     Args:
         conditions: every condition that the body will ask for; ComfyUI prepares them once.
@@ -284,7 +284,7 @@ def with_prior(
 
     Raises:
         ValueError: the models are of a kind that cannot be distilled, with the reason.
-        RuntimeError: weights do not fit that must, or a gradient is not true.
+        RuntimeError: weights do not fit that must, or a gradient is wrong.
     """
     check_models(model, vae)
     wrappers = comfy.patcher_extension.WrappersMP

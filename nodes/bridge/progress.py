@@ -1,4 +1,4 @@
-"""What the user sees of a long run: progress bar, live preview, curves, and the cancel button working."""
+"""The visible signs of a long run: progress bar, live preview, curves, and the cancel button working."""
 
 from __future__ import annotations
 

@@ -33,9 +33,7 @@ class Prompts:
 def encode_prompts(clip, config: PromptConfig, names: Sequence[str]) -> PromptSet:
     """Encode the named conditions of a prompt with ComfyUI's CLIP."""
     if clip is None:
-        raise ValueError(
-            "No CLIP: the checkpoint that was loaded has no text encoder. Connect a CLIP loader, or Demo Models."
-        )
+        raise ValueError("No CLIP: the loaded checkpoint has no text encoder. Connect a CLIP loader, or Demo Models.")
 
     def encode(text: str) -> ConditioningCondition:
         return to_condition(clip.encode_from_tokens_scheduled(clip.tokenize(text)), f"prompt {text!r}")

@@ -49,8 +49,8 @@ def from_mask(scene: Scene, mask: Tensor, border: float) -> Region:
     if isinstance(scene, MeshTextureScene):
         return mask_region(scene, one_mask(mask), border)
     raise ValueError(
-        f"A mask says where in a picture or in the texture of a mesh, and this is a {type(scene).__name__}. Use Region "
-        "from View for splats; a latent picture has no pixels of its own, so leave out the VAE of Image Scene."
+        f"A mask needs a picture or the texture of a mesh, got a {type(scene).__name__}. Use Region from View for "
+        "splats; a latent picture has no pixels of its own, so leave out the VAE of Image Scene."
     )
 
 
@@ -63,7 +63,7 @@ def from_view(scene: Scene, camera: Camera, mask: Tensor | None, border: float) 
         return seen_splats(scene, camera.batch(), inside, border)
     raise ValueError(
         f"Region from View needs a Mesh Texture Scene or a Gaussian Scene, got a {type(scene).__name__}. Use Region "
-        "from Mask for a picture; of a NeRF extract a mesh first."
+        "from Mask for a picture; for a NeRF, extract a mesh first."
     )
 
 
@@ -103,7 +103,7 @@ def with_region(scene: Scene, region: Region | None, goes_on: bool) -> Scene:
     """The scene that a run begins with, of which it may change the region; a run that goes on keeps its own.
 
     Raises:
-        ValueError: the region is of another scene or empty, or not that of the run that goes on.
+        ValueError: the region belongs to another scene, is empty, or is not the region of the run that is resumed.
     """
     with optimization_mode():
         if goes_on:

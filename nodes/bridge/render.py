@@ -35,14 +35,14 @@ def render_orbit(
         ValueError: the scene is a picture, or the memory of the machine does not hold the pictures.
     """
     if not scene.uses_cameras:
-        raise ValueError("Render Views needs a 3D scene; a picture comes out of Optimize Image as it is.")
+        raise ValueError("Render Views needs a 3D scene, got a picture. Optimize Image already shows it.")
     needed = n_views * size**2 * OUTPUT_BYTES
     free = available_bytes(torch.device("cpu"))
     if free is not None and needed > free:
         raise ValueError(
-            f"{n_views} views at {size} pixels make pictures of {in_words(needed)} (colours, mask, depth and normals), "
-            f"and {in_words(free)} of memory are free. Use a smaller size or fewer views; of this size "
-            f"{int(free / needed * n_views)} fit."
+            f"{n_views} views at {size} pixels make pictures of {in_words(needed)} (colours, mask, depth and "
+            f"normals), but only {in_words(free)} of memory are free. Use a smaller size or fewer views; at this "
+            f"size {int(free / needed * n_views)} fit."
         )
     cameras = orbit(n_views, first.elevation, first.distance, first.fov_y, first.azimuth)
     bar = comfy.utils.ProgressBar(n_views, node_id=node_id)

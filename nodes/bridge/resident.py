@@ -105,9 +105,9 @@ def static_patcher(patcher: ModelPatcher) -> ModelPatcher:
     """
     if patcher.injections:
         raise ValueError(
-            "This MODEL has something hooked into its layers (a bypass LoRA, for example), which cannot be carried "
-            "over to the copy that is differentiated through. Load the LoRA with Load LoRA, or use a method that "
-            "trains nothing, such as TBSD or SDS."
+            "This MODEL has something hooked into its layers (a bypass LoRA, for example), which the copy of the "
+            "model for gradients cannot take over. Load the LoRA with Load LoRA, or use a method that trains "
+            "nothing, such as TBSD or SDS."
         )
     originals = {name: kept.weight for name, kept in patcher.backup.items()}
     originals |= getattr(patcher, "backup_buffers", {})  # dynamic patchers move buffers, too
@@ -147,10 +147,10 @@ def make_room(patcher: ModelPatcher, reserve: float) -> None:
     free = comfy.model_management.get_free_memory(device)
     if free < missing:
         raise RuntimeError(
-            f"This method trains through the whole {type(patcher.model).__name__}, so all of its weights must stay on "
-            f"{device}. {missing / 2**30:.2f} GiB of them are not there yet, {free / 2**30:.2f} GiB are free. Close "
-            "other programs that use the card, use a smaller model or one of lower precision, or a method that trains "
-            "nothing, such as TBSD or SDS."
+            f"This method trains through the whole {type(patcher.model).__name__}, so all of its weights must stay "
+            f"on {device}. {missing / 2**30:.2f} GiB of them are missing there, but only {free / 2**30:.2f} GiB "
+            "are free. Close other programs that use the card, use a smaller model or one of lower precision, or "
+            "a method that trains nothing, such as TBSD or SDS."
         )
 
 
@@ -160,8 +160,9 @@ def load_whole(patcher: ModelPatcher) -> None:
     away = [name for name, p in patcher.model.named_parameters() if p.device.type != patcher.load_device.type]
     if away:
         raise RuntimeError(
-            f"{len(away)} weights of {type(patcher.model).__name__} did not get to {patcher.load_device} (the first is "
-            f"{away[0]}), and no LoRA can be trained without them. Please report it with the kind of the model."
+            f"{len(away)} weights of {type(patcher.model).__name__} were not loaded to {patcher.load_device} (the "
+            f"first is {away[0]}), and no LoRA can be trained without them. Please report it with the kind of the "
+            "model."
         )
 
 

@@ -1,4 +1,5 @@
-"""What a browser may ask about runs, and do with them. Clients name runs by the server's own ids, never files."""
+"""The routes by which a browser asks about runs and acts on them. Clients name runs by the server's own ids, never
+files."""
 
 from __future__ import annotations
 
@@ -71,7 +72,7 @@ async def post_checkpoint(request: web.Request) -> web.Response:
     except RunEnded as error:
         raise refusal(web.HTTPConflict, str(error)) from None
     except asyncio.TimeoutError:
-        text = f"The present step takes longer than {CHECKPOINT_SECONDS} s. Try again after it."
+        text = f"The current step takes longer than {CHECKPOINT_SECONDS} s. Try again after it."
         raise refusal(web.HTTPGatewayTimeout, text) from None
     except CheckpointFailed as error:
         raise refusal(web.HTTPInsufficientStorage, str(error)) from None
@@ -103,7 +104,7 @@ async def get_thumbnail(request: web.Request) -> web.Response:
 async def post_remove(request: web.Request) -> web.Response:
     folder = known_folder(request)
     if not await asyncio.to_thread(remove, folder):
-        raise refusal(web.HTTPConflict, "The run, or the graph that it is in, goes on; stop that first.")
+        raise refusal(web.HTTPConflict, "The run or its graph is still running. Stop it first.")
     return web.json_response({"run": folder.name})
 
 
@@ -121,7 +122,7 @@ def known_run(request: web.Request) -> Run:
     check_request(request)
     run = find_run(request.match_info["run"])
     if run is None:
-        raise refusal(web.HTTPNotFound, "No such run; the server remembers the latest ones.")
+        raise refusal(web.HTTPNotFound, "No such run. The server remembers only the latest runs.")
     return run
 
 
@@ -130,7 +131,7 @@ def check_request(request: web.Request) -> None:
     if request.method == "POST" and ((request.content_length or 0) > MAX_BODY):
         raise web.HTTPRequestEntityTooLarge(MAX_BODY, request.content_length or 0)
     if not RUN_ID.fullmatch(request.match_info["run"]):
-        raise refusal(web.HTTPBadRequest, "A run is named by its date, its time and eight digits.")
+        raise refusal(web.HTTPBadRequest, "The id of a run has a date, a time and eight digits.")
 
 
 def refusal(status: type[web.HTTPException], text: str) -> web.HTTPException:

@@ -51,13 +51,13 @@ def run(
     scene: Scene,
     config: ExperimentConfig,
     queued: Queued,
-    resume: bool = False,  # go on with the run that the scene comes from
+    resume: bool = False,  # resume the run that the scene comes from
 ) -> RunResult:
     """Optimise a copy of `scene`. The panel may end it early and keep what there is; cancelling raises ComfyUI's
     interrupt exception within one step. Its folder in output/tbsd/runs has the state to go on from.
 
     Raises:
-        ValueError: there is no run to go on with, or it does not fit.
+        ValueError: there is no run to resume, or it does not fit.
     """
     origin = run_to_go_on_with(scene, config.optim.n_steps) if resume else None
     shown = open_run(queued, config.optim.n_steps, origin and origin.id)
@@ -118,14 +118,14 @@ def run_to_go_on_with(scene: Scene, n_steps: int) -> Origin:
     origin = origin_of(scene)
     if origin is None:
         raise ValueError(
-            "resume is on, and the scene comes from no run: connect Load Scene with the file of a run, or the scene of "
-            "another optimiser, or turn resume off."
+            "resume is on, but the scene does not come from a run. Connect Load Scene with the file of a run, or "
+            "the scene of another Optimize node, or turn resume off."
         )
     done = origin.run.step
     if done > n_steps or (done == n_steps and origin.id is None):  # the graph of one with a folder may not have ended
         raise ValueError(
-            f"The run of this scene has done {done} steps, and steps is {n_steps}. Set steps to more to go on with it, "
-            "or turn resume off to begin a new run."
+            f"The run of this scene has done {done} steps, and steps is {n_steps}. Raise steps to resume it, or "
+            "turn resume off to start a new run."
         )
     return origin
 
@@ -138,9 +138,9 @@ def tell_changes(shown: Run, origin: Origin, changed: list[str]) -> None:
     if origin.warning:
         shown.warn(origin.warning)
     if changed:
-        shown.warn(f"Going on after step {origin.run.step} with other settings: {'; '.join(changed)}.")
+        shown.warn(f"Resuming after step {origin.run.step} with other settings: {'; '.join(changed)}.")
     if origin.told:
-        shown.warn(f"The scene stays that of the run; the graph's has no effect: {'; '.join(origin.told)}.")
+        shown.warn(f"The run keeps its own scene; the scene of the graph has no effect: {'; '.join(origin.told)}.")
 
 
 def autosave(shown: Run, experiment: Experiment) -> Autosave:
@@ -166,8 +166,9 @@ def check_source(guided: GuidedModel, scene: Scene) -> None:
     if guided.source is None and has_source(guided.guidance) and is_untouched(scene):
         spec = method_of(guided.guidance)
         raise ValueError(
-            f"{spec.label} changes what is there, and there is nothing yet in this {type(scene).__name__}. Connect an "
-            "image to Image Scene, turn on keep_colors of Mesh Texture Scene, or give it an optimised scene."
+            f"{spec.label} edits an existing scene, but there is nothing yet in this {type(scene).__name__}. "
+            "Connect an image to Image Scene, turn on keep_colors of Mesh Texture Scene, or give it an optimised "
+            "scene."
         )
 
 
@@ -222,7 +223,9 @@ def keep(run: Run) -> None:
     if experiment is None or run.folder is None or experiment.state.step in (run.resumed, run.folder.about.saved):
         return
     if not_finite(experiment.scene):
-        logger.warning("The state of the run in %s has no finite numbers; the one before it is kept.", run.folder.path)
+        logger.warning(
+            "The state of the run in %s has numbers that are not finite; the state before it is kept.", run.folder.path
+        )
         return
     try:
         experiment.save(run.folder.state, keep_previous=True, extra=run.queued.texts())

@@ -1,4 +1,4 @@
-"""What the server remembers of the optimiser runs, for panels that open late, reload or look back.
+"""The server's memory of the optimiser runs, for panels that open late, reload or look back.
 
 A run is written by the thread that executes it and read by the routes on the event loop; a lock per
 run keeps both apart. Everything is bounded: points, previews and their bytes per run, and runs.
@@ -57,7 +57,7 @@ class Run:
     Args:
         queued: the graph that it is in.
         n_steps: of the whole run.
-        continues: the id of the run that it goes on with.
+        continues: the id of the run that it continues.
     """
 
     def __init__(self, queued: Queued, n_steps: int, continues: str | None = None) -> None:
@@ -95,7 +95,7 @@ class Run:
             self.folder = Folder(about, queued.workflow, queued.prompt)
         except (OSError, RuntimeError) as error:  # the second is filelock's
             self.warn(
-                f"Nothing of this run can be kept: ComfyUI's output folder cannot be written ({error}). Allow writing "
+                f"This run cannot be saved: ComfyUI cannot write to its output folder ({error}). Allow writing "
                 "there, or cancel and start ComfyUI with another --output-directory."
             )
 
@@ -305,7 +305,7 @@ def find_run(name: str) -> Run | None:
 
 
 def points_of(curves: Curves) -> Iterator[tuple[int, dict[str, float]]]:
-    """What a run has reported before it was taken up again."""
+    """The reports of a run from before it was resumed."""
     for index, step in enumerate(curves.steps):
         values = {name: series[index] for name, series in curves.series.items() if index < len(series)}
         yield step + 1, {k: shortened(v) for k, v in list(values.items())[:MAX_SCALARS] if math.isfinite(v)}

@@ -72,7 +72,7 @@ def parsed(text: str) -> Any:
 
 
 def continued(run: str, given: Scene) -> Scene:
-    """The scene of a run on disk, in the place of the one that the graph would begin with.
+    """The scene of a run on disk, instead of the one that the graph would start with.
 
     Raises:
         ValueError: there is no such run, it has no state that can be read, or it is of another kind of scene.
@@ -80,12 +80,12 @@ def continued(run: str, given: Scene) -> Scene:
     try:
         scene = load_with_run(folder_of(run) / "checkpoint.safetensors")
     except FileNotFoundError as error:
-        raise ValueError(f"{error} Run the graph to begin anew.") from error
+        raise ValueError(f"{error} Run the graph to start a new run.") from error
     origin = origin_of(scene)
     if type(scene) is not type(given) or origin is None:
         raise ValueError(
-            f"The run {run} is of a {type(scene).__name__}, and this graph makes a {type(given).__name__}. Connect the "
-            "scene node that it was begun with, or run the graph to begin anew."
+            f"The run {run} has a {type(scene).__name__}, but this graph makes a {type(given).__name__}. Connect "
+            "the scene node that the run started with, or run the graph to start a new run."
         )
     # what a mesh scene is made of is the mesh, and the graph's node tells of that
     now = {} if isinstance(given, MeshTextureScene) else to_plain(given.config)

@@ -42,8 +42,8 @@ class GuidanceNode(Node):
                 sockets.SettingsSocket.Input(
                     "settings",
                     optional=True,
-                    tooltip="From Recommended Settings with this method: the whole configuration of the method. The "
-                    "widgets of this node are then not used.",
+                    tooltip="From Recommended Settings for this method: its whole configuration. The widgets of "
+                    "this node are then ignored.",
                 ),
                 sockets.ControlSocket.Input(
                     "control",
@@ -94,8 +94,8 @@ def source_prompt_inputs(spec: MethodSpec) -> list[io.Input]:
         "source_prompt",
         default="",
         multiline=True,
-        tooltip="What is there now, in the words of the prompt: a photo of a brick house. Empty where the prompt alone "
-        "says what changes.",
+        tooltip="The scene before the edit, in the words of the prompt: a photo of a brick house. Leave it empty "
+        "if the prompt only says what changes.",
     )
     return [text] if spec.edits else []
 
@@ -105,8 +105,8 @@ def source_inputs(spec: MethodSpec) -> list[io.Input]:
     scene = sockets.SceneSocket.Input(
         "source",
         optional=True,
-        tooltip="What the edit is compared with, where that is not the scene it starts from: to go on with an edit, "
-        "connect the original here.",
+        tooltip="The scene that the edit is compared with, if it is not the one that the run starts from. To "
+        "continue an edit, connect the original here.",
     )
     return [scene] if spec.edits else []
 

@@ -56,7 +56,7 @@ class DirectionsConfig:
         choices=("decode", "change"),  # SHOWN
     )
     n_noises: int = setting(
-        4, "Draws of noise that each direction is the mean of. More is calmer and slower.", at_least=1, high=64
+        4, "Number of noise draws that each direction is averaged over. More is calmer and slower.", at_least=1, high=64
     )
     seed: int = setting(0, meaning="of these draws")
     bridge: BridgeConfig = field(default_factory=BridgeConfig)  # its weighting is not used
@@ -65,7 +65,7 @@ class DirectionsConfig:
         check_settings(self)
         for name in ("t", "progress"):
             if not getattr(self, name):
-                raise ValueError(f"{name} must be numbers in [0, 1], at least one, got none.")
+                raise ValueError(f"{name} must be one or more numbers in [0, 1], got none.")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def inspect_directions(
     """
     if guidance is not None and has_source(guidance):
         raise ValueError(
-            f"{type(guidance).__name__} compares with a source, and a single picture has none. Choose a method that "
+            f"{type(guidance).__name__} compares with a source, but a single picture has none. Choose a method that "
             "does not edit, such as TBSD."
         )
     n = config.n_noises

@@ -52,17 +52,17 @@ CONES = 3  # points of the last path at which they are
 @dataclass(frozen=True, kw_only=True)
 class PathConfig:
     every: int = setting(
-        5, "Steps between measured points. Fewer steps: more exact, slower.", at_least=1, high=1000
+        5, "Steps between measured points. Fewer steps are more exact and slower.", at_least=1, high=1000
     )
     # parts of the prior's schedule
     t: tuple[float, ...] = setting((0.3, 0.5, 0.7), meaning="noise levels of the objectives", above=0, below=1)
-    n_noises: int = setting(2, "Draws of noise per level that the objectives are means over.", at_least=1, high=64)
+    n_noises: int = setting(2, "Noise draws per level that the objectives are averaged over.", at_least=1, high=64)
     seed: int = setting(0, meaning="of the noises")
 
     def __post_init__(self) -> None:
         check_settings(self)
         if not self.t:
-            raise ValueError("t must be numbers in (0, 1), at least one, got none.")
+            raise ValueError("t must be one or more numbers in (0, 1), got none.")
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def watch_pictures(
         ValueError: a progress outside [0, 1], or what `study.watch` refuses.
     """
     if not at or not all(0 <= p <= 1 for p in at):
-        raise ValueError(f"The moments must be numbers in [0, 1], at least one, got {tuple(at)}.")
+        raise ValueError(f"The moments must be one or more numbers in [0, 1], got {tuple(at)}.")
     for step in watch(entries, prior):
         config, state = step.entry.config, step.experiment.state
         if step.record is None:

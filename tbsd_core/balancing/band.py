@@ -12,7 +12,8 @@ def low_pass(
     grad: Tensor,  # [B, C, h, w]
     cutoff: float,  # in cycles per cell, where the amplitude is half; in (0, 0.5]
 ) -> Tensor:
-    """The low frequencies [B, C, h, w] by a Gaussian filter, with mirrored edges: those of a picture do not meet."""
+    """The low frequencies [B, C, h, w] by a Gaussian filter, with mirrored edges, because the edges of a picture do not
+    meet."""
     height, width = grad.shape[-2:]
     mirrored = torch.cat([grad, grad.flip(-1)], -1)
     mirrored = torch.cat([mirrored, mirrored.flip(-2)], -2)
@@ -29,7 +30,7 @@ class Band:
     What is coarse is left to shape and what is fine to texture, so the two cannot contradict each other.
     """
 
-    summary = "the low frequencies of shape and the high ones of texture"
+    summary = "low frequencies from shape, high frequencies from texture"
 
     def __init__(self, config: BalanceConfig | None = None) -> None:
         self.config = config or BalanceConfig()

@@ -1,4 +1,4 @@
-"""What a guidance method asks of a balancer, and the settings that balancers share.
+"""The protocol of a balancer for guidance methods, and the settings that balancers share.
 
 A balancer that is more than two weights per sample has two ways out: weights that broadcast against the
 directions (a map over the latent cells, say), and `FilteringBalancer`, which changes the directions before
@@ -22,7 +22,7 @@ class BalanceConfig:
 
     shape_floor: float = setting(  # under a schedule; ours
         0.1,
-        "Least weight of the shape. Raise it if the object melts or becomes another one.",
+        "Minimum weight of the shape. Raise it if the object melts or turns into another one.",
         at_least=0.0,
         at_most=1.0,
         step=0.01,
@@ -30,7 +30,7 @@ class BalanceConfig:
     schedule: ProgressSchedule = field(default_factory=ProgressSchedule)  # share of shape over the run
     conflict_aversion: float = setting(  # the paper: 0.4 to 0.5
         0.5,
-        "For cagrad: how far it turns to the direction that the mean neglects. 0 is the mean.",
+        "For cagrad: how far it turns towards the direction that the mean neglects. 0 is the plain mean.",
         at_least=0.0,
         below=1.0,
         high=0.99,
@@ -39,7 +39,7 @@ class BalanceConfig:
     )
     cutoff: float = setting(  # in cycles per latent cell; ours
         0.15,
-        "For band: coarser than this, in cycles per latent cell, is shape; finer is texture.",
+        "For band: the border between shape (coarser) and texture (finer), in cycles per latent cell.",
         above=0.0,
         at_most=0.5,
         low=0.01,
@@ -86,7 +86,7 @@ class FilteringBalancer(Protocol):
 
 @dataclass(frozen=True)
 class Mixture:
-    """What a balancer makes of two directions.
+    """The result of a balancer for two directions.
 
     Args:
         grad: [B, C, h, w], the weighted sum.

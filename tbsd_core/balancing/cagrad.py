@@ -49,7 +49,7 @@ def conflict_averse_weights(
 class CAGrad:
     """The mean of both directions, turned towards the one that it would neglect. Reads `conflict_aversion`."""
 
-    summary = "CAGrad: the mean of the two, turned towards the one that it would neglect"
+    summary = "CAGrad: the mean of the two, turned towards the direction that it would neglect"
 
     def __init__(self, config: BalanceConfig | None = None) -> None:
         self.config = config or BalanceConfig()

@@ -27,7 +27,7 @@ class Orthogonal:
     mixture along the shape direction is that of the shape direction alone.
     """
 
-    summary = "shape as it is, and of texture the part that is orthogonal to it"
+    summary = "shape unchanged, and the part of texture that is orthogonal to it"
 
     def __init__(self, config: BalanceConfig | None = None) -> None:
         self.config = config or BalanceConfig()

@@ -26,10 +26,10 @@ class PCGrad:
     """Both directions, each without its component against the other: no setting.
 
     d = g1' + g2',  g1' = g1 - min(0, <g1, g2>) / |g2|^2 g2  and likewise g2': the weights are
-    1 + max(0, -<g1, g2>) / |g_i|^2. Directions that agree are simply added. For two there is no order to draw.
+    1 + max(0, -<g1, g2>) / |g_i|^2. Directions that agree are added. For two there is no order to draw.
     """
 
-    summary = "PCGrad: both directions, each without what it has against the other"
+    summary = "PCGrad: both directions, each without its part against the other"
 
     def __init__(self, config: BalanceConfig | None = None) -> None:
         self.config = config or BalanceConfig()
@@ -47,7 +47,7 @@ class PCGradShape:
     Texture may never undo shape, while shape may undo texture. Ours: half of PCGrad.
     """
 
-    summary = "one-sided PCGrad: shape as it is, texture without what it has against shape"
+    summary = "one-sided PCGrad: shape unchanged, texture without its part against shape"
 
     def __init__(self, config: BalanceConfig | None = None) -> None:
         self.config = config or BalanceConfig()

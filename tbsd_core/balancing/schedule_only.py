@@ -14,7 +14,7 @@ class ScheduleOnly:
     Reads `schedule` and `shape_floor`.
     """
 
-    summary = "progress schedule alone: from geometry to texture, whatever the directions"
+    summary = "progress schedule alone: from shape to texture, whatever the directions"
 
     def __init__(self, config: BalanceConfig | None = None) -> None:
         self.config = config or BalanceConfig()

@@ -50,5 +50,5 @@ class Scheduled:
 
 
 def scheduled(rule: Callable[[BalanceConfig], Balancer]) -> Callable[[BalanceConfig], Balancer]:
-    """What makes a balancer, as one whose balancer is reweighted by the schedule."""
+    """A factory of balancers whose weights the schedule changes, from a factory of balancers."""
     return lambda config: Scheduled(rule(config), config)

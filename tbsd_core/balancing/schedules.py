@@ -23,7 +23,7 @@ class ProgressSchedule:
 
     kind: str = setting(  # constant stays at start
         "linear",
-        "How the attention moves from shape to texture over the run.",
+        "How the weight moves from shape to texture over the run.",
         choices=tuple(KINDS),
         widget="schedule",
     )

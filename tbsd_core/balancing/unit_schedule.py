@@ -23,7 +23,10 @@ from .mgda import per_sample_dot
 class UnitSchedule:
     """Reads `schedule` and `shape_floor`. A texture direction of zero gets no weight."""
 
-    summary = "directions of equal length and a progress schedule: how many faults the negative names does not matter"
+    summary = (
+        "directions of equal length and a progress schedule: the number of faults in the negative prompt does not "
+        "matter"
+    )
 
     def __init__(self, config: BalanceConfig | None = None) -> None:
         self.config = config or BalanceConfig()

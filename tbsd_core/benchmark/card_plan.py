@@ -17,7 +17,7 @@ class CardPlan:
 
     Args:
         offloaded: bytes of the network's weights that stay in the machine's memory, and are copied to the card in every
-            forward: ComfyUI does that by itself.
+            forward: ComfyUI does that automatically.
         taken: bytes of the card: its context, weights, and a step at its peak.
     """
 

@@ -1,4 +1,4 @@
-"""What a NeRF can hold and what it costs, without a prior: fitted to true views of small-world objects.
+"""The capacity and the cost of a NeRF, without a prior: fitted to true views of small-world objects.
 
 Three questions, one row each per setting: how near a fit comes to the truth (the ceiling of everything
 that is distilled), how many rays a second it renders forwards and backwards, and the most memory that took.

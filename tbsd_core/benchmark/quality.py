@@ -57,7 +57,7 @@ class QualityConfig:
 
 
 def plan(config: QualityConfig, name: str) -> list[Job]:
-    """The jobs of one dimension; those of one method and prompt follow each other."""
+    """The jobs of one dimension. Jobs of one method and prompt follow each other."""
     dimension = _dimension(config, name)
     return [
         job_of(label, of_cell(base, prompt, seed, seed + stream if stream else None))

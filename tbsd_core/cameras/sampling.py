@@ -36,7 +36,7 @@ class CameraConfig:
     )
     fov_y: float = setting(
         36.0,
-        "Vertical opening angle of the lens; a small angle flattens the picture.",
+        "Vertical field of view of the lens. A small angle flattens the picture.",
         above=0,
         below=180,
         low=5,
@@ -45,8 +45,8 @@ class CameraConfig:
     )
     distance_max: float | None = setting(
         None,
-        "Cameras stand anywhere between distance and this, so that the object is seen large and small. 0: all at "
-        "distance.",
+        "Cameras stand anywhere between distance and this, so that the object is seen large and small. 0: all "
+        "stand at distance.",
         meaning="the other end of the distances that cameras are drawn from; null: all at distance",
         above=0,
         none=0,
@@ -57,7 +57,7 @@ class CameraConfig:
     )
     fov_y_max: float | None = setting(
         None,
-        "Lenses open anywhere between fov_y and this. 0: all fov_y.",
+        "Fields of view are drawn between fov_y and this. 0: all have fov_y.",
         meaning="the other end of the opening angles that lenses are drawn from; null: all fov_y",
         above=0,
         below=180,
@@ -69,8 +69,8 @@ class CameraConfig:
     )
     front: float = setting(
         45.0,
-        "Up to so many degrees from the front a view is called front, and as near to the back, back. 30 for Stable "
-        "Diffusion 1.5.",
+        "Within this many degrees of the front a view counts as the front, and within as many of the back as the "
+        "back. 30 for Stable Diffusion 1.5.",
         above=0,
         below=90,
         low=5,

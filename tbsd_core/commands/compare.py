@@ -31,8 +31,9 @@ def register(commands: Commands) -> None:
         "--match",
         default="preset",
         choices=MATCHES,
-        help="preset: every method takes its own number of steps, or --steps; steps: as many as the first one; "
-        "evaluations: as many as its noise predictions per view pay for (default %(default)s)",
+        help="preset: every method takes its own number of steps, or --steps; steps: as many steps as the first "
+        "one; evaluations: as many steps as the first one's noise predictions per view pay for (default "
+        "%(default)s)",
     )
     parser.add_argument("--batch", type=int, help="pictures side by side (default: 8, 1 on a pipeline)")
     parser.add_argument("--clip", help="folder of a CLIP model of transformers: adds CLIP score and R-precision")
@@ -65,7 +66,7 @@ def compare(arguments: argparse.Namespace) -> int:
         def on_result(job: Job, report: Report | str, fresh: bool) -> None:
             if not fresh:
                 bar.update(job.n_steps or 0)
-                bar.write(f"{job.title}: finished before", file=sys.stderr)
+                bar.write(f"{job.title}: already finished", file=sys.stderr)
             elif isinstance(report, str):
                 bar.write(f"{job.title}: failed ({report})", file=sys.stderr)
 
@@ -83,7 +84,7 @@ def compare(arguments: argparse.Namespace) -> int:
     print((arguments.out / "table.md").read_text(encoding="utf-8"))
     print(f"wrote to {arguments.out}: {', '.join(files)}, and each cell as a run in a folder of its own")
     if code == INTERRUPTED:
-        print("interrupted; the same command goes on with what is missing", file=sys.stderr)
+        print("interrupted; run the same command again to finish the rest", file=sys.stderr)
         return code
     return SOME_FAILED if any(row["error"] for row in rows) else 0
 
@@ -99,7 +100,7 @@ def plan(arguments: argparse.Namespace, configs: dict[str, ExperimentConfig]) ->
 
     for kind, values in (("prompt", arguments.prompts), ("seed", arguments.seeds)):
         if len(set(values)) < len(values):
-            raise ValueError(f"The same {kind} stands twice in {values}.")
+            raise ValueError(f"The same {kind} appears twice in {values}.")
     first = arguments.prompts[0]
     for prompt in arguments.prompts:
         for config in configs.values():

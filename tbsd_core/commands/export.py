@@ -16,7 +16,7 @@ def register(commands: Any) -> None:
 
     parser = commands.add_parser("export", help="the textured mesh of a run, from its checkpoint")
     parser.add_argument("--run", type=Path, required=True, help="folder of a run, or the file of a scene")
-    parser.add_argument("--out", type=Path, help="folder for the mesh (default: that of the run)")
+    parser.add_argument("--out", type=Path, help="folder for the mesh (default: the run's folder)")
     parser.add_argument("--format", default="glb", help="glb, obj or ply (default %(default)s)")
     parser.add_argument("--faces", type=int, default=ExportConfig.faces, help="at most; 0 keeps all (%(default)s)")
     parser.add_argument("--texture", type=int, default=ExportConfig.texture, help="texels; 0 for vertex colours")

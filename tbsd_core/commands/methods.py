@@ -18,7 +18,7 @@ def register(commands: Any) -> None:
     methods.add_argument("name", nargs="?", metavar="NAME", help="a method, to see its settings")
     methods.set_defaults(action=_methods)
 
-    presets = commands.add_parser("presets", help="what a run begins with, and where each value comes from")
+    presets = commands.add_parser("presets", help="the settings that a run starts with, and the source of each")
     presets.add_argument("--family", default="sd15", help="sd15, sd21_base, sd21_v, sdxl, sd3, flux ... or demo")
     presets.add_argument("--scene", default="nerf", help=SCENE_HELP)
     presets.add_argument("--method", default="tbsd", help="guidance method (default %(default)s)")
@@ -58,7 +58,7 @@ def _show_variants(spec: MethodSpec) -> None:
 def _show_settings(spec: MethodSpec) -> None:
     from ..settings import described, range_of
 
-    print(f"  settings, for --set; with a model they begin with what `presets --method {spec.name}` says:")
+    print(f"settings, for --set; a model's own values are in `presets --method {spec.name}` says:")
     for name, value, hint in described(spec.config()):
         print(f"  guidance.{name} = {'null' if value is None else value}  {range_of(hint) if hint else ''}".rstrip())
         if hint and (hint.meaning or hint.tooltip):

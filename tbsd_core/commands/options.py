@@ -48,7 +48,9 @@ def add_common_arguments(
 ) -> None:
     parser.add_argument("--scene", default=scene, help=SCENE_HELP)
     tasks = "; ".join(f"{name}: {task.summary}" for name, task in TASKS.items())
-    parser.add_argument("--task", default=NEW, help=f"what the preset is for (default %(default)s). {tasks}")
+    parser.add_argument(
+        "--task", default=NEW, help=f"purpose of the run, for its preset (default %(default)s). {tasks}"
+    )
     parser.add_argument("--prior", default="learned", help="learned, exact, or diffusers:PATH (default %(default)s)")
     parser.add_argument("--device", help="cuda, cpu ... (default: the cpu; for diffusers cuda where there is one)")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
@@ -56,9 +58,9 @@ def add_common_arguments(
         "--memory",
         choices=("auto", *map(str, MEMORIES)),
         default="auto",
-        help="GB of the card that the preset is for (default %(default)s: of the card at hand)",
+        help="GB of memory of the card that the preset must fit (default %(default)s: this computer's card)",
     )
-    parser.add_argument("--allow-download", action="store_true", help="let diffusers:OWNER/NAME be fetched")
+    parser.add_argument("--allow-download", action="store_true", help="allow diffusers:OWNER/NAME to be downloaded")
     parser.add_argument("--steps", type=int, help="optimiser steps of each run (default: the preset's)")
     if one_seed:
         parser.add_argument("--seed", type=int, default=0)
@@ -76,22 +78,30 @@ def add_common_arguments(
 def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
     """What a scene that paints a mesh needs; `mesh_input` reads it."""
     parser.add_argument("--mesh", help="for --scene mesh_texture: file to paint (.glb .obj .ply .stl), or sample:house")
-    parser.add_argument("--up", default="y", help="its upward axis, y or z (default %(default)s)")
-    parser.add_argument("--turn", type=float, default=0.0, help="degrees to turn it so that its front faces the camera")
-    parser.add_argument("--keep-colors", action="store_true", help="start from the colours that it has")
-    parser.add_argument("--mask", help="with --keep-colors: a picture of its texture's size, white where it may change")
+    parser.add_argument("--up", default="y", help="upward axis of the mesh, y or z (default %(default)s)")
+    parser.add_argument(
+        "--turn", type=float, default=0.0, help="degrees to turn the mesh so that its front faces the camera"
+    )
+    parser.add_argument("--keep-colors", action="store_true", help="start from the mesh's own colours")
+    parser.add_argument(
+        "--mask", help="with --keep-colors: a picture of the size of the mesh's texture, white where it may change"
+    )
     parser.add_argument(
         "--keep-view",
         action="append",
         default=[],
         metavar="AZ,EL",
-        help="with --keep-colors: what a camera at this azimuth and elevation sees stays; several views one by one",
+        help="with --keep-colors: lock the part that a camera at this azimuth and elevation sees; repeat it for "
+        "several views",
     )
     parser.add_argument(
         "--part", action="append", type=int, default=[], help="only this connected part may change; 0 is the largest"
     )
     parser.add_argument(
-        "--border", type=float, default=4.0, help="texels over which old and new are mixed (default %(default)s)"
+        "--border",
+        type=float,
+        default=4.0,
+        help="width of the blend between old and new, in texels (default %(default)s)",
     )
 
 
@@ -99,7 +109,9 @@ def add_edit_arguments(parser: argparse.ArgumentParser) -> None:
     """What methods that edit start from, beside a mesh; `with_start` reads it."""
     picture = "for --scene image: picture to start from, or 'sample:brick house'"
     parser.add_argument("--image", dest="start_image", metavar="FILE", help=picture)
-    parser.add_argument("--source-prompt", default="", help="for methods that edit (dds ...): what is there, in words")
+    parser.add_argument(
+        "--source-prompt", default="", help="for methods that edit (dds ...): the scene before the edit, in words"
+    )
 
 
 def add_noise_argument(parser: argparse.ArgumentParser) -> None:
@@ -164,7 +176,7 @@ def region_input(arguments: argparse.Namespace, keeps_colors: bool) -> RegionInp
     """Where the mesh may change.
 
     Raises:
-        ValueError: a view that is no two numbers, or a region of a mesh whose colours are not kept.
+        ValueError: a view that is not two numbers, or a region of a mesh whose colours are not kept.
     """
     from ..experiment import RegionInput
 
@@ -179,7 +191,7 @@ def region_input(arguments: argparse.Namespace, keeps_colors: bool) -> RegionInp
         mask=arguments.mask or "", keep_views=tuple(views), parts=tuple(arguments.part), border=arguments.border
     )
     if asked.is_asked_for and not keeps_colors:
-        raise ValueError("--mask, --keep-view and --part keep colours that a mesh has: add --mesh and --keep-colors.")
+        raise ValueError("--mask, --keep-view and --part lock colours of a given mesh: add --mesh and --keep-colors.")
     return asked
 
 
@@ -189,7 +201,7 @@ def base_config(
     """The whole preset of the method of these arguments, before --set.
 
     Args:
-        prompt, method: instead of those of the arguments.
+        prompt, method: instead of the prompt and method of the arguments.
     """
     from ..experiment import default_config
 
@@ -277,7 +289,7 @@ def finish(
     picture, numbers = make_sheet().write(arguments.out, name)
     print(f"wrote {picture} and {numbers.name}")
     if not complete:
-        print("interrupted: the sheet holds what was done by then", file=sys.stderr)
+        print("interrupted: the sheet holds the results so far", file=sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -289,8 +301,8 @@ def add_study_arguments(parser: argparse.ArgumentParser, methods: Sequence[str] 
         nargs="+",
         required=methods is None,
         default=methods,
-        help="names of `methods`, separated by commas or spaces, each with its own preset; LABEL=METHOD for a second "
-        "one of the same method; --set LABEL:KEY=VALUE is for one alone"
+        help="names of `methods`, separated by commas or spaces, each with its own preset; LABEL=METHOD for a "
+        "second one of the same method; --set LABEL:KEY=VALUE is for one of them"
         + (f" (default: {methods[0]})" if methods else ""),
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")

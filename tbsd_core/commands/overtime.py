@@ -17,7 +17,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         default=METHODS,
         metavar="NAME[,KEY=VALUE...]",
-        help="a row each, with settings of its own (default: Bridge with TNP and with GNP)",
+        help="methods, one row each, with their own settings (default: Bridge with TNP and with GNP)",
     )
     parser.add_argument("--at", type=float, nargs="+", help="moments in [0, 1] (default 0.25 0.5 0.75 1)")
     parser.set_defaults(action=_overtime)

@@ -15,7 +15,8 @@ def register(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         default=("sds", "bridge", "tbsd"),
         metavar="NAME[,KEY=VALUE...]",
-        help="with settings of their own; the last one shows what is reachable (default: sds bridge tbsd)",
+        help="methods, each with its own settings; the last one also shows the reachable directions (default: sds "
+        "bridge tbsd)",
     )
     parser.add_argument("--every", type=int, default=5, help="steps between measured points (default %(default)s)")
     parser.add_argument("--t", type=float, nargs="+", help="noise levels of the objectives (default 0.3 0.5 0.7)")

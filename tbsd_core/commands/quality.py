@@ -59,7 +59,7 @@ def quality(arguments: argparse.Namespace) -> int:
         try:
             report = measure_quality(config, arguments.out, bar.update, on_result)
         except KeyboardInterrupt:
-            print("\ninterrupted; the same command goes on with what is missing", file=sys.stderr)
+            print("\ninterrupted; run the same command again to finish the rest", file=sys.stderr)
             return INTERRUPTED
     with atomic_path(arguments.json) as path:
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ REFUSED = {"report": "--from", "more": "--more", "mesh": "--mesh", "start_image"
 
 
 def has_stages(folder: Path | None) -> bool:
-    """Whether a folder to go on with holds stages."""
+    """Whether a folder to resume holds stages."""
     from ..experiment.stages import ABOUT
 
     return folder is not None and (folder / ABOUT).is_file()
@@ -38,13 +38,13 @@ def run_staged(arguments: argparse.Namespace) -> int:
     refused = [option for name, option in REFUSED.items() if getattr(a, name) is not None]
     if refused or a.scene != "nerf":
         raise ValueError(
-            f"Stages begin with a NeRF and take no {' or '.join(refused)}: leave that out."
+            f"Stages start with a NeRF and do not take {' or '.join(refused)}: leave it out."
             if refused
-            else f"Stages begin with a NeRF, got --scene {a.scene}: leave that out."
+            else f"Stages start with a NeRF, got --scene {a.scene}: leave it out."
         )
     if resumes:
         if a.out.resolve() != a.resume.resolve():
-            raise ValueError(f"Stages go on in their own folder: leave out --out, or give --out {a.resume}.")
+            raise ValueError(f"Stages resume in their own folder: leave out --out, or give --out {a.resume}.")
         config = stored_stages(a.resume)
         if a.prompt not in (None, config.nerf.prompt.prompt):
             raise ValueError(
@@ -87,8 +87,8 @@ def assigned(config: StagesConfig, assignments: Iterable[str]) -> StagesConfig:
             raise ValueError(f"--set needs KEY=VALUE, got {text!r}.")
         if key == "optim.n_steps":
             raise ValueError(
-                "Which stage takes so many steps? --set nerf.optim.n_steps=N, --set texture.optim.n_steps=N, or "
-                "--steps N for both together."
+                "--set optim.n_steps does not name a stage: use --set nerf.optim.n_steps=N, --set "
+                "texture.optim.n_steps=N, or --steps N for both together."
             )
         if key.partition(".")[0] in STAGES:
             config = with_setting(config, key, value)

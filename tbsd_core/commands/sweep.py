@@ -56,7 +56,7 @@ def sweep(arguments: argparse.Namespace) -> int:
     code, start = 0, time.perf_counter()
 
     def on_result(job: Job, report: Report | str, fresh: bool) -> None:
-        how = f"failed ({report})" if isinstance(report, str) else "finished" if fresh else "finished before"
+        how = f"failed ({report})" if isinstance(report, str) else "finished" if fresh else "already finished"
         took = f" in {report['seconds']['total']:.1f} s" if fresh and not isinstance(report, str) else ""
         print(f"[{len(reports)}/{len(jobs)}] {job.title}: {how}{took}", flush=True)
 
@@ -68,10 +68,10 @@ def sweep(arguments: argparse.Namespace) -> int:
         run_jobs(jobs, arguments.out, pool, retries=retries, on_result=on_result, on_note=on_note, reports=reports)
     except KeyboardInterrupt:
         code = INTERRUPTED
-        print("interrupted; the same command goes on with what is missing", file=sys.stderr)
+        print("interrupted; run the same command again to finish the rest", file=sys.stderr)
     except RuntimeError as error:
         code = SOME_FAILED
-        print(f"{error} The same command goes on with what is missing.", file=sys.stderr)
+        print(f"{error} Run the same command again to finish the rest.", file=sys.stderr)
     seconds = time.perf_counter() - start
     if not reports:
         return code
@@ -89,7 +89,7 @@ def _prepared(arguments: argparse.Namespace) -> tuple[list[Job], MakePool]:
     from ..study import read_prompts
 
     if len(set(arguments.seeds)) < len(arguments.seeds):
-        raise ValueError(f"The same seed stands twice in {arguments.seeds}.")
+        raise ValueError(f"The same seed appears twice in {arguments.seeds}.")
     if arguments.workers is not None and arguments.workers < 1:
         raise ValueError(f"--workers must be at least 1, got {arguments.workers}.")
     if arguments.retries < 0:
@@ -103,7 +103,7 @@ def _prepared(arguments: argparse.Namespace) -> tuple[list[Job], MakePool]:
     from ..study.servers import ServerPool
 
     if len(set(arguments.comfyui)) < len(arguments.comfyui):
-        raise ValueError(f"The same server stands twice in {arguments.comfyui}.")
+        raise ValueError(f"The same server appears twice in {arguments.comfyui}.")
     servers = [ComfyUIServer(url) for url in arguments.comfyui]
     return plan_workflows(arguments, lines, servers), lambda on_note: ServerPool(servers, on_note)
 
@@ -146,7 +146,7 @@ def plan(arguments: argparse.Namespace, lines: list[PromptLine]) -> list[Job]:
 
 
 def plan_workflows(arguments: argparse.Namespace, lines: list[PromptLine], servers: list[ComfyUIServer]) -> list[Job]:
-    """The jobs as workflows. Settings are widgets of its nodes: 6.steps is that of node 6.
+    """The jobs as workflows. Settings are widgets of its nodes: 6.steps is the widget steps of node 6.
 
     Raises:
         ValueError: the workflow lacks what a cell needs; names the line.

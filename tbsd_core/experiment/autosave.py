@@ -55,7 +55,7 @@ class Autosave:
             self._save()
         except (OSError, MemoryError, RuntimeError) as error:  # of the disk, and of copying the state to the CPU
             reason = str(error) or "There is too little memory to save."
-            self.say(f"{reason} The run goes on; {self._kept()}. Free space in {self.path.parent}.")
+            self.say(f"{reason} The run continues; {self._kept()}. Free space in {self.path.parent}.")
             return False
         finally:
             self.last = time.monotonic()

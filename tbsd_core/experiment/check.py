@@ -1,4 +1,4 @@
-"""What would only fail later, said before a run begins."""
+"""Errors that would only come later, raised before a run begins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check_config(config: ExperimentConfig) -> None:
     if config.dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {config.dtype!r}.")
     if config.prompt.ready_made:
-        raise ValueError("The prompts of this run came ready-made from nodes of ComfyUI: go on with it there.")
+        raise ValueError("The prompts of this run came ready-made from nodes of ComfyUI: resume it there.")
     check_control_config(config)
     if is_demo(config):
         for views in build_texts(config.prompt).values():

@@ -48,8 +48,8 @@ class RegionInput:
     mask: str = ""  # a picture of the texture's size, white where it may change
     keep_views: tuple[tuple[float, ...], ...] = ()  # azimuth and elevation of views that see nothing change
     parts: tuple[int, ...] = ()  # connected parts that may change, 0 is the largest
-    border: float = setting(BORDER, meaning="texels over which old and new are mixed", at_least=0)
-    old: str = setting(LOCKED, meaning="what new colours are mixed with there", choices=OLD)
+    border: float = setting(BORDER, meaning="width of the blend between old and new, in texels", at_least=0)
+    old: str = setting(LOCKED, meaning="the colours that new ones blend with there", choices=OLD)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -97,7 +97,7 @@ def plain_config(config: ExperimentConfig) -> dict[str, Any]:
 
 
 def normalised(stored: dict[str, Any]) -> dict[str, Any]:
-    """A stored configuration with what later versions have added; one that is no whole one of these as it is."""
+    """A stored configuration with what later versions have added; one that is incomplete stays as it is."""
     try:
         return plain_config(config_from_plain(stored))
     except ValueError:

@@ -21,7 +21,7 @@ def check_control_config(config: ExperimentConfig) -> None:
         return
     if not SCENES[config.scene_name].scene.uses_cameras:
         raise ValueError(
-            f"control.kind is {control.kind}, and the pictures of the scene {config.scene_name!r} have no geometry. "
+            f"control.kind is {control.kind}, but the pictures of the scene {config.scene_name!r} have no geometry. "
             "Use a 3D scene such as mesh_texture, or control.kind=none."
         )
     if config.prior.startswith(COMFYUI):
@@ -55,8 +55,8 @@ def add_control(config: ExperimentConfig, prior: Prior) -> None:
         if isinstance(prior, ControlledPrior):
             return  # the loop checks that it is of this kind
         raise ValueError(
-            f"{type(prior).__name__} takes no ControlNet here: they work with Stable Diffusion 1 and 2 and the demo "
-            "model, and in ComfyUI with every model that has one. Set control.kind=none."
+            f"{type(prior).__name__} takes no ControlNet here: ControlNets work with Stable Diffusion 1 and 2 and "
+            "the demo model, and in ComfyUI with every model that has one. Set control.kind=none."
         )
     source = (config.control.kind, config.control.net)
     if prior.control_source == source:

@@ -1,4 +1,4 @@
-"""What a run costs in noise predictions, exactly, before it is run; and how many steps a budget buys."""
+"""The exact cost of a run in noise predictions, before it is run, and the number of steps that a budget buys."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def evaluations(
 ) -> int:
     """Noise predictions of a whole run, summed over the samples of its steps.
 
-    Counted are those of the prior and of a LoRA, those on the way of a trajectory, the further views of Perp-Neg, and
-    for each step that trains a LoRA its forward; what reuse_steps takes again is not.
+    It counts the predictions of the prior and of a LoRA, on the way of a trajectory, and for the further views of
+    Perp-Neg, and the forward of each step that trains a LoRA. Predictions that reuse_steps takes again do not count.
     """
     trains = isinstance(guidance, TrainingGuidance)
     total, known = 0, set[str]()

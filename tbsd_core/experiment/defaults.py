@@ -29,7 +29,7 @@ EXACT_SIZE = 32  # latent cells along each side: its forwards are slow
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What settings depend on: the family of a model, and the shape of its latents."""
+    """The things that settings depend on: the family of a model, and the shape of its latents."""
 
     prior: str  # as ExperimentConfig names it, with the whole path of a pipeline
     family: str

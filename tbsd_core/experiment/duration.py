@@ -52,16 +52,16 @@ class Duration:
         return self.rest / flops_per_second
 
     def text(self, device: torch.device) -> str:
-        """What to say before the first step; "" for a run that is small."""
+        """The text before the first step; "" for a small run."""
         if self.rest < LEAST:
             return ""
         card = card_name(device)
         speed = sustained(card)
         work = f"The run takes about {flops_in_words(self.rest)} ({flops_in_words(self.late)} a step)"
         if speed is None:
-            return f"{work}. How long that is will be known after a few steps."
+            return f"{work}. An estimate of the time follows after a few steps."
         seconds = self.seconds(speed)
-        assumed = f"{speed / 1e12:.0f} TFLOP/s, which is assumed of {short_name(card)}"
+        assumed = f"{speed / 1e12:.0f} TFLOP/s, the assumed speed of {short_name(card)}"
         more = f" {self.advice}" if seconds > LONG else ""
         return f"{work}: {time_in_words(seconds)} at {assumed}.{more}"
 
@@ -125,7 +125,7 @@ class Pace:
         if left < SAID:
             return ""
         advice = f" {self.duration.advice}" if self.duration is not None and left > LONG else ""
-        return f"{time_in_words(left).capitalize()} are left from step {done} on, at {seconds:.2g} s a step.{advice}"
+        return f"{time_in_words(left).capitalize()} are left after step {done}, at {seconds:.2g} s a step.{advice}"
 
 
 def flops_in_words(n: float) -> str:

@@ -1,4 +1,4 @@
-"""A run as an object: its parts, its steps, and the state that it can be kept in and taken up from."""
+"""A run as an object: its parts, its steps, and the state from which it can be resumed."""
 
 from __future__ import annotations
 
@@ -117,15 +117,15 @@ class Experiment:
         n_steps, changed = self.config.optim.n_steps, changes(run.config, self.config)
         if run.step > n_steps:
             raise ValueError(
-                f"This run has done {run.step} steps, and steps is {n_steps}. Set steps to more to go on with it, or "
-                "begin a new run."
+                f"This run has done {run.step} steps, and steps is {n_steps}. Raise steps to resume it, or start a "
+                "new run."
             )
         try:
             load_state(self.state, run.tensors, run.step, run.bad_steps)
         except ValueError as error:
             said = "".join(f" {name}: {text}." for name, text in changed.items())
             raise ValueError(
-                f"The state does not fit this run: {error}{said} Leave that as it was, or begin a new run."
+                f"The state does not fit this run: {error}{said} Undo the change, or start a new run."
             ) from error
         if self.source is not None:
             self.source = frozen(read_source(run.source, run.tensors, self.scene).to(_device(self.scene)))
@@ -153,7 +153,7 @@ def resumed(
     """
     run = stored.run
     if run is None:
-        raise ValueError(f"{stored.source} holds a scene that is in no run, so there is nothing to go on with.")
+        raise ValueError(f"{stored.source} holds a scene without a run, so there is nothing to resume.")
     check_resume(stored, config)
     try:  # weights of a scene's losses may change as any setting, its sizes not
         scene = replace(stored, scene_config=to_plain(config.scene)).scene()
@@ -162,7 +162,7 @@ def resumed(
         if not said:
             raise
         raise ValueError(
-            f"{stored.source} holds another scene.{said} Leave that as it was, or start anew."
+            f"{stored.source} holds another scene.{said} Undo the change, or start a new run."
         ) from error
     experiment = Experiment(config, prior, scene=scene.to(config.device), split=split)
     return experiment, experiment.restore(run)
@@ -176,10 +176,10 @@ def stored_config(path: Path) -> ExperimentConfig:
     """
     stored = read_newest(path)
     if stored.run is None:
-        raise ValueError(f"{stored.source} holds a scene that is in no run, so there is nothing to go on with.")
+        raise ValueError(f"{stored.source} holds a scene without a run, so there is nothing to resume.")
     if stored.run.config.keys() == {"optim"}:
         raise ValueError(
-            f"{stored.source} was written by release 0.1 in ComfyUI, without its prompt: go on with it there."
+            f"{stored.source} was written by release 0.1 in ComfyUI, without its prompt: resume it there."
         )
     return config_from_plain(stored.run.config)
 
@@ -190,8 +190,8 @@ def check_resume(stored: Stored, config: ExperimentConfig) -> None:
     fixed = [f"{name}: {text}" for name, text in found.items() if name in FIXED or name.startswith("region.")]
     if fixed:
         raise ValueError(
-            f"The run in {stored.source} cannot be resumed with another scene, region or optimizer. {'; '.join(fixed)}."
-            " Leave that as it was, or start anew."
+            f"The run in {stored.source} cannot be resumed with another scene, region or optimiser. "
+            f"{'; '.join(fixed)}. Undo the change, or start a new run."
         )
 
 

@@ -103,7 +103,7 @@ def write_file(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(f"The folder {path.parent} could not be made ({error}).") from error
+        raise OSError(f"The folder {path.parent} could not be created ({error}).") from error
     kind = next(name for name, spec in SCENES.items() if type(scene) is spec.scene)
     tensors = prefixed("scene", stored_tensors(scene))
     about: dict[str, Any] = {"format": FORMAT, "scene": {"kind": kind, "config": to_plain(scene.config)}, "run": None}
@@ -119,7 +119,7 @@ def write_file(
         }
     text = json.dumps(about, ensure_ascii=False)
     if len(text) > MAX_TEXT:
-        raise OSError(f"The settings of this run have {len(text)} characters; a file holds {MAX_TEXT} of them.")
+        raise OSError(f"The settings of this run have {len(text)} characters; a file holds at most {MAX_TEXT}.")
     metadata = {**fitting(extra or {}, MAX_EMBEDDED, path.name), "tbsd": text, "sha256": digest(text, tensors)}
     partial = path.with_suffix(".partial")
     try:
@@ -150,7 +150,7 @@ def load_scene(path: Path) -> Scene:
 
 
 def read_file(path: Path) -> Stored:
-    """What a file holds; those of release 0.1 are read, too.
+    """The contents of a file. Files of release 0.1 are read, too.
 
     Raises:
         ValueError: it is missing, damaged, or of something else.
@@ -216,7 +216,7 @@ def stored_scene(kind: Any, config: Any, tensors: Mapping[str, Tensor], run: Sto
 
 
 def read_newest(path: Path) -> Stored:
-    """A file, or the one before it with a warning where it is damaged or missing. A folder is that of a run.
+    """A file, or the one before it with a warning where it is damaged or missing. A folder means the folder of a run.
 
     Raises:
         ValueError: there is none that can be used.
@@ -231,11 +231,11 @@ def read_newest(path: Path) -> Stored:
             continue
         if problems:
             step = "" if found.run is None else f", of step {found.run.step}"
-            found = replace(found, warning=f"{problems[0]} Going on from the one before it{step}.")
+            found = replace(found, warning=f"{problems[0]} Resuming from the one before it{step}.")
         return found
     if not path.exists() and not previous(path).exists():
         raise ValueError(f"There is no checkpoint in {path.parent}: {path.name} is missing.")
-    raise ValueError(" ".join(problems) + " Start the run anew.")
+    raise ValueError(" ".join(problems) + " Start the run again.")
 
 
 def stored_run(about: Any, tensors: Mapping[str, Tensor], path: Path) -> StoredRun:
@@ -245,7 +245,7 @@ def stored_run(about: Any, tensors: Mapping[str, Tensor], path: Path) -> StoredR
         seconds, skipped = about.get("seconds", {}), about.get("skipped_steps", 0)
         numbers = [*seconds.values(), skipped]
         if not isinstance(config, dict) or not all(isinstance(n, (int, float)) for n in numbers):
-            raise ValueError("its settings are not those of a run")
+            raise ValueError("its settings are not the settings of a run")
         if not all(isinstance(n, int) and n >= 0 for n in (step, bad_steps)):
             raise ValueError(f"it has done {step!r} steps")
         told = without("curves", tensors)
@@ -257,11 +257,11 @@ def stored_run(about: Any, tensors: Mapping[str, Tensor], path: Path) -> StoredR
 
 
 def json_object(text: str, path: Path) -> dict[str, Any]:
-    """Raises ValueError for text that is no JSON object."""
+    """Raises ValueError for text that is not a JSON object."""
     try:
         about = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: its settings are no JSON ({error}).") from error
+        raise ValueError(f"{path} is damaged: its settings are not JSON ({error}).") from error
     if not isinstance(about, dict):
         raise ValueError(f"{path} is damaged: its settings are {type(about).__name__}, expected an object.")
     return about

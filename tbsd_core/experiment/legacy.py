@@ -42,7 +42,7 @@ def _scene_file(metadata: Mapping[str, str], tensors: Mapping[str, Tensor], path
     if metadata.get("attached"):
         about = json_object(metadata["attached"], path)
         if about.get("format") != RUN_FORMAT or not isinstance(about.get("config"), dict):
-            raise ValueError(f"The run in {path} is of another version ({about.get('format')!r}).")
+            raise ValueError(f"The run in {path} is from another version ({about.get('format')!r}).")
         attached = {k.removeprefix(ATTACHED): v for k, v in tensors.items() if k.startswith(ATTACHED)}
         run = stored_run({**about, "config": {"optim": about["config"]}}, attached, path)
     own = {k: v for k, v in tensors.items() if not k.startswith(ATTACHED)}

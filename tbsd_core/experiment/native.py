@@ -1,4 +1,4 @@
-"""A model that sees pictures of another size than those of its training is not silently wrong."""
+"""A model that sees pictures of another size than in its training says so."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TOO_SMALL, TOO_LARGE = 0.75, 1.5  # of the native size (ours): models are tuned 
 
 
 def size_warning(config: ExperimentConfig) -> str:
-    """What to say of a model that sees pictures of a size far from that of its training; "" where it does not.
+    """A warning for a model that sees pictures of a size far from its training size; "" where it does not.
 
     Reads the configuration of a pipeline, as default_config does. A model of ComfyUI is of the size of its family.
     """

@@ -109,7 +109,7 @@ def needs_of(experiment: Experiment) -> Needs:
         kept += 2 * 3 * 4 * full**2  # the pictures that are encoded, and their gradient
     encode = sizes["encode"][1]
     render = max(0.0, sizes["view"][1] - encode)
-    if optim.latent_until > 0:  # rays of latent cells, which can be more than those of a view
+    if optim.latent_until > 0:  # rays of latent cells, which can be more than the rays of a view
         more = max(1.0, (full // factor * LATENT_SUPERSAMPLING / optim.size) ** 2)
         kept, render = kept * more, render * more
     predict = operations("predict") / len(_conditions(experiment))

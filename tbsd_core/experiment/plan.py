@@ -1,11 +1,11 @@
-"""What a step will need before the first one is done, how it is made to fit, and how long the run will take.
+"""The needs of a step, known before the first one: its memory, how it is made to fit, and the time of the run.
 
     plan = plan_of(experiment, available)   # bytes that are free on the experiment's device, after models are loaded;
                                             # memory.available_bytes(device), or what a host says; None: not known
     plan.apply(experiment)                  # sets experiment.state.view_chunk, and has scene and prior take less
     if plan.text: tell(plan.text)           # "" where everything fits, takes minutes, and nothing need be said
 
-Nothing else is to be done: a step that still runs out of memory halves what goes through at once by itself. All
+Nothing else is to be done: a step that still runs out of memory automatically halves what goes through at once. All
 measures give the gradient of all views at once up to the order of sums, so only a run with the same plan repeats
 another bit for bit. They are, in this order: fewer views at a time; rays of a view in a few pieces; the encoder's
 blocks computed again in backward; rays in many pieces.
@@ -56,7 +56,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one step needs, in bytes on the device, and how it is made to fit.
+    """The memory of one step in bytes on the device, and the measures that make it fit.
 
     Args:
         n_views: views or pictures of a step; size: pixels along a side of one.

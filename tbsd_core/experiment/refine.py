@@ -23,7 +23,7 @@ REFINING: dict[str, Settings] = {
         "optim.timesteps.t_max": Setting(MOST_NOISE, f"{MAGIC3D}: 0.02 to 0.5"),
         "optim.timesteps.t_max_end": Setting(MOST_NOISE, MAGIC3D),
         "optim.lr": Setting(0.01, MAGIC3D),
-        "scene.shading": Setting("none", "ours: the colours of the NeRF are those that its renders show"),
+        "scene.shading": Setting("none", "ours: the colours of the NeRF are the colours of its renders"),
     },
     DEMO: {
         "optim.timesteps.t_max": Setting(MOST_NOISE, MAGIC3D),

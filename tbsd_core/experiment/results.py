@@ -1,4 +1,5 @@
-"""What a run leaves in its folder: pictures, measures, curves, a mesh, and run.json, which tells of all of it."""
+"""The files that a run leaves in its folder: pictures, measures, curves, a mesh, and run.json, which describes all of
+them."""
 
 from __future__ import annotations
 

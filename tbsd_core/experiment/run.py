@@ -31,7 +31,7 @@ from .start import read_prior
 def run(
     config: ExperimentConfig,
     out: Path,
-    resume: Path | None = None,  # the folder or the file of a run to go on with
+    resume: Path | None = None,  # the folder or the file of a run to resume
     on_step: Callable[[StepRecord], None] = lambda record: None,
     on_phase: Callable[[str], None] = lambda text: None,
     autosave_seconds: float = AUTOSAVE_SECONDS,

@@ -1,4 +1,4 @@
-"""What an edit starts from: frozen, and kept in the file of its run."""
+"""The source that an edit starts from: frozen, and kept in the file of its run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def read_source(about: Any, tensors: Mapping[str, Tensor], scene: Scene) -> Scen
         ValueError: the run has none, or it is damaged.
     """
     if about is None:
-        raise ValueError("This run holds no source, and its method now edits one. Begin a new run from its scene.")
+        raise ValueError("This run holds no source, but its method now edits one. Start a new run from its scene.")
     kind = about.get("kind") if isinstance(about, dict) else None
     if not isinstance(kind, str) or kind not in SCENES:
         raise ValueError(f"The source of this run is of the kind {kind!r}; this version knows {', '.join(SCENES)}.")
@@ -67,4 +67,4 @@ def check_source_config(config: ExperimentConfig) -> None:
     if not spec.edits or config.image.file or (config.mesh.file and config.mesh.keep_colors):
         return
     how = "--scene image --image FILE for a picture, --scene mesh_texture --mesh FILE --keep-colors for a mesh"
-    raise ValueError(f"{spec.label} changes what is there, and this run starts from nothing: {how}.")
+    raise ValueError(f"{spec.label} edits an existing scene, but this run starts from nothing: {how}.")

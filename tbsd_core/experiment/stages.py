@@ -159,7 +159,7 @@ def stored_stages(folder: Path) -> StagesConfig:
             texture=config_from_plain(stored[TEXTURE]),
         )
     except (OSError, TypeError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} does not tell of stages ({type(error).__name__}: {error}).") from error
+        raise ValueError(f"{path} does not describe stages ({type(error).__name__}: {error}).") from error
 
 
 def plain_stages(config: StagesConfig) -> dict[str, Any]:
@@ -200,7 +200,9 @@ def _ended(folder: Path, config: dict[str, Any], may_go_on: bool = False) -> dic
     changed.pop("mesh.file", None)  # the folder may have been moved
     if changed and not may_go_on:
         said = "; ".join(f"{name} {text}" for name, text in changed.items())
-        raise ValueError(f"The stage in {folder} has ended, so it cannot change: {said}. Begin in another folder.")
+        raise ValueError(
+            f"The stage in {folder} has ended, so its settings cannot change: {said}. Start in another folder."
+        )
     return None if changed else report
 
 
@@ -210,7 +212,7 @@ def _of_now(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def _state(folder: Path) -> Path | None:
-    """The run to go on with, where a stage has begun."""
+    """The run to resume, where a stage has begun."""
     return folder if any(path.exists() for path in (folder / NEWEST, previous(folder / NEWEST))) else None
 
 

@@ -1,4 +1,5 @@
-"""What a configuration names, made or read: the prior, the mesh to paint, the scene before its first step."""
+"""Makes or reads the things that a configuration names: the prior, the mesh to paint, the scene before its first
+step."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ def read_prior(config: ExperimentConfig) -> TextPrior:
         return load_prior(config.prior, config.device)
     if config.prior.startswith(COMFYUI):
         raise ValueError(
-            f"This run is on a model that ComfyUI has loaded ({config.prior.removeprefix(COMFYUI)}). Go on with it "
+            f"This run uses a model that ComfyUI has loaded ({config.prior.removeprefix(COMFYUI)}). Resume it "
             "there, or name the same model: --prior diffusers:PATH."
         )
     return load_diffusers_prior(config.prior.removeprefix(DIFFUSERS), config.device, DTYPES[config.dtype])
@@ -66,7 +67,7 @@ def read_image(config: ExperimentConfig) -> Tensor:
     """
     file, size = config.image.file, getattr(config.scene, "size", 0)
     if config.scene_name != "image":
-        raise ValueError(f"A picture is the start of an image scene, and this is {config.scene_name}: --scene image.")
+        raise ValueError(f"Only an image scene starts from a picture, got {config.scene_name}: add --scene image.")
     picture = sample_image(file.removeprefix(SAMPLE), size) if file.startswith(SAMPLE) else read_square(file, size)
     return picture[None].expand(config.scene.n_images, -1, -1, -1).contiguous()
 
@@ -100,7 +101,7 @@ def read_region(config: ExperimentConfig, scene: MeshTextureScene) -> Region | N
     if not asked.is_asked_for:
         return None
     if not config.mesh.keep_colors:
-        raise ValueError("A part of the mesh can only be kept with the colours that it has: add --keep-colors.")
+        raise ValueError("Locking a part of the mesh needs its own colours: add --keep-colors.")
     found: list[Region] = []
     if asked.mask:
         found.append(mask_region(scene, read_mask(Path(asked.mask)), asked.border))

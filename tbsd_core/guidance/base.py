@@ -1,4 +1,4 @@
-"""What the loop asks of a guidance method: a pure function of noise predictions.
+"""The protocol of a guidance method for the loop: a pure function of noise predictions.
 
 A method may add to that: a LoRA (TrainingGuidance), an x_t and a noise of its own, found by evaluating the
 prior at other noise levels (TrajectoryGuidance), a second gradient on the pictures (PixelGuidance).
@@ -52,7 +52,7 @@ class GuidanceInputs:
 
     @property
     def change(self) -> Tensor:
-        """What the edit has changed so far: latents minus those of the source, [B, C, h, w]."""
+        """What the edit has changed so far: latents minus the latents of the source, [B, C, h, w]."""
         assert self.latents is not None and self.source is not None, "the loop gives both to a method with a source"
         return self.latents - self.source
 
@@ -182,7 +182,7 @@ class ShiftedGuidance(Protocol):
     def shifted(
         self,
         x_t: Tensor,  # [B, C, h, w], the noised latents
-        change: Tensor,  # [B, C, h, w], clean latents minus those of the source
+        change: Tensor,  # [B, C, h, w], clean latents minus the clean latents of the source
         sigma_t: Tensor,  # [B, 1, 1, 1]
         progress: float,
     ) -> Tensor: ...

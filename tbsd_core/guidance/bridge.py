@@ -26,11 +26,12 @@ NEGATIVES = {"target_negative": ("delta_tnp", directions.delta_tnp), "negative":
 class BridgeConfig:
     guidance_scale: float = shared.scale(25.0, above=0.0)  # s; the authors' 2D script uses 40 in both stages
     switch: float = shared.part(  # the authors: 0.5 in 2D, 0.8 in 3D
-        0.5, "When the second stage begins, as a part of the run.", step=0.05
+        0.5, "When the second stage begins, as a fraction of the run.", step=0.05
     )
     negative: str = setting(
         "target_negative",
-        "What the second stage moves away from. TNP gives strong texture and can bend the shape; GNP is safer.",
+        "The negative prompt that the second stage moves away from. TNP gives strong texture but can bend the "
+        "shape; GNP is safer.",
         choices={"target negative (TNP)": "target_negative", "generic negative (GNP)": "negative"},
     )
     anchor: float = shared.anchor(0.0)  # of stage 2; ours, the authors have none
@@ -86,8 +87,8 @@ SPEC = MethodSpec(
     equation="stage 1: SDS;  stage 2: w(t) [anchor (eps_uncond - noise) + s (eps_target - eps_negative)]",
     paper="Rethinking Score Distillation as a Bridge Between Image Distributions, arXiv:2406.09417",
     evaluations="2 (3 in stage 2 with an anchor)",
-    description="SDS-Bridge: the classic method first, then away from a negative prompt, to compare with.",
-    prompts="Prompts with the negative that is chosen below, from Target Negative Prompt.",
+    description="SDS-Bridge: starts as SDS, then moves away from a negative prompt. A baseline.",
+    prompts="Prompts from Target Negative Prompt, with the negative that is chosen below.",
     presets={
         (PUBLISHED, ""): {
             "guidance.guidance_scale": Setting(40.0, BRIDGE_2D),

@@ -57,8 +57,8 @@ SPEC = MethodSpec(
     equation="w(t) [a lambda (eps_target - eps_uncond) + (1 - a) eps_uncond],  a: the shortest combination (MGDA)",
     paper="PlacidDreamer, arXiv:2407.13976",
     evaluations="2",
-    description="Balanced Score Distillation (PlacidDreamer): weighs the prompt's direction against smoothing, so that "
-    "it cannot saturate.",
+    description="Balanced Score Distillation (PlacidDreamer): balances the prompt's direction against smoothing, "
+    "so that the prompt cannot saturate the colours.",
     prompts="Prompts from Prompt Encode; a negative prompt is not used.",
     presets={
         (PUBLISHED, ""): {

@@ -31,7 +31,7 @@ class CSDConfig:
         1.0, "Share of the negative prompt later; 1 leaves the empty prompt out.", at_least=0.0, high=10.0, step=0.05
     )
     anneal_end: float = shared.part(  # progress; 0 = at once
-        0.5, "When the share has gone from start to end, as a part of the run.", step=0.05
+        0.5, "When the share reaches its end value, as a fraction of the run.", step=0.05
     )
     weighting: str = shared.weighting("uniform")  # the refining stage: sigma2
 
@@ -78,7 +78,8 @@ SPEC = MethodSpec(
     equation="w(t) [(1 - n) (eps_target - eps_uncond) + n (eps_target - eps_negative)],  n annealed",
     paper="Text-to-3D with Classifier Score Distillation, arXiv:2310.19415",
     evaluations="2 (3 while n is neither 0 nor 1)",
-    description="Classifier Score Distillation: the prompt's direction alone, then away from a negative.",
+    description="Classifier Score Distillation: follows the prompt's direction alone, and later moves away from a "
+    "negative prompt.",
     prompts="Prompts with a generic negative (GNP), unless both shares below are 0.",
     presets={
         (PUBLISHED, ""): {

@@ -1,6 +1,6 @@
 """Delta denoising score (arXiv:2304.07090, Eq. 3): the score of the edit minus the score of what was there.
 
-What SDS does wrong on a picture it also does on the source, which needs no change. Both are asked with the same noise
+SDS makes the same errors on a picture and on the source, which needs no change. Both are asked with the same noise
 and timestep, so that it cancels; what is left is the change of the prompt.
 """
 
@@ -19,7 +19,7 @@ from .weighting import weight
 
 DDS_2D = "DDS, arXiv:2304.07090, its DDS_zeroshot notebook"
 SWAPS = "chosen on one tuning swap of benchmarks/edits.py"
-LESS = "that of TBSD-Edit: 7.5 burns the small world's pictures"
+LESS = "as for TBSD-Edit: 7.5 burns the small world's pictures"
 FEW = {"optim.n_steps": Setting(60, SWAPS)}  # a picture is there already
 
 
@@ -78,12 +78,12 @@ SPEC = MethodSpec(
     label="DDS",
     method=DDS,
     config=DDSConfig,
-    summary="Delta Denoising Score: edits what is there, by the difference of the two prompts",
+    summary="Delta Denoising Score: edits an existing scene by the difference of the two prompts",
     equation="w(t) [eps_cfg(x_t, target) - eps_cfg(x_t_src, source)],  the same noise for both",
     paper="Delta Denoising Score, arXiv:2304.07090",
     evaluations="4 (2 at s = 0 or s = 1)",
-    description="Delta Denoising Score: changes a picture or a texture that is there, and leaves the rest.",
-    prompts="What it shall become, from Prompt Encode; a negative prompt is not used.",
+    description="Delta Denoising Score: edits an existing picture or texture and leaves the rest alone.",
+    prompts="The scene after the edit, from Prompt Encode; a negative prompt is not used.",
     presets={
         (PUBLISHED, ""): {
             "guidance.guidance_scale": Setting(7.5, DDS_2D),

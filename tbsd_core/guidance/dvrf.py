@@ -34,10 +34,17 @@ DVRF_2D = "DVRF, arXiv:2509.05342, its exp.yaml for Stable Diffusion 3"
 class DVRFConfig:
     guidance_scale: float = shared.scale(16.5, low=1.5, above=1.0)  # of the target
     source_scale: float = setting(
-        6.0, "How much the source prompt counts in what is subtracted.", above=1.0, low=1.5, high=100.0, step=0.5
+        6.0,
+        "Guidance scale of the source prompt, in the prediction that is subtracted.",
+        above=1.0,
+        low=1.5,
+        high=100.0,
+        step=0.5,
     )
     shift: float = shared.part(  # eta; c_t = eta u t
-        1.0, "How far the noisy pictures run ahead of the edit towards the end. 0 is DDS on velocities.", step=0.05
+        1.0,
+        "How far the noisy pictures run ahead of the edit at the end of the run. 0 is DDS on velocities.",
+        step=0.05,
     )
 
     def __post_init__(self) -> None:
@@ -78,12 +85,12 @@ SPEC = MethodSpec(
     label="DVRF",
     method=DVRF,
     config=DVRFConfig,
-    summary="Delta Velocity Rectified Flow: edits what is there, with flow models such as SD3 and Flux",
+    summary="Delta Velocity Rectified Flow: edits an existing scene, with flow models such as SD3 and Flux",
     equation="v_cfg(x_s + c d, target) - v_cfg(x_s_src, source) + (1 - eta u) d,  d = x_0 - x_0_src, c = eta u s",
     paper="Delta Velocity Rectified Flow, arXiv:2509.05342",
     evaluations="4",
-    description="Delta Velocity Rectified Flow: changes what is there, with SD3, Flux and other flow models.",
-    prompts="What it shall become, from Prompt Encode; a negative prompt is not used.",
+    description="Delta Velocity Rectified Flow: edits an existing scene with SD3, Flux and other flow models.",
+    prompts="The scene after the edit, from Prompt Encode; a negative prompt is not used.",
     presets={
         (PUBLISHED, ""): {
             "guidance.guidance_scale": Setting(16.5, DVRF_2D),

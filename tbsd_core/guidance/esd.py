@@ -18,7 +18,7 @@ from .vsd import VSD, VSDConfig
 class ESDConfig:
     guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior; the authors: 7.5
     entropy: float = shared.part(  # weight of the camera's absence; the authors: 0.5
-        0.5, "How much views are kept apart. 0 is VSD.", step=0.05
+        0.5, "How strongly the views are kept different. 0 is VSD.", step=0.05
     )
     weighting: str = shared.weighting("sigma2")
     lora: LoRAConfig = field(default_factory=LoRAConfig)  # what is trained beside the scene
@@ -72,19 +72,19 @@ SPEC = MethodSpec(
     prompts="Prompts from Prompt Encode; a negative prompt is not used.",
     presets={
         (PUBLISHED, ""): {
-            "guidance.guidance_scale": Setting(7.5, f"that of VSD ({PROLIFIC_3D})"),
+            "guidance.guidance_scale": Setting(7.5, f"as for VSD ({PROLIFIC_3D})"),
             "guidance.entropy": Setting(0.5, "ESD, arXiv:2401.00909, the authors' README"),
-            "guidance.weighting": Setting("sigma2", f"that of VSD ({PROLIFIC_3D})"),
-            "guidance.lora.lr": Setting(1e-4, f"that of VSD ({PROLIFIC_3D})"),
-            "guidance.lora.camera_dropout": Setting(0.1, f"that of VSD ({PROLIFIC_3D})"),
+            "guidance.weighting": Setting("sigma2", f"as for VSD ({PROLIFIC_3D})"),
+            "guidance.lora.lr": Setting(1e-4, f"as for VSD ({PROLIFIC_3D})"),
+            "guidance.lora.camera_dropout": Setting(0.1, f"as for VSD ({PROLIFIC_3D})"),
         },
         (PUBLISHED, "latent"): {
-            "optim.lr": Setting(0.03, f"that of VSD ({PROLIFIC_2D})"),
-            "optim.n_steps": Setting(500, f"that of VSD ({PROLIFIC_2D})"),
+            "optim.lr": Setting(0.03, f"as for VSD ({PROLIFIC_2D})"),
+            "optim.n_steps": Setting(500, f"as for VSD ({PROLIFIC_2D})"),
         },
         (PUBLISHED, "nerf"): {
-            "optim.n_steps": Setting(25_000, f"that of VSD ({PROLIFIC_3D})"),
-            "optim.timesteps.anneal_end": Setting(0.2, f"that of VSD ({PROLIFIC_3D})"),
+            "optim.n_steps": Setting(25_000, f"as for VSD ({PROLIFIC_3D})"),
+            "optim.timesteps.anneal_end": Setting(0.2, f"as for VSD ({PROLIFIC_3D})"),
         },
     },
 )

@@ -81,11 +81,11 @@ SPEC = MethodSpec(
     label="HiFA",
     method=HiFA,
     config=HiFAConfig,
-    summary="HiFA: SDS, and beside it a pull of the pictures towards the decoded estimate",
+    summary="HiFA: SDS, plus a pull of the pictures towards the decoded estimate",
     equation="w(t) [eps_cfg(s) - noise], and on the pictures: c w(t) (alpha / sigma) [I - decode(x_0)]",
     paper="HiFA, arXiv:2305.18766",
     evaluations="2 (1 at s = 0 or s = 1), and a decoding",
-    description="HiFA: SDS, and beside it a pull of the pictures themselves towards the model's decoded estimate.",
+    description="HiFA: SDS, plus a pull of the pictures themselves towards the model's decoded estimate.",
     prompts="Prompts from Prompt Encode; a negative prompt is not used.",
     presets={
         (PUBLISHED, ""): {

@@ -28,20 +28,23 @@ class ISMConfig:
     guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior at x_t; the authors: 7.5
     baseline: str = setting(  # uncond (the paper) or negative (the authors' configs)
         "uncond",
-        "What the prompt is compared with: the empty prompt, or the generic negative.",
+        "The prompt to compare with: the empty prompt or the generic negative.",
         choices=("uncond", "negative"),
     )
     stride: float = shared.part(  # of the inversion up to x_s; the authors: 200
-        0.2, "Step of the way up, as a part of the schedule. Larger is faster and coarser.", above=0.0, low=0.01
+        0.2,
+        "Step size of the DDIM inversion, as a fraction of the schedule. Larger is faster and coarser.",
+        above=0.0,
+        low=0.01,
     )
     interval: float = shared.part(  # from x_s to x_t; the authors: 25, 50 or 80 by prompt
-        0.05, "Distance of the two levels in the end, as a part of the schedule.", above=0.0, low=0.001
+        0.05, "Distance between the two noise levels at the end, as a fraction of the schedule.", above=0.0, low=0.001
     )
     interval_start: float = shared.part(  # the authors: 100
-        0.1, "The same at the start of the run.", above=0.0, low=0.001
+        0.1, "The same distance at the start of the run.", above=0.0, low=0.001
     )
     interval_anneal: float = shared.part(  # the authors: 1500 of 5000 steps
-        0.3, "When the distance has its end value, as a part of the run."
+        0.3, "When the distance reaches its end value, as a fraction of the run."
     )
     weighting: str = shared.weighting("sigma_over_alpha")  # that of the authors' code
 
@@ -89,7 +92,7 @@ class ISM:
         predict: Predict,
         generator: torch.Generator,
     ) -> Trajectory:
-        """x_t, and the prediction at x_s in the place of the noise."""
+        """x_t, and the prediction at x_s instead of the noise."""
         n = schedule.n_timesteps
         levels = torch.zeros_like(t), (t - self.interval(progress, n)).clamp_min(0), t
         first, s, last = all_to_device(levels, latents.device)

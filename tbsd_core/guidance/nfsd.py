@@ -19,7 +19,7 @@ PAPER = "NFSD, arXiv:2310.17590"
 class NFSDConfig:
     guidance_scale: float = shared.scale(7.5, at_least=0.0)  # of the classifier direction; the paper: that of sampling
     clean_below: float = shared.part(  # the paper: 200 of 1000
-        0.2, "Timesteps below this part of the schedule count as free of noise."
+        0.2, "Timesteps below this fraction of the schedule count as free of noise."
     )
     weighting: str = shared.weighting("sigma2")
 
@@ -60,11 +60,11 @@ SPEC = MethodSpec(
     label="NFSD",
     method=NFSD,
     config=NFSDConfig,
-    summary="Noise-Free Score Distillation: SDS with the noise in its residual estimated and taken out",
+    summary="Noise-Free Score Distillation: SDS that estimates the noise in its residual and removes it",
     equation="w(t) [s (eps_target - eps_uncond) + delta_D],  delta_D = eps_uncond - (t < 200 ? 0 : eps_negative)",
     paper="Noise-Free Score Distillation, arXiv:2310.17590",
     evaluations="3",
-    description="Noise-Free Score Distillation: SDS whose noise is estimated from a negative prompt and taken out.",
+    description="Noise-Free Score Distillation: SDS that estimates its noise with a negative prompt and removes it.",
     prompts="Prompts with a generic negative (GNP), from Target Negative Prompt.",
     presets={
         (PUBLISHED, ""): {

@@ -32,8 +32,8 @@ class PDSConfig:
     guidance_scale: float = shared.scale(100.0, at_least=0.0)  # s, of both predictions
     stride: int = setting(
         2,
-        "How firmly the source is held: timesteps from x_t to the one before. 2 as published; more holds it more, "
-        "1 not at all.",
+        "How firmly the source is held, in timesteps between x_t and the one before. 2 as published; more holds it "
+        "more firmly, 1 does not hold it.",
         at_least=1,
         at_most=100,
     )
@@ -85,12 +85,12 @@ SPEC = MethodSpec(
     label="PDS",
     method=PDS,
     config=PDSConfig,
-    summary="Posterior Distillation Sampling: edits what is there, and holds it by the latents of a sampling step",
+    summary="Posterior Distillation Sampling: edits an existing scene, and holds it by the latents of a sampling step",
     equation="psi(t) (x_0 - x_0_src) + chi(t) [eps_cfg(x_t, target) - eps_cfg(x_t_src, source)]",
     paper="Posterior Distillation Sampling, arXiv:2311.13831",
     evaluations="4 (2 at s = 0 or s = 1)",
-    description="Posterior Distillation Sampling: changes what is there and holds on to it more than DDS.",
-    prompts="What it shall become, from Prompt Encode; a negative prompt is not used.",
+    description="Posterior Distillation Sampling: edits an existing scene and keeps more of it than DDS.",
+    prompts="The scene after the edit, from Prompt Encode; a negative prompt is not used.",
     presets={
         (PUBLISHED, ""): {
             "guidance.guidance_scale": Setting(100.0, PDS_2D),

@@ -1,4 +1,4 @@
-"""Gradients as noisy as those of real models, on the small world.
+"""Gradients as noisy as with real models, on the small world.
 
 Of a gradient of the demo model, the share that another draw of noise and timestep repeats is .58 to .94; a real
 model's is far smaller, so that what is tuned on clean gradients may fail there: regularisers, which do not change from
@@ -19,7 +19,7 @@ from .base import Guidance, GuidanceInputs, GuidanceOutput
 class NoisyGuidance:
     """A method whose gradient on the latents has white noise of `noise` times its own RMS, in each sample.
 
-    The gradient on pixels that some methods have stays as it is. Everything else is that of the method.
+    The gradient on pixels that some methods have stays as it is. Everything else comes from the method.
     """
 
     def __init__(self, method: Guidance, noise: float, seed: int, n_steps: int) -> None:

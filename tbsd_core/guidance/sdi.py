@@ -35,16 +35,18 @@ class SDIConfig:
     guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior at x_t
     inversion_scale: float = setting(  # CFG weight on the way there, any number
         -7.5,
-        "Guidance while the noise is looked for. Negative, as published, moves away from the prompt.",
+        "Guidance scale of the inversion. A negative value, as published, moves away from the prompt.",
         low=-100.0,
         high=100.0,
         step=0.5,
     )
     n_inversion_steps: int = setting(  # to t it takes its part of them
-        10, "Steps of that for the whole schedule. Each costs two predictions.", at_least=1, high=100
+        10, "Inversion steps over the whole schedule. Each costs two predictions.", at_least=1, high=100
     )
-    eta: float = shared.part(0.3, "Noise that is added on the way. 0 is deterministic.")  # 1 is that of DDPM
-    overshoot: float = shared.part(1.0, "Most that the way goes beyond the timestep, in steps.")  # drawn per sample
+    eta: float = shared.part(0.3, "Noise that the inversion adds. 0 is deterministic.")  # 1 is that of DDPM
+    overshoot: float = shared.part(
+        1.0, "How far the inversion may go beyond the timestep, in steps."
+    )  # drawn per sample
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -82,7 +84,7 @@ class SDI:
         predict: Predict,
         generator: torch.Generator,
     ) -> Trajectory:
-        """alpha_t x + sigma_t kappa, and kappa in the place of the noise.
+        """alpha_t x + sigma_t kappa, and kappa instead of the noise.
 
         From the clean render to the first level, from there in equal steps to the last one below t, and from
         that beyond t; kappa is what the noisy latents there are made of beside the render.
@@ -128,7 +130,7 @@ SPEC = MethodSpec(
     label="SDI",
     method=SDI,
     config=SDIConfig,
-    summary="Score Distillation via Inversion: SDS with the noise that the model finds in the render",
+    summary="Score Distillation via Inversion: SDS with the noise that the model itself finds in the render",
     equation="x - x_0(x_t) = (sigma / alpha) [eps_cfg(s)(x_t) - kappa],  kappa: noise of the render by DDIM inversion",
     paper="Score Distillation via Reparametrized DDIM, arXiv:2405.15891",
     evaluations="6 to 24: 2, and 2 for each of the inversion's steps, 1 more than 10 t / 1000 rounded up",

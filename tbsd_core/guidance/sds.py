@@ -79,7 +79,7 @@ SPEC = MethodSpec(
     equation="w(t) [eps_cfg(s) - noise],  eps_cfg(s) = eps_uncond + s (eps_target - eps_uncond)",
     paper="DreamFusion, arXiv:2209.14988",
     evaluations="2 (1 at s = 0 or s = 1)",
-    description="Score Distillation Sampling (DreamFusion): the classic method, to compare with.",
+    description="Score Distillation Sampling (DreamFusion): the classic method, a baseline.",
     prompts="Prompts from Prompt Encode; a negative prompt is not used.",
     presets={
         (PUBLISHED, ""): {

@@ -16,7 +16,7 @@ def scale(default: float, *, low: float = 0.1, **bound: float) -> Any:
 
 def texture_scale() -> Any:
     """The weight of a texture direction; None takes the guidance scale."""
-    words = "How hard the texture direction pulls. {} takes the guidance scale."
+    words = "How hard the texture direction pulls. {} uses the guidance scale."
     texts = {"tooltip": words.format(0), "meaning": words.format("null")}
     return setting(None, **texts, above=0.0, low=0.0, high=1000.0, step=0.5, none=0.0)
 
@@ -28,14 +28,14 @@ def part(default: float, tooltip: str, *, step: float = 0.01, **hint: Any) -> An
 
 def anchor(default: float) -> Any:
     """The weight of the residual (eps_uncond - noise)."""
-    words = "Pull towards pictures that the model finds likely, whatever the prompt. 0 leaves it out."
+    words = "Pull towards pictures that the model finds likely, whatever the prompt says. 0 leaves it out."
     return setting(default, words, at_least=0.0, high=10.0, step=0.1)
 
 
 def weighting(default: str) -> Any:
     """A name in weighting.WEIGHTINGS."""
     words = (
-        "How much noisy and clean timesteps count. sigma2 favours the noisy ones, as in DreamFusion; velocity is the "
-        "form for SD3, Flux and other flow models."
+        "How much each timestep counts. sigma2 favours noisy timesteps, as in DreamFusion; velocity is for SD3, "
+        "Flux and other flow models."
     )
     return setting(default, words, choices=tuple(WEIGHTINGS))

@@ -1,4 +1,4 @@
-"""What is known of a method: everything that lists, documents, configures or shows methods reads it here."""
+"""The facts about a method: everything that lists, documents, configures or shows methods reads it here."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ class SSDConfig:
     guidance_scale: float = shared.scale(7.5, above=0.0)  # s, from the source prompt to the target
     source_scale: float = setting(
         2.0,
-        "How firmly the structure of the source is held, by the predictions of both. 0 leaves it out.",
+        "How firmly the structure of the source is held, by comparing the predictions for scene and source. 0 "
+        "leaves it out.",
         at_least=0.0,
         high=100.0,
         step=0.1,
@@ -38,7 +39,7 @@ class SSDConfig:
     )
     identity: float = setting(
         0.075,
-        "Pull back to the source itself, stronger at much noise. More changes less; 0 leaves it out.",
+        "Pull back to the source itself, stronger at high noise levels. More changes less; 0 leaves it out.",
         at_least=0.0,
         high=10.0,
         step=0.005,
@@ -90,13 +91,13 @@ SPEC = MethodSpec(
     label="SSD",
     method=SSD,
     config=SSDConfig,
-    summary="Stable Score Distillation: edits what is there, from the source prompt to the target (by its code)",
+    summary="Stable Score Distillation: edits an existing scene, from the source prompt to the target (by its code)",
     equation="w(t) [s/2 (eps_tgt - eps_src) + s_src/2 (eps_src - eps(x_t_src, empty)) + s_enh (eps_tgt - eps_uncond) "
     "+ k e^(t/T) (x_t - x_t_src)]",
     paper="Stable Score Distillation, arXiv:2507.09168 (terms and numbers of its code)",
     evaluations="4 (3 with one of the scales at 0, 2 with both)",
-    description="Stable Score Distillation: changes what is there, from its description to the prompt.",
-    prompts="What it shall become, from Prompt Encode; a negative prompt is not used.",
+    description="Stable Score Distillation: edits an existing scene, from its description towards the prompt.",
+    prompts="The scene after the edit, from Prompt Encode; a negative prompt is not used.",
     presets={
         (PUBLISHED, ""): {
             "guidance.guidance_scale": Setting(7.5, SSD_3D),

@@ -41,7 +41,7 @@ from .base import GuidanceInputs, GuidanceOutput
 from .spec import MethodSpec
 from .weighting import weight
 
-THAT_OF_BRIDGE = f"that of Bridge ({BRIDGE_2D}); no value of TBSD's is known to us"
+THAT_OF_BRIDGE = f"as for Bridge ({BRIDGE_2D}); we know no value of TBSD's"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +50,9 @@ class TBSDConfig:
     texture_scale: float | None = shared.texture_scale()  # s_t; None = guidance_scale
     balancer: str = setting(
         "mgda_schedule",
-        "How shape and texture are weighed: MGDA, PCGrad and CAGrad keep one from undoing the other, band splits them "
-        "by frequency, unit makes them equally long, ..._schedule also moves from shape to texture over the run; fixed "
-        "keeps half and half.",
+        "How shape and texture are weighted. MGDA, PCGrad and CAGrad keep one from undoing the other; band splits "
+        "them by frequency; unit makes them equally long; names with _schedule also move from shape to texture "
+        "over the run; fixed gives each of them half.",
         choices=tuple(BALANCERS),
     )
     balance: BalanceConfig = field(default_factory=BalanceConfig)  # its settings: shape_floor, schedule, cutoff ...
@@ -120,7 +120,7 @@ SPEC = MethodSpec(
     equation="w(t) [anchor (eps_uncond - noise) + L_s s (eps_target - eps_uncond) + L_t s_t (eps_target - eps_tnp)]",
     paper="Target-Balanced Score Distillation, arXiv:2511.11710 (reconstructed from its abstract)",
     evaluations="3 (2 while the balancer rules one direction out)",
-    description="Target-Balanced Score Distillation: balances shape against texture, step by step.",
+    description="Target-Balanced Score Distillation: balances shape against texture in every step.",
     prompts="Prompts with a target negative, from Target Negative Prompt.",
     presets={
         (PUBLISHED, ""): {

@@ -1,6 +1,6 @@
 """TBSD for edits: our own form, published nowhere, after TBSD (arXiv:2511.11710, as `tbsd` reconstructs it) and DDS.
 
-TBSD's three terms, with the source in the place of what they compare with. With s_t = texture_scale:
+TBSD's three terms, which here compare with the source. With s_t = texture_scale:
 
     grad = w(t) [ anchor (eps_uncond - eps_src_uncond) + L_s s (delta_cls - delta_cls_src) + L_t s_t delta_src ]
            + hold (1 - m) w(t) (x_0 - x_0^src)
@@ -33,7 +33,7 @@ from .dds import DDS_2D, FEW, SWAPS
 from .spec import MethodSpec
 from .weighting import weight
 
-THAT_OF_DDS = f"that of DDS ({DDS_2D}): the form is ours, and no value is published"
+THAT_OF_DDS = f"as for DDS ({DDS_2D}): the form is ours, and no value is published"
 OURS = "ours, as of the demo model, where one tuning swap of benchmarks/edits.py decided; not tried on real models"
 NEAR, SHARE = 3, 0.9  # cells that m is smoothed over; the part of the cells below m = 1
 
@@ -44,21 +44,21 @@ class TBSDEditConfig:
     texture_scale: float | None = shared.texture_scale()  # s_t; None = guidance_scale
     balancer: str = setting(
         "unit_schedule",
-        "How shape and texture are weighed: unit_schedule moves from shape to texture over the run; fixed keeps half "
-        "and half; the others are those of TBSD.",
+        "How shape and texture are weighted. unit_schedule moves from shape to texture over the run; fixed gives "
+        "each of them half; the others work as in TBSD.",
         choices=tuple(BALANCERS),
     )
     balance: BalanceConfig = field(default_factory=BalanceConfig)  # its settings: shape_floor, schedule, cutoff ...
     anchor: float = setting(  # 1 is DDS's
         1.0,
-        "Pull back to what the model sees in the source, whatever the prompts. More keeps more; 0 leaves it out.",
+        "Pull back to what the model sees in the source, whatever the prompts say. More keeps more; 0 leaves it out.",
         at_least=0.0,
         high=20.0,
         step=0.1,
     )
     hold: float = setting(
         1.0,
-        "Pull back to the source itself where the two prompts say the same, as in the background. More keeps more; 0 "
+        "Pull back to the source itself where the two prompts agree, as in the background. More keeps more; 0 "
         "leaves it out.",
         at_least=0.0,
         high=20.0,
@@ -140,8 +140,9 @@ SPEC = MethodSpec(
     "+ L_t s_t (eps_target - eps_source) + hold (1 - m) (x_0 - x_0_src)]",
     paper="ours, after Target-Balanced Score Distillation, arXiv:2511.11710",
     evaluations="5 (4 while the balancer rules one direction out)",
-    description="TBSD for edits (ours): changes what is there, balances old shape against new material.",
-    prompts="What it shall become, from Prompt Encode; a negative prompt is not used.",
+    description="TBSD for edits (our own form): edits an existing scene and balances its old shape against the new "
+    "material.",
+    prompts="The scene after the edit, from Prompt Encode; a negative prompt is not used.",
     presets={
         (PUBLISHED, ""): {
             "guidance.guidance_scale": Setting(7.5, THAT_OF_DDS),

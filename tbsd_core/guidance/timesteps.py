@@ -23,19 +23,18 @@ ANNEALINGS: dict[str, Callable[[float], float]] = {
 class TimestepConfig:
     """Fractions of the schedule, 0 = no noise, 1 = pure noise; the defaults are ProlificDreamer's annealing."""
 
-    t_min: float = shared.part(0.02, "Least noise on the pictures, as a part of the model's range.")
-    t_max: float = shared.part(0.98, "Most noise at the start.")  # at least t_min
-    t_max_end: float = shared.part(0.5, "Most noise at the end: late steps refine.")  # at least t_min
+    t_min: float = shared.part(0.02, "Minimum noise on the pictures, as a fraction of the model's range.")
+    t_max: float = shared.part(0.98, "Maximum noise at the start.")  # at least t_min
+    t_max_end: float = shared.part(0.5, "Maximum noise at the end: late steps refine.")  # at least t_min
     anneal_end: float = shared.part(  # 0 = at once
-        0.8, "When the most noise has come down to that, as a part of the run."
+        0.8, "When the maximum noise reaches its end value, as a fraction of the run."
     )
     anneal: str = setting(
-        "linear", "How it comes down: evenly, or fast at first (sqrt, as in HiFA).", choices=tuple(ANNEALINGS)
+        "linear", "How the maximum noise falls: evenly, or fast at first (sqrt, as in HiFA).", choices=tuple(ANNEALINGS)
     )
     draw: str = setting(
         "uniform",
-        "uniform: any level between least and most noise. highest: always the most noise, which HiFA and SDI are made "
-        "for.",
+        "uniform: any level between minimum and maximum. highest: always the maximum, as HiFA and SDI need it.",
         choices=("uniform", "highest"),
     )
 

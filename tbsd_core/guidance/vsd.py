@@ -25,7 +25,7 @@ class VSDConfig:
 
 
 class VSD:
-    """grad = w(t) [eps_cfg(s) - eps_lora]: SDS with the score of the present renders in the place of the noise.
+    """grad = w(t) [eps_cfg(s) - eps_lora]: SDS with the score of the current renders instead of the noise.
 
     The loop trains the LoRA by one step after each step of the scene. It is told the target without view words, and the
     camera by its pose, as in threestudio; the prior's own predictions have the words of the view.

@@ -1,6 +1,6 @@
 """The colours of a field as the texture of its surface, taken from the field's own renders.
 
-What a render shows is no surface: each pixel composites a shell of the field, so the field's colour AT the
+A render does not show a surface: each pixel composites a shell of the field, so the field's colour AT the
 surface is not what was seen, and optimised. The texture is therefore the mean of what views from all around
 show at each texel, the more of a view the more squarely it looks; what no view shows gets the field's colour.
 """
@@ -42,7 +42,7 @@ class BakeConfig:
     def __post_init__(self) -> None:
         check_settings(self)
         if not self.elevations:
-            raise ValueError("elevations must be at least one, got none.")
+            raise ValueError("elevations must be one or more angles, got none.")
 
     def cameras(self, bound: float) -> Cameras:
         """Rings of views, and one view from straight above and below."""
@@ -116,8 +116,8 @@ def seen_colors(
     colors[unseen] = query_colors(scene, points[unseen])
     if not bool(torch.isfinite(colors).all()):
         raise RuntimeError(
-            "Renders of the scene are NaN or infinite on its surface. The optimisation has diverged: take an earlier "
-            "scene, or run again with a lower learning rate."
+            "Renders of the scene are NaN or infinite on its surface. The optimisation has diverged: use an "
+            "earlier scene, or run again with a lower learning rate."
         )
     return colors.clamp(0, 1)
 

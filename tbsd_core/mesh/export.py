@@ -28,7 +28,7 @@ class ExportConfig:
 
     faces: int = setting(
         8000,  # unwrapping grows faster than their number
-        "Triangles at most; the mesh is simplified to it. 0 keeps all that were cut.",
+        "Maximum number of triangles; the mesh is simplified to it. 0 keeps all of them.",
         at_least=0,
         high=1_000_000,
         step=100,
@@ -143,7 +143,7 @@ def _unwrapped(mesh: Mesh, config: UVConfig, on_wait: Callable[[float], None]) -
         if len(mesh.faces) <= ExportConfig.faces:
             return mesh, False, [f"The mesh has vertex colours instead of a texture: {failure}"]
         fewer = simplify(mesh, ExportConfig.faces, lambda done: on_wait(1.0))
-        why = f"The mesh was simplified to {len(fewer.faces):,} triangles, for with {len(mesh.faces):,} {failure}"
+        why = f"The mesh was simplified to {len(fewer.faces):,} triangles, because with {len(mesh.faces):,} {failure}"
         flat, unwrapped, warnings = _unwrapped(fewer, config, lambda done: on_wait(1.0))
         return flat, unwrapped, [why, *warnings]
 

@@ -24,7 +24,7 @@ FLAT = (128, 128, 255)
 
 
 def factors_differ(looks: Sequence[Look], picture: str) -> bool:
-    """Whether factors of a picture differ; those of looks to which they make no difference do not count."""
+    """Whether factors of a picture differ; factors that make no difference to a look do not count."""
     if picture == "normal_map":
         looks = [look for look in looks if picture in look.images]
     return len({str(_values(look, picture)) for look in looks}) > 1

@@ -68,7 +68,7 @@ def flat_glb(data: bytes, name: str, max_faces: int) -> FlatGlb:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(
-            f"{name} is damaged: its glTF description cannot be read ({reason}). Export it anew."
+            f"{name} is damaged: its glTF description cannot be read ({reason}). Export it again."
         ) from error
 
 
@@ -106,7 +106,7 @@ def _shown(tree: dict, name: str, max_faces: int) -> dict[int, np.ndarray]:
     while stack:
         index, at = stack.pop()  # its parent's matrix is world[at]
         if index in reached:
-            raise _Refused(f"{name} is damaged: node {index} has two parents, or is inside itself. Export it anew.")
+            raise _Refused(f"{name} is damaged: node {index} has two parents, or is inside itself. Export it again.")
         reached.add(index)
         node = nodes[index]
         if index in moved:
@@ -204,7 +204,7 @@ def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], 
             accessor["bufferView"] = keep(views, accessor["bufferView"])
     kept_views = [tree["bufferViews"][index] for index in views]
     if sum(view["byteLength"] for view in kept_views) > 2 * len(data):  # each is copied
-        raise _Refused(f"{name} is damaged: the {len(views):,} pieces of its data overlap. Export it anew.")
+        raise _Refused(f"{name} is damaged: the {len(views):,} pieces of its data overlap. Export it again.")
     buffers = tree.get("buffers", [])
     text = json.dumps({"meshes": meshes, "accessors": kept, "bufferViews": kept_views, "buffers": buffers}).encode()
     text += b" " * (-len(text) % 4)

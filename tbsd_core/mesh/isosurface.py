@@ -24,7 +24,7 @@ class MeshConfig:
 
     resolution: int = setting(
         96,
-        "Grid points along each side. More gives more triangles, not more detail than was learned.",
+        "Grid points along each side. More gives more triangles, but no more detail than the scene has learned.",
         at_least=8,
         low=16,
         high=512,
@@ -32,7 +32,7 @@ class MeshConfig:
     )
     threshold: float | None = setting(
         None,  # see find_threshold; 1 / world unit
-        "Density at which the surface lies. 0 chooses it; lower is thicker, higher is thinner.",
+        "Density at the surface. 0 chooses it automatically; lower is thicker, higher is thinner.",
         above=0,
         low=0.0,
         high=1000.0,
@@ -41,7 +41,7 @@ class MeshConfig:
     )
     keep_fraction: float = setting(
         0.1,
-        "Loose pieces smaller than this part of the largest one are dropped; 0 keeps all.",
+        "Loose pieces smaller than this fraction of the largest piece are dropped; 0 keeps all.",
         at_least=0,
         at_most=1,
         step=0.01,
@@ -82,8 +82,8 @@ def find_threshold(volume: Tensor, bound: float, threshold: float | None = None)
     bad = int((~torch.isfinite(volume)).sum())
     if bad:
         raise RuntimeError(
-            f"The density is NaN or infinite at {bad:,} of {volume.numel():,} grid points, so there is no surface. The "
-            "optimisation has diverged: take an earlier scene, or run again with a lower learning rate."
+            f"The density is NaN or infinite at {bad:,} of {volume.numel():,} grid points, so there is no surface. "
+            "The optimisation has diverged: use an earlier scene, or run again with a lower learning rate."
         )
     top = float(volume.max())
     visible = MIN_VISIBLE / (2 * bound)
@@ -170,7 +170,7 @@ def query_colors(scene: Scene3D, points: Tensor, chunk: int = 262144) -> Tensor:
     bad = int((~torch.isfinite(colors)).any(-1).sum())
     if bad:
         raise RuntimeError(
-            f"The colour is NaN or infinite at {bad:,} of {len(points):,} points of the surface. The optimisation has "
-            "diverged: take an earlier scene, or run again with a lower learning rate."
+            f"The colour is NaN or infinite at {bad:,} of {len(points):,} points of the surface. The optimisation "
+            "has diverged: use an earlier scene, or run again with a lower learning rate."
         )
     return colors.clamp(0, 1)

@@ -20,7 +20,7 @@ from .surface import Surface
 
 LIMITS = Limits(seconds=300.0, bytes=8 << 30)
 FIXES = {
-    "crashed": "The file is probably damaged: open it in Blender or MeshLab and export it anew.",
+    "crashed": "The file is probably damaged: open it in Blender or MeshLab and export it again.",
     "time": "Simplify the mesh, or save it as GLB, which is read faster.",
     "memory": "Simplify the mesh, or save it as GLB, which needs less memory.",
 }

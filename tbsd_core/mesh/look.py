@@ -139,7 +139,7 @@ def _factors(
         try:
             found[name] = _number(value) if isinstance(default, float) else _numbers(value, len(default))
         except ERRORS:
-            dropped.append(f"its {key} (it is no number)")
+            dropped.append(f"its {key} (it is not a number)")
             found[name] = default
 
     if GLOSS not in extensions:

@@ -21,7 +21,7 @@ def glb_material(mesh: Mesh, add_picture: Callable[[np.ndarray], dict[str, int]]
         add_picture: keeps a picture [H, W, 3], and gives the reference to its texture.
 
     Raises:
-        ValueError: factors that are no numbers.
+        ValueError: factors that are not numbers.
     """
     surface = mesh.surface
     pbr: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
@@ -47,7 +47,7 @@ def glb_material(mesh: Mesh, add_picture: Callable[[np.ndarray], dict[str, int]]
         material |= _glow(maps.get("emissive"), factors, add_picture)
         material["doubleSided"] = bool(surface.factors.get("double_sided", True))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"The mesh's material has factors that are no numbers: {error}. Set it anew.") from error
+        raise ValueError(f"The mesh's material has factors that are not numbers: {error}. Set it again.") from error
     if mesh.unlit:
         material.setdefault("extensions", {})["KHR_materials_unlit"] = {}
     return material

@@ -23,7 +23,7 @@ def mixed_texture(
     """The texture [H, W, 3] in [0, 1] that a scene keeps, with its new colours where they are free, and the part of it
     that shows the surface.
 
-    Texels of weight 0 are those of the kept texture, to the bit, also beside the surface. Free ones beside the surface
+    Texels of weight 0 keep the kept texture, to the bit, also beside the surface. Free ones beside the surface
     take the value of the nearest that lies on it.
     """
     assert scene.kept is not None

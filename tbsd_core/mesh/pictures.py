@@ -29,14 +29,14 @@ class Found:
 
 
 SEVERAL = Found(
-    problem="its faces do not share one texture, so none is kept. To keep their colours, bake them into one picture: "
-    "in Blender, join the objects, unwrap them anew with Smart UV Project, and bake Diffuse Color",
+    problem="its faces do not share one texture, so none is kept. To keep their colours, bake them into one "
+    "picture: in Blender, join the objects, unwrap them again with Smart UV Project, and bake Diffuse Color",
     is_shared=False,
 )
 
 
 def _bare(name: bytes) -> bytes:
-    """A file's name without its folders: paths in mesh files are those of another computer."""
+    """A file's name without its folders: paths in mesh files belong to another computer."""
     return re.split(rb"[\\/]", name)[-1].strip()
 
 
@@ -113,7 +113,7 @@ def unpacked(data: bytes, *, pixels: bool) -> tuple[np.ndarray | None, str]:
     except MemoryError:
         raise
     except Exception as error:  # a decoder of damaged bytes fails in any way
-        raise ValueError(f"it cannot be read ({error}). Save it anew as PNG or JPEG") from error
+        raise ValueError(f"it cannot be read ({error}). Save it again as PNG or JPEG") from error
     finally:
         pil.MAX_IMAGE_PIXELS = most
     while max(image.size) > MAX_TEXTURE:
@@ -131,7 +131,7 @@ def declared_size(data: bytes) -> tuple[int, int]:
     except MemoryError:
         raise
     except Exception as error:  # a decoder of damaged bytes fails in any way
-        raise ValueError(f"it cannot be read ({error}). Save it anew as PNG or JPEG") from error
+        raise ValueError(f"it cannot be read ({error}). Save it again as PNG or JPEG") from error
     finally:
         pil.MAX_IMAGE_PIXELS = most
     if not 0 < max(width, height) <= MAX_UNPACKED:

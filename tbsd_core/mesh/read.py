@@ -64,7 +64,7 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
         if isinstance(error, ValueError) and str(error).startswith(name):
             raise
         reason = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{name} cannot be read as {kind[1:].upper()} ({reason}). Export it anew.") from error
+        raise ValueError(f"{name} cannot be read as {kind[1:].upper()} ({reason}). Export it again.") from error
     parts = [used for part in parts if len(part.faces) for used in [_used(part, name)]]
     if not parts:
         raise ValueError(f"{name} has no faces: there is nothing to paint. Export a mesh with triangles.")
@@ -139,7 +139,7 @@ def _meshes(data: bytes, kind: str) -> list[tuple[str, Any]]:
 def _check_ply(data: bytes, name: str) -> None:
     end = data.find(b"end_header", 0, MAX_HEADER)
     if end < 0:
-        raise ValueError(f"{name} is damaged: no 'end_header' in its first {MAX_HEADER >> 20} MB. Export it anew.")
+        raise ValueError(f"{name} is damaged: no 'end_header' in its first {MAX_HEADER >> 20} MB. Export it again.")
     _check_count((int(n) for n in re.findall(rb"element\s+\w+\s+(\d+)", data[:end])), name)
 
 
@@ -186,9 +186,9 @@ def _used(part: Part, name: str) -> Part:
     n = len(part.vertices)
     if part.vertices.shape[1:] != (3,) or part.faces.shape[1:] != (3,):
         got = f"{list(part.vertices.shape)} and {list(part.faces.shape)}"
-        raise ValueError(f"{name} is damaged: expected vertices [N, 3] and faces [M, 3], got {got}. Export it anew.")
+        raise ValueError(f"{name} is damaged: expected vertices [N, 3] and faces [M, 3], got {got}. Export it again.")
     if part.faces.min() < 0 or part.faces.max() >= n:
-        raise ValueError(f"{name} is damaged: a face names a vertex beyond the {n} there are. Export it anew.")
+        raise ValueError(f"{name} is damaged: a face names a vertex beyond the {n} there are. Export it again.")
     is_used = np.zeros(n, dtype=bool)
     is_used[part.faces] = True
     given = {key: getattr(part, key) for key in SIZES}
@@ -219,7 +219,7 @@ def _joined(parts: list[Part], uvs_fit: bool, name: str) -> tuple[dict[str, Any]
     joined, all_faces = np.concatenate(vertices), np.concatenate(faces)
     if not np.isfinite(joined).all():
         n_bad = int((~np.isfinite(joined)).any(-1).sum())
-        raise ValueError(f"{name} has {n_bad} vertices that are not finite numbers. Repair it, or export it anew.")
+        raise ValueError(f"{name} has {n_bad} vertices that are not finite numbers. Repair it, or export it again.")
     a, b, c = (joined[all_faces[:, k]].astype(np.float64) for k in range(3))
     has_area = (np.cross(b - a, c - a) != 0).any(-1)
     if not has_area.all():
@@ -233,7 +233,7 @@ def _joined(parts: list[Part], uvs_fit: bool, name: str) -> tuple[dict[str, Any]
 
 
 def _directions(parts: list[Part], name: str) -> np.ndarray | None:
-    """The normals or tangents of all parts where they are shown; None where some lack them, or they are no numbers."""
+    """The normals or tangents of all parts where they are shown; None where some lack them, or they are not numbers."""
     turned = []
     for part in parts:
         own = getattr(part, name)

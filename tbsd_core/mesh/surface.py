@@ -1,4 +1,4 @@
-"""What a mesh has beside its shape and its base colour, by glTF's names. Painting leaves it as it is."""
+"""The attachments of a mesh beside its shape and its base colour, by glTF's names. Painting leaves it as it is."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def unwrap_or_cut_up(
             flat, source = triangle_charts(mesh, config.size)
         except ValueError as error:
             raise NativeFailure(failure.reason, f"{failure} {error}") from failure
-        return flat, source, f"Every triangle has a patch of the texture to itself, for {failure}"
+        return flat, source, f"Every triangle has a patch of the texture to itself, because {failure}"
 
 
 def triangle_charts(mesh: Mesh, size: int) -> tuple[Mesh, np.ndarray]:

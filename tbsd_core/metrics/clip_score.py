@@ -16,7 +16,7 @@ def clip_score(
 ) -> Tensor:
     """100 max(cos(image, text), 0) per image [B]: CLIPScore (arXiv:2104.08718) in the scale that torchmetrics uses.
 
-    The paper multiplies by 2.5 in the place of 100. Numbers of different CLIP models do not compare.
+    The paper multiplies by 2.5 instead of 100. Numbers of different CLIP models do not compare.
 
     Raises:
         ValueError: embeddings of different width, which are not of one CLIP.
@@ -53,8 +53,8 @@ def check_widths(image_embeds: Tensor, text_embeds: Tensor) -> None:
     """Raise ValueError where the two cannot come from one CLIP model."""
     if image_embeds.ndim != 2 or text_embeds.ndim != 2 or image_embeds.shape[1] != text_embeds.shape[1]:
         raise ValueError(
-            "Picture and text embeddings must be [B, D] with the same D, got "
-            f"{list(image_embeds.shape)} and {list(text_embeds.shape)}: they are not of one CLIP model."
+            f"Picture and text embeddings must be [B, D] with the same D, got {list(image_embeds.shape)} and "
+            f"{list(text_embeds.shape)}: they come from different CLIP models."
         )
 
 

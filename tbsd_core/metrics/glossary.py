@@ -1,4 +1,4 @@
-"""What each measure of a result means, once for charts, reports and tables."""
+"""The meaning of each measure of a result, once for charts, reports and tables."""
 
 from __future__ import annotations
 

@@ -77,7 +77,8 @@ def sharpness(images: Tensor) -> Tensor:
 
 
 def image_statistics(images: Tensor) -> dict[str, Tensor]:
-    """What needs no truth and no model, by name: one value [B] per picture. Saturation is that of the foreground."""
+    """What needs no truth and no model, by name: one value [B] per picture. Saturation is measured on the
+    foreground."""
     return {
         "saturation": saturation(images, foreground(images)),
         "colourfulness": colourfulness(images),

@@ -82,8 +82,8 @@ def _layout(views: Tensor) -> Tensor:
 def view_errors(views: Tensor, shape: str, material: str, cameras: Cameras) -> dict[str, float]:
     """From which side each view of a known object seems to be taken, against what its true render seems.
 
-    The posterior over azimuths (viewpoint.py) of a view is compared with that of the true render from the same
-    camera rather than with the angle itself: a side that a symmetric object has twice is no error.
+    The posterior over azimuths (viewpoint.py) of a view is compared with the posterior of the true render from the same
+    camera rather than with the angle itself: a side that a symmetric object has twice is not an error.
 
     Args:
         views: [V, 3, H, W] in [0, 1].

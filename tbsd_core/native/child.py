@@ -92,7 +92,7 @@ def bound_memory(n_bytes: int):
         return lambda: None
     import resource
 
-    # address space is no measure: threads reserve gigabytes that they never use
+    # address space is not a measure: threads reserve gigabytes that they never use
     before = resource.getrlimit(resource.RLIMIT_DATA)
     used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
     most = used + n_bytes if before[1] == resource.RLIM_INFINITY else min(used + n_bytes, before[1])

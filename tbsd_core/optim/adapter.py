@@ -82,8 +82,8 @@ def create_adapter(prior: Prior, guidance: Guidance, seed: int) -> AdapterState 
         return None
     if not isinstance(prior, AdaptablePrior):
         raise ValueError(
-            f"{type(guidance).__name__} trains a LoRA on the prior's network, and the {type(prior).__name__} has none. "
-            "Use the learned prior or a checkpoint, or a method that trains nothing, such as sds or tbsd."
+            f"{type(guidance).__name__} trains a LoRA on the prior's network, but the {type(prior).__name__} has "
+            "none. Use the learned prior or a checkpoint, or a method that trains nothing, such as sds or tbsd."
         )
     adapter = prior.make_adapter(guidance.lora, seed)
     groups = [{"params": list(adapter.parameters())}]

@@ -20,7 +20,10 @@ class OptimConfig:
         high=100_000,
     )
     views_per_step: int = setting(
-        4, "Pictures per step. More views: calmer, less flicker, slower, more memory.", at_least=1, high=64
+        4,
+        "Views per step. More views make the run calmer, with less flicker, but slower, and need more memory.",
+        at_least=1,
+        high=64,
     )
     size: int = setting(
         64,
@@ -33,8 +36,8 @@ class OptimConfig:
     )
     start_size: int | None = setting(
         None,
-        "Begin with pictures of this many pixels, doubled until halfway they have their size: faster at first. 0 "
-        "begins with size.",
+        "Size of the views in pixels at the start. It doubles until it reaches size halfway through the run: "
+        "faster at first. 0 starts with size.",
         meaning="pixels of a view at first, doubled until size is reached (3D scenes); null, or size or more: size",
         at_least=8,
         none=0,
@@ -48,8 +51,8 @@ class OptimConfig:
     )
     latent_until: float = setting(
         0.0,
-        "Part of the run that renders coarse latents without the VAE: faster steps while the shape is found. Try 0.5; "
-        "0 uses the VAE in every step.",
+        "Fraction of the run, from its start, that renders coarse latents without the VAE: faster steps while the "
+        "shape forms. Try 0.5; 0 uses the VAE in every step.",
         meaning="progress until which 3D scenes are rendered as latent cells, with fewer rays and without the encoder",
         at_least=0.0,
         at_most=1.0,
@@ -65,8 +68,8 @@ class OptimConfig:
     )
     lr: float = setting(
         0.02,
-        "Learning rate: how far each step goes. Halve it if the result flickers or burns out. With settings connected "
-        "to the guidance node, theirs counts.",
+        "Learning rate: how far each step goes. Halve it if the result flickers or burns out. Settings that are "
+        "connected to the guidance node override it.",
         meaning="base learning rate; scenes derive their groups' rates from it",
         above=0.0,
         low=0.00001,
@@ -95,8 +98,8 @@ class OptimConfig:
     )
     reuse_steps: int = setting(
         1,
-        "An approximation that saves time: keep the noise for so many steps and ask the model about the negatives only "
-        "in the first of them. 1 is exact; 2 is a fifth faster, slightly worse.",
+        "An approximation that saves time: keeps the noise for this many steps and evaluates the empty and the "
+        "negative prompts only in the first of them. 1 is exact; 2 is a fifth faster and slightly worse.",
         meaning="pictures only, an approximation: noise and timesteps stay for so many steps, and all conditions but "
         "the target are evaluated in the first of them only; 1 is exact",
         at_least=1,

@@ -1,7 +1,7 @@
 """The views of a step split over processes, one per device, as torchrun starts them.
 
 Every process draws the cameras, timesteps and noise of all views, renders its own, and steps with the mean of all
-gradients; so all hold the same scene after every step, and it is that of one process up to the order of sums.
+gradients; so all hold the same scene after every step, and it equals the scene of one process up to the order of sums.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Split:
         return rows[self.rank * n : (self.rank + 1) * n]  # type: ignore[index]
 
     def views(self, own: slice, n: int) -> tuple[range, int]:
-        """Some of this process's n views among those of all processes, and how many these are."""
+        """This process's n views among the views of all processes, and how many these are."""
         return range(self.rank * n + own.start, self.rank * n + own.stop), n * self.size
 
     def mean(self, value: Tensor) -> Tensor:

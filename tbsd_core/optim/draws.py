@@ -1,4 +1,4 @@
-"""What a step draws: timesteps and noise, each a function of seed and step."""
+"""The random draws of a step: timesteps and noise, each a function of seed and step."""
 
 from __future__ import annotations
 

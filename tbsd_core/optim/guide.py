@@ -22,7 +22,7 @@ from ..transfer import to_device
 from .predictor import Predictor
 from .resolution import enlarged
 
-# they change slowly while noise and timestep stay; those of a source do not change at all
+# they change slowly while noise and timestep stay; a source's predictions do not change at all
 REUSABLE = ("uncond", "negative", "target_negative", "source_negative", *AT_SOURCE)
 
 
@@ -90,8 +90,8 @@ def predict_and_guide(
     if isinstance(guidance, PixelGuidance) and guidance.decodes(progress):
         if batch.images is None:
             raise ValueError(
-                f"{type(guidance).__name__} compares pictures, and this scene is made of latents. Set its pixel_scale "
-                "to 0, or optimise pixels or a 3D scene."
+                f"{type(guidance).__name__} compares pictures, but this scene is made of latents. Set its "
+                "pixel_scale to 0, or optimise pixels or a 3D scene."
             )
         side = batch.images.shape[-1]
 

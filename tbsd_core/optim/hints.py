@@ -32,7 +32,8 @@ class ControlConfig:
     )
     strength: float = setting(
         1.0,
-        "How much the geometry counts. 1 as the ControlNet was trained; lower it where the object looks stiff or flat.",
+        "How much the geometry counts. 1 as in the training of the ControlNet; lower it if the object looks stiff "
+        "or flat.",
         meaning="what the residuals of the ControlNet are multiplied by",
         at_least=0.0,
         at_most=10.0,

@@ -62,7 +62,7 @@ def check(run: Distillation, state: OptimState) -> None:
         )
     if config.reuse_steps > 1 and isinstance(guidance, TrajectoryGuidance):
         raise ValueError(
-            f"{type(guidance).__name__} finds its noise anew in each step, so predictions cannot be taken again: got "
+            f"{type(guidance).__name__} finds new noise in each step, so predictions cannot be reused: got "
             f"reuse_steps {config.reuse_steps}. Set it to 1."
         )
     if seeds is not None and (scene.uses_cameras or len(seeds) != scene.n_images):
@@ -96,16 +96,16 @@ def check_source(run: Distillation) -> None:
     name = type(run.guidance).__name__
     if getattr(run.guidance, "flow_only", False) and not (isinstance(run.prior, FlowPrior) and run.prior.is_flow):
         raise ValueError(
-            f"{name} is for flow models such as Stable Diffusion 3 or Flux, and this model predicts noise. Use DDS, "
+            f"{name} is for flow models such as Stable Diffusion 3 or Flux, but this model predicts noise. Use DDS, "
             "which is the same without a flow."
         )
     if run.source is None:
-        raise ValueError(f"{name} changes what is there, and there is no source. Give the scene as it was.")
+        raise ValueError(f"{name} edits an existing scene, but no source was given. Give the scene as it was.")
     if run.source.uses_cameras != run.scene.uses_cameras or run.source.n_images != run.scene.n_images:
         kinds = ["an object" if s.uses_cameras else f"{s.n_images} picture(s)" for s in (run.source, run.scene)]
         raise ValueError(
-            f"The source is {kinds[0]}, and the scene {kinds[1]}: they are seen side by side. Give a source of the "
-            "same kind and number."
+            f"The source is {kinds[0]}, but the scene is {kinds[1]}: they are seen side by side. Give a source of "
+            "the same kind and number."
         )
 
 
@@ -116,12 +116,12 @@ def check_control(run: Distillation) -> None:
         return
     if not run.scene.uses_cameras:
         raise ValueError(
-            f"A ControlNet is to be shown the {kind} of the views, and a picture has none. Use a 3D scene or a mesh, "
-            "or leave the control out (control.kind=none)."
+            f"The ControlNet needs the {kind} of the views, but a picture has none. Use a 3D scene or a mesh, or "
+            "leave the control out (control.kind=none)."
         )
     if not isinstance(prior, ControlledPrior) or prior.hint_kind != kind:
         has = getattr(prior, "hint_kind", "")
         raise ValueError(
-            f"A ControlNet for {kind} is asked for, and this {type(prior).__name__} has "
+            f"The run needs a ControlNet for {kind}, but this {type(prior).__name__} has "
             f"{f'one for {has}' if has else 'none'}. Give it one, or set control.kind to {has or NONE}."
         )

@@ -1,4 +1,4 @@
-"""Noise predictions by condition name: the prior's in one forward, then those of a LoRA.
+"""Noise predictions by condition name: the prior's in one forward, then the LoRA's.
 
 With Perp-Neg the prediction of the target is one of several views, and takes a second forward. Where the
 paper interpolates embeddings we interpolate the predictions of the two views, since only a prior can look

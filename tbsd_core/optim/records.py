@@ -1,4 +1,4 @@
-"""What the steps of a run report, and their curves, kept for plots and for run.json."""
+"""The reports of a run's steps, and their curves, kept for plots and for run.json."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..transfer import Late
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What happened in one step.
+    """The record of one step.
 
     On a device that computes while the host goes on, `scalars`, `seconds` and `skipped` are on their way when the
-    record is made. Whoever reads them waits for the step: read those of the step before, or now and then.
+    record is made. Whoever reads them waits for the step: read the records of the step before, or only now and then.
 
     Args:
         step: index of the step just done; progress = step / n_steps.
@@ -174,7 +174,7 @@ class Curves:
 
     @classmethod
     def from_tensors(cls, stored: dict[str, Tensor], seconds: dict[str, float], skipped: int) -> Curves:
-        """Raises ValueError for tensors that are no curves."""
+        """Raises ValueError for tensors that are not curves."""
         if not all(v.dim() == 1 and len(v) <= len(stored["steps"]) for v in stored.values()):
             raise ValueError("its curves do not fit its steps")
         series = {k.removeprefix("series."): v.tolist() for k, v in stored.items() if k.startswith("series.")}

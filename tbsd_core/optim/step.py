@@ -262,7 +262,7 @@ class Step:
         return latents
 
     def see(self, cameras: Cameras, known: dict, rows: slice, scene: Scene | None = None) -> Seen:
-        """Some of the views of the step, with a gradient where that is on; draws are those of all views at once.
+        """Some of the views of the step, with a gradient where that is on; draws are the same as for all views at once.
 
         Args:
             cameras: of all views of this process.
@@ -272,7 +272,7 @@ class Step:
         config, prior = self.run.config, self.run.prior
         scene = self.run.scene if scene is None else scene
         all_rows = slice(0, len(cameras))
-        # what pictures are is cheap to compute, and none is seen by itself
+        # what pictures are is cheap to compute, and none is seen alone
         drawn = rows if scene.uses_cameras else all_rows
         own, n_views = self.state.split.views(drawn, len(cameras))
         jitter = PartGenerator.of(named_generator(config.seed, "jitter", self.index), own, n_views, known)

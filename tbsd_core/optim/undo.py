@@ -1,4 +1,4 @@
-"""What a step changes before it can still fail, put back."""
+"""Undoes the changes of a step that failed."""
 
 from __future__ import annotations
 

@@ -103,5 +103,5 @@ def not_finite(module: nn.Module) -> str:
         return ""
     return (
         f"The scene holds values that are not finite numbers (in {', '.join(bad)}), so its pictures mean nothing. "
-        "Run it anew with a lower lr or guidance_scale."
+        "Run it again with a lower lr or guidance_scale."
     )

@@ -1,4 +1,4 @@
-"""What the optimisation asks of a diffusion prior."""
+"""The protocol of a diffusion prior for the optimisation."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class LoRAConfig:
     )
     lr: float = setting(  # of AdamW; prolificdreamer.yaml
         1e-4,
-        "Learning rate of that LoRA. Raise it if the result stays as saturated as with SDS.",
+        "Learning rate of the LoRA. Raise it if the result stays as saturated as with SDS.",
         above=0.0,
         low=0.000001,
         high=0.1,
@@ -111,7 +111,7 @@ class LoRAConfig:
 
 
 class Adapter(Protocol):
-    """A trainable copy of a prior's score, an nn.Module; its own methods are those of priors/lora.py."""
+    """A trainable copy of a prior's score, an nn.Module; its own methods are in priors/lora.py."""
 
     config: LoRAConfig
 

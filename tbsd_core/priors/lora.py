@@ -118,7 +118,7 @@ class LoRAAdapter(nn.Module):
 
     @contextmanager
     def with_up(self, up: Sequence[Tensor]) -> Iterator[None]:
-        """Inside, predictions of the network have the LoRA with these matrices in the place of its own `up`."""
+        """Inside, predictions of the network have the LoRA with these matrices instead of its own `up`."""
         with self._active(None, up):
             yield
 

@@ -1,8 +1,8 @@
 """Perp-Neg's reading of a camera: which view prompts describe it, and which ones it must not look like.
 
 Perp-Neg (arXiv:2304.04968, section 4) describes a view between front and side by an interpolation of the two
-prompts, and moves away from both by weights that grow with the distance from them. The decays are those of
-the authors and of threestudio, f(r) = a exp(-b r) + c, with r the share of the nearer view.
+prompts, and moves away from both by weights that grow with the distance from them. The decays come from the authors and
+of threestudio, f(r) = a exp(-b r) + c, with r the share of the nearer view.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ HOW_TO_ADD = {
     "uncond": 'Encode a prompt with the node "Prompt Encode": it also encodes the empty text.',
     "negative": 'Add GNP with the node "Target Negative Prompt" (setting: prompt.negative_descriptors).',
     "target_negative": 'Add TNP with the node "Target Negative Prompt" (setting: prompt.negative_descriptors).',
-    "source": "Say what the edit starts from in the source prompt of the guidance node (setting: prompt.source).",
+    "source": "Describe the scene before the edit in the source prompt of the guidance node (setting: prompt.source).",
 }
 
 # predictions about a source beside "source" itself, and the condition that each is made with (guidance/base.py)
@@ -42,7 +42,7 @@ class PromptSet:
         lacking = [view for view in NEEDED_VIEWS if view not in self.conditions.get("target", {})]
         if self.perp_neg > 0 and lacking:
             raise ValueError(
-                f"Perp-Neg tells the views of the target apart, and it has no {', '.join(lacking)} view. Turn "
+                f"Perp-Neg keeps the views of the target apart, but it has no {', '.join(lacking)} view. Turn "
                 'view_dependent on (node "Prompt Encode", setting: prompt.view_dependent).'
             )
         for name, by_view in self.conditions.items():
@@ -56,8 +56,8 @@ class PromptSet:
         return tuple(self.conditions)
 
     def select(self, name: str, views: Sequence[str]) -> list[Condition]:
-        """One condition per sample: that of its view, or the any-view one where the view has none. A name in SHARED
-        is that of another condition.
+        """One condition per sample: its view's condition, or the any-view one if the view has none. A name in SHARED
+        stands for another condition.
 
         Raises:
             ValueError: the set lacks this condition; says what adds it.

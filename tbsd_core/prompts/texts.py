@@ -40,8 +40,8 @@ class PromptConfig:
             raise ValueError("perp_neg tells views apart: turn view_dependent on, or set perp_neg to 0.")
         if self.prompt.strip() == self.source.strip():
             raise ValueError(
-                f"The prompt and the source prompt are the same, {self.prompt!r}: there is nothing to change. Say in "
-                "the source prompt what is there, or leave it empty."
+                f"The prompt and the source prompt are the same, {self.prompt!r}: there is nothing to change. "
+                "Describe the scene before the edit in the source prompt, or leave it empty."
             )
 
 

@@ -52,7 +52,9 @@ def kept_by(scene: Scene, region: Region) -> Mapping[str, Tensor]:
     kind, shape = kind_of(scene), shape_of(scene)
     if region.kind != kind or tuple(region.free.shape) != shape:
         wanted = said(Region(kind, torch.zeros(shape, dtype=torch.bool)))
-        raise ValueError(f"The region is of {said(region)}, and the scene has {wanted}. Make it of this scene.")
+        raise ValueError(
+            f"The region has {said(region)}, but the scene has {wanted}. Make a region from this scene."
+        )
     if not bool(region.free.any()):
         raise ValueError(EMPTY.format("the region is empty"))
     return _KEEP[type(scene)](scene, region)
@@ -74,7 +76,7 @@ def check_same(scene: Scene, region: Region) -> None:
     wanted = kept_by(scene, region)[WEIGHT]
     if scene.kept is None or not torch.equal(wanted, scene.attached[WEIGHT]):
         raise ValueError(
-            "The run that goes on has another region, which it keeps to its end. Disconnect this one, or turn resume "
+            "The run to resume has another region, which it keeps to its end. Disconnect this one, or turn resume "
             "off to begin a new run with it."
         )
 
@@ -84,7 +86,7 @@ def kind_of(scene: Scene) -> str:
     if type(scene) not in KINDS:
         raise ValueError(
             f"No part of a {type(scene).__name__} can be locked: it has no pixels, texels or Gaussians of its own. "
-            "Extract a mesh of it and paint that, or use an Image Scene without a VAE."
+            "Extract a mesh from it and paint that, or use an Image Scene without a VAE."
         )
     return KINDS[type(scene)]
 

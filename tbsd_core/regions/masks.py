@@ -21,7 +21,7 @@ def free_of(
     """
     if tuple(mask.shape) != size:
         got, wanted = (f"{' x '.join(map(str, reversed(x)))}" for x in (tuple(mask.shape), size))
-        raise ValueError(f"The mask is {got} pixels, and {what} is {wanted}. Make the mask that size.")
+        raise ValueError(f"The mask is {got} pixels, but {what} is {wanted}. Make the mask that size.")
     return chosen(mask)
 
 

@@ -48,19 +48,20 @@ def inverted(region: Region) -> Region:
 
 
 def union(a: Region, b: Region) -> Region:
-    """What is free in either; the wider border. Raises ValueError for regions of different scenes."""
+    """The region that is free in either, with the wider border. Raises ValueError for regions of different scenes."""
     check_alike(a, b)
     return _joined(a, b, a.free | b.free)
 
 
 def intersection(a: Region, b: Region) -> Region:
-    """What is free in both; the wider border. Raises ValueError for regions of different scenes."""
+    """The region that is free in both, with the wider border. Raises ValueError for regions of different scenes."""
     check_alike(a, b)
     return _joined(a, b, a.free & b.free)
 
 
 def difference(a: Region, b: Region) -> Region:
-    """What is free in the first alone; the wider border. Raises ValueError for regions of different scenes."""
+    """The region that is free in the first alone, with the wider border. Raises ValueError for regions of different
+    scenes."""
     return intersection(a, inverted(b))
 
 

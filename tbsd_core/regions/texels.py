@@ -22,7 +22,7 @@ from .masks import free_of
 from .region import BORDER, TEXELS, Region
 from .seen import seen_of_mesh
 
-SIZE = 1024  # texels along each side, of a mesh whose colours are no texture yet
+SIZE = 1024  # texels along each side, of a mesh whose colours are not a texture yet
 
 
 def texture_size(scene: MeshTextureScene) -> tuple[int, int]:
@@ -64,7 +64,7 @@ def _texels(held: _Held) -> Texels:
     reason = why_not_kept(mesh)
     if reason:
         raise ValueError(
-            f"A region of a mesh is a part of its texture, and {reason}. Give it texture coordinates that do not "
+            f"A region of a mesh is a part of its texture, but {reason}. Give it texture coordinates that do not "
             "overlap: Extract Mesh makes some."
         )
     return texels_of(mesh, scene.corner_normals.cpu(), *texture_size(scene))

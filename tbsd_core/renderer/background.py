@@ -1,4 +1,4 @@
-"""What is seen where the object is not: one colour, one that changes from step to step, or a learned environment."""
+"""The background behind the object: one colour, one that changes from step to step, or a learned environment."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def in_chunks(
     """The outputs of `march` for rays 0 to n_rays - 1.
 
     With gradients, each chunk but an only one is computed again in the backward pass (gradient checkpointing), so that
-    the memory is that of one chunk, at the price of a second forward. Without, it is never more than WATCHED rays.
+    the memory is enough for one chunk, at the price of a second forward. Without, it is never more than WATCHED rays.
     """
     if not torch.is_grad_enabled():
         chunk = min(chunk or WATCHED, WATCHED)

@@ -1,4 +1,4 @@
-"""What the loop and the exporters ask of a scene."""
+"""The protocol of a scene for the loop and the exporters."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class Scene(nn.Module, ABC):
         self.kept: Kept | None = None
 
     def attach(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take what travels with the scene, in the place of what it had. Raises ValueError for what it cannot have."""
+        """Take attachments that travel with the scene and replace the old ones. Raises ValueError for attachments that
+        it cannot have."""
         check_kept(type(self).__name__, tensors, self.attachable())
         self.attached = dict(tensors)
         self.kept = kept_of(tensors)

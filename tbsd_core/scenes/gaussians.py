@@ -25,7 +25,7 @@ from .relocation import clear_moments, draw_targets, shared_opacity_and_scale
 from .spec import SceneSpec
 
 DREAM_GAUSSIAN = "DreamGaussian, arXiv:2309.16653, its configs/text.yaml"
-# learning rates relative to that of the colours: DREAM_GAUSSIAN
+# learning rates relative to the rate of the colours: DREAM_GAUSSIAN
 POSITION_RATE, OPACITY_RATE, SCALE_RATE, ROTATION_RATE = 0.1, 5.0, 0.5, 0.5
 
 NOT_MOVED = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -39,8 +39,8 @@ class GaussianConfig:
 
     n_gaussians: int = setting(
         6000,
-        "How many. It stays the same: faded ones move to where more are needed. Some thousand on a CPU, 50000 and more "
-        "on a GPU with gsplat.",
+        "Number of Gaussians. It stays the same: faded ones move to where more are needed. A few thousand on a "
+        "CPU, 50000 or more on a GPU with gsplat.",
         at_least=1,
         low=100,
         high=1_000_000,
@@ -69,10 +69,10 @@ class GaussianConfig:
     entropy_weight: float = setting(0.02, at_least=0)
     backend: str = setting(
         "auto",
-        "What draws them. auto: gsplat on a CUDA GPU where it is installed, else plain PyTorch.",
+        "The renderer. auto: gsplat on a CUDA GPU if it is installed, else plain PyTorch.",
         choices=("auto", *BACKENDS),
     )
-    seed: int = setting(0, "The points that it starts from.")  # and of the moves
+    seed: int = setting(0, "Decides the points that the scene starts from.")  # and of the moves
     # rows [3, 4] of the matrix from own coordinates, +y up, of splats that it started from to the scene
     place: tuple[float, ...] = NOT_MOVED
 
@@ -145,7 +145,7 @@ class GaussianScene(Scene):
     def render(
         self, cameras: Cameras, height: int, width: int, generator=None, with_normal=False, progress=1.0
     ) -> RenderOutput:
-        """Render B views; nothing is drawn at random. Normals are those of the depth and carry no gradient.
+        """Render B views; nothing is drawn at random. Normals come from the depth and carry no gradient.
 
         Raises:
             ImportError, ValueError: the backend gsplat is asked for and is missing, or there is no CUDA.
@@ -180,7 +180,7 @@ class GaussianScene(Scene):
         return True
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
-        """Adam's groups; lr is that of the colours, the others are in DreamGaussian's ratio to it."""
+        """Adam's groups; lr is the rate of the colours, the others are in DreamGaussian's ratio to it."""
         rates = {
             "means": POSITION_RATE * self.bound,
             "log_scales": SCALE_RATE,
@@ -265,12 +265,12 @@ SPEC = SceneSpec(
     scene=GaussianScene,
     config=GaussianConfig,
     summary="Gaussian splats",
-    description="A 3D object made of coloured Gaussians (splats), a faint grey ball at first.",
+    description="A 3D object made of coloured Gaussians (splats). It starts as a faint grey ball.",
     presets={
         (PUBLISHED, ""): {
             "optim.n_steps": Setting(500, DREAM_GAUSSIAN),
             "optim.views_per_step": Setting(4, "ours: DreamGaussian takes one view"),
-            "optim.lr": Setting(0.01, f"{DREAM_GAUSSIAN}: that of the colours"),
+            "optim.lr": Setting(0.01, f"{DREAM_GAUSSIAN}: its rate of the colours"),
             "optim.size": Setting(256, "ours: between the 128 and 512 pixels of DreamGaussian, arXiv:2309.16653"),
             "optim.normalize_by": Setting("signal", AGAINST_SIGNAL),
             "optim.eps": Setting(1e-9, "ours: as of the NeRF"),

@@ -36,7 +36,7 @@ class ImageConfig:
     )
     n_images: int = setting(1, "How many independent pictures to optimise side by side.", at_least=1, high=16)
     init_noise: float = setting(0.05, at_least=0)  # standard deviation of the initial pixels around mid grey
-    seed: int = setting(0, "The noise that the pictures start from.")
+    seed: int = setting(0, "Decides the noise that the pictures start from.")
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -66,7 +66,7 @@ class ImageScene(PictureScene):
         return self.as_render(cameras, rgb)
 
     def attachable(self) -> dict[str, tuple[int, ...]]:
-        """The pictures that it was made of, and those of which a part is locked."""
+        """The pictures that it was made from, and the pictures of which a part is locked."""
         shape = tuple(self.pixels.shape)
         weight = (shape[0], 1, *shape[2:])
         return {ORIGINAL: shape, ORIGINAL_OF: (N_BYTES,), WEIGHT: weight, "kept.pixels": shape}

@@ -1,4 +1,4 @@
-"""What a scene keeps of itself as it was, where a run may not change it.
+"""The parts of a scene that a run may not change, kept as they were.
 
 What is shown, measured and saved is mixed from the kept values and the parameters, by a weight that is 0 where nothing
 may change. So neither moments of an optimiser nor regularisers nor a step that moves things can reach what is locked:

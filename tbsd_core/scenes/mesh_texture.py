@@ -39,7 +39,7 @@ AMBIENT, DIFFUSE = 0.55, 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class MeshTextureConfig:
-    """The colour field on a fixed surface. The sizes are those of the geometry, which the scene's file holds."""
+    """The colour field on a fixed surface. The sizes come from the geometry, which the scene's file holds."""
 
     n_vertices: int = setting(3, at_least=1, at_most=MAX_VERTICES)  # of the geometry
     n_faces: int = setting(1, at_least=1, at_most=MAX_FACES)
@@ -64,7 +64,7 @@ class MeshTextureConfig:
     bound: float = setting(1.0, above=0)  # radius of the ball that holds the mesh, world units
     background: tuple[float, float, float] = setting(BACKGROUND, at_least=0, at_most=1)
     tv_weight: float = setting(0.1, at_least=0)  # against noise on the finest grid
-    seed: int = setting(0, "The values that the colours start from.")
+    seed: int = setting(0, "Decides the values that the colours start from.")
     # on mean colours of patches that differ from those that the mesh had: colours stay, detail is free
     pin_weight: float = setting(0.0, at_least=0)
     pin_width: float = setting(0.125, above=0, at_most=1)  # side of a patch / side of a view
@@ -125,7 +125,7 @@ class MeshTextureScene(Scene):
         """Fill the geometry.
 
         Raises:
-            ValueError: sizes that are not those of the config, or faces of vertices that are not there.
+            ValueError: sizes that differ from the config, or faces with vertices that do not exist.
         """
         c = self.config
         for name, value, shape in (

@@ -70,15 +70,15 @@ class NeRFConfig:
     background: tuple[float, float, float] = setting(BACKGROUND, at_least=0, at_most=1)
     background_mode: str = setting(
         "solid",
-        "solid: the grey of the demo models. random: another colour in half of the views, so that the object cannot "
-        "hide in it. learned: an environment that is optimised, too.",
+        "solid: the grey of the demo models. random: a random colour in half of the views, so that the object "
+        "cannot hide in the background. learned: an environment that is optimised along with the object.",
         choices=BACKGROUNDS,
         optional=True,
     )
     shaded: float = setting(
         0.0,  # the priors' light is in the colours
-        "Part of the steps that light the object from a random side, so that colour cannot pass for shape. 0 for the "
-        "demo models, 0.5 or more for Stable Diffusion.",
+        "Fraction of the steps that light the object from a random side, so that colour cannot pass for shape. 0 "
+        "for the demo models, 0.5 or more for Stable Diffusion.",
         at_least=0,
         at_most=1,
         step=0.001,
@@ -103,7 +103,7 @@ class NeRFConfig:
     )
     z_variance_weight: float = weight(0.0, "Pushes against thick, cloudy surfaces.", optional=True)
     normal_weight: float = setting(0.0, meaning="weight of the smoothness of normals in the views", at_least=0)
-    seed: int = setting(0, "The values that the volume starts from.")
+    seed: int = setting(0, "Decides the values that the volume starts from.")
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -119,7 +119,7 @@ class NeRFConfig:
 
 
 class NeRFScene(Scene3D):
-    """A 3D scene whose parameters are those of its encoding."""
+    """A 3D scene with the parameters of its encoding."""
 
     config: NeRFConfig
     # constants that would be uploaded or made again at every render
@@ -314,7 +314,7 @@ SPEC = SceneSpec(
     scene=NeRFScene,
     config=NeRFConfig,
     summary="a volume",
-    description="A 3D object to optimise, a grey ball at first. The defaults suit 64-pixel renders on a CPU.",
+    description="A 3D object to optimise. It starts as a grey ball. The defaults suit 64-pixel renders on a CPU.",
     presets={
         (PUBLISHED, ""): {
             "optim.n_steps": Setting(10_000, THREESTUDIO),

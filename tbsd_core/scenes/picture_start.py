@@ -19,7 +19,7 @@ def scene_of_pictures(
     images: Tensor,  # [B, 3, size, size] in [0, 1]
     config: ImageConfig,
 ) -> ImageScene:
-    """Their pixels. The number of pictures is that of the images, whatever the configuration says."""
+    """Their pixels. There are as many pictures as images, whatever the configuration says."""
     scene = ImageScene(replace(config, n_images=len(images)))
     if images.shape[1:] != scene.pixels.shape[1:]:
         wanted = ", ".join(map(str, scene.pixels.shape[1:]))
@@ -34,7 +34,7 @@ def scene_of_latents(
     latents: Tensor,  # [B, channels, size, size] in the prior's own scale
     config: LatentImageConfig,
 ) -> LatentImageScene:
-    """The latents as they are; their number is that of the scene's pictures."""
+    """The latents as they are; the scene has as many pictures."""
     scene = LatentImageScene(replace(config, n_images=len(latents)))
     if latents.shape[1:] != scene.latents.shape[1:]:
         wanted = ", ".join(map(str, scene.latents.shape[1:]))

@@ -1,4 +1,4 @@
-"""What is known of a kind of scene: everything that lists, makes, configures or shows scenes reads it here."""
+"""The facts about a kind of scene: everything that lists, makes, configures or shows scenes reads it here."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def write_splats(splats: Splats, path: Path) -> None:
     """Write a .ply; the file appears complete or not at all.
 
     Args:
-        splats: in the frame of files (splat_start.file_splats gives those of a scene).
+        splats: in the frame of files (splat_start.file_splats gives the splats of a scene).
 
     Raises:
         ValueError: there are no Gaussians, or some numbers are not finite.
@@ -44,8 +44,8 @@ def write_splats(splats: Splats, path: Path) -> None:
     if not len(table) or not np.isfinite(table).all():
         wrong = int((~np.isfinite(table)).any(-1).sum())
         raise ValueError(
-            f"Splats cannot be written: {len(table)} Gaussians, of which {wrong} have "
-            "numbers that are not finite. Lower lr and optimise anew."
+            f"Splats cannot be written: {len(table)} Gaussians, of which {wrong} have numbers that are not finite. "
+            "Lower lr and run it again."
         )
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(table)}"]
     header += [f"property float {name}" for name in NAMES]

@@ -42,7 +42,7 @@ def read_splats(data: bytes, name: str) -> ReadSplats:
     if data[:3] == b"ply":
         read = _ply(data, name)
     elif data[:2] == b"\x1f\x8b" or data[:1] == b"\0" or len(data) % RECORD.itemsize or not data:
-        raise ValueError(f"{name} is no splat file that is read here (.ply, .splat). {CONVERT}")
+        raise ValueError(f"{name} is not a splat file that this pack reads (.ply, .splat). {CONVERT}")
     else:
         read = ReadSplats(_splat(np.frombuffer(data, RECORD)))
     return ReadSplats(checked(read.splats, name), read.report)
@@ -63,7 +63,7 @@ def _ply(data: bytes, name: str) -> ReadSplats:
     end = data.find(b"end_header", 0, MAX_HEADER)
     start = data.find(b"\n", end) + 1
     if end < 0 or not start:
-        raise ValueError(f"{name} is damaged: no 'end_header' in its first {MAX_HEADER >> 20} MB. Export it anew.")
+        raise ValueError(f"{name} is damaged: no 'end_header' in its first {MAX_HEADER >> 20} MB. Export it again.")
     lines = [line.split() for line in data[:end].decode("ascii", "replace").splitlines()]
     if ["format", "binary_little_endian", "1.0"] not in lines:
         raise ValueError(f"{name} is a .ply in another format than binary_little_endian 1.0. {CONVERT}")
@@ -74,7 +74,7 @@ def _ply(data: bytes, name: str) -> ReadSplats:
     count = int(elements[0][-1])
     columns = [line[1:] for line in lines if line[:1] == ["property"]]
     if any(len(c) != 2 or c[0] not in TYPES for c in columns) or len({c[1] for c in columns}) < len(columns):
-        raise ValueError(f"{name} is damaged: it has properties that are no numbers. Export it anew.")
+        raise ValueError(f"{name} is damaged: it has properties that are not numbers. Export it again.")
     kind = np.dtype([(key, TYPES[short]) for short, key in columns])
     colors = next(
         (k for k in (("f_dc_0", "f_dc_1", "f_dc_2"), ("red", "green", "blue")) if {*k} <= {*(kind.names or ())}), ()
@@ -82,11 +82,11 @@ def _ply(data: bytes, name: str) -> ReadSplats:
     lacking = [key for key in GEOMETRY if key not in (kind.names or ())]
     if lacking or not colors:
         raise ValueError(
-            f"{name} is a .ply without {', '.join(lacking) or 'colours'}: a mesh or a cloud of points, no splats. A "
-            "mesh goes into Mesh Texture Scene."
+            f"{name} is a .ply without {', '.join(lacking) or 'colours'}: a mesh or a cloud of points, not splats. "
+            "A mesh goes into Mesh Texture Scene."
         )
     if len(data) - start < count * kind.itemsize:
-        raise ValueError(f"{name} is cut off: it declares {count:,} splats and holds fewer. Export it anew.")
+        raise ValueError(f"{name} is cut off: it declares {count:,} splats and holds fewer. Export it again.")
     table = np.frombuffer(data, kind, count=count, offset=start)
 
     def column(*keys: str) -> torch.Tensor:

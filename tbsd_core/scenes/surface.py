@@ -50,12 +50,12 @@ class SurfaceConfig:
 
 
 def surface_config(mesh: Any) -> SurfaceConfig:
-    """What a mesh (mesh.Mesh) carries beside its colours. Raises ValueError for a material that is no plain data."""
+    """What a mesh (mesh.Mesh) carries beside its colours. Raises ValueError for a material that is not plain data."""
     arrays = mesh.surface.arrays
     try:
         factors = json.dumps(dict(mesh.surface.factors))
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"The mesh's material is no plain data: {error}. Set it anew.") from error
+        raise ValueError(f"The mesh's material is not plain data: {error}. Set it again.") from error
     return SurfaceConfig(
         names=tuple(arrays),
         sizes=tuple(array.shape for array in arrays.values()),

@@ -55,7 +55,7 @@ class RayPool:
         have = self._ray.cluster_resources()
         if cpus > have.get("CPU", 0) or gpus > have.get("GPU", 0):
             raise ValueError(
-                f"A task asks for {cpus} CPUs and {gpus} GPUs, and there are {have.get('CPU', 0):g} and "
+                f"A task asks for {cpus} CPUs and {gpus} GPUs, but there are only {have.get('CPU', 0):g} and "
                 f"{have.get('GPU', 0):g}. Lower --ray-cpus or --ray-gpus."
             )
 

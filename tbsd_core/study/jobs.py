@@ -88,8 +88,8 @@ def read_report(out: Path, job: Job, anew: bool = False) -> Report | None:
     if found and not anew:
         more = f" and {len(found) - NAMED_DIFFERENCES} more" if len(found) > NAMED_DIFFERENCES else ""
         raise ValueError(
-            f"{folder} holds a finished cell with other settings: {'; '.join(found[:NAMED_DIFFERENCES])}{more}. Give "
-            "the settings of before, or another --out."
+            f"{folder} holds a finished cell with other settings: {'; '.join(found[:NAMED_DIFFERENCES])}{more}. "
+            "Give the same settings as before, or another --out."
         )
     return None if found else report
 

@@ -24,7 +24,7 @@ def labelled(texts: Iterable[str]) -> dict[str, str]:
         if not label or (equals and not name) or ":" in label:
             raise ValueError(f"--methods needs METHOD or LABEL=METHOD (no ':' in the label), got {text!r}.")
         if label in methods:
-            raise ValueError(f"The label {label!r} stands twice; write LABEL=METHOD to tell two apart.")
+            raise ValueError(f"The label {label!r} appears twice; write LABEL=METHOD to tell two apart.")
         methods[label] = name or label
     if not methods:
         raise ValueError("--methods names no method.")

@@ -1,4 +1,4 @@
-"""What runs the jobs of a study."""
+"""The pools that run the jobs of a study."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Outcome:
     files: dict[str, bytes] | None = None
     error: str = ""
     again: bool = True  # whether another try could end otherwise
-    given_back: bool = False  # it did not fail: who had it is gone, and this is no try
+    given_back: bool = False  # it did not fail: its server is gone, and this does not count as a try
 
 
 class Pool(Protocol):

@@ -12,7 +12,7 @@ MAX_BYTES, MAX_LINES, MAX_LINE_BYTES, MAX_TEXT = 64 * 2**20, 100_000, 64 * 2**10
 
 @dataclass(frozen=True)
 class PromptLine:
-    """A prompt, and the settings that its cells have besides those of the command line."""
+    """A prompt, and the settings of its cells besides the command line's."""
 
     line: int  # from 1
     prompt: str
@@ -43,8 +43,8 @@ def read_prompts(path: Path) -> list[PromptLine]:
             other = seen.setdefault((line.prompt, line.name), number)
             if other != number:
                 raise ValueError(
-                    f'{path}, line {number}: the prompt of line {other} again. Give one of them a "name", or leave it '
-                    "out."
+                    f'{path}, line {number}: repeats the prompt of line {other}. Give one of them a "name", or '
+                    "leave it out."
                 )
             lines.append(line)
             if len(lines) > MAX_LINES:
@@ -92,7 +92,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     twice = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
     if twice:
-        raise ValueError(f"the key {twice[0]!r} stands twice.")
+        raise ValueError(f"the key {twice[0]!r} appears twice.")
     return dict(pairs)
 
 

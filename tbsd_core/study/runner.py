@@ -41,7 +41,7 @@ def run_jobs(
     folders: dict[Path, Job] = {}
     for job in jobs:
         if folders.setdefault(job_folder(out, job), job) is not job:
-            raise ValueError(f"{job.title} is there twice: give one of the two lines a name, or a method a label.")
+            raise ValueError(f"{job.title} appears twice: give one of the two lines a name, or a method a label.")
     found = {i: report for i, job in enumerate(jobs) if (report := read_report(out, job, anew)) is not None}
     waiting = deque(grouped(jobs, [i for i in range(len(jobs)) if i not in found], batch))
     for i, report in found.items():
@@ -65,7 +65,7 @@ def run_jobs(
                 raise RuntimeError(f"{job.title} came back without a run.json that can be read.")
             return end(i, report)
         if beside[i] > 1:  # find out whose fault it is
-            on_note(f"{job.title}: {error}; it will be run by itself")
+            on_note(f"{job.title}: {error}; it will be run alone")
             return waiting.appendleft([i])
         tries[i] += not outcome.given_back
         if outcome.given_back or (outcome.again and tries[i] <= retries):

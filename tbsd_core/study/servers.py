@@ -139,7 +139,7 @@ def fetched(server: ComfyUIServer, outputs: dict[str, Any]) -> dict[str, bytes]:
                 continue
             content = server.file(saved["filename"], str(saved.get("subfolder", "")), str(saved.get("type", "output")))
             stem, dot, suffix = saved["filename"].rpartition(".")
-            name = f"{slug(stem)}.{slug(suffix)}" if dot else slug(suffix)  # the server's word is no path here
+            name = f"{slug(stem)}.{slug(suffix)}" if dot else slug(suffix)  # never the server's word as a path
             if name in files or name == REPORT:
                 name = f"{slug(node)}_{len(files)}_{name}"
             files[name] = content

@@ -58,7 +58,7 @@ def can_share(job: Job) -> bool:
         return False
     if config.get("rehearsal_noise"):  # which is drawn for the pictures of a run together
         return False
-    alone = TrainingGuidance, TrajectoryGuidance  # one LoRA, and draws on the way that are those of a batch
+    alone = TrainingGuidance, TrajectoryGuidance  # one LoRA, and draws that belong to a batch
     return not isinstance(build_guidance(config["guidance_name"]), alone)
 
 
@@ -87,7 +87,7 @@ def run_side_by_side(
 
 
 def separated(joint: Experiment, configs: Sequence[ExperimentConfig]) -> list[Experiment]:
-    """Each picture of a batch as an experiment of its own, which can be saved and gone on with.
+    """Each picture of a batch as an experiment of its own, which can be saved and resumed.
 
     Its state is its row of the moments and of the reused predictions. The numbers of its curves were means over the
     batch, so it has no curves of these steps.

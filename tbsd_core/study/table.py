@@ -41,7 +41,7 @@ def table_row(
 
 
 def job_row(job: Job, report: Report | str) -> Row:
-    """How a job ended; its seconds are those of the optimisation, where they are known by themselves."""
+    """How a job ended; its seconds count the optimisation alone, if they are known."""
     if isinstance(report, str):
         return table_row(job.label, job.prompt, job.seeds, steps=job.n_steps, error=report)
     seconds = report["seconds"]

@@ -27,7 +27,7 @@ class Worker:
         self._given, self._loaded = prior, dict[tuple[str, str, str], TextPrior]()
 
     def __call__(self, task: Task) -> list[Outcome]:
-        """Outcomes of all jobs. What ends a process (an interrupt) passes through."""
+        """Outcomes of all jobs. An exception that ends a process (an interrupt) passes through."""
         first = next(iter(task.values()))
         try:
             configs = [config_from_plain(job.config) for job in task.values()]

@@ -67,8 +67,8 @@ def with_cell(workflow: Workflow, prompt: str, seed: int) -> Workflow:
 
 
 def with_method(workflow: Workflow, method: str, describe: Callable[[str], NodeInfo]) -> Workflow:
-    """The workflow with its one guidance node made that of a method: links stay, other widgets take their defaults,
-    and Recommended Settings are those of the method.
+    """The workflow with its one guidance node changed to a method's node: links stay, other widgets take their
+    defaults, and Recommended Settings change to the method.
 
     Args:
         describe: /object_info of a node class, from a server.

@@ -8,7 +8,7 @@ import pytest
 
 INSIDE = Path(__file__).parent / "inside"
 WHAT = {  # what is said of guidances that cannot have the ControlNet
-    "width": "text embeddings of width 48, and the model's are 32",
+    "width": "text embeddings of width 48, but the model has 32",
     "flux": "another family of models",
     "two nets": "the same ControlNet and kind",
 }

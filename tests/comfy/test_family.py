@@ -38,4 +38,4 @@ def test_a_distilled_model_is_pointed_out(report):
 @pytest.mark.parametrize("model, family", NEAREST.items())
 def test_other_families_get_the_nearest_one_and_say_so(report, model, family):
     assert report[model][0] == family
-    assert report[model][1].startswith(f"{model} is not a family") and "nearest" in report[model][1]
+    assert report[model][1].startswith(f"{model} has no settings of its own") and "nearest" in report[model][1]

@@ -123,7 +123,7 @@ def test_settings_of_a_method_take_the_place_of_the_widgets(server, nodes):
     prompt["guidance"]["inputs"]["settings"] = prompt["prompts"]["inputs"]["settings"] = ["settings", 10]
     assert server.run(prompt)["run"]["images"]
     prompt["settings"]["inputs"]["method"] = "sds"
-    assert "settings are those of SDS, expected those of HiFA" in server.error(prompt)
+    assert "settings are for SDS, expected settings for HiFA" in server.error(prompt)
 
 
 def test_hifa_on_latents_says_what_to_do(server, nodes):

@@ -53,7 +53,7 @@ def test_the_picker_tells_files_of_one_name_apart(report):
 
 def test_an_output_folder_that_cannot_be_written_is_told_at_once(report):
     is_none, warning = report["no room"]
-    assert is_none and "Nothing of this run can be kept" in warning and "/dev/null/none" in warning
+    assert is_none and "This run cannot be saved" in warning and "/dev/null/none" in warning
 
 
 def test_values_that_are_no_numbers_are_told(report):

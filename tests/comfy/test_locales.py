@@ -77,6 +77,14 @@ def test_the_panel_writes_its_texts_where_they_are_collected():
     assert texts("en", "main.json").keys() >= {(locales.PANEL_KEY, text) for text in locales.panel_texts(ROOT)}, RENEW
 
 
+def test_refusals_are_translated_as_the_server_writes_them():
+    written = (ROOT / "web" / "js" / "server_texts.js").read_text(encoding="utf-8").split("const REFUSALS")[1]
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "nodes" / "bridge").glob("r*.py"))
+    refusals = re.findall(r'^  "(.+?)": \(\) =>', written, re.MULTILINE)
+    assert len(refusals) > 3
+    assert [text for text in refusals if f'"{text}"' not in source] == []
+
+
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("language", LANGUAGES)
 class TestTranslation:

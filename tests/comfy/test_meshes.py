@@ -102,4 +102,4 @@ def test_a_text_is_no_file(server):
         "scene": scene(file_3d="/etc/passwd"),
         "keep": node("TBSD_SaveScene", scene=["scene", 0], filename_prefix="tbsd/two"),
     }
-    assert "takes a connection of the type" in server.error(graph)
+    assert "needs a connection of the type" in server.error(graph)

@@ -39,7 +39,7 @@ REFUSALS = {
     "channels": "16 channels",
     "video": "makes videos",
     "img_to_img": "gives no score",
-    "lcm": "it has the sampling of an LCM",
+    "lcm": "it uses the sampling of an LCM",
     "no_sigmas": "no table of noise levels",
     "no_vae": "No VAE",
     "easycache": "EasyCache",

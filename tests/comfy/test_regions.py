@@ -128,7 +128,7 @@ def test_a_picture_changes_inside_its_mask_alone(server):
     assert (made[locked] == pixels[locked]).all() and (made[:12, :12] != pixels[:12, :12]).any(-1).mean() > 0.5
 
     small = graph | mask(16, 24)
-    assert "The mask is 24 x 24 pixels, and the picture is 32 x 32" in server.error(small)
+    assert "The mask is 24 x 24 pixels, but the picture is 32 x 32" in server.error(small)
     assert "the mask is empty" in server.error(graph | {"mask": node("SolidMask", value=0.0, width=32, height=32)})
     nerf = node("TBSD_RegionFromView", scene=["scene", 0], azimuth=0.0, elevation=0.0, distance=3.0, fov_y=36.0,
                 **HERE)  # fmt: skip

@@ -202,7 +202,7 @@ def test_a_cancelled_run_is_offered_and_continued(server):
     ended = last_run(server)
     assert (ended["status"], ended["resumed"], ended["step"]) == ("done", done, done + 4)
     (warning,) = ended["warnings"]
-    assert warning == f"Going on after step {done} with other settings: optim.n_steps was 50000, is {done + 4}."
+    assert warning == f"Resuming after step {done} with other settings: optim.n_steps was 50000, is {done + 4}."
     assert ended["curves"]["steps"][0] == 1, "with the curves of the steps before"
     assert state["run"] not in [run["run"] for run in unfinished(server)]
     kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".safetensors"}
@@ -213,9 +213,10 @@ def test_a_cancelled_run_is_offered_and_continued(server):
 def test_a_run_that_cannot_be_continued_says_why(server):
     prompt = graph(5, 905)
     prompt["run"]["inputs"]["continue_run"] = "20260131-120000-0123abcd"
-    assert "was removed, or it is of another folder. Run the graph to begin anew" in server.error(prompt)
+    said = server.error(prompt)
+    assert "was removed, or it belongs to another output folder. Run the graph to start a new run" in said
     prompt["run"]["inputs"]["continue_run"] = "../../etc"
-    assert "named by its date" in server.error(prompt)
+    assert "has a date" in server.error(prompt)
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +240,7 @@ CHANGED = {  # node, widget, value and how the warning names it
     "seed": ("TBSD_OptimizeImage", "seed", 907, "optim.seed was"),
     "reuse": ("TBSD_OptimizeImage", "reuse_steps", 2, "optim.reuse_steps was"),
     "timesteps": ("TBSD_OptimizeImage", "t_max", 0.7, "optim.timesteps.t_max was"),
-    "the scene": ("TBSD_ImageScene", "seed", 5, "the graph's has no effect: seed was"),
+    "the scene": ("TBSD_ImageScene", "seed", 5, "the scene of the graph has no effect: seed was"),
     "another model's patch": ("ModelSamplingDiscrete", "sampling", "eps", "ModelSamplingDiscrete is new"),
 }
 
@@ -333,13 +334,13 @@ def test_a_saved_result_takes_more_steps(server):
     name = server.run(prompt)["keep"]["text"][0]
     server.run(resumed(name, 9, "longer"))
     assert last_run(server, "longer")["step"] == 9
-    assert "Set steps to more" in server.error(resumed(name, 4))
+    assert "Raise steps" in server.error(resumed(name, 4))
 
 
 def test_resume_needs_a_run(server):
     prompt = graph(5, 78, "none")
     prompt["none"]["inputs"]["resume"] = True
-    assert "the scene comes from no run: connect Load Scene" in server.error(prompt)
+    assert "the scene does not come from a run. Connect Load Scene" in server.error(prompt)
 
 
 def test_a_storm_of_interrupts_leaves_a_server_that_works(server):

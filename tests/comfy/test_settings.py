@@ -43,5 +43,5 @@ def test_the_words_of_the_prompts_are_those_of_the_command_line(report):
 
 def test_settings_of_another_method_are_refused(report):
     message = report["another method"]
-    assert "settings are those of SDS, expected those of TBSD" in message
+    assert "settings are for SDS, expected settings for TBSD" in message
     assert "choose 'tbsd' as the method of Recommended Settings" in message

@@ -73,7 +73,7 @@ def test_methods_take_the_place_of_the_guidance_node_and_finished_cells_are_skip
     assert sorted(settings) == ["sds"] * 2 + ["tbsd"] * 2
     assert (tmp_path / "out" / "sheet.png").is_file() and (tmp_path / "out" / "table.md").is_file()
     capsys.readouterr()
-    assert main(arguments) == 0 and capsys.readouterr().out.count("finished before") == 4
+    assert main(arguments) == 0 and capsys.readouterr().out.count("already finished") == 4
     assert main([*arguments, "--set", "5.size=32"]) == 2
     said = capsys.readouterr().err
     assert "config.workflow" not in said and "workflow.5.inputs.size was 64, is 32" in said

@@ -62,11 +62,11 @@ REFUSED = {
     "a prefix that leads out": (saved("../../escaped"), "output folder"),
     "an absolute prefix": (saved("/tmp/escaped"), "output folder"),
     "a way out as Windows writes it": (saved("..\\..\\escaped"), "output folder"),
-    "a drive": (saved("C:\\escaped"), "cannot be a file's name"),
-    "a device": (saved("tbsd/nul.txt"), "cannot be a file's name"),
-    "a null byte": (saved("a\u0000b"), "cannot be a file's name"),
-    "text that runs backwards": (saved("tbsd/\u202etxt.exe"), "cannot be a file's name"),
-    "an endless name": (saved("x" * 1000), "cannot be a file's name"),
+    "a drive": (saved("C:\\escaped"), "is not a valid file name"),
+    "a device": (saved("tbsd/nul.txt"), "is not a valid file name"),
+    "a null byte": (saved("a\u0000b"), "is not a valid file name"),
+    "text that runs backwards": (saved("tbsd/\u202etxt.exe"), "is not a valid file name"),
+    "an endless name": (saved("x" * 1000), "is not a valid file name"),
     "an empty prefix": (saved(" "), "output folder"),
 }
 
@@ -85,7 +85,7 @@ def test_a_value_in_place_of_a_connection_is_explained(server):
     prompt = saved("tbsd/x")
     prompt["save"]["inputs"]["scene"] = "../../etc/passwd"
     message = server.error(prompt)
-    assert "scene takes a connection of the type TBSD_SCENE, got '../../etc/passwd'. Connect" in message
+    assert "scene needs a connection of the type TBSD_SCENE, got '../../etc/passwd'. Connect" in message
 
 
 def test_a_choice_that_is_none_is_explained(server):

@@ -2,6 +2,7 @@
 // The routes of nodes/bridge/routes.py.
 
 import { api } from "../../../scripts/api.js";
+import { refusal } from "./server_texts.js";
 import { t } from "./texts.js";
 
 /** @returns {Promise<import("./events.js").RunSummary[]>} */
@@ -63,7 +64,7 @@ async function json(path, method = "GET") {
   const answer = await api.fetchApi(path, { method });
   if (!answer.ok) {
     const text = (await answer.text()).slice(0, 200);
-    throw new Error(text || t("The server answered {status}.", { status: answer.status }));
+    throw new Error(refusal(text) || t("The server answered {status}.", { status: answer.status }));
   }
   return answer.json();
 }

@@ -1,6 +1,7 @@
 // @ts-check
 // The curves of one run as plain data; no DOM here.
 
+import { curveName } from "./server_texts.js";
 import { t } from "./texts.js";
 
 /** @typedef {[number, number]} Point step and value */
@@ -107,7 +108,7 @@ export class CurvesModel {
 /** @param {string} name as the method reports it */
 export function label(name) {
   const words = name.replace(/^norm_/, "").replace(/^loss_/, "").replaceAll("_", " ");
-  return words.replace("lambda", "λ").replace("delta", "δ");
+  return curveName(words.replace("lambda", "λ").replace("delta", "δ"));
 }
 
 /**

@@ -33,7 +33,7 @@ export function together(offers, node, { run, prompt }) {
 /** @param {Unfinished} run */
 export function describe({ status, step, steps, at }) {
   const values = { step, steps, date: date(at) };
-  if (step >= steps) return t("All {steps} steps done, but not the rest of the graph ({date})", values);
+  if (step >= steps) return t("All {steps} steps are done, but the rest of the graph is not ({date})", values);
   if (status === "stopped") return t("Stopped at step {step} of {steps} ({date})", values);
   return t("Unfinished run, step {step} of {steps} ({date})", values);
 }

@@ -32,24 +32,24 @@ export class Panel {
     this.stage.append(this.image, this.caption);
     this.scrubber = make("input", "tbsd-scrubber");
     Object.assign(this.scrubber, { type: "range", min: "0", max: "0", value: "0", disabled: true });
-    this.scrubber.title = t("Look back at earlier pictures of this run; the right end follows it.");
+    this.scrubber.title = t("Look back at earlier pictures of this run. The right end follows the run.");
     this.tabs = make("div", "tbsd-tabs");
     this.canvas = make("canvas", "tbsd-curves");
     this.legend = make("div", "tbsd-legend");
     this.stop = button(
       t("Stop and keep"),
-      t("End the run after this step with the result so far; the graph goes on."),
+      t("End the run after this step and keep the result so far. The graph continues."),
     );
     this.save = button(
       t("Save checkpoint"),
-      t("Write the scene as it is now into output/tbsd; the run goes on."),
+      t("Write the current scene to output/tbsd. The run continues."),
     );
     this.note = make("span", "tbsd-note");
     this.warning = make("div", "tbsd-warning");
     this.notice = make("div", "tbsd-notice");
     this.offerText = make("span");
     this.resume = button(t("Continue"), t("Queue this graph to do the remaining steps of that run."));
-    this.discard = button(t("Discard"), t("Remove what is kept of that run."));
+    this.discard = button(t("Discard"), t("Remove all files of that run."));
     this.offerRow = row("tbsd-offer", this.offerText, this.resume, this.discard);
     this.element.append(
       row("tbsd-head", this.headline, this.clock),

@@ -15,7 +15,7 @@ export async function openPicker(choose) {
   const list = make("ul");
   const message = make("p");
   const close = button(t("Close"), "");
-  const upload = button(t("Upload..."), t("Copy a scene file of this computer to ComfyUI."));
+  const upload = button(t("Upload..."), t("Copy a scene file from this computer to ComfyUI."));
   const input = make("input");
   Object.assign(input, { type: "file", accept: ".safetensors", hidden: true });
   const title = make("h2");
@@ -44,7 +44,7 @@ export async function openPicker(choose) {
   dialog.showModal();
   try {
     const files = await listFiles();
-    message.textContent = files.length ? "" : t("There are no runs and no scene files yet.");
+    message.textContent = files.length ? "" : t("There are no runs or scene files yet.");
     list.append(...files.map((file) => entry(file, pick, say)));
     list.querySelector("button")?.focus();
   } catch (problem) {
@@ -74,7 +74,7 @@ function entry(file, pick, say) {
   item.append(choice);
   const { run } = file;
   if (run) {
-    const remove = button(t("Remove"), t("Remove what is kept of that run."));
+    const remove = button(t("Remove"), t("Remove all files of that run."));
     confirmed(remove, () => removeRun(run).then(() => item.remove(), say));
     item.append(remove);
   }

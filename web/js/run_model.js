@@ -106,7 +106,7 @@ export class RunModel {
 
   /** The host has used the node's earlier result. @param {string} prompt */
   reuse(prompt) {
-    const said = t("Nothing has changed since this run: its result was used again.");
+    const said = t("Nothing has changed since this run, so its result was reused.");
     this.settle(this.status === "stopped" ? `${said} ${t("Continue does the remaining steps.")}` : said);
     this.prompt = prompt;
   }

@@ -6,7 +6,7 @@ export const SETTINGS = [
   {
     id: "tbsd.runs.gigabytes",
     name: "Space for kept runs (GiB)",
-    tooltip: "When the runs in output/tbsd/runs take more, those that were not used for longest are removed.",
+    tooltip: "If the runs in output/tbsd/runs take more space, the least recently used ones are removed.",
     type: "number",
     defaultValue: 8,
     attrs: { min: 0.1, step: 0.5, maxFractionDigits: 1, showButtons: true },
@@ -15,7 +15,7 @@ export const SETTINGS = [
   {
     id: "tbsd.runs.number",
     name: "Runs kept on disk",
-    tooltip: "When there are more in output/tbsd/runs, those that were not used for longest are removed.",
+    tooltip: "If there are more runs in output/tbsd/runs, the least recently used ones are removed.",
     type: "number",
     defaultValue: 20,
     attrs: { min: 1, step: 1, showButtons: true },

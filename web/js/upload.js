@@ -20,7 +20,7 @@ export async function uploadTo(file, subfolder) {
   body.append("type", "input");
   body.append("subfolder", subfolder);
   const answer = await api.fetchApi("/upload/image", { method: "POST", body });
-  if (answer.status === 413) throw new Error(t("{file} is larger than the server takes (--max-upload-size).", { file: file.name }));
+  if (answer.status === 413) throw new Error(t("{file} is larger than the server accepts (--max-upload-size).", { file: file.name }));
   if (!answer.ok) throw new Error(t("The server answered {status}.", { status: answer.status }));
   const stored = await answer.json();
   return stored.subfolder ? `${stored.subfolder}/${stored.name}` : stored.name;

@@ -49,7 +49,9 @@ def from_info(info: Any, fov_y: float) -> Camera:
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"camera_info is damaged: {error}. Connect a 3D viewer or Create Camera Info.") from error
     if kind.lower().startswith("ortho"):
-        raise ValueError("camera_info is orthographic; scenes are seen in perspective. Switch the viewer's camera.")
+        raise ValueError(
+            "camera_info is orthographic, but scenes need a perspective camera. Switch the viewer's camera."
+        )
     away = position - target
     distance = float(np.linalg.norm(away))
     if not (np.isfinite(distance) and distance > 0 and zoom > 0 and 0 < fov < 180):
@@ -105,7 +107,7 @@ def _vector(numbers: Any) -> np.ndarray:
 
 
 def _roll(turn: Any, camera: Camera) -> float:
-    """Degrees between a viewer's upward axis and that of an upright camera."""
+    """Degrees between the upward axes of a viewer and of an upright camera."""
     x, y, z, w = (float(turn.get(axis, 0)) for axis in "xyzw")
     n = x * x + y * y + z * z + w * w
     up = np.array([2 * (x * y - z * w), n - 2 * (x * x + z * z), 2 * (y * z + x * w)]) / max(n, 1e-12)

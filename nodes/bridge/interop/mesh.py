@@ -31,7 +31,7 @@ def to_mesh(mesh: Mesh) -> Any:
 
 
 def several(mesh: Any) -> list[str]:
-    """What there is to be said of a batch."""
+    """A note on a batch."""
     n = len(mesh.vertices)
     return [f"the first of {n} meshes; Merge Meshes makes one of them"] if n > 1 else []
 

@@ -87,7 +87,7 @@ def gaussian_scene(
     sources = {"splat": splat is not None, "file_3d": file is not None, "splat_file": bool(name.strip())}
     given = [source for source, is_given in sources.items() if is_given]
     if len(given) > 1:
-        raise ValueError(f"Gaussian Scene starts from one object, got {' and '.join(given)}. Leave one of them.")
+        raise ValueError(f"Gaussian Scene starts from one object, got {' and '.join(given)}. Connect only one of them.")
     with optimization_mode():
         if not given:
             return GaussianScene(config), []
@@ -98,7 +98,7 @@ def gaussian_scene(
         else:
             path = existing_output(name)
             if path.stat().st_size > MAX_BYTES:
-                raise ValueError(f"{path.name} has more than {MAX_BYTES >> 20} MB, which is the most that is read.")
+                raise ValueError(f"{path.name} has more than {MAX_BYTES >> 20} MB, the most that is read.")
             read = read_splats(path.read_bytes(), path.name)
         scene, left = scene_of_splats(read.splats, config, place)
         n = scene.config.n_gaussians

@@ -22,7 +22,7 @@ def refuse_pickle(path: Path) -> None:
     """Raise ValueError for a file of a format that runs code when it is read."""
     if path.suffix.lower() in PICKLED:
         raise ValueError(
-            f"{path} is a pickle file, and reading one runs whatever code is in it. Use the .safetensors file of the "
+            f"{path} is a pickle file, and reading it runs any code that is in it. Use the .safetensors file of the "
             "same model, or convert it in an environment that you trust."
         )
 

@@ -50,7 +50,7 @@ def recognise(path: Path) -> Configs:
             configs["scheduler"]["rescale_betas_zero_snr"] = "ztsnr" in shapes
             configs["model_index"]["_name_or_path"] = metadata.get("modelspec.title", "")
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or no .safetensors file ({error}).") from error
+        raise ValueError(f"{path} is damaged or not a .safetensors file ({error}).") from error
     return configs
 
 
@@ -62,16 +62,17 @@ def architecture(path: Path, shapes: Mapping[str, list[int]]) -> str:
         if any(part in key for key in shapes for part in transformers):
             raise ValueError(f"{path} is a transformer, whose text encoders a single file cannot describe. {FIX}")
         raise ValueError(
-            f"{path} holds no whole Stable Diffusion checkpoint (there is no {NETWORK}input_blocks...): it may be a "
-            "LoRA, an autoencoder or a network alone. Use a checkpoint with network, autoencoder and text encoder."
+            f"{path} does not hold a whole Stable Diffusion checkpoint (there is no {NETWORK}input_blocks...): it "
+            "may be a LoRA, an autoencoder or a network alone. Use a checkpoint with network, autoencoder and "
+            "text encoder."
         )
     width = next((s[1] for k, s in sorted(shapes.items()) if k.endswith("attn2.to_k.weight")), None)
     vector = shapes.get(NETWORK + "label_emb.0.0.weight")
     name = {(768, None): "sd1", (1024, None): "sd2", (2048, 2816): "sdxl"}.get((width, vector[1] if vector else None))
     if name is None or first[1] != 4 or "edm_mean" in shapes:
         raise ValueError(
-            f"{path} is no text-to-image checkpoint of Stable Diffusion 1, 2 or XL (input channels {first[1]}, text "
-            f"width {width}, vector width {vector[1] if vector else 0}). {FIX}"
+            f"{path} is not a text-to-image checkpoint of Stable Diffusion 1, 2 or XL (input channels {first[1]}, "
+            f"text width {width}, vector width {vector[1] if vector else 0}). {FIX}"
         )
     return name
 
@@ -96,8 +97,8 @@ def load_single_file(path: Path, configs: Configs, dtype: torch.dtype) -> dict[s
     require("accelerate")  # without it diffusers leaves weights that the file lacks at random values, silently
     kind = configs["model_index"]["_class_name"]
     lacking = ValueError(
-        f"{path} lacks weights of its network, autoencoder or text encoder: it may be pruned, or of a variant that is "
-        f"not known here. {FIX}"
+        f"{path} lacks weights of its network, autoencoder or text encoder: it may be pruned, or an unknown "
+        f"variant. {FIX}"
     )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -85,7 +85,7 @@ def find(source: str | Path, allow_download: bool = False) -> Path:
 
 
 def inspect(path: Path) -> Pipeline:
-    """Read the configuration of a pipeline folder, or recognise that of a single checkpoint."""
+    """Read the configuration of a pipeline folder, or recognise the configuration of a single checkpoint."""
     if path.is_file():
         refuse_pickle(path)
         configs = recognise(path)

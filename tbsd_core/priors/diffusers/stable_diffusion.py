@@ -79,7 +79,7 @@ class DiffusersPrior:
         )
 
     def attach_control(self, control, kind: str) -> None:
-        """Show Hinted conditions to this ControlNet, in the place of the one before; others are predicted as ever.
+        """Show Hinted conditions to this ControlNet, which replaces the previous one. Others are predicted as before.
 
         Args:
             control: a ControlNetModel of diffusers.
@@ -135,7 +135,8 @@ def as_noise(prediction: Tensor, x_t: Tensor, t: Tensor, schedule: NoiseSchedule
 
 
 def network_error(schedule: NoiseSchedule, prediction_type: str) -> Callable[[Tensor], Tensor]:
-    """Weight [B] by timestep [B] that makes the squared error of the noise that of what the network predicts.
+    """Weight [B] by timestep [B] that turns the squared error of the noise into the error of the network's own
+    prediction.
 
     At one x_t, alpha_t (v_pred - v) = eps_pred - eps.
     """

@@ -105,7 +105,7 @@ def check_words(text: str) -> None:
 
 @dataclass(frozen=True)
 class Caption:
-    """What a prompt says: canonical words per attribute, empty where it says nothing."""
+    """The meaning of a prompt: canonical words per attribute, empty if it says nothing."""
 
     shapes: tuple[str, ...] = ()
     materials: tuple[str, ...] = ()

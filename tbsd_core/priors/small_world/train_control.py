@@ -137,7 +137,7 @@ def go_on(path: Path, control, ema: dict[str, Tensor], optimizer: torch.optim.Op
 
 
 def train_control(out: Path, config: ControlTrainConfig, prior: DiffusersPrior | None = None) -> Any:
-    """Train, or go on with a training in `out`; returns the moving average, which is also written there.
+    """Train, or resume a training in `out`; returns the moving average, which is also written there.
 
     The files of the training (examples, state) stay: delete them when the weights are good.
     """

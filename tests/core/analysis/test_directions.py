@@ -123,7 +123,7 @@ def test_the_sheet_holds_lengths_and_cosines(shown):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(t=()), "t must be numbers in"),
+        (dict(t=()), "t must be one or more numbers in"),
         (dict(t=(1.5,)), "t must be in"),
         (dict(progress=(-0.1,)), "progress must be in"),
         (dict(post="negative"), "post must be one of target, uncond"),

@@ -89,7 +89,7 @@ def test_an_object_is_shown_from_the_front():
 
 @pytest.mark.parametrize("at", [(), (1.5,), (-0.1, 1.0)])
 def test_moments_outside_the_run_are_refused(at):
-    with pytest.raises(ValueError, match=r"moments must be numbers in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"moments must be one or more numbers in \[0, 1\]"):
         run([entry()], at=at)
 
 

@@ -188,7 +188,7 @@ def test_path_measures_each_method_from_the_same_start(tmp_path):
         (["overtime", "--methods", "magic"], "Unknown method 'magic'"),
         (["overtime", "--methods", "bridge,negative"], "KEY=VALUE, got 'negative'"),
         (["overtime", "--methods", "sds,switch=1"], "no setting 'switch'"),
-        (["overtime", "--at", 1.5], "moments must be numbers in [0, 1]"),
+        (["overtime", "--at", 1.5], "moments must be one or more numbers in [0, 1]"),
         (["seeds", "--scene", "mesh_texture"], "--mesh and --scene mesh_texture belong together"),
         (["overtime", "--mesh", "sample:house"], "--mesh and --scene mesh_texture belong together"),
         (["seeds", "--n", 0], "--n must be at least 1"),

@@ -58,7 +58,7 @@ def test_a_comparison_writes_grid_and_tables_and_a_second_one_only_what_is_new(t
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("run.json")}
     capsys.readouterr()
     assert call(*compare(tmp_path, *arguments[:-1])) == 0
-    assert capsys.readouterr().err.count("finished before") == 3
+    assert capsys.readouterr().err.count("already finished") == 3
     assert before == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("run.json")}
 
 
@@ -124,8 +124,8 @@ def test_a_failing_method_ends_with_code_1_and_all_files(tmp_path, capsys):
 
 BAD = {
     "unknown method": (["--methods", "sds,magic"], "Unknown method 'magic'"),
-    "label twice": (["--methods", "sds,sds"], "'sds' stands twice"),
-    "seed twice": (["--methods", "sds", "--seeds", 1, 1], "The same seed stands twice"),
+    "label twice": (["--methods", "sds,sds"], "'sds' appears twice"),
+    "seed twice": (["--methods", "sds", "--seeds", 1, 1], "The same seed appears twice"),
     "set without value": (["--methods", "sds", "--set", "optim.lr"], "LABEL:KEY=VALUE"),
     "set of nobody": (["--methods", "sds", "--set", "tbsd:guidance.anchor=1"], "no method labelled 'tbsd'"),
     "set of no setting": (["--methods", "sds", "--set", "guidance.anchor=1"], "no setting 'anchor'"),

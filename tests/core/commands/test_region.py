@@ -75,7 +75,7 @@ def test_a_mask_and_a_view_keep_the_bytes_of_the_texture(crate, tmp_path):
     stored = read_newest(tmp_path)
     again, changed = resumed(stored, config, prior)
     assert changed == [] and torch.equal(again.scene.attached[WEIGHT], weight)
-    with pytest.raises(ValueError, match=r"another scene, region or optimizer. region.border: was 1.0, is 9.0"):
+    with pytest.raises(ValueError, match=r"another scene, region or optimiser. region.border: was 1.0, is 9.0"):
         resumed(stored, replace(config, region=replace(config.region, border=9.0)), prior)
 
 
@@ -84,7 +84,7 @@ def test_a_mask_and_a_view_keep_the_bytes_of_the_texture(crate, tmp_path):
     [
         (["--keep-view", "0,15"], "add --mesh and --keep-colors"),
         (["--keep-colors", "--keep-view", "front"], "needs azimuth and elevation, such as 0,15, got 'front'"),
-        (["--keep-colors", "--mask", "small.png"], "The mask is 32 x 32 pixels, and the mesh's texture is 64 x 64"),
+        (["--keep-colors", "--mask", "small.png"], "The mask is 32 x 32 pixels, but the mesh's texture is 64 x 64"),
         (["--keep-colors", "--mask", "none.png"], "cannot be read"),
         (["--keep-colors", "--part", "5"], "got no part 5"),
         (["--task", "polish"], "Unknown task 'polish'"),

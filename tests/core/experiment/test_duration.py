@@ -34,7 +34,7 @@ def test_what_is_counted_for_a_view_makes_a_step():
 def test_on_a_card_that_nothing_is_known_of_the_work_alone_is_told():
     lasts = Duration(1e12, 20e12, 10_000, 0, 0.0, ADVICE)
     text = lasts.text(torch.device("cpu"))
-    assert text.startswith("The run takes about 200 PFLOP (20 TFLOP a step). How long") and ADVICE not in text
+    assert text.startswith("The run takes about 200 PFLOP (20 TFLOP a step). An estimate") and ADVICE not in text
     assert Duration(1e9, 1e9, 100, 0, 0.0, ADVICE).text(torch.device("cpu")) == "", "a run of the demo models"
 
 
@@ -59,12 +59,12 @@ def said(pace: Pace, clock: Clock, steps: range, seconds: float) -> dict[int, st
 def test_a_pace_is_told_once_and_counts_neither_the_first_steps_nor_equal_times_for_other_work():
     clock = Clock()
     found = said(Pace(2008, None, clock), clock, range(1, 30), 2.0)
-    assert found == {9: "About 1 h 7 min are left from step 9 on, at 2 s a step."}
+    assert found == {9: "About 1 h 7 min are left after step 9, at 2 s a step."}
     lasts = Duration(early=1.0, late=2.0, n_steps=2009, done=0, latent_until=0.5, advice=ADVICE)
     clock = Clock()
     rest = 2.0 * (lasts.until(2009) - lasts.until(9))  # of the dearer half, too
     text = said(Pace(2009, lasts, clock), clock, range(1, 30), 2.0)[9]
-    assert text == f"{time_in_words(rest).capitalize()} are left from step 9 on, at 2 s a step. {ADVICE}"
+    assert text == f"{time_in_words(rest).capitalize()} are left after step 9, at 2 s a step. {ADVICE}"
     clock = Clock()
     assert list(said(Pace(2008, None, clock), clock, range(101, 130), 2.0)) == [109], "a run that goes on"
     clock = Clock()

@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path):
     prior = read_prior(config)
     advance(Experiment(config, prior), 3).save(tmp_path / "a.safetensors")
     stored = read_file(tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match="has done 3 steps, and steps is 2. Set steps to more"):
+    with pytest.raises(ValueError, match="has done 3 steps, and steps is 2. Raise steps"):
         resumed(stored, replace(config, optim=replace(config.optim, n_steps=2)), prior)
     with pytest.raises(ValueError, match="scene_name: was 'image', is 'nerf'"):
         resumed(stored, small("nerf"), prior)

@@ -116,7 +116,7 @@ def test_every_flipped_bit_and_every_cut_is_noticed(tmp_path):
         found = read_newest(tmp_path)
         assert found.run.step == 2 and "step 2" in found.warning and str(path) in found.warning
     previous(path).write_bytes(b"")
-    with pytest.raises(ValueError, match="Start the run anew"):
+    with pytest.raises(ValueError, match="Start the run again"):
         read_newest(tmp_path)
 
 
@@ -136,7 +136,7 @@ def test_a_disk_that_is_full_does_not_end_the_run_and_keeps_the_last_state(tmp_p
     autosave = Autosave(tmp_path / NEWEST, experiment, 0, True, say=said.append)
     with full_disk():
         autosave()
-    assert len(said) == 1 and "could not be written" in said[0] and "The run goes on" in said[0]
+    assert len(said) == 1 and "could not be written" in said[0] and "The run continues" in said[0]
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [before]
     experiment.state.step = 5
     autosave()  # there is space again
@@ -157,7 +157,7 @@ def test_a_scene_that_is_in_no_run_has_none(tmp_path):
     loaded = load_scene(tmp_path / "a.safetensors")
     assert loaded.config == scene.config
     assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in scene.state_dict().items())
-    with pytest.raises(ValueError, match="in no run"):
+    with pytest.raises(ValueError, match="without a run"):
         resumed(found, started().config, started().prior)
 
 
@@ -168,7 +168,7 @@ def test_a_scene_that_is_in_no_run_has_none(tmp_path):
         ({"format": "pt"}, "neither a scene nor a run"),
         ({"tbsd": "{}"}, "checksum"),
         ({"format": "tbsd-scene-1", "scene": "cloud", "config": "{}"}, "kind 'cloud'"),
-        ({"format": "tbsd-scene-1", "scene": "image", "config": "["}, "no JSON"),
+        ({"format": "tbsd-scene-1", "scene": "image", "config": "["}, "not JSON"),
         ({"run": "{}"}, "checksum"),
     ],
 )

@@ -125,7 +125,7 @@ OPTIONS = ["--prompt", WANTED, "--source-prompt", WAS, "--steps", "1", "--size",
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--scene", "image", "--method", "dds"], "DDS changes what is there, and this run starts from nothing"),
+        (["--scene", "image", "--method", "dds"], "DDS edits an existing scene, but this run starts from nothing"),
         (["--method", "dds", "--image", "sample:brick house"], "add --scene image"),
         (["--scene", "image", "--method", "dds", "--image", "there is none.png"], "There is no picture"),
         (["--scene", "image", "--method", "dds", "--image", "sample:house"], "one object and one material"),

@@ -241,7 +241,7 @@ def see_through(tree: dict) -> None:
     ("change", "said"),
     [
         (no_image, "its normal map (the file does not have it)"),
-        (no_number, "its roughnessFactor (it is no number)"),
+        (no_number, "its roughnessFactor (it is not a number)"),
         (no_bytes, "its normal map is not kept: it cannot be read"),
         (other_place, "its normal map (it has texture coordinates of its own)"),
         (see_through, "its KHR_materials_clearcoat, its transparency"),

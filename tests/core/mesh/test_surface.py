@@ -162,5 +162,5 @@ def test_wrong_sizes_are_refused(mesh):
         replace(mesh, surface=replace(mesh.surface, tangents=mesh.surface.normals))
     with pytest.raises(ValueError, match="emissive must be"):
         replace(mesh, surface=replace(mesh.surface, emissive=np.zeros((4, 4))))
-    with pytest.raises(ValueError, match="no plain data"):
+    with pytest.raises(ValueError, match="not plain data"):
         texture_scene(replace(mesh, surface=replace(mesh.surface, factors={"a": np.zeros(2)})), SMALL)

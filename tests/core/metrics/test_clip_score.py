@@ -18,7 +18,7 @@ def test_scores_and_retrieval_by_hand():
 
 
 def test_embeddings_of_different_models_and_a_single_candidate_are_refused():
-    with pytest.raises(ValueError, match="not of one CLIP model"):
+    with pytest.raises(ValueError, match="come from different CLIP models"):
         clip_score(torch.ones(2, 8), torch.ones(1, 6))
     with pytest.raises(ValueError, match="at least 2 candidate prompts, got 1"):
         r_precision(torch.ones(2, 8), torch.ones(1, 8), torch.tensor([0, 0]))

@@ -153,14 +153,14 @@ def test_the_gradient_on_pixels_reaches_them_at_the_ratio_of_the_method(normaliz
 
 def test_latents_have_no_pixels_for_a_gradient():
     scene = LatentImageScene(LatentImageConfig(channels=3, size=SIZE))
-    with pytest.raises(ValueError, match="HiFA compares pictures, and this scene is made of latents"):
+    with pytest.raises(ValueError, match="HiFA compares pictures, but this scene is made of latents"):
         run(scene, OptimConfig(n_steps=1, size=SIZE), guidance=build_guidance("hifa"))
     run(scene, OptimConfig(n_steps=1, size=SIZE), guidance=build_guidance("hifa", HiFAConfig(pixel_scale=0.0)))
 
 
 def test_a_trajectory_cannot_take_predictions_again():
     scene = ImageScene(ImageConfig(size=SIZE))
-    with pytest.raises(ValueError, match="ISM finds its noise anew in each step.*reuse_steps 2"):
+    with pytest.raises(ValueError, match="ISM finds new noise in each step.*reuse_steps 2"):
         run(scene, OptimConfig(n_steps=2, size=SIZE, reuse_steps=2), guidance=build_guidance("ism"))
 
 

@@ -108,8 +108,8 @@ def test_a_picture_that_nothing_changes_is_encoded_once():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (None, "DDS changes what is there, and there is no source"),
-        (NeRFScene(NERF), "The source is an object, and the scene 1 picture"),
+        (None, "DDS edits an existing scene, but no source was given"),
+        (NeRFScene(NERF), "The source is an object, but the scene is 1 picture"),
         (ImageScene(ImageConfig(size=8, n_images=2)), "The source is 2 picture"),
     ],
     ids=["none", "an object", "two pictures"],

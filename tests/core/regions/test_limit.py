@@ -182,7 +182,7 @@ def test_a_border_rises_without_a_step():
 
 def test_a_region_of_another_scene_or_of_nothing_is_refused():
     mesh, picture = mesh_scene(), picture_scene()
-    with pytest.raises(ValueError, match=r"region is of 64 x 64 texels, and the scene has 8 x 8 pixels"):
+    with pytest.raises(ValueError, match=r"region has 64 x 64 texels, but the scene has 8 x 8 pixels"):
         limited(picture, everything(mesh))
     with pytest.raises(ValueError, match="the region is empty"):
         limited(picture, inverted(everything(picture)))

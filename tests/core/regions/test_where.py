@@ -106,13 +106,13 @@ def test_texels_beside_the_surface_follow_the_nearest(scene):
 
 
 def test_masks_of_another_size_and_empty_ones_are_one_sentence(scene):
-    with pytest.raises(ValueError, match="The mask is 16 x 32 pixels, and the mesh's texture is 64 x 64"):
+    with pytest.raises(ValueError, match="The mask is 16 x 32 pixels, but the mesh's texture is 64 x 64"):
         mask_region(scene, torch.ones(32, 16))
     with pytest.raises(ValueError, match="Nothing may change: the mask is empty"):
         mask_region(scene, torch.zeros(SIDE, SIDE))
     with pytest.raises(ValueError, match="not finite"):
         mask_region(scene, torch.full((SIDE, SIDE), torch.nan))
-    with pytest.raises(ValueError, match="The mask is 4 x 4 pixels, and the picture is 8 x 8"):
+    with pytest.raises(ValueError, match="The mask is 4 x 4 pixels, but the picture is 8 x 8"):
         pixel_region(ImageScene(ImageConfig(size=8)), torch.ones(4, 4))
     with pytest.raises(ValueError, match="shows nothing of the object"):
         corner = torch.zeros(32, 32)

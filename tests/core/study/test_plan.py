@@ -12,7 +12,7 @@ def configs(*methods: str, scene: str = "latent", n_steps: int | None = None):
 
 def test_labels_are_methods_or_names_of_their_own():
     assert labelled(["sds,tbsd", "strong=sds"]) == {"sds": "sds", "tbsd": "tbsd", "strong": "sds"}
-    bad = (("sds,sds", "stands twice"), ("=sds", "LABEL=METHOD"), ("a:b=sds", "no ':'"), ("", "no method"))
+    bad = (("sds,sds", "appears twice"), ("=sds", "LABEL=METHOD"), ("a:b=sds", "no ':'"), ("", "no method"))
     for text, message in bad:
         with pytest.raises(ValueError, match=message):
             labelled([text])

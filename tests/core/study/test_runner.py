@@ -118,7 +118,7 @@ def test_a_damaged_result_counts_as_none(tmp_path):
 
 
 def test_jobs_that_would_share_a_folder_are_refused_and_texts_that_look_alike_do_not(tmp_path):
-    with pytest.raises(ValueError, match="is there twice"):
+    with pytest.raises(ValueError, match="appears twice"):
         run_jobs(jobs(1) * 2 + jobs(1), tmp_path, lambda: Unreliable({}))
     texts = ["ein Haus", "ein_Haus", "\u623f\u5b50", "\u72ee\u5b50", "x" * 80, "x" * 81]
     assert len({job_folder(tmp_path, Job("m", text, 0, {})) for text in texts}) == len(texts)

@@ -108,7 +108,7 @@ def test_each_cell_is_what_run_makes_and_lines_have_settings_of_their_own(tmp_pa
     assert [(r["method"], r["steps"], r["evaluations"]) for r in rows] == [("sds", "3", "6"), ("sds, slow", "3", "6")]
     assert (tmp_path / "out" / "sheet.png").stat().st_size > 1000
     code, output = ended(sweep(*arguments))
-    assert code == 0 and output.count("finished before") == 2
+    assert code == 0 and output.count("already finished") == 2
     code, output = ended(sweep(*arguments, "--set", "optim.lr=0.5"))
     assert code == 2 and "optim.lr was 0.03, is 0.5" in output
 
@@ -141,7 +141,7 @@ def test_a_killed_process_costs_one_try(tmp_path):
         ([{"prompt": "brick", "optim.nothing": 1}], [], "line 1: There is no setting 'nothing'"),
         ([{"prompt": "brick"}, {"prompt": "wooden", "optim.lr": "x"}], [], "line 2: lr must be of type float"),
         ([{"prompt": "brick", "optim.seed": 1}], [], "'optim.seed' comes from the prompts, --seeds"),
-        ([{"prompt": "brick"}], ["--seeds", 1, 1], "The same seed stands twice"),
+        ([{"prompt": "brick"}], ["--seeds", 1, 1], "The same seed appears twice"),
         ([{"prompt": "brick"}], ["--workers", 0], "--workers must be at least 1"),
         ([{"prompt": "brick"}], ["--retries", -1], "--retries must be at least 0"),
         ([{"prompt": "brick"}], ["--methods", "magic"], "Unknown method 'magic'"),

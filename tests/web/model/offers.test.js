@@ -20,7 +20,7 @@ test("the newest run is offered whose nodes are all in the graph", () => {
 test("an offer says how far the run is and why it ended", () => {
   assert.match(describe(kept), /^Unfinished run, step 215 of 600 \(2\d Nov, \d\d:\d\d\)$/);
   assert.match(describe({ ...kept, status: "stopped" }), /^Stopped at step 215 of 600 \(/);
-  assert.match(describe({ ...kept, step: 600, status: "done" }), /^All 600 steps done, but not the rest/);
+  assert.match(describe({ ...kept, step: 600, status: "done" }), /^All 600 steps are done, but the rest/);
 });
 
 test("a file is described by what is known of it", () => {

@@ -19,9 +19,9 @@ def merges_file(places: Sequence[Path] = MERGES) -> Path:
         if path.is_file():
             return path
     raise FileNotFoundError(
-        "The list of CLIP's tokens, which single checkpoints do not carry, is at none of "
-        f"{', '.join(map(str, places))}. "
-        "Take the pack from its repository, which has it, or name a pipeline folder with a tokenizer of its own."
+        "The list of CLIP's tokens, which single checkpoints do not carry, was not found in any of "
+        f"{', '.join(map(str, places))}. Take the pack from its repository, which has it, or name a pipeline "
+        "folder with a tokenizer of its own."
     )
 
 

@@ -128,7 +128,7 @@ def test_the_architecture_is_told_by_shapes(width, vector, name, tmp_path):
     [
         (shapes(768, channels=9), "input channels 9"),  # inpainting
         (shapes(1280, 2560), "vector width 2560"),  # SDXL's refiner
-        (shapes(2048, 2816) | {"edm_mean": [1]}, "no text-to-image checkpoint"),  # Playground
+        (shapes(2048, 2816) | {"edm_mean": [1]}, "not a text-to-image checkpoint"),  # Playground
         ({NETWORK + "joint_blocks.0.x_block.attn.qkv.weight": [8, 8]}, "is a transformer"),
         ({"lora_unet_down.weight": [4, 4]}, "it may be a LoRA"),
     ],
@@ -158,7 +158,7 @@ def test_the_prediction_type_is_told(tmp_path):
 def test_pickles_are_refused_unread(suffix, tmp_path):
     path = tmp_path / f"model{suffix}"
     path.write_bytes(b"\x80\x04cposix\nsystem\n.")
-    with pytest.raises(ValueError, match="runs whatever code is in it"):
+    with pytest.raises(ValueError, match="runs any code that is in it"):
         load_diffusers_prior(path)
 
 
