@@ -16,7 +16,8 @@ from ..color import linear_to_srgb
 from ..optional import require
 from .gltf_tree import flat_glb
 from .look import Look
-from .pictures import SEVERAL, Found, picture_of_obj, picture_of_ply, unpacked
+from .mtl import skin_of_obj
+from .pictures import SEVERAL, Found, picture_of_ply, unpacked
 from .skin import Piece, Skin, skin_of
 
 FORMATS = (".glb", ".obj", ".ply", ".stl")
@@ -57,7 +58,7 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
     name, kind, data = file.name, file.suffix.lower(), file.read_bytes()
     on_progress(0.1)
     try:
-        parts, found, images = _read(data, kind, file)
+        parts, found, images, skin = _read(data, kind, file)
     except (MemoryError, ImportError):
         raise
     except Exception as error:  # a parser of damaged bytes fails in any way
@@ -74,7 +75,7 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
             f"{name} has {n_vertices:,} vertices and {n_faces:,} faces; at most {MAX_FACES:,} are read. Simplify it."
         )
     on_progress(0.6)
-    skin, texture = Skin(), None
+    texture = None
     if kind == ".glb":
         skin = skin_of([Piece(p.look, p.uvs, p.faces) for p in parts], images, colors)
         found, texture = _base_color(skin, images), skin.texture
@@ -97,6 +98,9 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
     if problem and colors and mesh["colors"] is None:
         raise ValueError(f"{name}: {problem}. Or turn keep_colors off, to begin in grey.")
     report += [problem] if problem else []
+    if skin.maps and mesh["uvs"] is None:
+        skin.report.append("not kept: its maps (there are no texture coordinates that say where they go)")
+        skin.maps.clear()
     surface = {"maps": skin.maps, "factors": skin.factors, "has_occlusion": skin.has_occlusion, "unlit": skin.unlit}
     return {**mesh, "texture": texture, **surface, "report": report + skin.report}
 
@@ -110,16 +114,16 @@ def _base_color(skin: Skin, images: dict[int, bytes]) -> Found:
     return Found(images.get(skin.base), "" if skin.base in images else "its texture is not in the file")
 
 
-def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[int, bytes]]:
-    """The meshes of a file, after what it declares has been checked, and the packed pictures of a GLB."""
+def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[int, bytes], Skin]:
+    """The checked meshes of a file; the packed pictures of a GLB, what the surface of an OBJ is like."""
     if kind == ".glb":
         flat = flat_glb(data, file.name, MAX_FACES)
         numbered = [(int(key), mesh) for key, mesh in _meshes(flat.data, kind)]
         parts = [replace(_glb_part(m, flat.matrices[i]), look=flat.looks[i], **flat.directions[i]) for i, m in numbered]
-        return parts, Found(), flat.images
-    found = Found()
+        return parts, Found(), flat.images, Skin()
+    found, skin = Found(), Skin()
     if kind == ".obj":
-        found = picture_of_obj(data, file.parent)
+        found, skin = skin_of_obj(data, file.parent)
         # trimesh would make a mesh for each material, in a time that grows with the square of their number
         data = re.sub(rb"(?m)^[ \t]*(usemtl|mtllib)\b[^\r\n]*", b"", data)
     elif kind == ".ply":
@@ -127,7 +131,7 @@ def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[i
         found = picture_of_ply(data, file.parent)
     else:
         _check_stl(data, file.name)
-    return [_part(mesh) for _, mesh in _meshes(data, kind)], found, {}
+    return [_part(mesh) for _, mesh in _meshes(data, kind)], found, {}, skin
 
 
 def _meshes(data: bytes, kind: str) -> list[tuple[str, Any]]:
