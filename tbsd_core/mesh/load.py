@@ -75,6 +75,8 @@ def load_mesh(
         **{name: _in_unit(picture) for name, picture in got["maps"].items()},
         has_occlusion=got["has_occlusion"],
         factors=got["factors"],
+        materials=got["materials"],
+        material_names=tuple(got["material_names"]),
     )
     texture = None if got["texture"] is None else _in_unit(got["texture"])
     mesh = Mesh(got["vertices"], got["faces"], got["colors"], got["uvs"], texture, got["unlit"], surface)
