@@ -190,7 +190,9 @@ def region_input(arguments: argparse.Namespace, keeps_colors: bool) -> RegionInp
         border=arguments.border,
     )
     if asked.is_asked_for and not keeps_colors:
-        raise ValueError("--mask, --keep-view, --part and --material keep colours that a mesh has: add --mesh and --keep-colors.")
+        raise ValueError(
+            "--mask, --keep-view, --part and --material keep colours that a mesh has: add --mesh and --keep-colors."
+        )
     return asked
 
 

@@ -41,8 +41,8 @@ def load_mesh(
 
     Texture coordinates and a base colour texture are kept where all objects share one texture. So is what a GLB has
     beside them: normals, tangents, and the maps and factors of its material. The pictures of several materials are put
-    into one (skin.py); what the materials of an OBJ have in common is kept (mtl.py). What cannot be kept is reported. Faces without an area are dropped. Meshes that are open or not
-    manifold are accepted, and reported.
+    into one (skin.py); what the materials of an OBJ have in common is kept (mtl.py). What cannot be kept is reported.
+    Faces without an area are dropped. Meshes that are open or not manifold are accepted, and reported.
 
     Args:
         colors: whether its colours are wanted. If so, a texture that cannot be kept is an error unless there are

@@ -51,7 +51,8 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
         colors: whether a texture is unpacked.
 
     Returns:
-        vertices [N, 3] float32, faces [M, 3] int64; materials [M] int32 and material_names where it has several; colors [N, 3], uvs [N, 2], normals [N, 3], tangents [N, 4] float32,
+        vertices [N, 3] float32, faces [M, 3] int64; materials [M] int32 and their material_names, where it has several;
+        colors [N, 3], uvs [N, 2], normals [N, 3], tangents [N, 4] float32,
         texture [H, W, 3] uint8 or None; maps, a dict of such pictures; factors, has_occlusion and unlit of the
         material; report, a list of lines.
     """

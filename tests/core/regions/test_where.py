@@ -102,7 +102,9 @@ def test_parts_are_ordered_by_surface_and_seams_do_not_divide_them(scene):
 def test_materials_are_those_of_the_file_by_name_or_number(tmp_path):
     """Three boxes above each other; two are of one material, the second of which has the number 1 for a name."""
     scene = trimesh.Scene()
-    looks = [trimesh.visual.material.PBRMaterial(name=name, baseColorFactor=[9, 9, 9, 255]) for name in ("Roof, old", "0")]
+    looks = [
+        trimesh.visual.material.PBRMaterial(name=name, baseColorFactor=[9, 9, 9, 255]) for name in ("Roof, old", "0")
+    ]
     for height, look in enumerate((looks[0], looks[1], looks[0])):
         box = trimesh.creation.box()
         uv = 0.1 + 0.25 * np.random.default_rng(height).random((len(box.vertices), 2))
