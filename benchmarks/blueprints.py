@@ -130,7 +130,7 @@ BLUEPRINTS = (
         ("edit image", "image to image", "dds", "score distillation"),
         inside=(2, 3, 7, 8),
         widgets={"prompt": (2, "prompt"), "source_prompt": (3, "source_prompt"), "hold": (3, "hold")}
-        | {"anchor": (3, "anchor"), "size": (7, "size"), "steps": (8, "steps"), "seed": (8, "seed")},
+        | {"size": (7, "size"), "steps": (8, "steps"), "seed": (8, "seed")},
         outputs={"images": (8, "images"), "scene": (8, "scene")},
         sockets={},
     ),

@@ -19,7 +19,7 @@ from .look import WORDS
 from .pictures import SEVERAL, Found, bare_name, beside, unpacked
 from .skin import Skin
 
-MAX_NUMBER = 1e6
+MAX_NUMBER, MAX_LINE = 1e6, 4096
 OPTIONS = {b"-bm": 1, b"-imfchan": 1, b"-clamp": 1, b"-blendu": 1, b"-blendv": 1, b"-cc": 1, b"-texres": 1, b"-mm": 2}
 CHANNELS = {b"r": 0, b"g": 1, b"b": 2}
 GLTF_CHANNELS = {"roughness": 1, "metallic": 2}  # of a grey picture all are alike; both in one picture are glTF's
@@ -73,7 +73,7 @@ def materials(library: bytes) -> dict[bytes, Material]:
         if match[1].lower() == b"newmtl":
             current = lines[match[2].strip()] = {}
         else:
-            current[match[1].lower()] = match[2]
+            current[match[1].lower()] = match[2][:MAX_LINE]
     return {name: _material(own) for name, own in lines.items()}
 
 
