@@ -51,6 +51,10 @@ class Blueprint:
 
 
 PROMPTS = {"prompt": (2, "prompt"), "faults": (3, "descriptors"), "praise": (3, "target_modifier")}
+# of the templates that change a mesh: the view whose region they change, and the run
+REGION = {name: (14, name) for name in ("azimuth", "elevation", "border")}
+RUN = {"steps": (8, "steps"), "size": (8, "size"), "detail": (7, "detail"), "seed": (8, "seed")}
+CHANGED = {"mesh": (11, "mesh"), "scene": (8, "scene"), "views": (8, "views")}
 BLUEPRINTS = (
     Blueprint(
         "Text to 3D",
@@ -88,6 +92,47 @@ BLUEPRINTS = (
         outputs={"grid": (9, "grid"), "images": (9, "images"), "table": (9, "table")},
         sockets={},
         previews=(9,),
+    ),
+    Blueprint(
+        "Repaint here",
+        "b3f4a0a6-0d4b-4c52-8f0e-6f6a0a4c9e15",
+        "Repaints what one view of a textured mesh shows, after a prompt; the rest stays to the bit.",
+        ("inpaint mesh", "repaint", "retexture", "score distillation"),
+        inside=(2, 3, 4, 5, 7, 8, 11, 14),
+        widgets=PROMPTS | REGION | {"invert": (14, "invert")} | RUN,
+        outputs=CHANGED | {"where": (14, "preview")},
+        sockets={"file_3d": (7, "file_3d"), "mask": (14, "mask")},
+    ),
+    Blueprint(
+        "Repair the unseen side",
+        "2f8c1d73-95b6-4e0a-b1cd-7d3e5a9f4b20",
+        "Paints what one view of a textured mesh does not show, continued from what it shows.",
+        ("inpaint mesh", "repair", "back of a mesh", "score distillation"),
+        inside=(2, 3, 4, 5, 7, 8, 11, 14),
+        widgets=PROMPTS | REGION | RUN,
+        outputs=CHANGED | {"where": (14, "preview")},
+        sockets={"file_3d": (7, "file_3d")},
+    ),
+    Blueprint(
+        "Sharpen a blurry texture",
+        "7a1e5b9c-4c3d-4f86-9e27-0c5d8b6a1f34",
+        "Adds fine detail to the texture of a mesh and keeps its colours.",
+        ("sharpen", "upscale texture", "blurry texture", "score distillation"),
+        inside=(2, 3, 4, 5, 7, 8, 11),
+        widgets=PROMPTS | RUN,
+        outputs=CHANGED,
+        sockets={"file_3d": (7, "file_3d"), "region": (8, "region")},
+    ),
+    Blueprint(
+        "Edit a picture",
+        "c6d2e8f1-3b7a-4d19-8a54-1e9f0b2c7d63",
+        "Changes a picture by two prompts, of what is there and of what it shall become.",
+        ("edit image", "image to image", "dds", "score distillation"),
+        inside=(2, 3, 7, 8),
+        widgets={"prompt": (2, "prompt"), "source_prompt": (3, "source_prompt"), "hold": (3, "hold")}
+        | {"size": (7, "size"), "steps": (8, "steps"), "seed": (8, "seed")},
+        outputs={"images": (8, "images"), "scene": (8, "scene")},
+        sockets={},
     ),
 )
 

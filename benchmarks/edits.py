@@ -4,9 +4,10 @@ A picture of an object as it truly looks is edited into another material, from t
 object in that material. Latents are edited, as the papers do. Methods that edit are compared with SDS that starts from
 the picture and with TBSD that paints from nothing. Settings were chosen on one of the tuning swaps. A seed decides
 view, noise and timesteps; the seeds of one swap run side by side. Each result is written to --out when it is done and
-not done again. --meshes does it on meshes: the truth as their texture, painted over, seen from 12 sides. --write puts
-the table into benchmarks/results/edits.md (edits_meshes.md). --set and --label try other settings of all methods
-named.
+not done again. --meshes does it on meshes: the truth as their texture, painted over, seen from 12 sides; --begin mean
+or blurred lets the runs begin with the mean of the old colours, or with these without their pattern, while the source
+stays the true one. --write puts the table into benchmarks/results/edits.md (edits_meshes.md). --set and --label try
+other settings of all methods named.
 
 material: share with the right material (posterior above .5). silhouette: IoU of the outline with the true one.
 background: mean change of colour where the object is not, in 255ths, from the decoded source. patch distance: to the
@@ -19,6 +20,7 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -32,12 +34,14 @@ from tbsd_core.benchmark.statistics import LEVEL, paired_difference
 from tbsd_core.cameras.pose import Cameras
 from tbsd_core.cameras.sampling import orbit
 from tbsd_core.commands.options import with_assignments
-from tbsd_core.experiment import Experiment, ExperimentConfig, MeshInput, default_config, make_scene
+from tbsd_core.experiment import Experiment, ExperimentConfig, MeshInput, default_config, make_scene, read_mesh
+from tbsd_core.mesh.paint import start_from_colors
 from tbsd_core.metrics import evaluate_images
 from tbsd_core.priors.small_world import load_prior
+from tbsd_core.priors.small_world.degrade import gaussian_blur
 from tbsd_core.priors.small_world.world import render_truth, view_cameras
 from tbsd_core.rng import named_generator
-from tbsd_core.scenes import LatentImageScene
+from tbsd_core.scenes import LatentImageScene, MeshTextureScene, Scene
 from tbsd_core.scenes.picture_start import scene_of_latents
 
 RESULTS = Path(__file__).parent / "results"
@@ -77,6 +81,8 @@ SPLITS: dict[str, tuple[tuple[str, str, str], ...]] = {
 }
 METHODS = ("tbsd_edit", "dds", "pds", "ssd", "sds", "nothing")  # the last is TBSD from noise, or from grey
 SHOWN = ("material", "silhouette", "background", "patch_distance")
+BEGIN = ("source", "mean", "blurred")
+BLUR = 12.0  # texels of 256: no pattern of any material is left
 Swap = tuple[str, str, str]
 
 
@@ -136,13 +142,30 @@ def pictures(method: str, swap: Swap, seeds: list[int], steps: int, sets: list[s
     ]
 
 
-def meshes(method: str, swap: Swap, seeds: list[int], steps: int, sets: list[str], prior: Any) -> list[dict]:
+def begun(config: ExperimentConfig, how: str) -> Scene:
+    """The scene that a run on a mesh begins with."""
+    if how == "source" or not config.mesh.keep_colors:
+        return make_scene(config)
+    mesh, grey = read_mesh(config.mesh), replace(config, mesh=replace(config.mesh, keep_colors=False))
+    assert mesh.texture is not None
+    texture = torch.from_numpy(mesh.texture).movedim(-1, 0)[None]
+    mean = texture.mean((2, 3), keepdim=True).expand_as(texture)
+    texture = gaussian_blur(texture, BLUR) if how == "blurred" else mean
+    scene = make_scene(grey)
+    assert isinstance(scene, MeshTextureScene)
+    start_from_colors(scene, replace(mesh, texture=texture[0].movedim(0, -1).contiguous().numpy()))
+    return scene
+
+
+def meshes(
+    method: str, swap: Swap, seeds: list[int], steps: int, sets: list[str], prior: Any, begin: str = "source"
+) -> list[dict]:
     """A row for each seed: means over views from all around."""
     rows, cameras = [], orbit(VIEWS, ELEVATION)
     for seed in seeds:
         config = configured(method, swap, steps, seed, sets, mesh=True)
         start = make_scene(config)
-        experiment = Experiment(config, prior, scene=start)
+        experiment = Experiment(config, prior, scene=begun(config, begin), source=start)
         with torch.no_grad():
             before = start.render(cameras, SIZE, SIZE).rgb.clone()
         for _ in experiment.steps():
@@ -188,18 +211,20 @@ def table(rows: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--split", default="heldout", choices=list(SPLITS))
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=(*METHODS, "tbsd"))
     parser.add_argument("--pairs", type=int, help="the first of the split (default: all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3])
     parser.add_argument("--steps", type=int, help=f"default: {STEPS}, on meshes {MESH_STEPS}")
     parser.add_argument("--meshes", action="store_true")
+    parser.add_argument("--begin", default=BEGIN[0], choices=BEGIN, help="of meshes")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--label", default="", help="of the runs with these settings")
     parser.add_argument("--out", type=Path, default=Path("output/edits"))
     parser.add_argument("--write", action="store_true", help="into benchmarks/results")
     a = parser.parse_args()
     torch.set_num_threads(1)
-    make, kind = (meshes, "meshes") if a.meshes else (pictures, "pictures")
+    make, kind = (partial(meshes, begin=a.begin), "meshes") if a.meshes else (pictures, "pictures")
+    a.label += "" if a.begin == BEGIN[0] else f"_{a.begin}"
     steps = a.steps or (MESH_STEPS if a.meshes else STEPS)
     prior, rows = load_prior("learned"), []
     for swap in SPLITS[a.split][: a.pairs]:
@@ -218,8 +243,9 @@ def main() -> None:
     if a.write:
         pairs = f" --pairs {a.pairs}" if a.pairs else ""
         command = f"nice -n 10 python -m benchmarks.edits{' --meshes' if a.meshes else ''} --split {a.split}{pairs}"
+        command += f" --begin {a.begin}" if a.begin != BEGIN[0] else ""
         command += f" --seeds {' '.join(map(str, a.seeds))} --steps {steps} --write"
-        stem = "edits_meshes" if a.meshes else "edits"
+        stem = ("edits_meshes" if a.meshes else "edits") + ("" if a.begin == BEGIN[0] else f"_{a.begin}")
         for suffix, text in ((".json", json.dumps(rows, indent=1)), (".md", f"`{command}`\n\n{table(rows)}")):
             with atomic_path(RESULTS / f"{stem}{suffix}") as path:
                 path.write_text(text + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from ..tbsd_core.regions import BORDER, COMBINE, LOCKED, OLD, WAS
 from . import sockets
 from .base import Node
 from .bridge.interop.cameras import Camera, from_info
-from .bridge.regions import finished, from_mask, from_parts, from_view
+from .bridge.regions import finished, from_mask, from_materials, from_parts, from_view
 from .widgets import widgets
 
 
@@ -154,7 +154,7 @@ class RegionFromPart(Node):
             node_id="TBSD_RegionFromPart",
             display_name="Region from Part",
             category=sockets.SCENE,
-            description="Connected parts of a mesh, chosen by number. No edge joins such a part to the rest.",
+            description="Connected parts of a mesh, chosen by number, or its materials. No edge joins such a part to the rest.",
             is_output_node=True,
             inputs=[
                 scene_input("A Mesh Texture Scene with keep_colors on."),
@@ -162,15 +162,23 @@ class RegionFromPart(Node):
                     "parts", default="0", tooltip="Part numbers, separated by commas. 0 has the largest surface."
                 ),
                 *region_inputs(),
+                io.String.Input(
+                    "materials",
+                    default="",
+                    optional=True,
+                    tooltip="Instead of parts: materials of a GLB file by name or number, separated by commas, such as "
+                    "Roof, 2. Empty: parts.",
+                ),
             ],
             outputs=region_outputs(),
         )
 
     @classmethod
     def execute(
-        cls, scene, parts: str, invert: bool, border: float, mix_with: str, region=None, combine="add"
-    ) -> io.NodeOutput:
-        made = finished(scene, partial(from_parts, scene, parts, border), invert, mix_with, combine, region)
+        cls, scene, parts: str, invert: bool, border: float, mix_with: str, region=None, combine="add", materials="",
+    ) -> io.NodeOutput:  # fmt: skip
+        make = partial(from_materials, scene, materials) if materials.strip() else partial(from_parts, scene, parts)
+        made = finished(scene, partial(make, border), invert, mix_with, combine, region)
         return io.NodeOutput(*made, ui=ui.PreviewImage(made[1], cls=cls))
 
 

@@ -348,6 +348,33 @@ def checkpoint_of(comfyui: ComfyUI, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
+def outside_glb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mesh as another program writes it: two boxes, scaled by 30 and moved, each with a PBR material of its own and
+    texture coordinates in which no two triangles overlap."""
+    import numpy as np
+    import trimesh
+    from PIL import Image
+
+    move, scene = trimesh.transformations.translation_matrix, trimesh.Scene()
+    n = np.arange(12)[:, None, None]
+    cells = np.concatenate([n % 4, n // 4], -1) / 4 + [[0.03, 0.03], [0.22, 0.03], [0.03, 0.22]]
+    for i, name in enumerate(("Wood", "Steel")):
+        numbers = np.random.default_rng(i).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+        base, packed, normal, glow = (Image.fromarray(x).resize((64, 64), Image.Resampling.BICUBIC) for x in numbers)
+        maps = {"metallicRoughnessTexture": packed, "normalTexture": normal, "emissiveTexture": glow}
+        factors = {"metallicFactor": 0.5, "roughnessFactor": 0.75, "emissiveFactor": [1.0, 0.5, 0.25]}
+        look = trimesh.visual.material.PBRMaterial(name=name, baseColorTexture=base, **maps, **factors)
+        box = trimesh.creation.box((1, 1 + i, 1))
+        corners, faces = box.vertices[box.faces].reshape(-1, 3), np.arange(36).reshape(12, 3)
+        visual = trimesh.visual.TextureVisuals(uv=cells.reshape(-1, 2), material=look)
+        made = trimesh.Trimesh(corners, faces, visual=visual, process=False)
+        scene.add_geometry(made, transform=move((100, 5, -50)) @ np.diag((30, 30, 30, 1)) @ move((1.2 * i, 0, 0)))
+    path = tmp_path_factory.mktemp("outside") / "outside.glb"
+    scene.export(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def start_server():
     """`started`, for tests that stop a server of their own."""
     return started

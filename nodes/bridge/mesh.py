@@ -41,5 +41,5 @@ def cut(scene: Scene, config: ExportConfig, node_id: str | None, node: str) -> t
         mesh, report = textured_mesh(device_copy(scene), config, on_progress)
     for warning in report["warnings"]:
         logger.warning(warning)
-    kind = f"texture {report['texture']} x {report['texture']}" if report["texture"] else "vertex colours"
+    kind = "vertex colours" if mesh.texture is None else "texture {1} x {0}".format(*mesh.texture.shape)
     return mesh, "\n".join([f"{report['faces']:,} triangles, {kind}", *report["warnings"]])

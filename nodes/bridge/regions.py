@@ -15,6 +15,7 @@ from ...tbsd_core.regions import (
     check_same,
     inverted,
     mask_region,
+    material_region,
     part_region,
     pixel_region,
     preview,
@@ -76,6 +77,13 @@ def from_parts(scene: Scene, numbers: str, border: float) -> Region:
     except ValueError as error:
         raise ValueError(f"parts must be whole numbers such as 0, 2, got {numbers[:60]!r}.") from error
     return part_region(scene, chosen, border)
+
+
+def from_materials(scene: Scene, names: str, border: float) -> Region:
+    """Materials of a mesh, by names or numbers with commas between. Raises ValueError for any other scene or text."""
+    if not isinstance(scene, MeshTextureScene):
+        raise ValueError(f"Only a Mesh Texture Scene has materials, got a {type(scene).__name__}.")
+    return material_region(scene, [name for text in names.split(",") if (name := text.strip())], border)
 
 
 def finished(

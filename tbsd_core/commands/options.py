@@ -98,6 +98,13 @@ def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
         "--part", action="append", type=int, default=[], help="only this connected part may change; 0 is the largest"
     )
     parser.add_argument(
+        "--material",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only what has this material in a GLB file may change; its name or number",
+    )
+    parser.add_argument(
         "--border",
         type=float,
         default=4.0,
@@ -188,10 +195,16 @@ def region_input(arguments: argparse.Namespace, keeps_colors: bool) -> RegionInp
             raise ValueError(f"--keep-view needs azimuth and elevation, such as 0,15, got {text!r}.") from error
         views.append((azimuth, elevation))
     asked = RegionInput(
-        mask=arguments.mask or "", keep_views=tuple(views), parts=tuple(arguments.part), border=arguments.border
+        mask=arguments.mask or "",
+        keep_views=tuple(views),
+        parts=tuple(arguments.part),
+        materials=tuple(arguments.material),
+        border=arguments.border,
     )
     if asked.is_asked_for and not keeps_colors:
-        raise ValueError("--mask, --keep-view and --part lock colours of a given mesh: add --mesh and --keep-colors.")
+        raise ValueError(
+            "--mask, --keep-view, --part and --material lock colours of a given mesh: add --mesh and --keep-colors."
+        )
     return asked
 
 

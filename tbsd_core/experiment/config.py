@@ -48,6 +48,7 @@ class RegionInput:
     mask: str = ""  # a picture of the texture's size, white where it may change
     keep_views: tuple[tuple[float, ...], ...] = ()  # azimuth and elevation of views that see nothing change
     parts: tuple[int, ...] = ()  # connected parts that may change, 0 is the largest
+    materials: tuple[str, ...] = ()  # materials of a GLB that may change, by name or number
     border: float = setting(BORDER, meaning="width of the blend between old and new, in texels", at_least=0)
     old: str = setting(LOCKED, meaning="the colours that new ones blend with there", choices=OLD)
 
@@ -58,7 +59,7 @@ class RegionInput:
 
     @property
     def is_asked_for(self) -> bool:
-        return bool(self.mask or self.keep_views or self.parts)
+        return bool(self.mask or self.keep_views or self.parts or self.materials)
 
 
 @dataclass(frozen=True, kw_only=True)

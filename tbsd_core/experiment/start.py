@@ -18,7 +18,7 @@ from ..mesh.paint import start_from_colors
 from ..priors.base import TextPrior
 from ..priors.diffusers import load_diffusers_prior
 from ..priors.small_world import load_prior
-from ..regions import COMBINE, Region, inverted, mask_region, part_region, ready, seen_region
+from ..regions import COMBINE, Region, inverted, mask_region, material_region, part_region, ready, seen_region
 from ..sample_images import sample_image
 from ..sample_textures import named_sample
 from ..scenes import SCENES, MeshTextureScene, Scene
@@ -112,4 +112,6 @@ def read_region(config: ExperimentConfig, scene: MeshTextureScene) -> Region | N
         found.append(inverted(seen_region(scene, cameras, border=asked.border)))
     if asked.parts:
         found.append(part_region(scene, asked.parts, asked.border))
+    if asked.materials:
+        found.append(material_region(scene, asked.materials, asked.border))
     return replace(reduce(COMBINE["overlap"], found), old=asked.old)

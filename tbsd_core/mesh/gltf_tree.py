@@ -21,6 +21,7 @@ from .look import ERRORS, Look, look_of
 MAX_DESCRIPTION = 1 << 26  # bytes of JSON
 MAX_NODES, MAX_PRIMITIVES = 300_000, 20_000
 MOVES = ("matrix", "translation", "rotation", "scale")
+MAX_NAME = 60  # characters of a material's name
 TRIANGLES = (4, 5)  # modes: triangles, strips
 DRACO = "KHR_draco_mesh_compression"
 CLOSED = {  # extensions that hide the geometry from a reader that lacks them
@@ -39,6 +40,7 @@ class FlatGlb:
     looks: list[Look]  # of each mesh
     images: dict[int, bytes]  # those that the looks name, packed; without those that are not there
     directions: list[dict[str, np.ndarray]]  # of each mesh: normals [N, 3], tangents [N, 4], where it has them
+    materials: list[tuple[int, str]]  # of each mesh: the number of its material in the file, -1 for none, and its name
 
 
 def flat_glb(data: bytes, name: str, max_faces: int) -> FlatGlb:
@@ -168,7 +170,7 @@ def _surfaces(mesh: dict) -> list[dict]:
 
 def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], name: str, max_faces: int) -> FlatGlb:
     accessors, views = {}, {}  # new places by old ones
-    meshes, matrices, looks, directions, n_vertices = [], [], [], [], 0
+    meshes, matrices, looks, directions, materials, n_vertices = [], [], [], [], [], 0
 
     pictures = _pictures(tree, data, end)
     first = {picture: index for index, picture in reversed(pictures.items())}
@@ -193,6 +195,7 @@ def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], 
             meshes.append({"name": str(len(meshes)), "primitives": [new]})
             matrices.append(places)
             looks.append(look)
+            materials.append(_material(tree, primitive))
             directions.append(_directions(tree, data, end, primitive))
     if n_vertices > 4 * max_faces:  # primitives may share one long list
         raise _Refused(
@@ -215,7 +218,16 @@ def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], 
     if len(base) == 1 and not base <= pictures.keys():
         _image_bytes(tree, data, end, base.pop())  # says what is wrong
     images = {index: picture for index, picture in pictures.items() if index in named}
-    return FlatGlb(b"".join([head, text, rest]), matrices, looks, images, directions)
+    return FlatGlb(b"".join([head, text, rest]), matrices, looks, images, directions, materials)
+
+
+def _material(tree: dict, primitive: dict) -> tuple[int, str]:
+    """Number and name; a material without a name has its number for one."""
+    if "material" not in primitive:
+        return -1, "no material"
+    number = int(primitive["material"])
+    name = tree["materials"][number].get("name")
+    return number, name[:MAX_NAME] if isinstance(name, str) and name.strip() else f"material {number}"
 
 
 def _directions(tree: dict, data: bytes, end: int, primitive: dict) -> dict[str, np.ndarray]:

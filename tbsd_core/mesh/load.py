@@ -41,8 +41,8 @@ def load_mesh(
 
     Texture coordinates and a base colour texture are kept where all objects share one texture. So is what a GLB has
     beside them: normals, tangents, and the maps and factors of its material. The pictures of several materials are put
-    into one (skin.py); what cannot be kept is reported. Faces without an area are dropped. Meshes that are open or not
-    manifold are accepted, and reported.
+    into one (skin.py); what the materials of an OBJ have in common is kept (mtl.py). What cannot be kept is reported.
+    Faces without an area are dropped. Meshes that are open or not manifold are accepted, and reported.
 
     Args:
         colors: whether its colours are wanted. If so, a texture that cannot be kept is an error unless there are
@@ -75,6 +75,8 @@ def load_mesh(
         **{name: _in_unit(picture) for name, picture in got["maps"].items()},
         has_occlusion=got["has_occlusion"],
         factors=got["factors"],
+        materials=got["materials"],
+        material_names=tuple(got["material_names"]),
     )
     texture = None if got["texture"] is None else _in_unit(got["texture"])
     mesh = Mesh(got["vertices"], got["faces"], got["colors"], got["uvs"], texture, got["unlit"], surface)

@@ -43,7 +43,7 @@ class Mesh:
             )
         if self.uvs is not None and self.uvs.shape != (len(self.vertices), 2):
             raise ValueError(f"Mesh: uvs must be [{len(self.vertices)}, 2], got {list(self.uvs.shape)}.")
-        self.surface.check(len(self.vertices))
+        self.surface.check(len(self.vertices), len(self.faces))
         if self.texture is not None:
             if self.uvs is None:
                 raise ValueError("Mesh: a texture needs uvs.")

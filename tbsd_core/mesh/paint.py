@@ -71,7 +71,8 @@ def surface_of(scene: MeshTextureScene) -> Surface:
     """What the mesh carried."""
     config = scene.config.surface
     arrays = {name: scene.attached[name].numpy() for name in config.names}
-    return Surface(**arrays, has_occlusion=config.has_occlusion, factors=config.material())
+    about = {"has_occlusion": config.has_occlusion, "material_names": config.material_names}
+    return Surface(**arrays, **about, factors=config.material())
 
 
 def check_mesh(mesh: Mesh) -> None:

@@ -35,7 +35,7 @@ SEVERAL = Found(
 )
 
 
-def _bare(name: bytes) -> bytes:
+def bare_name(name: bytes) -> bytes:
     """A file's name without its folders: paths in mesh files belong to another computer."""
     return re.split(rb"[\\/]", name)[-1].strip()
 
@@ -46,42 +46,13 @@ def beside(folder: Path, name: bytes) -> bytes:
     Raises:
         ValueError: it is not there, or is too large.
     """
-    bare = _bare(name).decode(errors="replace")
+    bare = bare_name(name).decode(errors="replace")
     file = folder / bare
     if os.path.islink(file) or not os.path.isfile(file):  # False for any name that cannot be one
         raise ValueError(f"{bare!r} is not in the folder of the mesh. Put it there, or save the mesh as GLB")
     if file.stat().st_size > MAX_BYTES:
         raise ValueError(f"{bare!r} has more than {MAX_BYTES >> 20} MB")
     return file.read_bytes()
-
-
-def picture_of_obj(data: bytes, folder: Path) -> Found:
-    """The picture (map_Kd) that the materials of all faces of an OBJ share."""
-    chunks = re.split(rb"(?m)^[ \t]*usemtl[ \t]+([^\r\n]*)", data)
-    used = {chunks[i].strip() for i in range(1, len(chunks) - 1, 2) if re.search(rb"(?m)^[ \t]*f[ \t]", chunks[i + 1])}
-    library = re.search(rb"(?m)^[ \t]*mtllib[ \t]+([^\r\n]*)", data)
-    if not used or not library:
-        return Found()
-    try:
-        pictures = _pictures_of_materials(beside(folder, library[1]))
-        shown = {pictures.get(material, b"") for material in used}
-        if len(shown) > 1:
-            return SEVERAL
-        name = shown.pop()
-        return Found(beside(folder, name)) if name else Found()
-    except ValueError as error:
-        return Found(problem=str(error))
-
-
-def _pictures_of_materials(library: bytes) -> dict[bytes, bytes]:
-    """The picture of each material of an .mtl file."""
-    pictures, material = {}, b""
-    for match in re.finditer(rb"(?mi)^[ \t]*(newmtl|map_Kd)[ \t]+([^\r\n]*)", library):
-        if match[1].lower() == b"newmtl":
-            material = match[2].strip()
-        else:  # after options, a name with spaces cannot be told from them
-            pictures[material] = _bare(match[2].split()[-1] if match[2].startswith(b"-") else match[2])
-    return pictures
 
 
 def picture_of_ply(data: bytes, folder: Path) -> Found:

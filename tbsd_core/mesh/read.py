@@ -16,7 +16,8 @@ from ..color import linear_to_srgb
 from ..optional import require
 from .gltf_tree import flat_glb
 from .look import Look
-from .pictures import SEVERAL, Found, picture_of_obj, picture_of_ply, unpacked
+from .mtl import skin_of_obj
+from .pictures import SEVERAL, Found, picture_of_ply, unpacked
 from .skin import Piece, Skin, skin_of
 
 FORMATS = (".glb", ".obj", ".ply", ".stl")
@@ -37,6 +38,7 @@ class Part:
     normals: np.ndarray | None = None  # [N, 3]
     tangents: np.ndarray | None = None  # [N, 4]
     look: Look = field(default_factory=Look)
+    material: tuple[int, str] = (-1, "")  # number in the file, and name
 
 
 SIZES = {"uvs": 2, "colors": 3, "normals": 3, "tangents": 4}
@@ -49,7 +51,8 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
         colors: whether a texture is unpacked.
 
     Returns:
-        vertices [N, 3] float32, faces [M, 3] int64; colors [N, 3], uvs [N, 2], normals [N, 3], tangents [N, 4] float32,
+        vertices [N, 3] float32, faces [M, 3] int64; materials [M] int32 and their material_names, where it has several;
+        colors [N, 3], uvs [N, 2], normals [N, 3], tangents [N, 4] float32,
         texture [H, W, 3] uint8 or None; maps, a dict of such pictures; factors, has_occlusion and unlit of the
         material; report, a list of lines.
     """
@@ -57,7 +60,7 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
     name, kind, data = file.name, file.suffix.lower(), file.read_bytes()
     on_progress(0.1)
     try:
-        parts, found, images = _read(data, kind, file)
+        parts, found, images, skin = _read(data, kind, file)
     except (MemoryError, ImportError):
         raise
     except Exception as error:  # a parser of damaged bytes fails in any way
@@ -74,7 +77,7 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
             f"{name} has {n_vertices:,} vertices and {n_faces:,} faces; at most {MAX_FACES:,} are read. Simplify it."
         )
     on_progress(0.6)
-    skin, texture = Skin(), None
+    texture = None
     if kind == ".glb":
         skin = skin_of([Piece(p.look, p.uvs, p.faces) for p in parts], images, colors)
         found, texture = _base_color(skin, images), skin.texture
@@ -97,6 +100,9 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
     if problem and colors and mesh["colors"] is None:
         raise ValueError(f"{name}: {problem}. Or turn keep_colors off, to begin in grey.")
     report += [problem] if problem else []
+    if skin.maps and mesh["uvs"] is None:
+        skin.report.append("not kept: its maps (there are no texture coordinates that say where they go)")
+        skin.maps.clear()
     surface = {"maps": skin.maps, "factors": skin.factors, "has_occlusion": skin.has_occlusion, "unlit": skin.unlit}
     return {**mesh, "texture": texture, **surface, "report": report + skin.report}
 
@@ -110,16 +116,21 @@ def _base_color(skin: Skin, images: dict[int, bytes]) -> Found:
     return Found(images.get(skin.base), "" if skin.base in images else "its texture is not in the file")
 
 
-def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[int, bytes]]:
-    """The meshes of a file, after what it declares has been checked, and the packed pictures of a GLB."""
+def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[int, bytes], Skin]:
+    """The checked meshes of a file; the packed pictures of a GLB, what the surface of an OBJ is like."""
     if kind == ".glb":
         flat = flat_glb(data, file.name, MAX_FACES)
         numbered = [(int(key), mesh) for key, mesh in _meshes(flat.data, kind)]
-        parts = [replace(_glb_part(m, flat.matrices[i]), look=flat.looks[i], **flat.directions[i]) for i, m in numbered]
-        return parts, Found(), flat.images
-    found = Found()
+        parts = [
+            replace(
+                _glb_part(m, flat.matrices[i]), look=flat.looks[i], material=flat.materials[i], **flat.directions[i]
+            )
+            for i, m in numbered
+        ]
+        return parts, Found(), flat.images, Skin()
+    found, skin = Found(), Skin()
     if kind == ".obj":
-        found = picture_of_obj(data, file.parent)
+        found, skin = skin_of_obj(data, file.parent)
         # trimesh would make a mesh for each material, in a time that grows with the square of their number
         data = re.sub(rb"(?m)^[ \t]*(usemtl|mtllib)\b[^\r\n]*", b"", data)
     elif kind == ".ply":
@@ -127,7 +138,7 @@ def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[i
         found = picture_of_ply(data, file.parent)
     else:
         _check_stl(data, file.name)
-    return [_part(mesh) for _, mesh in _meshes(data, kind)], found, {}
+    return [_part(mesh) for _, mesh in _meshes(data, kind)], found, {}, skin
 
 
 def _meshes(data: bytes, kind: str) -> list[tuple[str, Any]]:
@@ -200,7 +211,8 @@ def _joined(parts: list[Part], uvs_fit: bool, name: str) -> tuple[dict[str, Any]
     """All parts where they are shown, without faces that have no area."""
     n_objects = sum(len(p.matrices) for p in parts)
     report = [f"{n_objects:,} objects joined"] if n_objects > 1 else []
-    vertices, faces, n_before = [], [], 0
+    numbered = sorted({part.material for part in parts})
+    vertices, faces, materials, n_before = [], [], [], 0
     for part in parts:
         n, k = len(part.vertices), len(part.matrices)
         placed = part.vertices @ part.matrices[:, :3, :3].transpose(0, 2, 1) + part.matrices[:, None, :3, 3]
@@ -209,6 +221,7 @@ def _joined(parts: list[Part], uvs_fit: bool, name: str) -> tuple[dict[str, Any]
         mirrored = np.linalg.det(part.matrices[:, :3, :3]) < 0
         own[mirrored] = own[mirrored][..., ::-1]  # their outside stays outside
         faces.append((own + (n_before + n * np.arange(k))[:, None, None]).reshape(-1, 3))
+        materials.append(np.full(k * len(own[0]), numbered.index(part.material), dtype=np.int32))
         n_before += n * k
 
     def of_all(key: str) -> np.ndarray | None:
@@ -216,7 +229,7 @@ def _joined(parts: list[Part], uvs_fit: bool, name: str) -> tuple[dict[str, Any]
             return None
         return np.concatenate([np.tile(getattr(p, key), (len(p.matrices), 1)) for p in parts]).astype(np.float32)
 
-    joined, all_faces = np.concatenate(vertices), np.concatenate(faces)
+    joined, all_faces, material = np.concatenate(vertices), np.concatenate(faces), np.concatenate(materials)
     if not np.isfinite(joined).all():
         n_bad = int((~np.isfinite(joined)).any(-1).sum())
         raise ValueError(f"{name} has {n_bad} vertices that are not finite numbers. Repair it, or export it again.")
@@ -224,11 +237,14 @@ def _joined(parts: list[Part], uvs_fit: bool, name: str) -> tuple[dict[str, Any]
     has_area = (np.cross(b - a, c - a) != 0).any(-1)
     if not has_area.all():
         report.append(f"{int((~has_area).sum()):,} faces without an area dropped")
-        all_faces = all_faces[has_area]
+        all_faces, material = all_faces[has_area], material[has_area]
     if not len(all_faces):
         raise ValueError(f"{name} has no face with an area: there is nothing to paint. Export a mesh with triangles.")
     uvs = of_all("uvs") if uvs_fit else None
     mesh = {"vertices": joined, "faces": all_faces, "colors": of_all("colors"), "uvs": uvs}
+    is_several = len(numbered) > 1
+    mesh |= {"materials": material if is_several else None}
+    mesh |= {"material_names": [name for _, name in numbered] if is_several else []}
     return mesh | {name: _directions(parts, name) for name in ("normals", "tangents")}, report
 
 

@@ -27,7 +27,7 @@ def relaid(
 ) -> tuple[Surface, list[str]]:
     """The surface of an unwrapped mesh, and what had to be left out: normal maps do not fit other tangents."""
     normals = None if surface.normals is None else surface.normals[source]
-    kept = replace(surface, normals=normals, tangents=None, normal_map=None)
+    kept = replace(surface, normals=normals, tangents=None, normal_map=None, materials=None, material_names=())
     if not surface.has_maps:
         return kept, []
     if uvs is None or not np.isfinite(uvs).all():

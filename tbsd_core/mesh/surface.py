@@ -10,6 +10,7 @@ import numpy as np
 
 MAPS = ("metallic_roughness", "normal_map", "emissive")
 AT_VERTICES = {"normals": 3, "tangents": 4}
+AT_FACES = "materials"
 MAX_MAP = 16384  # texels along each side
 
 
@@ -21,6 +22,7 @@ class Surface:
         normals: [N, 3] unit vectors at the vertices. tangents: [N, 4], the last is the handedness.
         metallic_roughness: [H, W, 3] in [0, 1]: green is roughness, blue metallic, red occlusion where has_occlusion.
         normal_map: [H, W, 3] in [0, 1], tangent space, +y up. emissive: [H, W, 3], sRGB.
+        materials: [M] int32, the material that each face had in its file, a number of material_names; None for one.
         factors: of the material, by ComfyUI's names (base_color_factor, roughness_factor ...); plain data.
     """
 
@@ -31,11 +33,13 @@ class Surface:
     emissive: np.ndarray | None = None
     has_occlusion: bool = False
     factors: Mapping[str, Any] = field(default_factory=dict)
+    materials: np.ndarray | None = None
+    material_names: tuple[str, ...] = ()
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         """Those that are there, by name."""
-        found = {f.name: getattr(self, f.name) for f in fields(self) if f.name in (*AT_VERTICES, *MAPS)}
+        found = {f.name: getattr(self, f.name) for f in fields(self) if f.name in (*AT_VERTICES, *MAPS, AT_FACES)}
         return {name: array for name, array in found.items() if array is not None}
 
     @property
@@ -47,9 +51,11 @@ class Surface:
         """Whether it says how light falls on it."""
         return self.has_maps or bool(self.factors)
 
-    def check(self, n_vertices: int) -> None:
+    def check(self, n_vertices: int, n_faces: int) -> None:
         """Raise ValueError for arrays of shapes that cannot be."""
         for name, array in self.arrays.items():
+            if name == AT_FACES and array.shape != (n_faces,):
+                raise ValueError(f"Mesh: {name} must be [{n_faces}], got {list(array.shape)}.")
             if name in AT_VERTICES and array.shape != (n_vertices, AT_VERTICES[name]):
                 raise ValueError(f"Mesh: {name} must be [{n_vertices}, {AT_VERTICES[name]}], got {list(array.shape)}.")
             if name in MAPS and (array.ndim != 3 or array.shape[2] != 3 or not 0 < max(array.shape) <= MAX_MAP):

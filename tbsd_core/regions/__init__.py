@@ -9,7 +9,7 @@ from .pixels import pixel_region
 from .preview import preview
 from .region import BORDER, COMBINE, LOCKED, OLD, WAS, Region, inverted, union
 from .splats import seen_splats
-from .texels import mask_region, part_region, parts, seen_region
+from .texels import mask_region, material_region, part_region, parts, seen_region
 
 __all__ = [
     "BORDER",
@@ -24,6 +24,7 @@ __all__ = [
     "inverted",
     "limited",
     "mask_region",
+    "material_region",
     "part_region",
     "parts",
     "pixel_region",

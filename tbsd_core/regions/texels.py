@@ -1,4 +1,4 @@
-"""Parts of the surface of a painted mesh: by a mask in its texture, by what is seen of it, by connected part."""
+"""Parts of the surface of a painted mesh: by a mask in its texture, by what is seen of it, by part or material."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from ..cameras.pose import Cameras
 from ..mesh.mesh import Mesh, places
 from ..mesh.paint import why_not_kept
+from ..mesh.surface import AT_FACES
 from ..mesh.texels import Texels, nearest_known, texels_of
 from ..native import run_native
 from ..scenes import MeshTextureScene
@@ -22,6 +23,7 @@ from .masks import free_of
 from .region import BORDER, TEXELS, Region
 from .seen import seen_of_mesh
 
+SAID = 12  # names of materials in an error
 SIZE = 1024  # texels along each side, of a mesh whose colours are not a texture yet
 
 
@@ -127,3 +129,32 @@ def part_region(scene: MeshTextureScene, chosen: Sequence[int], border: float = 
         got = f"no part {wrong[0]}" if wrong else "no number"
         raise ValueError(f"The mesh has {n} connected part(s), 0 to {n - 1} from the largest down, got {got}.")
     return of_surface(at, torch.isin(part[at.face], torch.tensor(list(chosen))), border)
+
+
+def material_region(scene: MeshTextureScene, chosen: Sequence[str], border: float = BORDER) -> Region:
+    """The texels of the materials that a file had, by name or by number from 0; a name counts before a number.
+
+    Raises:
+        ValueError: the mesh has but one, there is no such material, none is named, and as `texels`.
+    """
+    names = scene.config.surface.material_names
+    if not names or AT_FACES not in scene.attached:
+        raise ValueError(
+            "The mesh has one material, as far as is known: only a GLB file with several keeps them apart. Use "
+            "connected parts, a view or a mask."
+        )
+    numbers = [_numbers(text, names) for text in chosen]
+    if not all(numbers) or not numbers:
+        got = repr(chosen[numbers.index([])][:60]) if numbers else "no name"
+        known = ", ".join(f"{number} {name}" for number, name in enumerate(names[:SAID]))
+        more = f" and {len(names) - SAID} more" if len(names) > SAID else ""
+        raise ValueError(f"The mesh has the materials {known}{more}, got {got}. Name one of them or give its number.")
+    at, material = texels(scene), scene.attached[AT_FACES]
+    wanted = torch.tensor([number for found in numbers for number in found])
+    return of_surface(at, torch.isin(material[at.face].long(), wanted), border)
+
+
+def _numbers(text: str, names: Sequence[str]) -> list[int]:
+    """The materials that a text means; several may have one name."""
+    named = [number for number, name in enumerate(names) if name == text]
+    return named or [number for number in range(len(names)) if str(number) == text]

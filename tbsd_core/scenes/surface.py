@@ -22,6 +22,7 @@ class SurfaceConfig:
     unlit: bool = False  # viewers add no light to it
     has_occlusion: bool = False
     factors: str = "{}"  # of its material, as JSON
+    material_names: tuple[str, ...] = ()  # of its materials, where it had several
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.sizes):
@@ -62,4 +63,5 @@ def surface_config(mesh: Any) -> SurfaceConfig:
         unlit=mesh.unlit,
         has_occlusion=mesh.surface.has_occlusion,
         factors=factors,
+        material_names=mesh.surface.material_names,
     )

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
 INPUT, OUTPUT = -10, -20  # ids of a subgraph's own ends
+WORK = ("TBSD_Optimizer3D", "TBSD_OptimizeImage", "TBSD_Compare")
 
 
 @pytest.fixture(params=BLUEPRINTS, ids=lambda path: path.stem)
@@ -23,8 +24,9 @@ def inner_of(blueprint: dict) -> dict:
 
 
 def test_they_are_there():
-    names = ["Compare methods (TBSD)", "Text to 3D (TBSD)", "Texture my mesh (TBSD)"]
-    assert [path.stem for path in BLUEPRINTS] == names
+    names = ["Compare methods", "Edit a picture", "Repaint here", "Repair the unseen side", "Sharpen a blurry texture"]
+    names += ["Text to 3D", "Texture my mesh"]
+    assert [path.stem for path in BLUEPRINTS] == [f"{name} (TBSD)" for name in names]
 
 
 def test_it_is_one_node_with_the_subgraphs_sockets(blueprint):
@@ -65,7 +67,7 @@ def test_its_nodes_and_values_are_those_of_the_template(blueprint):
         assert node["type"] == theirs[node["id"]]["type"] and node["widgets_values"][: len(values)] == values
     (outside,) = blueprint["nodes"]
     shown = dict(zip([s["name"] for s in outside["inputs"] if "widget" in s], outside["widgets_values"], strict=True))
-    (work,) = (n for n in theirs.values() if n["type"] in ("TBSD_Optimizer3D", "TBSD_Compare"))
+    (work,) = (n for n in theirs.values() if n["type"] in WORK)
     steps = work["widgets_values"][1 if work["type"] == "TBSD_Compare" else 0]
     assert shown["prompt"] == theirs[2]["widgets_values"][0] and shown["steps"] == steps
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
+import numpy as np
+import pytest
 from tbsd_pack.tbsd_core.mesh import write_mesh
+from tbsd_pack.tbsd_core.mesh.load import load_mesh
 from tbsd_pack.tbsd_core.sample_meshes import sample_mesh
 
 GRAPH = """(kinds) => {
@@ -97,3 +100,34 @@ def test_a_mesh_comes_in_and_what_is_saved_opens_its_graph(open_tab, server, tmp
         tab.page.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
         tab.page.wait_for_timeout(1000)
     raise AssertionError(f"no tab shows {notes} any more")
+
+
+MIDDLE = """(id) => {
+    const node = app.graph.getNodeById(Number(id)), place = app.canvas.canvas.getBoundingClientRect();
+    const { scale, offset } = app.canvas.ds;
+    return [0, 1].map((k) => (k ? place.top : place.left) + (node.pos[k] + node.size[k] / 2 + offset[k]) * scale);
+}"""
+
+
+@pytest.mark.once
+def test_a_file_from_outside_is_dropped_into_a_task_and_run(open_tab, server, outside_glb):
+    """As the note of the template says: without its sample, with a file; then Run."""
+    tab = open_tab()
+    short = {"steps": 2, "views_per_step": 1, "n_views": 2, "border": 1.0}
+    nodes = tab.load("Repair the unseen side", **tab.FAST | short, seed=41)
+    tab.page.evaluate("(id) => app.graph.remove(app.graph.getNodeById(Number(id)))", nodes["TBSD_SampleMesh"])
+    scene = nodes["TBSD_MeshTextureScene"]
+    drop(tab, outside_glb, tab.page.evaluate(MIDDLE, scene))
+    file = f"() => app.graph.getNodeById({scene}).widgets.find((w) => w.name === 'mesh_file').value"
+    tab.wait_for(f"() => ({file})().includes('outside')")
+    tab.page.locator('[data-testid="queue-button"]').first.click()
+    outputs = tab.outputs()
+    tab.page.wait_for_timeout(1500)  # in which the viewer draws
+    tab.shoot("a file from outside is repaired")
+    given = load_mesh(outside_glb).mesh
+    made = load_mesh(server.file(outputs[nodes["TBSD_SaveMesh"]]["3d"][0])).mesh
+    np.testing.assert_allclose(made.vertices, given.vertices, atol=1e-4)
+    assert np.array_equal(made.uvs, given.uvs) and made.surface.factors == given.surface.factors
+    assert np.array_equal(made.surface.metallic_roughness, given.surface.metallic_roughness)
+    share = (made.texture != given.texture).any(-1).mean()
+    assert 0 < share < 0.95, "what the front view shows is as it was"

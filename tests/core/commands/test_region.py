@@ -87,6 +87,8 @@ def test_a_mask_and_a_view_keep_the_bytes_of_the_texture(crate, tmp_path):
         (["--keep-colors", "--mask", "small.png"], "The mask is 32 x 32 pixels, but the mesh's texture is 64 x 64"),
         (["--keep-colors", "--mask", "none.png"], "cannot be read"),
         (["--keep-colors", "--part", "5"], "got no part 5"),
+        (["--keep-colors", "--material", "Roof"], "has one material, as far as is known"),
+        (["--material", "Roof"], "add --mesh and --keep-colors"),
         (["--task", "polish"], "Unknown task 'polish'"),
         (["--task", "sharpen"], "pin_weight holds the colours of a mesh"),
     ],

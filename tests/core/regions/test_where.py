@@ -1,4 +1,4 @@
-"""Ways to say where: masks, what cameras see, connected parts."""
+"""Ways to say where: masks, what cameras see, connected parts, materials."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import torch
 import trimesh
 from tbsd_pack.tbsd_core.cameras.sampling import orbit
 from tbsd_pack.tbsd_core.mesh import Mesh, texture_scene
+from tbsd_pack.tbsd_core.mesh.load import load_mesh
 from tbsd_pack.tbsd_core.mesh.paint import start_from_colors
+from tbsd_pack.tbsd_core.mesh.surface import Surface
 from tbsd_pack.tbsd_core.mesh.uv import triangle_charts
 from tbsd_pack.tbsd_core.regions import (
     COMBINE,
     Region,
     inverted,
     mask_region,
+    material_region,
     part_region,
     parts,
     pixel_region,
@@ -27,6 +30,7 @@ from tbsd_pack.tbsd_core.regions import (
 from tbsd_pack.tbsd_core.regions.preview import TINT
 from tbsd_pack.tbsd_core.regions.texels import texels
 from tbsd_pack.tbsd_core.scenes import GaussianConfig, GaussianScene, ImageConfig, ImageScene, MeshTextureConfig
+from tbsd_pack.tbsd_core.scenes.stored import copy_scene
 
 SIDE = 64
 SMALL = MeshTextureConfig(resolutions=(5, 9), supersample=1, shading="none")
@@ -91,6 +95,38 @@ def test_parts_are_ordered_by_surface_and_seams_do_not_divide_them(scene):
         part_region(scene, [3])
     with pytest.raises(ValueError, match="got no number"):
         part_region(scene, [])
+    with pytest.raises(ValueError, match="has one material, as far as is known: only a GLB"):
+        material_region(scene, ["0"])
+
+
+def test_materials_are_those_of_the_file_by_name_or_number(tmp_path):
+    """Three boxes above each other; two are of one material, the second of which has the number 1 for a name."""
+    scene = trimesh.Scene()
+    looks = [
+        trimesh.visual.material.PBRMaterial(name=name, baseColorFactor=[9, 9, 9, 255]) for name in ("Roof, old", "0")
+    ]
+    for height, look in enumerate((looks[0], looks[1], looks[0])):
+        box = trimesh.creation.box()
+        uv = 0.1 + 0.25 * np.random.default_rng(height).random((len(box.vertices), 2))
+        box.visual = trimesh.visual.TextureVisuals(uv=uv, material=look)
+        scene.add_geometry(box, transform=trimesh.transformations.translation_matrix((0, 2 * height, 0)))
+    scene.export(tmp_path / "boxes.glb")
+    given = load_mesh(tmp_path / "boxes.glb").mesh
+    flat, _ = triangle_charts(given, SIDE)  # faces in the same order
+    told = {"materials": given.surface.materials, "material_names": given.surface.material_names}
+    made = copy_scene(texture_scene(replace(flat, surface=Surface(**told)), SMALL))
+    at, names = texels(made), made.config.surface.material_names
+    y = at.points[:, 1]
+    is_middle = (y - y.mean()).abs() < 0.25 * (y.max() - y.min()) / 2
+    assert names == ("Roof, old", "0"), "as the file numbers them"
+    assert torch.equal(material_region(made, ["0"]).free[at.known], is_middle), "a name counts before a number"
+    assert torch.equal(material_region(made, ["1"]).free[at.known], is_middle)
+    assert torch.equal(material_region(made, ["Roof, old"]).free[at.known], ~is_middle)
+    assert material_region(made, ["1", "Roof, old"]).free.all()
+    with pytest.raises(ValueError, match="the materials 0 .*, 1 .*, got 'Door'. Name one of them or give its number"):
+        material_region(made, ["0", "Door"])
+    with pytest.raises(ValueError, match="got no name"):
+        material_region(made, [])
 
 
 def test_texels_beside_the_surface_follow_the_nearest(scene):
