@@ -154,7 +154,8 @@ class RegionFromPart(Node):
             node_id="TBSD_RegionFromPart",
             display_name="Region from Part",
             category=sockets.SCENE,
-            description="Connected parts of a mesh, chosen by number, or its materials. No edge joins such a part to the rest.",
+            description="Connected parts of a mesh, chosen by number, or its materials. No edge joins such a part to "
+            "the rest.",
             is_output_node=True,
             inputs=[
                 scene_input("A Mesh Texture Scene with keep_colors on."),
