@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { CurvesModel } from "../../../web/js/curves_model.js";
+import { CurvesModel, label } from "../../../web/js/curves_model.js";
 import { RunModel } from "../../../web/js/run_model.js";
+import { refusal } from "../../../web/js/server_texts.js";
 import { t, useTranslations } from "../../../web/js/texts.js";
 
 test("a text is in the language of the moment, and in English where it has no translation", () => {
@@ -27,4 +28,11 @@ test("models speak it, too, at the moment they are asked", () => {
   assert.deepEqual([run.headline, curves.groups()[0].title], ["Step 3 / 9", "Cosine"]);
   language = "zh";
   assert.deepEqual([run.headline, curves.groups()[0].title], ["第 3 / 9 步", "余弦"]);
+});
+
+test("names of curves and refusals of the server are translated where they are known", () => {
+  const text = "No such run in this output folder.";
+  useTranslations({ zh: { "λ shape": "λ 形状", [text]: "没有这次运行。" } }, () => "zh");
+  assert.deepEqual(["lambda_shape", "loss_new_term"].map(label), ["λ 形状", "new term"]);
+  assert.deepEqual([refusal(text), refusal("Anything else.")], ["没有这次运行。", "Anything else."]);
 });
