@@ -124,6 +124,16 @@ BLUEPRINTS = (
         sockets={"file_3d": (7, "file_3d"), "region": (8, "region")},
     ),
     Blueprint(
+        "Restyle my mesh",
+        "e84b5a27-6c1f-4e93-8d72-0a9b3f5c1e46",
+        "Gives a textured mesh another material or style; shape, texture coordinates and PBR stay.",
+        ("restyle", "retexture", "change material", "score distillation"),
+        inside=(2, 3, 4, 5, 7, 8, 11),
+        widgets=PROMPTS | RUN | {"texture_size": (11, "texture_size")},
+        outputs=CHANGED,
+        sockets={"file_3d": (7, "file_3d"), "region": (8, "region")},
+    ),
+    Blueprint(
         "Edit a picture",
         "c6d2e8f1-3b7a-4d19-8a54-1e9f0b2c7d63",
         "Changes a picture by two prompts, of what is there and of what it shall become.",

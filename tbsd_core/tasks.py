@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .scenes.mesh_texture import GREY
 from .settings import DEMO, PUBLISHED, Setting, Settings
 from .sources import MEASURED
 
 CFD = "Consistent Flow Distillation, arXiv:2501.05445"
+PATTERN_STAYS = "ours, as of the demo model, where a pattern that a run begins with stays visible"
 SDEDIT = "SDEdit, arXiv:2108.01073: noise of less than 0.3 keeps what is there"
 
 
@@ -41,6 +43,14 @@ TASKS: dict[str, Task] = {
                 "optim.timesteps.t_max": Setting(0.98, "ours: what is missing is made from nothing"),
                 "optim.timesteps.t_max_end": Setting(0.3, "ours: late steps fit it to what is kept"),
             },
+        },
+    ),
+    "restyle": Task(
+        summary="give the mesh another material or style; the part that may change begins in grey",
+        scenes=("mesh_texture",),
+        settings={
+            PUBLISHED: {"scene.begin": Setting(GREY, PATTERN_STAYS)},
+            DEMO: {"scene.begin": Setting(GREY, MEASURED)},
         },
     ),
     "sharpen": Task(

@@ -15,7 +15,7 @@ from ..native import NativeFailure, run_native
 from ..placement import PlacementConfig, placement
 from ..rng import named_generator
 from ..scenes.kept import with_original
-from ..scenes.mesh_texture import MeshTextureConfig, MeshTextureScene
+from ..scenes.mesh_texture import GREY, MeshTextureConfig, MeshTextureScene
 from ..scenes.surface import surface_config
 from .bake import paint_texels
 from .mesh import Mesh
@@ -92,10 +92,11 @@ def check_mesh(mesh: Mesh) -> None:
 
 
 def start_from_colors(scene: MeshTextureScene, mesh: Mesh, n_steps: int = 80, n_points: int = 8192) -> float:
-    """Fit the scene's colours to those that the mesh has (its texture, else its vertex colours).
+    """Fit the scene's colours to those that the mesh has (its texture, else its vertex colours). A scene that begins in
+    grey only remembers its texture, for what a region keeps of it.
 
     Returns:
-        RMS error of the last step, in colours of [0, 1].
+        RMS error of the last step, in colours of [0, 1]; 0 of a scene that begins in grey.
 
     Raises:
         ValueError: the mesh has no colours, or some that are not finite numbers.
@@ -104,6 +105,10 @@ def start_from_colors(scene: MeshTextureScene, mesh: Mesh, n_steps: int = 80, n_
     for name, values in ({"vertex colours": mesh.colors} if mesh.texture is None else sources).items():
         if values is not None and not np.isfinite(values).all():
             raise ValueError(f"Some of the mesh's {name} are not finite numbers. Start from grey, or repair the mesh.")
+    if scene.config.begin == GREY:
+        if mesh.texture is not None:
+            remember_texture(scene, mesh.texture)
+        return 0.0
     device = scene.vertices.device
     corner = scene.vertices[scene.faces].cpu()
     area = torch.linalg.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]).norm(dim=-1)

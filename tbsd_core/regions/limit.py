@@ -15,8 +15,8 @@ from ..mesh.paint import start_from_colors
 from ..mesh.texels import nearest_known
 from ..scenes import GaussianScene, ImageScene, MeshTextureScene, Scene
 from ..scenes.image import GAIN
-from ..scenes.kept import PREFIX, WEIGHT, original_of
-from ..scenes.mesh_texture import TEXTURE
+from ..scenes.kept import ORIGINAL, PREFIX, WEIGHT, original_of
+from ..scenes.mesh_texture import GREY, TEXTURE
 from ..scenes.picture_start import EDGE
 from ..scenes.stored import copy_scene
 from .border import between_points, in_picture
@@ -138,6 +138,11 @@ def _gaussians(scene: GaussianScene, region: Region) -> Mapping[str, Tensor]:
 
 
 def _texels(scene: MeshTextureScene, region: Region) -> Mapping[str, Tensor]:
+    if scene.config.begin == GREY and scene.kept is None and ORIGINAL not in scene.attached:
+        raise ValueError(
+            "A part of the mesh can only be kept while the rest begins in grey where its colours are a texture. Turn "
+            "keep_colors on for a mesh with a texture, or leave out the region."
+        )
     at = texels(scene)
     corner = scene.vertices[scene.faces].cpu().double()
     area = torch.linalg.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]).norm(dim=-1).sum() / 2

@@ -33,6 +33,7 @@ TEXTURE = PREFIX + "texture"
 MAX_SIDE = 16384  # texels along each side
 MAX_VERTICES = MAX_FACES = 5_000_000  # sizes come from files; a mesh this large takes 0.5 GB
 SHADINGS = ("none", "soft")
+COLORS, GREY = "its colours", "grey"
 LIGHT = (0.50, 0.72, 0.48)  # from the upper right front, as in the small world
 AMBIENT, DIFFUSE = 0.55, 0.5
 
@@ -68,6 +69,8 @@ class MeshTextureConfig:
     # on mean colours of patches that differ from those that the mesh had: colours stay, detail is free
     pin_weight: float = setting(0.0, at_least=0)
     pin_width: float = setting(0.125, above=0, at_most=1)  # side of a patch / side of a view
+    # what a mesh that keeps its colours begins with where it may change; a pattern that is there would stay visible
+    begin: str = setting(COLORS, choices=(COLORS, GREY))
     surface: SurfaceConfig = field(default_factory=SurfaceConfig)  # what the mesh carries beside its colours
 
     def __post_init__(self) -> None:

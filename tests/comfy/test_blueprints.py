@@ -25,6 +25,7 @@ def inner_of(blueprint: dict) -> dict:
 
 def test_they_are_there():
     names = ["Compare methods", "Edit a picture", "Repaint here", "Repair the unseen side", "Sharpen a blurry texture"]
+    names[4:4] = ["Restyle my mesh"]
     names += ["Text to 3D", "Texture my mesh"]
     assert [path.stem for path in BLUEPRINTS] == [f"{name} (TBSD)" for name in names]
 

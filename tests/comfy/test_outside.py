@@ -13,7 +13,7 @@ from tbsd_pack.tbsd_core.mesh.load import load_mesh
 ROOT = Path(__file__).resolve().parents[2]
 LOCKING = ("Repaint here", "Repair the unseen side")
 KEEPING = (*LOCKING, "Sharpen a blurry texture")  # their texture is as large as it was
-TASKS = (*KEEPING, "Texture my mesh")
+TASKS = (*KEEPING, "Restyle my mesh")
 SHORT = {"steps": 2, "views_per_step": 1, "size": 48, "detail": 17, "n_views": 1, "texture_size": 64}
 
 
@@ -34,9 +34,10 @@ def test_a_file_from_outside_comes_back_with_its_place_its_uvs_and_its_pbr(serve
     given = load_mesh(outside_glb).mesh
     assert given.surface.material_names == ("Wood", "Steel") and given.surface.has_maps
     graphs = {name: graph_of(name) for name in TASKS}
-    steel = graph_of("Repaint here")
+    steel = graph_of("Restyle my mesh")
+    steel["8"]["inputs"]["region"] = ["region", 0]
     where = {"scene": ["7", 0], "parts": "0", "invert": False, "border": 0.0, "mix_with": "what was there"}
-    steel["14"] = {"class_type": "TBSD_RegionFromPart", "inputs": {**where, "materials": "Steel"}}
+    steel["region"] = {"class_type": "TBSD_RegionFromPart", "inputs": {**where, "materials": "Steel"}}
     graphs["the material alone"] = steel
     for name, graph in graphs.items():
         outputs = server.run(graph)
@@ -49,7 +50,7 @@ def test_a_file_from_outside_comes_back_with_its_place_its_uvs_and_its_pbr(serve
                 assert np.array_equal(made.surface.arrays[kind], array), (name, kind)
         assert made.surface.factors == given.surface.factors, name
         changed = None if made.texture.shape != given.texture.shape else (made.texture != given.texture).any(-1)
-        assert (changed is not None) == (name != "Texture my mesh"), name
+        assert (changed is not None) == (name != "Restyle my mesh"), name
         if changed is None:
             continue
         assert changed.any(), name

@@ -132,5 +132,5 @@ def test_a_task_changes_what_it_names_and_says_so(family, task):
 def test_a_task_is_refused_where_it_cannot_be_done():
     with pytest.raises(ValueError, match="The task sharpen is for the scene mesh_texture, got 'nerf'"):
         preset("demo", "nerf", "tbsd", task="sharpen")
-    with pytest.raises(ValueError, match="Unknown task 'x'; choose one of new, repair, sharpen"):
+    with pytest.raises(ValueError, match="Unknown task 'x'; choose one of new, repair, restyle, sharpen"):
         preset("demo", "nerf", "tbsd", task="x")

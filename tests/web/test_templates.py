@@ -195,7 +195,7 @@ def test_run_is_all_that_a_template_of_a_real_model_needs(open_tab, server, chec
     tab.shoot(f"{name} has run")
 
 
-TASKS = ("Edit a picture", "Repaint here", "Repair the unseen side", "Sharpen a blurry texture")  # alike on all hosts
+TASKS = ("Edit", "Repa", "Restyle", "Sharpen")  # alike on all hosts
 BLUEPRINTS = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.once] if path.stem.startswith(TASKS) else [])
     for path in sorted((ROOT / "subgraphs").glob("*.json"))
