@@ -24,6 +24,8 @@ def sample_image(
     """
     known = parse_object(words)
     if known is None:
-        raise ValueError(f"A sample picture is of one object and one material, as sample:brick house; got {words!r}.")
+        raise ValueError(
+            f"A sample picture needs one object and one material, such as sample:brick house, got {words!r}."
+        )
     cameras = view_cameras(torch.tensor([azimuth]), torch.tensor([elevation]))
     return render_truth(*known, cameras, size).images[0]

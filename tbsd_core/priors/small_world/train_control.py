@@ -204,7 +204,9 @@ def train_control(out: Path, config: ControlTrainConfig, prior: DiffusersPrior |
 def main() -> None:
     defaults = ControlTrainConfig()
     parser = argparse.ArgumentParser(description="Train the ControlNet for depth of the learned small-world prior.")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the training; the same one goes on")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the training; the same folder again resumes it"
+    )
     for name, kind in ControlTrainConfig.__annotations__.items():
         cast = {"int": int, "float": float}[kind]
         parser.add_argument(f"--{name.replace('_', '-')}", type=cast, default=getattr(defaults, name))
