@@ -13,6 +13,7 @@ from ..configuration import to_plain
 from ..guidance import METHODS
 from ..optim.state_tensors import prefixed, without
 from ..scenes import SCENES, Scene
+from ..scenes.mesh_texture import GREY
 from ..scenes.stored import scene_of, stored_tensors
 from .config import ExperimentConfig
 
@@ -64,7 +65,11 @@ def as_json(plain: Any) -> Any:
 def check_source_config(config: ExperimentConfig) -> None:
     """Raise ValueError for a method that edits on a scene that begins with nothing; says how to give it something."""
     spec = METHODS[config.guidance_name]
-    if not spec.edits or config.image.file or (config.mesh.file and config.mesh.keep_colors):
+    if not spec.edits or config.image.file:
+        return
+    if config.mesh.file and config.mesh.keep_colors:
+        if config.scene.begin == GREY:
+            raise ValueError(f"{spec.label} changes what is there, and a restyled mesh begins in grey: --method tbsd.")
         return
     how = "--scene image --image FILE for a picture, --scene mesh_texture --mesh FILE --keep-colors for a mesh"
     raise ValueError(f"{spec.label} edits an existing scene, but this run starts from nothing: {how}.")

@@ -132,6 +132,10 @@ OPTIONS = ["--prompt", WANTED, "--source-prompt", WAS, "--steps", "1", "--size",
         (["--scene", "image", "--method", "dvrf", "--image", "sample:brick house"], "DVRF is for flow models"),
         (["--scene", "image", "--method", "dds", "--source-prompt", WANTED], "there is nothing to change"),
         (["--scene", "mesh_texture", "--method", "dds", "--mesh", "sample:cube"], "neither a texture nor vertex"),
+        (
+            ["--scene", "mesh_texture", "--method", "dds", "--mesh", "sample:brick cube", "--task", "restyle"],
+            "a restyled mesh begins in grey",
+        ),
         (["--stages", "--method", "dds", "--steps", "20"], "this run starts from nothing"),
     ],
 )

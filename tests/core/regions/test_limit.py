@@ -22,7 +22,8 @@ from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
 from tbsd_pack.tbsd_core.prompts import PromptSet
 from tbsd_pack.tbsd_core.regions import Region, everything, inverted, limited, mask_region, ready
 from tbsd_pack.tbsd_core.scenes import GaussianConfig, GaussianScene, ImageConfig, MeshTextureConfig, NeRFScene
-from tbsd_pack.tbsd_core.scenes.kept import WEIGHT
+from tbsd_pack.tbsd_core.scenes.kept import ORIGINAL, WEIGHT
+from tbsd_pack.tbsd_core.scenes.mesh_texture import GREY
 from tbsd_pack.tbsd_core.scenes.picture_start import scene_of_pictures
 
 SIZE, SIDE = 8, 64
@@ -203,6 +204,22 @@ def test_colours_are_pinned_only_where_there_are_some():
         run(each, 20)
         moved.append((each.render(orbit(3, 10.0), 16, 16).rgb.mean((0, 2, 3)) - start).abs().max().item())
     assert moved[0] < 0.4 * moved[1]
+
+
+def test_what_is_restyled_begins_in_grey_and_the_rest_keeps_its_bytes():
+    scene = mesh_scene(begin=GREY)
+    before = scene.attached[ORIGINAL].clone()
+    made = limited(scene, region_of(scene))
+    free = made.attached[WEIGHT] == 1
+    texture = (torch.from_numpy(painted_mesh(made)[0].texture) * 255).round().to(torch.uint8)
+    assert torch.equal(texture[~free], before[~free])
+    assert (texture[free].float() - 127.5).abs().max() < 2 < (before[free].float() - 127.5).abs().mean()
+    run(made, 2)
+    texture = (torch.from_numpy(painted_mesh(made)[0].texture) * 255).round().to(torch.uint8)
+    assert torch.equal(texture[~free], before[~free]) and (texture[free] != 128).any()
+    scene.attach({})
+    with pytest.raises(ValueError, match="while the rest begins in grey where its colours are a texture"):
+        limited(scene, everything(scene))
 
 
 def test_a_damaged_file_is_refused(tmp_path):
