@@ -10,7 +10,7 @@ from ..tbsd_core.sample_meshes import sample_mesh
 from ..tbsd_core.sample_textures import FAULTS, textured_sample
 from . import sockets
 from .base import Node
-from .bridge.demo import load_demo_models
+from .bridge.demo import DEMO_PRIORS, load_demo_models
 from .bridge.interop.mesh import to_mesh
 
 GREY = "grey"
@@ -28,7 +28,17 @@ class DemoModels(Node):
                 f"Objects: {', '.join(SHAPES)}. Materials: {', '.join(MATERIALS)}. Replace it by Load Checkpoint for "
                 "free text and real images."
             ),
-            inputs=[],
+            inputs=[
+                io.Combo.Input(
+                    "prior",
+                    options=list(DEMO_PRIORS),
+                    default=DEMO_PRIORS[0],
+                    optional=True,
+                    tooltip="learned: a model of single pictures. multiview: one that sees four views of an object "
+                    "together and is told their cameras, for 3D scenes: fewer objects with two faces, fewer that are "
+                    "turned. views_per_step must be a multiple of 4.",
+                ),
+            ],
             outputs=[
                 io.Model.Output(tooltip="The denoiser. An image of 64 pixels is an empty latent of 128 x 128."),
                 io.Clip.Output(tooltip="The text encoder. Words outside its vocabulary are an error that lists it."),
@@ -37,8 +47,8 @@ class DemoModels(Node):
         )
 
     @classmethod
-    def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(*load_demo_models())
+    def execute(cls, prior: str = DEMO_PRIORS[0]) -> io.NodeOutput:
+        return io.NodeOutput(*load_demo_models(prior=prior))
 
 
 class SampleMesh(Node):

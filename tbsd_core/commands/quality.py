@@ -27,7 +27,7 @@ def register(benchmarks: Commands) -> None:
     parser.add_argument("--only", help="2d or 3d (default: both)")
     parser.add_argument("--quick", action="store_true", help="1 prompt, 2 seeds, 60 steps: see that it runs")
     parser.add_argument("--steps", type=int, help="steps of each run (default: 250 in 2D, 300 in 3D)")
-    parser.add_argument("--prior", default="learned", help="learned or exact (default %(default)s)")
+    parser.add_argument("--prior", default="learned", help="learned, multiview or exact (default %(default)s)")
     add_noise_argument(parser)
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each (default %(default)s)")
     parser.set_defaults(action=quality)
