@@ -43,6 +43,8 @@ class QualityConfig:
     quick: bool = False  # one prompt, two seeds, 60 steps: to see that it runs
     prior: str = "learned"
     n_steps: int | None = None  # instead of each dimension's own
+    methods: tuple[str, ...] = ()  # names in CONFIGURATIONS; empty: those that a dimension compares
+    n_prompts: int | None = None  # the first of the split, instead of each dimension's own
     noise: float = 0.0  # on the gradient, see guidance.rehearsal
     workers: int = 2  # processes of one thread, >= 1
 
@@ -52,6 +54,11 @@ class QualityConfig:
         unknown = [d for d in self.dimensions if d not in DIMENSIONS]
         if unknown or not self.dimensions:
             raise ValueError(f"dimensions must be of {', '.join(DIMENSIONS)}, got {self.dimensions}.")
+        unknown = [m for m in self.methods if m not in CONFIGURATIONS]
+        if unknown:
+            raise ValueError(f"methods must be of {', '.join(CONFIGURATIONS)}, got {self.methods}.")
+        if self.n_prompts is not None and not 1 <= self.n_prompts <= len(SPLITS[self.split]):
+            raise ValueError(f"n_prompts must be in [1, {len(SPLITS[self.split])}], got {self.n_prompts}.")
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}.")
 
@@ -63,7 +70,7 @@ def plan(config: QualityConfig, name: str) -> list[Job]:
         job_of(label, of_cell(base, prompt, seed, seed + stream if stream else None))
         for prompt in SPLITS[config.split][: dimension.n_prompts]
         for label, entry in CONFIGURATIONS.items()
-        if name == "2d" or entry.in_3d
+        if (label in config.methods if config.methods else name == "2d" or entry.in_3d)
         for base in [_configured(entry, prompt, dimension, config)]
         for stream in dimension.timestep_streams
         for seed in dimension.seeds
@@ -72,7 +79,8 @@ def plan(config: QualityConfig, name: str) -> list[Job]:
 
 def _dimension(config: QualityConfig, name: str) -> Dimension:
     dimension = replace(DIMENSIONS[name], **QUICK) if config.quick else DIMENSIONS[name]
-    return dimension if config.n_steps is None else replace(dimension, n_steps=config.n_steps)
+    asked = {"n_steps": config.n_steps, "n_prompts": config.n_prompts}
+    return replace(dimension, **{name: value for name, value in asked.items() if value is not None})
 
 
 def _configured(entry: Configuration, prompt: str, dimension: Dimension, of: QualityConfig) -> ExperimentConfig:

@@ -16,6 +16,7 @@ from .materials import MATERIALS
 from .shapes import SHAPES
 from .world import render_materials, view_cameras
 
+KEPT, DESCRIBED = "rings.safetensors", "rings.json"
 N_AZIMUTHS = 16  # of a ring; the views of a group are a quarter turn apart, and up to a sixteenth off that
 WIDE = 0.85  # share of groups that go around; the others see a part of the circle
 
@@ -77,19 +78,25 @@ def build_rings(
 
 def load_rings(out: Path, build: Callable[[], Rings]) -> Rings:
     """What an earlier call has kept in `out`, or what `build` makes now."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
 
-    kept, described = out / "rings.safetensors", out / "rings.json"
+    kept, described = out / KEPT, out / DESCRIBED
     if not described.exists():
-        made = build()
-        tensors = {"latents": made.latents, "azimuth": made.azimuth, "elevation": made.elevation}
-        save_file({k: v.contiguous() for k, v in tensors.items()}, str(kept))
-        described.write_text(json.dumps(made.faults), encoding="utf-8")
+        save_rings(out, build())
     faults = [
         [[tuple(names) for names in rings] for rings in materials]
         for materials in json.loads(described.read_text(encoding="utf-8"))
     ]
     return Rings(**load_file(str(kept)), faults=faults)
+
+
+def save_rings(out: Path, rings: Rings) -> None:
+    """Keep them in a folder; what describes them comes last, so that it is there where they are whole."""
+    from safetensors.torch import save_file
+
+    tensors = {"latents": rings.latents, "azimuth": rings.azimuth, "elevation": rings.elevation}
+    save_file({k: v.contiguous() for k, v in tensors.items()}, str(out / KEPT))
+    (out / DESCRIBED).write_text(json.dumps(rings.faults), encoding="utf-8")
 
 
 def sample_columns(n: int, views: int, generator: torch.Generator) -> Tensor:
