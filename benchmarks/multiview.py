@@ -106,7 +106,8 @@ def compare(first: dict[str, Any], second: dict[str, Any]) -> str:
             lines.append(f"| {method} | {report['prior']} | {sum(map(is_wrong, rows))}/{len(rows)} | {means} |")
         differences = []
         for name in MEASURES:
-            d = paired_difference(*({k: c[k].get(name, math.nan) for k in shared} for c in (b[method], a[method])))
+            new, old = ({k: c[k].get(name, math.nan) for k in shared} for c in (b[method], a[method]))
+            d = paired_difference(new, old)
             differences.append("-" if d is None else f"{d['mean']:+.3f} [{d['low']:+.3f}, {d['high']:+.3f}]")
         lines.append(f"| {method} | difference | | {' | '.join(differences)} |")
     lines += ["", "| method | prompt, seed | prior | object | material | occupancy IoU | view error | Janus |"]

@@ -15,11 +15,11 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...prompts.texts import with_view
 from ..camera_tokens import CameraTokens
 from ..diffusers import DiffusersPrior
 from ..diffusers.group_attention import attend_in_groups
@@ -42,11 +42,11 @@ WARMUP = 100  # steps
 
 @dataclass(frozen=True, kw_only=True)
 class MultiviewTrainConfig:
-    n_rings: int = 20  # per object
-    steps: int = 3000
+    n_rings: int = 9  # per object
+    steps: int = 1850
     batch: int = 32  # pictures; groups are a part of them as large as their views are many
-    lr: float = 5e-4  # of the UNet
-    lr_new: float = 2e-3  # of the camera tokens
+    lr: float = 2.5e-4  # of the UNet
+    lr_new: float = 1e-3  # of the camera tokens
     grouped: float = 0.75  # share of steps on groups of views
     viewed: float = 0.1  # share of steps on single pictures with their cameras; the others are without
     sound: float = 0.625  # share of groups without faults
@@ -90,7 +90,7 @@ def sample_examples(rings: Rings, config: MultiviewTrainConfig, generator: torch
             continue
         text = sample_caption(shape, material, "", faults, generator, view_share=0.0)
         said = text and float(torch.rand((), generator=generator)) < config.view_words
-        captions += [with_view(text, view) if said else text for view in of_group]
+        captions += [f"{text}, {view} view" if said else text for view in of_group]
     return Examples(latents, captions, (azimuth, elevation) if has_camera else None, views)
 
 
@@ -175,7 +175,8 @@ def write_parts(out: Path, model: nn.ModuleDict) -> None:
     """Write the UNet with eight bits a weight, and the camera tokens, which are few, with sixteen."""
     from safetensors.torch import save_file
 
-    unet, cameras = model["unet"], model["cameras"]
+    unet: Any = model["unet"]
+    cameras: Any = model["cameras"]
     unet.save_config(out / MULTIVIEW_UNET)
     described = out / MULTIVIEW_UNET / "config.json"
     config = json.loads(described.read_text(encoding="utf-8"))

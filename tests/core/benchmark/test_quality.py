@@ -157,3 +157,13 @@ def test_an_interrupt_ends_the_workers(tmp_path):
         time.sleep(0.1)
     assert members(process.pid) == 0
     assert not list((tmp_path / "runs").rglob("run.json"))
+
+
+def test_a_part_of_the_tables_is_planned_when_it_is_asked_for():
+    jobs = plan(QualityConfig(methods=("TBSD", "SDS s"), n_prompts=2, prior="multiview"), "3d")
+    assert {(j.label, j.prompt) for j in jobs} == {(m, p) for m in ("TBSD", "SDS s") for p in SPLITS["heldout"][:2]}
+    assert all(config_from_plain(j.config).prior == "multiview" for j in jobs)
+    with pytest.raises(ValueError, match="methods must be of SDS 100.*got"):
+        QualityConfig(methods=("tbsd",))
+    with pytest.raises(ValueError, match=r"n_prompts must be in \[1, 8\], got 9"):
+        QualityConfig(n_prompts=9)
