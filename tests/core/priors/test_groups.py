@@ -83,6 +83,13 @@ def test_without_cameras_the_samples_are_pictures_by_themselves(prior):
     torch.testing.assert_close(eps[:1], first, rtol=1e-4, atol=1e-5)
 
 
+def test_predictions_of_a_group_are_as_they_were(prior):
+    x_t = torch.linspace(-1, 1, 4 * 4 * 8 * 8).view(4, 4, 8, 8)
+    (eps,) = prior.predict_noise(x_t, torch.full((4,), 600), [seen(prior.encode_prompt("a brick house"))])
+    assert eps[:, 0, 0, 0].tolist() == pytest.approx([-0.40942, -0.32516, -0.34673, -0.13349], abs=1e-4)
+    assert float(eps.std()) == pytest.approx(0.29865, abs=1e-4)
+
+
 def test_what_is_no_whole_group_is_one_clear_error(prior):
     x_t, t = noisy(3)
     condition = prior.encode_prompt("")

@@ -111,4 +111,4 @@ def test_the_shipped_network_is_small_and_knows_its_cameras():
             (eps,) = prior.predict_noise(x_t, t, [row])
             errors[i] += (eps - noise).square().mean()
     without, known, turned = errors.tolist()
-    assert known < 0.95 * without and known < 0.95 * turned
+    assert known < 0.75 * without and known < 0.6 * turned
