@@ -44,7 +44,8 @@ class QualityConfig:
     prior: str = "learned"
     n_steps: int | None = None  # instead of each dimension's own
     methods: tuple[str, ...] = ()  # names in CONFIGURATIONS; empty: those that a dimension compares
-    n_prompts: int | None = None  # the first of the split, instead of each dimension's own
+    prompts: tuple[str, ...] = ()  # of the split; empty: each dimension's own
+    seeds: tuple[int, ...] = ()  # empty: each dimension's own
     noise: float = 0.0  # on the gradient, see guidance.rehearsal
     workers: int = 2  # processes of one thread, >= 1
 
@@ -57,8 +58,9 @@ class QualityConfig:
         unknown = [m for m in self.methods if m not in CONFIGURATIONS]
         if unknown:
             raise ValueError(f"methods must be of {', '.join(CONFIGURATIONS)}, got {self.methods}.")
-        if self.n_prompts is not None and not 1 <= self.n_prompts <= len(SPLITS[self.split]):
-            raise ValueError(f"n_prompts must be in [1, {len(SPLITS[self.split])}], got {self.n_prompts}.")
+        strange = [p for p in self.prompts if p not in SPLITS[self.split]]
+        if strange:
+            raise ValueError(f"prompts must be of {', '.join(SPLITS[self.split])}, got {self.prompts}.")
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}.")
 
@@ -68,7 +70,7 @@ def plan(config: QualityConfig, name: str) -> list[Job]:
     dimension = _dimension(config, name)
     return [
         job_of(label, of_cell(base, prompt, seed, seed + stream if stream else None))
-        for prompt in SPLITS[config.split][: dimension.n_prompts]
+        for prompt in config.prompts or SPLITS[config.split][: dimension.n_prompts]
         for label, entry in CONFIGURATIONS.items()
         if (label in config.methods if config.methods else name == "2d" or entry.in_3d)
         for base in [_configured(entry, prompt, dimension, config)]
@@ -79,8 +81,8 @@ def plan(config: QualityConfig, name: str) -> list[Job]:
 
 def _dimension(config: QualityConfig, name: str) -> Dimension:
     dimension = replace(DIMENSIONS[name], **QUICK) if config.quick else DIMENSIONS[name]
-    asked = {"n_steps": config.n_steps, "n_prompts": config.n_prompts}
-    return replace(dimension, **{name: value for name, value in asked.items() if value is not None})
+    asked = {"n_steps": config.n_steps, "seeds": config.seeds}
+    return replace(dimension, **{name: value for name, value in asked.items() if value not in (None, ())})
 
 
 def _configured(entry: Configuration, prompt: str, dimension: Dimension, of: QualityConfig) -> ExperimentConfig:
