@@ -10,7 +10,7 @@ from ..tbsd_core.sample_meshes import sample_mesh
 from ..tbsd_core.sample_textures import FAULTS, textured_sample
 from . import sockets
 from .base import Node
-from .bridge.demo import load_demo_models
+from .bridge.demo import DEMO_PRIORS, load_demo_models
 from .bridge.interop.mesh import to_mesh
 
 GREY = "grey"
@@ -28,7 +28,17 @@ class DemoModels(Node):
                 f"Objects: {', '.join(SHAPES)}. Materials: {', '.join(MATERIALS)}. For free text and real images, "
                 "use Load Checkpoint instead."
             ),
-            inputs=[],
+            inputs=[
+                io.Combo.Input(
+                    "prior",
+                    options=list(DEMO_PRIORS),
+                    default=DEMO_PRIORS[0],
+                    optional=True,
+                    tooltip="learned: a model of single pictures. multiview: a model that sees four views of an object "
+                    "together and knows their cameras, for 3D scenes. Fewer objects have two faces or are turned. "
+                    "views_per_step must be a multiple of 4.",
+                ),
+            ],
             outputs=[
                 io.Model.Output(
                     tooltip="The denoiser. For an image of 64 pixels, set Empty Latent Image to 128 x 128."
@@ -41,8 +51,8 @@ class DemoModels(Node):
         )
 
     @classmethod
-    def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(*load_demo_models())
+    def execute(cls, prior: str = DEMO_PRIORS[0]) -> io.NodeOutput:
+        return io.NodeOutput(*load_demo_models(prior=prior))
 
 
 class SampleMesh(Node):

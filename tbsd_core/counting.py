@@ -23,6 +23,10 @@ class Amount:
     held: float = 0.0
     flops: float = 0.0
 
+    def of_one(self, n: int) -> Amount:
+        """The part of one of n samples that were counted together."""
+        return Amount(self.bytes / n, self.held / n, self.flops / n)
+
 
 class Flops(TorchDispatchMode):
     """Inside, `total` counts matrix products, convolutions and attention, a multiplication and an addition as two.

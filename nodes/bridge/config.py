@@ -15,6 +15,7 @@ from ...tbsd_core.presets import enlarged_to, with_settings
 from ...tbsd_core.prompts import PromptConfig
 from ...tbsd_core.scenes import SCENES, Scene
 from ...tbsd_core.settings import DEMO
+from .demo import demo_prior
 from .family import model_family
 from .prior import prior_device
 
@@ -55,7 +56,7 @@ def config_of(
         scene=scene.config,
         cameras=cameras,
         optim=optim,
-        prior="learned" if family == DEMO else COMFYUI + family,
+        prior=demo_prior(guided.model) if family == DEMO else COMFYUI + family,
         device=str(prior_device(guided.model)),
         dtype=dtype,
         control=ControlConfig() if guided.control is None else guided.control.config,

@@ -20,10 +20,14 @@ import comfy.supported_models_base
 import comfy.utils
 import torch
 
+from ...tbsd_core.priors.small_world import MULTIVIEW, VIEWS_PER_GROUP
 from ...tbsd_core.priors.small_world.captions import check_words
+from ...tbsd_core.priors.small_world.learned import MULTIVIEW_UNET, WEIGHTS, load_camera_tokens
 from ...tbsd_core.priors.small_world.quantized import read_weights
+from .views import ViewGroups, view_groups, with_view_groups
 
-WEIGHTS = Path(__file__).resolve().parents[2] / "tbsd_core" / "priors" / "small_world" / "weights"
+LEARNED = "learned"
+DEMO_PRIORS = (LEARNED, MULTIVIEW)
 
 
 class ChannelMultiplier(float):
@@ -59,16 +63,28 @@ class SmallWorldTokenizer(comfy.sd1_clip.SDTokenizer):
         return super().tokenize_with_weights(text, return_word_ids, **kwargs)
 
 
-def load_demo_models(folder: Path = WEIGHTS):
-    """MODEL, CLIP and VAE of the pipeline in `folder`. Raises FileNotFoundError naming what is absent."""
-    parts = ["unet/config.json", "vae/config.json", "text_encoder/config.json", "tokenizer/tokenizer.json"]
+def load_demo_models(folder: Path = WEIGHTS, prior: str = LEARNED):
+    """MODEL, CLIP and VAE of the pipeline in `folder`. Raises FileNotFoundError naming what is absent.
+
+    `prior` is a name in DEMO_PRIORS; that of groups of views has a network of its own, and the rest in common.
+    """
+    network = MULTIVIEW_UNET if prior == MULTIVIEW else "unet"
+    parts = [f"{network}/config.json", "vae/config.json", "text_encoder/config.json", "tokenizer/tokenizer.json"]
     missing = [p for p in parts if not (folder / p).is_file()]
     if missing:
         raise FileNotFoundError(
             f"The demo weights are incomplete: {folder} lacks {', '.join(missing)}. Reinstall the node pack."
         )
     scale = float(read_config(folder / "vae")["scaling_factor"])
-    return load_model(folder / "unet", scale), load_clip(folder), load_vae(folder / "vae")
+    model = load_model(folder / network, scale)
+    if prior == MULTIVIEW:
+        with_view_groups(model, ViewGroups(load_camera_tokens(folder), VIEWS_PER_GROUP))
+    return model, load_clip(folder), load_vae(folder / "vae")
+
+
+def demo_prior(model) -> str:
+    """Which of DEMO_PRIORS a demo MODEL is."""
+    return LEARNED if view_groups(model) is None else MULTIVIEW
 
 
 def load_model(folder: Path, latent_scale: float) -> comfy.model_patcher.ModelPatcher:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.memory import is_out_of_memory
-from ...tbsd_core.priors.base import Condition, LoRAConfig, split_hints
+from ...tbsd_core.priors.base import Condition, LoRAConfig, split_hints, split_views
 from ...tbsd_core.priors.derivative import accuracy, derivative_error
 from ...tbsd_core.priors.lora import LoRAAdapter
 from ...tbsd_core.transfer import Table
@@ -46,6 +46,7 @@ from .distillable import check_models
 from .noise_levels import noise_levels
 from .reserve import reserve_memory
 from .resident import static_patcher
+from .views import ViewGroups, in_groups, view_groups, with_cameras
 
 Result = TypeVar("Result")
 
@@ -67,8 +68,10 @@ class ComfyPrior:
         device: torch.device,
         controls: Sequence[Any] = (),  # copies of a ControlNet, in the conditions of the names with WITH_HINT
         hint_kind: str = "",
+        groups: ViewGroups | None = None,
     ) -> None:
-        self._controls, self.hint_kind = controls, hint_kind
+        self._controls, self.hint_kind, self._groups = controls, hint_kind, groups
+        self.views_per_group = 1 if groups is None else groups.size
         self._trains_network = trains_network
         self._inner, self._conds, self._names, self._options = inner, conds, names, model_options
         self.schedule, sigmas, scales = noise_levels(inner.model_sampling)
@@ -94,7 +97,8 @@ class ComfyPrior:
         def predict(x_t: Tensor, t: Tensor, row: Sequence[Condition]) -> Tensor:
             if not torch.is_grad_enabled():
                 return self._predict(x_t, t, [row])[0]
-            if len({frozenset(map(id, condition.hooks())) for condition in split_hints(row)[0]}) > 1:
+            plain = split_hints(split_views(row, self.views_per_group)[0])[0]
+            if len({frozenset(map(id, condition.hooks())) for condition in plain}) > 1:
                 raise ValueError(
                     "The views of a step have prompts with different LoRA hooks, and no LoRA can be trained on such a "
                     "batch. Give all views the same hooks, or set views_per_step to 1."
@@ -151,7 +155,7 @@ class ComfyPrior:
         self,
         x_t: Tensor,  # [B, C, h, w]
         t: Tensor,  # [B] long
-        conditions: Sequence[Sequence[Condition]],  # K ConditioningConditions, Hinted or not, each a list of B
+        conditions: Sequence[Sequence[Condition]],  # K ConditioningConditions, Hinted or Viewed, each a list of B
     ) -> list[Tensor]:
         """K noise predictions [B, C, h, w] float32 from one batched forward.
 
@@ -162,12 +166,13 @@ class ComfyPrior:
         return self._predict(x_t, t, conditions)
 
     def _predict(self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[Condition]]) -> list[Tensor]:
-        rows, hints, strength = [], None, 0.0
+        rows, hints, strength, angles = [], None, 0.0, None
         for row in conditions:
-            plain, hints, strength = split_hints(row)  # samples have one hint, whatever the condition
+            plain, angles = split_views(row, self.views_per_group)
+            plain, hints, strength = split_hints(plain)  # samples have one hint and camera, whatever the condition
             end = "" if hints is None else WITH_HINT
             rows.append([self._conds[self._names[id(c)] + end] for c in plain])
-        return self._predict_entries(x_t, t, rows, hints, strength)
+        return self._predict_entries(x_t, t, rows, hints, strength, angles)
 
     def _predict_entries(
         self,
@@ -176,21 +181,26 @@ class ComfyPrior:
         rows: Sequence[Sequence[list[dict]]],
         hints: Tensor | None = None,  # [B, 3, H, W]
         strength: float = 0.0,
+        angles: tuple[Tensor, Tensor] | None = None,  # [B] each, of views in groups
     ) -> list[Tensor]:
         """The same for conditions as comfy has prepared them."""
         alpha_t, sigma_t = self.schedule.alpha_sigma(t)
         sigma, scale = self._levels.on(x_t.device)[:, t]
         x = x_t.float() * scale.view(-1, 1, 1, 1)
         parts: list[list[Tensor]] = [[] for _ in rows]
-        order = batches(list(zip(*rows, strict=True)), sigma)
+        order = batches(list(zip(*rows, strict=True)), sigma)  # views of a group have one prompt: none is torn apart
+        options = self._options if angles is None else in_groups(self._options, self.views_per_group)
         for batch in order:
             comfy.model_management.throw_exception_if_processing_interrupted()
             merged = [merge_samples([row[i] for i in batch]) for row in rows]
             some = slice(None) if len(order) == 1 else torch.tensor(batch, device=x.device)
+            if angles is not None and self._groups is not None:
+                seen_from = angles[0][batch], angles[1][batch]
+                merged = [with_cameras(entries, self._groups, seen_from, x.device) for entries in merged]
             x_model = self._to_model(x[some])
             if hints is not None:
                 show(self._controls, hints[some], strength)
-            denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x_model, sigma[some], self._options)
+            denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x_model, sigma[some], options)
             for eps, x_0 in zip(parts, denoised, strict=True):
                 eps.append((x_t[some] - alpha_t[some] * without_frames(x_0).float()) / sigma_t[some])
         if len(order) == 1:
@@ -236,9 +246,10 @@ class LoopSampler(comfy.samplers.Sampler):
         trains_network: bool,
         controls: Sequence[Any],
         hint_kind: str,
+        groups: ViewGroups | None,
     ) -> None:
         self.vae, self.names, self.body, self.trains_network = vae, names, body, trains_network
-        self.controls, self.hint_kind = controls, hint_kind
+        self.controls, self.hint_kind, self.groups = controls, hint_kind, groups
         self.result: Any = None  # what the body returns
 
     def sample(
@@ -260,6 +271,7 @@ class LoopSampler(comfy.samplers.Sampler):
                 sigmas.device,
                 self.controls,
                 self.hint_kind,
+                self.groups,
             )
             self.result = self.body(prior)
         return torch.zeros_like(noise)
@@ -309,7 +321,7 @@ def with_prior(
             prepared |= {name + WITH_HINT: e for name, e in zip(names.values(), hinted, strict=True)}
         guider.inner_set_conds(prepared)
         kind = "" if control is None else control.config.kind
-        sampler = LoopSampler(vae, names, body, trains_network, controls, kind)
+        sampler = LoopSampler(vae, names, body, trains_network, controls, kind, view_groups(model))
         frames = [1] if model.get_model_object("latent_format").latent_dimensions == 3 else []
         empty = torch.zeros(batch, channels, *frames, height // factor, width // factor)
         guider.sample(empty, empty, sampler, torch.tensor([1.0, 0.0]), disable_pbar=True, seed=0)

@@ -43,6 +43,9 @@ class QualityConfig:
     quick: bool = False  # one prompt, two seeds, 60 steps: to see that it runs
     prior: str = "learned"
     n_steps: int | None = None  # instead of each dimension's own
+    methods: tuple[str, ...] = ()  # names in CONFIGURATIONS; empty: those that a dimension compares
+    prompts: tuple[str, ...] = ()  # of the split; empty: each dimension's own
+    seeds: tuple[int, ...] = ()  # empty: each dimension's own
     noise: float = 0.0  # on the gradient, see guidance.rehearsal
     workers: int = 2  # processes of one thread, >= 1
 
@@ -52,6 +55,12 @@ class QualityConfig:
         unknown = [d for d in self.dimensions if d not in DIMENSIONS]
         if unknown or not self.dimensions:
             raise ValueError(f"dimensions must be of {', '.join(DIMENSIONS)}, got {self.dimensions}.")
+        unknown = [m for m in self.methods if m not in CONFIGURATIONS]
+        if unknown:
+            raise ValueError(f"methods must be of {', '.join(CONFIGURATIONS)}, got {self.methods}.")
+        strange = [p for p in self.prompts if p not in SPLITS[self.split]]
+        if strange:
+            raise ValueError(f"prompts must be of {', '.join(SPLITS[self.split])}, got {self.prompts}.")
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}.")
 
@@ -61,9 +70,9 @@ def plan(config: QualityConfig, name: str) -> list[Job]:
     dimension = _dimension(config, name)
     return [
         job_of(label, of_cell(base, prompt, seed, seed + stream if stream else None))
-        for prompt in SPLITS[config.split][: dimension.n_prompts]
+        for prompt in config.prompts or SPLITS[config.split][: dimension.n_prompts]
         for label, entry in CONFIGURATIONS.items()
-        if name == "2d" or entry.in_3d
+        if (label in config.methods if config.methods else name == "2d" or entry.in_3d)
         for base in [_configured(entry, prompt, dimension, config)]
         for stream in dimension.timestep_streams
         for seed in dimension.seeds
@@ -72,7 +81,8 @@ def plan(config: QualityConfig, name: str) -> list[Job]:
 
 def _dimension(config: QualityConfig, name: str) -> Dimension:
     dimension = replace(DIMENSIONS[name], **QUICK) if config.quick else DIMENSIONS[name]
-    return dimension if config.n_steps is None else replace(dimension, n_steps=config.n_steps)
+    asked = {"n_steps": config.n_steps, "seeds": config.seeds}
+    return replace(dimension, **{name: value for name, value in asked.items() if value not in (None, ())})
 
 
 def _configured(entry: Configuration, prompt: str, dimension: Dimension, of: QualityConfig) -> ExperimentConfig:

@@ -129,28 +129,37 @@ def camera_preset(name: str) -> CameraConfig:
     return CAMERA_PRESETS[name][1]
 
 
-def sample_cameras(config: CameraConfig, n: int, generator: torch.Generator) -> Cameras:
+def sample_cameras(config: CameraConfig, n: int, generator: torch.Generator, group: int = 1) -> Cameras:
     """Draw n cameras.
 
     Stratified, view i lies in the i-th of n equal parts of the azimuth range, shifted by one offset
     common to all views and jittered within half its part: every step sees the object from all around
     (fewer contradicting steps, less Janus), while each single azimuth stays uniform over the range.
+
+    In groups, for a prior that sees so many views together, each group goes around in equal parts by itself, with one
+    elevation, distance and lens; stratified, the groups lie between each other.
     """
-    if n < 1:
-        raise ValueError(f"sample_cameras needs n >= 1, got {n}.")
+    if n < 1 or n % group:
+        raise ValueError(f"sample_cameras needs n >= 1, whole groups of {group}, got {n}.")
+
+    def drawn() -> torch.Tensor:
+        values = torch.rand(n, generator=generator)
+        return values if group == 1 else values[::group].repeat_interleave(group)
+
     u, offset, jitter = torch.rand(3, n, generator=generator)
-    if config.stratified:
-        part = torch.arange(n) / n
-        u = (part + offset[0] + (jitter - 0.5) * 0.5 / n) % 1
+    if config.stratified or group > 1:
+        which, place = torch.arange(n) // group, torch.arange(n) % group
+        start, parts = (which / n + offset[0], n) if config.stratified else (offset[which], group)
+        u = (place / group + start + (jitter - 0.5) * 0.5 / parts) % 1
     azimuth = config.azimuth_min + (config.azimuth_max - config.azimuth_min) * u
     span = config.elevation_max - config.elevation_min
-    elevation = config.elevation_min + span * torch.rand(n, generator=generator)
+    elevation = config.elevation_min + span * drawn()
     ones = torch.ones(n)
     distance, fov_y = config.distance * ones, config.fov_y * ones
     if config.distance_max is not None:
-        distance += (config.distance_max - config.distance) * torch.rand(n, generator=generator)
+        distance += (config.distance_max - config.distance) * drawn()
     if config.fov_y_max is not None:
-        fov_y += (config.fov_y_max - config.fov_y) * torch.rand(n, generator=generator)
+        fov_y += (config.fov_y_max - config.fov_y) * drawn()
     return Cameras(azimuth, elevation, distance, fov_y)
 
 

@@ -51,7 +51,8 @@ def add_common_arguments(
     parser.add_argument(
         "--task", default=NEW, help=f"purpose of the run, for its preset (default %(default)s). {tasks}"
     )
-    parser.add_argument("--prior", default="learned", help="learned, exact, or diffusers:PATH (default %(default)s)")
+    priors = "learned, multiview, exact, or diffusers:PATH (default %(default)s)"
+    parser.add_argument("--prior", default="learned", help=priors)
     parser.add_argument("--device", help="cuda, cpu ... (default: the cpu; for diffusers cuda where there is one)")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
     parser.add_argument(

@@ -27,7 +27,10 @@ def register(benchmarks: Commands) -> None:
     parser.add_argument("--only", help="2d or 3d (default: both)")
     parser.add_argument("--quick", action="store_true", help="1 prompt, 2 seeds, 60 steps: see that it runs")
     parser.add_argument("--steps", type=int, help="steps of each run (default: 250 in 2D, 300 in 3D)")
-    parser.add_argument("--prior", default="learned", help="learned or exact (default %(default)s)")
+    parser.add_argument("--prior", default="learned", help="learned, multiview or exact (default %(default)s)")
+    parser.add_argument("--methods", nargs="+", default=[], help='rows of the tables, such as TBSD "SDS s, praise"')
+    parser.add_argument("--prompts", nargs="+", default=[], help="of the split (default: 8 in 2D, 6 in 3D)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[], help="default: 0 to 3 in 2D, 0 and 1 in 3D")
     add_noise_argument(parser)
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each (default %(default)s)")
     parser.set_defaults(action=quality)
@@ -44,6 +47,9 @@ def quality(arguments: argparse.Namespace) -> int:
         quick=arguments.quick,
         prior=arguments.prior,
         n_steps=arguments.steps,
+        methods=tuple(arguments.methods),
+        prompts=tuple(arguments.prompts),
+        seeds=tuple(arguments.seeds),
         noise=arguments.noise,
         workers=arguments.workers,
     )

@@ -74,7 +74,7 @@ class ExperimentConfig:
     cameras: CameraConfig
     optim: OptimConfig
     mesh: MeshInput = field(default_factory=MeshInput)  # for a scene that paints one
-    prior: str = "learned"  # learned, exact, diffusers: and the path of a pipeline, or comfyui: and a family
+    prior: str = "learned"  # a name in PRIORS, diffusers: and the path of a pipeline, or comfyui: and a family
     device: str = "cpu"  # of the prior and the scene
     dtype: str = "float32"  # of the networks of a pipeline, a name in DTYPES
     control: ControlConfig = field(default_factory=ControlConfig)  # depth or normals of the views, for a ControlNet

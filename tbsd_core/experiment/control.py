@@ -28,7 +28,7 @@ def check_control_config(config: ExperimentConfig) -> None:
         return
     if is_demo(config):
         if config.prior != "learned":
-            raise ValueError(f"The prior {config.prior!r} has no network for a ControlNet: use learned, or no control.")
+            raise ValueError(f"The prior {config.prior!r} has no ControlNet: use learned, or no control.")
         if control.kind != CONTROL_KIND or control.net:
             raise ValueError(
                 f"The demo model has a ControlNet of its own, for {CONTROL_KIND}; got control.kind={control.kind}, "

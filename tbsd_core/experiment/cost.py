@@ -11,6 +11,7 @@ from ..optim import OptimConfig
 from ..optim.adapter import ADAPTER_NAMES
 from ..optim.draws import draw_timesteps
 from ..optim.guide import REUSABLE
+from ..priors.small_world import MULTIVIEW, VIEWS_PER_GROUP
 from ..prompts.perp_neg import view_mixture
 from ..rng import named_generator
 from ..scenes import SCENES
@@ -26,6 +27,7 @@ def evaluations(
     n_samples: int,  # views or pictures of a step
     perp_neg: float = 0.0,
     n_timesteps: int = N_TIMESTEPS,
+    group: int = 1,  # views that the prior sees together, at one timestep
 ) -> int:
     """Noise predictions of a whole run, summed over the samples of its steps.
 
@@ -44,7 +46,7 @@ def evaluations(
             angles = list(zip(drawn.azimuth.tolist(), drawn.elevation.tolist(), strict=True))
         total += sum(predictions(names, angles, n_samples)) + n_samples * trains
         if isinstance(guidance, TrajectoryGuidance):
-            t = draw_timesteps(optim, n_timesteps, n_samples, step)
+            t = draw_timesteps(optim, n_timesteps, n_samples, step, group)
             visits = guidance.visits(progress, t, n_timesteps).tolist()
             each = predictions(guidance.visited(progress), angles, n_samples)
             total += sum(n * cost for n, cost in zip(visits, each, strict=True))
@@ -65,7 +67,9 @@ def evaluations_per_view(config: ExperimentConfig, n_timesteps: int = N_TIMESTEP
     cameras = config.cameras if SCENES[config.scene_name].uses_cameras else None
     n_samples = config.optim.views_per_step if cameras else config.scene.n_images
     guidance = build_guidance(config.guidance_name, config.guidance)
-    return evaluations(guidance, config.optim, cameras, n_samples, config.prompt.perp_neg, n_timesteps) / n_samples
+    group = VIEWS_PER_GROUP if cameras and config.prior == MULTIVIEW else 1
+    asked = (config.optim, cameras, n_samples, config.prompt.perp_neg, n_timesteps, group)
+    return evaluations(guidance, *asked) / n_samples
 
 
 def matched_steps(config: ExperimentConfig, budget: float, n_timesteps: int = N_TIMESTEPS) -> int:

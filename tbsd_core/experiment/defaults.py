@@ -23,7 +23,8 @@ from ..tasks import NEW
 from .config import DIFFUSERS, ExperimentConfig, MeshInput
 from .start import read_mesh
 
-DEMO_SHAPES = {"learned": (4, 4), "exact": (3, 1)}  # channels of the latents, pixels per latent cell
+# channels of the latents, pixels per latent cell
+DEMO_SHAPES = {"learned": (4, 4), "multiview": (4, 4), "exact": (3, 1)}
 EXACT_SIZE = 32  # latent cells along each side: its forwards are slow
 
 
@@ -74,7 +75,7 @@ def default_config(
     """The preset of a method on a scene, for the family of the prior's model; None takes what the preset says.
 
     Args:
-        prior: learned, exact, or "diffusers:" and a pipeline folder, .safetensors checkpoint or hub id.
+        prior: learned, multiview, exact, or "diffusers:" and a pipeline folder, .safetensors checkpoint or hub id.
         mesh: what to paint, for a scene that paints one.
         memory: GB of the card, for what card_presets has less of where that is little; None: enough.
         task: what it is for, a name in tasks.TASKS.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..presets import FAMILY_NAMES, enlarged_to, native_size
+from ..priors.small_world import MULTIVIEW
 from ..settings import DEMO
 from .config import COMFYUI, DIFFUSERS, ExperimentConfig
 from .defaults import model_shape
@@ -19,7 +20,7 @@ def size_warning(config: ExperimentConfig) -> str:
     if prior.startswith(COMFYUI):
         family = prior.removeprefix(COMFYUI)
         native = native_size(family)
-    elif prior.startswith(DIFFUSERS) or prior == "learned":
+    elif prior.startswith(DIFFUSERS) or prior in ("learned", MULTIVIEW):
         model = model_shape(prior)
         family, native = model.family, model.native_size
     else:

@@ -20,7 +20,7 @@ from ..optim.hints import NONE, Hints
 from ..optim.parts import Seen
 from ..optim.predictor import Predictor
 from ..optim.step import LATENT_SUPERSAMPLING, Step
-from ..priors.base import RecomputingPrior
+from ..priors.base import RecomputingPrior, views_per_group
 from ..rng import named_generator
 from ..scenes.base import AdaptiveScene, RenderOutput
 from .experiment import Experiment
@@ -232,21 +232,23 @@ def _networks(experiment: Experiment, side: int) -> dict[str, Amount]:
                 finally:
                     prior.recompute_encoder = before
     t = torch.tensor([prior.schedule.n_timesteps // 2], device=device)
-    views, angles = [""], [(0.0, 0.0)] if experiment.scene.uses_cameras else None
+    n = views_per_group(prior) if experiment.scene.uses_cameras else 1
+    latents, t = latents.expand(n, -1, -1, -1), t.expand(n)
+    views, angles = [""] * n, [(0.0, 0.0)] * n if experiment.scene.uses_cameras else None
     control, hints = experiment.config.control, None
     if control.kind != NONE:
-        hints = Hints(torch.zeros(1, 3, side, side, device=device), control.strength)
+        hints = Hints(torch.zeros(n, 3, side, side, device=device), control.strength)
     predict = Predictor(prior, experiment.prompts, views, state.adapter, None, angles, hints=hints)
     names = _conditions(experiment)
     with torch.no_grad():
-        found["predict"] = counted(lambda: predict(names, latents, t, source=latents))
+        found["predict"] = counted(lambda: predict(names, latents, t, source=latents)).of_one(n)
     if state.adapter is not None:
-        adapter, row = state.adapter.adapter, predict.conditions("target", [0])
+        adapter, row = state.adapter.adapter, predict.conditions("target", range(n))
         with torch.enable_grad():
             found["lora"] = counted(
                 lambda: adapter.training_loss(latents, t, row, None, torch.zeros_like(latents)),
                 lambda loss: _differentiate(loss, list(adapter.parameters())),
-            )
+            ).of_one(n)
     return found
 
 

@@ -101,7 +101,16 @@ class TrainingGuidance(Protocol):
 
 
 class Predict(Protocol):
-    """Noise predictions of the frozen prior at any noise level, for the samples of a step or for some of them."""
+    """Noise predictions of the frozen prior at any noise level, for the samples of a step or for some of them.
+
+    A trajectory may leave some samples behind, but no part of a group: what it draws to decide that is one draw for
+    each group (timesteps.shared_in_groups).
+    """
+
+    @property
+    def group(self) -> int:
+        """How many samples in a row the prior sees together, at one timestep; 1 for most priors."""
+        ...
 
     def __call__(
         self,

@@ -17,6 +17,7 @@ from .base import GuidanceInputs, GuidanceOutput, Predict, Trajectory
 from .ddim import ddim_step, walk_up
 from .sds import cfg_conditions, cfg_direction
 from .spec import MethodSpec
+from .timesteps import shared_in_groups
 from .weighting import weight
 
 AUTHORS_3D = "SDI, arXiv:2405.15891, its sdi.yaml"
@@ -91,7 +92,8 @@ class SDI:
         """
         n, names = schedule.n_timesteps, self.visited(progress)
         stride = self._stride(n)
-        beyond = torch.rand(len(t), generator=generator) * self.config.overshoot * stride
+        beyond = shared_in_groups(torch.rand(len(t), generator=generator), predict.group)
+        beyond = beyond * self.config.overshoot * stride
         start, way, end = torch.zeros_like(t), _last_level(t, stride), (t + beyond.floor().long()).clamp(1, n - 1)
         # as many as the longest way takes, so that what a sample gets does not depend on the others' timesteps
         drawn = self.config.eta * torch.randn(n // stride + 2, *latents.shape, generator=generator)

@@ -64,3 +64,8 @@ def sample_timesteps(
     """Timestep indices [batch], long, on the CPU: independent and uniform over the range of this progress."""
     low, high = timestep_range(config, n_timesteps, progress)
     return torch.randint(low, high + 1, (batch,), generator=generator)
+
+
+def shared_in_groups(drawn: Tensor, group: int) -> Tensor:
+    """What was drawn [B] for samples one by one, as one draw for each `group` of them in a row: that of its first."""
+    return drawn if group == 1 else drawn[::group].repeat_interleave(group)

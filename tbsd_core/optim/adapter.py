@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..cameras.pose import Cameras
 from ..guidance.base import Guidance, TrainingGuidance
-from ..priors.base import AdaptablePrior, Adapter, Condition, Prior
+from ..guidance.timesteps import shared_in_groups
+from ..priors.base import AdaptablePrior, Adapter, Condition, Prior, whole_groups, without_views
 from ..priors.schedule import NoiseSchedule
 from ..prompts.sets import PromptSet
 from ..rng import named_generator
@@ -32,8 +33,10 @@ class AdapterState:
     def predict(
         self, name: str, x_t: Tensor, t: Tensor, conditions: Sequence[Condition], poses: Tensor | None
     ) -> Tensor:
-        """Noise [B, C, h, w] for one of ADAPTER_NAMES."""
-        return self.adapter.predict_noise(x_t, t, conditions, poses if name == "lora" else None)
+        """Noise [B, C, h, w] for one of ADAPTER_NAMES. Without its camera a view is not told to the prior as one."""
+        if name != "lora":
+            conditions, poses = without_views(conditions), None
+        return self.adapter.predict_noise(x_t, t, conditions, poses)
 
     def gradient(
         self,
@@ -44,6 +47,7 @@ class AdapterState:
         seed: int,
         step: int,
         at_once: int = 0,  # samples in one backward; 0 for all
+        group: int = 1,  # samples in a row that the prior sees together
     ) -> Tensor:
         """Denoising score matching on the renders, over all timesteps: the loss []. Its gradient is left in the
         adapter's parameters, and nothing else changes.
@@ -52,17 +56,18 @@ class AdapterState:
         knows the score of all views.
         """
         drawn = named_generator(seed, "lora", step)
-        t = torch.randint(0, schedule.n_timesteps, (len(latents),), generator=drawn)
+        t = shared_in_groups(torch.randint(0, schedule.n_timesteps, (len(latents),), generator=drawn), group)
         noise = torch.randn(latents.shape, generator=drawn)
         dropped = float(torch.rand((), generator=drawn)) < self.adapter.config.camera_dropout
         t, noise = to_device(t, latents.device), to_device(noise, latents.device)
         x_t = schedule.add_noise(latents, noise, t)
-        poses = None if dropped else poses
+        if dropped:
+            conditions, poses = without_views(conditions), None
         self.optimizer.zero_grad(set_to_none=True)
         # of a sum: that of a mean is lost inside a network in float16. A power of two is divided out exactly
         scale = 2.0 ** math.ceil(math.log2(noise.numel()))
         losses, n = [], len(latents)
-        for rows in parts_of(n, at_once):
+        for rows in parts_of(n, whole_groups(at_once, group)):
             some = None if poses is None else poses[rows]
             loss = self.adapter.training_loss(x_t[rows], t[rows], conditions[rows], some, noise[rows])
             share = (rows.stop - rows.start) / n  # the loss is a mean

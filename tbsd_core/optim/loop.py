@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from ..guidance.base import PixelGuidance, TrainingGuidance, TrajectoryGuidance, has_source
-from ..priors.base import ControlledPrior, FlowPrior
-from .distributed import check_split
+from ..priors.base import ControlledPrior, FlowPrior, views_per_group
+from .distributed import Split, check_split
 from .hints import NONE
 from .linear_latents import LinearLatents
 from .records import StepRecord
@@ -75,6 +75,7 @@ def check(run: Distillation, state: OptimState) -> None:
             f"{name} must be a multiple of the prior's spatial factor {run.prior.spatial_factor}, got {encoded}."
         )
     check_split(state.split, config, scene, guidance)
+    check_groups(run, state.split)
     check_control(run)
     check_source(run)
     if config.latent_until > 0 and not scene.uses_cameras:
@@ -86,6 +87,25 @@ def check(run: Distillation, state: OptimState) -> None:
         raise ValueError(
             f"{type(guidance).__name__} compares pictures, and latent_until = {config.latent_until} begins with "
             "latents. Set one of latent_until and pixel_scale to 0."
+        )
+
+
+def check_groups(run: Distillation, split: Split) -> None:
+    """Raise ValueError for views that are no whole groups, of a prior that sees them so, saying what to change."""
+    group, n_views = views_per_group(run.prior), run.config.views_per_step
+    if group == 1 or not run.scene.uses_cameras:
+        return
+    least = group * split.size
+    if n_views % least:
+        of = f" in each of the {split.size} processes" if split.size > 1 else ""
+        raise ValueError(
+            f"This model sees {group} views of an object at once{of}, so views_per_step must be a multiple of {least}, "
+            f"got {n_views}. Set optim.views_per_step to {least * -(-n_views // least)}."
+        )
+    if run.prompts.perp_neg > 0:
+        raise ValueError(
+            f"Perp-Neg tells views apart by words, and this model is told the camera itself; got perp_neg "
+            f"{run.prompts.perp_neg:g}. Set perp_neg to 0."
         )
 
 

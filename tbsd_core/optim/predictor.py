@@ -6,6 +6,8 @@ into its conditions. The views that a negative names are then among them: betwee
 costs 3 predictions with the empty prompt, between side and back 4, from overhead 2.
 
 What a method asks about its source is in the same forward: other noisy latents at the same timesteps.
+
+A prior that sees groups of views is told the camera of every sample, and is never given a part of a group.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from torch import Tensor
 
 from ..guidance.base import AT_SOURCE
 from ..guidance.perp_neg import perp_neg
-from ..priors.base import Condition, Prior
+from ..priors.base import Condition, Prior, Viewed, views_per_group, whole_groups
 from ..prompts.perp_neg import view_mixture
 from ..prompts.sets import PromptSet
 from ..transfer import to_device
@@ -34,8 +36,9 @@ class Predictor:
         views: B view names, "" for none.
         adapter: for methods that train a LoRA.
         poses: [B, 16], what the LoRA is told about the cameras.
-        angles: B (azimuth, elevation) in degrees, for Perp-Neg; None where there are no cameras.
-        at_once: samples in one forward; 0 for all. No prior splits a condition's samples itself.
+        angles: B (azimuth, elevation) in degrees, for Perp-Neg and for a prior of groups; None where there are no
+            cameras.
+        at_once: samples in one forward, in whole groups; 0 for all. No prior splits a condition's samples itself.
         hints: of the B samples, for a ControlNet; they go with every condition, whatever method asks.
     """
 
@@ -48,6 +51,11 @@ class Predictor:
     at_once: int = 0
     hints: Hints | None = None
 
+    @property
+    def group(self) -> int:
+        """How many samples in a row are views of one object to the prior; they have one timestep."""
+        return 1 if self.angles is None else views_per_group(self.prior)
+
     def __call__(
         self,
         names: Sequence[str],  # of the conditions to evaluate
@@ -57,9 +65,10 @@ class Predictor:
         source: Tensor | None = None,  # [n, C, h, w], x_t^src for names in AT_SOURCE
     ) -> dict[str, Tensor]:
         """Predictions [n, C, h, w] by condition name."""
-        if 0 < self.at_once < len(x_t):
+        at_once = whole_groups(self.at_once, self.group)
+        if 0 < at_once < len(x_t):
             which = torch.arange(len(x_t)) if samples is None else samples
-            rows = [slice(i, i + self.at_once) for i in range(0, len(x_t), self.at_once)]
+            rows = [slice(i, i + at_once) for i in range(0, len(x_t), at_once)]
             found = [self(names, x_t[r], t[r], which[r], None if source is None else source[r]) for r in rows]
             return {name: torch.cat([part[name] for part in found]) for name in found[0]}
         chosen = range(len(self.views)) if samples is None else samples.tolist()
@@ -76,18 +85,23 @@ class Predictor:
             poses = poses[to_device(samples, poses.device)]
         if self.adapter is not None:
             for name in (name for name in names if name in ADAPTER_NAMES):
-                row = self.hinted(adapter_conditions(self.prompts, len(chosen)), chosen)
+                row = self.told(adapter_conditions(self.prompts, len(chosen)), chosen)
                 eps[name] = self.adapter.predict(name, x_t, t, row, poses)
         return eps
 
     def conditions(self, name: str, samples: Sequence[int], views: Sequence[str] | None = None) -> list[Condition]:
-        """The named condition of some of the B samples, with their hints; `views` instead of their own words."""
+        """The named condition of some of the B samples, as `told`; `views` instead of their own words."""
         selected = self.prompts.select(name, [self.views[i] for i in samples] if views is None else views)
-        return self.hinted(selected, samples)
+        return self.told(selected, samples)
 
-    def hinted(self, conditions: Sequence[Condition], samples: Sequence[int]) -> list[Condition]:
-        """Conditions of some of the B samples with their hints, where there are any."""
-        return list(conditions) if self.hints is None else self.hints.on(conditions, samples)
+    def told(self, conditions: Sequence[Condition], samples: Sequence[int]) -> list[Condition]:
+        """Conditions of some of the B samples with their hints, where there are any, and with their cameras, where the
+        prior takes them."""
+        rows = list(conditions) if self.hints is None else self.hints.on(conditions, samples)
+        if self.group == 1:
+            return rows
+        assert self.angles is not None
+        return [Viewed(row, *self.angles[i]) for row, i in zip(rows, samples, strict=True)]
 
     def _forward(
         self, conditions: Mapping[str, Sequence[Condition]], x_t: Tensor, t: Tensor, source: Tensor | None

@@ -14,7 +14,7 @@ from ..cameras.pose import Cameras
 from ..cameras.sampling import CameraConfig, sample_cameras, view_name
 from ..guidance.base import Guidance, GuidanceOutput, has_source
 from ..memory import free_cached, is_out_of_memory
-from ..priors.base import Prior, RecomputingPrior
+from ..priors.base import Prior, RecomputingPrior, views_per_group
 from ..prompts.sets import PromptSet
 from ..rng import PartGenerator, named_generator
 from ..scenes.base import AdaptiveScene, RenderOutput, Scene, ShrinkingScene
@@ -96,6 +96,11 @@ class Step:
     def n_views(self) -> int:
         return self.run.config.views_per_step if self.run.scene.uses_cameras else self.run.scene.n_images
 
+    @property
+    def group(self) -> int:
+        """How many views in a row the prior sees together."""
+        return views_per_group(self.run.prior) if self.run.scene.uses_cameras else 1
+
     def __call__(self) -> StepRecord:
         config, scene, state = self.run.config, self.run.scene, self.state
         factor = lr_factor(config, self.progress)
@@ -172,9 +177,8 @@ class Step:
         changes, so that it can be done again."""
         run, state, config, scene = self.run, self.state, self.run.config, self.run.scene
         split, device, prior = state.split, self.device, run.prior
-        cameras = split.own(
-            sample_cameras(run.cameras, self.n_views, named_generator(config.seed, "camera", self.index))
-        )
+        at = named_generator(config.seed, "camera", self.index)
+        cameras = split.own(sample_cameras(run.cameras, self.n_views, at, self.group))
         parts = parts_of(len(cameras), state.view_chunk)
         see = partial(self.see, cameras.to(device), {})
         with torch.enable_grad():
@@ -187,10 +191,11 @@ class Step:
             angles, views = None, [""] * batch
             if scene.uses_cameras:
                 angles = list(zip(cameras.azimuth.tolist(), cameras.elevation.tolist(), strict=True))
-                views = [view_name(*angle, run.cameras.front) for angle in angles]
+                if self.group == 1:  # else the prior is told the camera itself
+                    views = [view_name(*angle, run.cameras.front) for angle in angles]
             first = self.index - self.index % config.reuse_steps  # the step in which this one's noise was new
             shape = (batch * split.size, *latents.shape[1:])
-            drawn = draw(config, prior.schedule.n_timesteps, shape, first, run.seeds)
+            drawn = draw(config, prior.schedule.n_timesteps, shape, first, run.seeds, self.group)
             t, noise = (split.own(x) for x in drawn)
             if config.noise == SURFACE and scene.uses_cameras:
                 cell = cell_size(run.cameras.distance, run.cameras.fov_y, render.depth.shape[-1])
@@ -237,10 +242,9 @@ class Step:
         scalars = {"grad_rms": rms, "opacity": render.opacity.detach().mean()}
         scalars |= {f"loss_{name}": value.detach() for name, value in losses.items()}
         if state.adapter is not None:
-            conditions = predict.hinted(adapter_conditions(run.prompts, batch), range(batch))
-            scalars["loss_lora"] = state.adapter.gradient(
-                latents.detach(), conditions, poses, prior.schedule, config.seed, self.index, state.view_chunk
-            )
+            conditions = predict.told(adapter_conditions(run.prompts, batch), range(batch))
+            drawn_by = (prior.schedule, config.seed, self.index, state.view_chunk, predict.group)
+            scalars["loss_lora"] = state.adapter.gradient(latents.detach(), conditions, poses, *drawn_by)
             watch.mark("lora")
         return _Gradient(_detached(render), t, out, scalars, said.reusable, signal, watch)
 

@@ -44,6 +44,44 @@ def split_hints(rows: Sequence[Condition]) -> tuple[list[Condition], Tensor | No
     return [h.condition for h in hinted], torch.stack([h.hint for h in hinted]), hinted[0].strength
 
 
+@dataclass(frozen=True, eq=False)
+class Viewed:
+    """A condition together with the camera of its sample, for a prior that sees groups of views (GroupPrior).
+
+    Args:
+        azimuth, elevation: degrees, as in cameras/pose.py; azimuth 0 looks at the front.
+    """
+
+    condition: Condition
+    azimuth: float
+    elevation: float
+
+
+def split_views(rows: Sequence[Condition], group: int) -> tuple[list[Condition], tuple[Tensor, Tensor] | None]:
+    """The plain conditions of some samples, and the azimuths and elevations [n] of their cameras, or None.
+
+    Raises:
+        ValueError: only some of them have a camera, or they are no whole groups of `group` views.
+    """
+    viewed = [row for row in rows if isinstance(row, Viewed)]
+    if not viewed:
+        return list(rows), None
+    if len(viewed) < len(rows):
+        raise ValueError(f"{len(viewed)} of the {len(rows)} conditions of a forward have cameras: give them to all.")
+    if len(rows) % group:
+        raise ValueError(
+            f"This prior sees {group} views of an object at once, got {len(rows)}: give it whole groups, or conditions "
+            "without cameras."
+        )
+    angles = torch.tensor([(v.azimuth, v.elevation) for v in viewed])
+    return [v.condition for v in viewed], (angles[:, 0], angles[:, 1])
+
+
+def without_views(rows: Sequence[Condition]) -> list[Condition]:
+    """The same conditions as they are for single pictures."""
+    return [row.condition if isinstance(row, Viewed) else row for row in rows]
+
+
 class Prior(Protocol):
     """A frozen text-to-image diffusion model in the VP convention x_t = alpha_t x_0 + sigma_t noise."""
 
@@ -134,6 +172,27 @@ class AdaptablePrior(Protocol):
     """A prior with a network that can be fine-tuned beside it, while the prior itself stays as it is."""
 
     def make_adapter(self, config: LoRAConfig, seed: int) -> Adapter: ...
+
+
+@runtime_checkable
+class GroupPrior(Protocol):
+    """A prior that can see several views of one object together, so that they agree (MVDream, arXiv:2308.16512).
+
+    Views whose conditions are Viewed come in whole groups, one after the other, each with one timestep; every condition
+    of a forward has its own. Samples with plain conditions are single pictures to it.
+    """
+
+    views_per_group: int  # 1 where it has not been told of cameras
+
+
+def views_per_group(prior: Prior) -> int:
+    """How many views of an object a prior sees together; 1 for most."""
+    return prior.views_per_group if isinstance(prior, GroupPrior) else 1
+
+
+def whole_groups(at_once: int, group: int) -> int:
+    """At most `at_once` samples, but at least one group, as a multiple of it; 0, which stands for all, stays."""
+    return at_once and max(group, at_once // group * group)
 
 
 @runtime_checkable

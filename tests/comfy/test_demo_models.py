@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from tbsd_pack.tbsd_core.priors.base import Viewed
+from tbsd_pack.tbsd_core.priors.small_world import load_prior
 from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS
 from tbsd_pack.tbsd_core.priors.small_world.quantized import convert
 
@@ -38,6 +40,14 @@ def write_reference(path: Path, weights: Path) -> None:
         "latents": latents,
         "images_decoded": vae.decode(latents).sample / 2 + 0.5,
     }
+    prior = load_prior("multiview")
+    views, t_views = torch.randn(8, 4, 16, 16, generator=generator), torch.tensor([700] * 4 + [90] * 4)
+    angles = torch.tensor([(90.0 * i + 7 * (i // 4), 20.0 + 15 * (i // 4)) for i in range(8)])
+    conditions = [prior.encode_prompt(text) for text in (*prompt, "")]
+    seen = [[Viewed(c, *a) for a in angles.tolist()] for c in conditions]
+    tensors |= {"views": views, "t_views": t_views, "angles": angles}
+    tensors["viewed"] = torch.cat(prior.predict_noise(views, t_views, seen))
+    tensors["plain"] = torch.cat(prior.predict_noise(views, t_views, [[c] * 8 for c in conditions]))
     save_file({k: v.contiguous() for k, v in tensors.items()}, str(path))
 
 
@@ -50,9 +60,13 @@ def parity(comfyui, tmp_path_factory) -> dict:
     return comfyui.run_script(INSIDE / "parity.py", WEIGHTS, reference)
 
 
-@pytest.mark.parametrize("part", ["text", "eps", "latents", "images"])
+@pytest.mark.parametrize("part", ["text", "eps", "latents", "images", "viewed", "plain"])
 def test_demo_models_agree_with_diffusers(parity, part):
     assert parity[part] < 1e-4
+
+
+def test_the_multiview_model_sees_groups_of_four(parity):
+    assert parity["group"] == 4
 
 
 def test_prompt_weights_change_the_embedding(parity):

@@ -173,6 +173,29 @@ def test_recommended_settings_make_the_run_of_the_command_line(made, prior):
         assert float((views[0] - views[1]).detach().abs().max()) <= 1e-4, method
 
 
+def test_the_multiview_model_makes_the_run_of_the_command_line(server):
+    """Groups of four views, told their cameras: the attention patch and the tokens of the bridge, in a whole run."""
+    config = replaced(default_config(PROMPT, "nerf", "tbsd", "multiview", STEPS, size=SIZE), "optim.views_per_step", 4)
+    for name, value in NERF.items():
+        config = config if name == "optim.views_per_step" else replaced(config, name, value)
+    run_node = optimizer("nerf", "tbsd", ["start", 0])
+    run_node["inputs"]["views_per_step"] = 4
+    prompt = models() | {"start": scene_node("nerf"), "run": run_node} | method_nodes(server, "nerf", "tbsd")
+    prompt["models"]["inputs"]["prior"] = "multiview"
+    prompt["save"] = node("TBSD_SaveScene", scene=["run", 0], filename_prefix="p/multiview")
+    file = read_file(server.base / "output" / server.run(prompt)["save"]["text"][0])
+    assert config_from_plain(file.run.config) == config
+    experiment = Experiment(config, read_prior(config))
+    for _ in experiment.steps():
+        pass
+    away = torch.cat([(file.tensors[n] - v.detach()).abs().flatten() for n, v in experiment.scene.named_parameters()])
+    assert float((away > 1e-4).float().mean()) <= 1e-3 and float(away.max()) <= 1e-3, float(away.max())
+
+    # six views are no whole groups: one sentence, which says what to set
+    run_node["inputs"]["views_per_step"] = 6
+    assert "Set optim.views_per_step to 8" in server.error(prompt)
+
+
 def test_beside_others_and_in_another_order_a_method_makes_the_same_pictures(made):
     scene, _, shown = made
     n = 1 if scene == "image" else 8

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..base import Condition, Hinted
+from ..base import Condition, Hinted, Viewed
 
 
 @torch.no_grad()
@@ -20,6 +20,7 @@ def sample_ddim(
     negative_prompt: str = "",
     latent_size: int = 16,
     hints: Tensor | None = None,  # [B, 3, H, W] in [0, 1], what a ControlNet of the prior is shown
+    angles: Sequence[tuple[float, float]] | None = None,  # B cameras in degrees, for a prior of groups of views
 ) -> Tensor:
     """Plain DDIM samples of any TextPrior, one image [B, 3, H, W] per prompt: to see what a prior knows.
 
@@ -32,6 +33,8 @@ def sample_ddim(
     uncond: list[Condition] = [prior.encode_prompt(negative_prompt)] * len(prompts)
     if hints is not None:
         cond, uncond = ([Hinted(c, h) for c, h in zip(row, hints, strict=True)] for row in (cond, uncond))
+    if angles is not None:
+        cond, uncond = ([Viewed(c, *a) for c, a in zip(row, angles, strict=True)] for row in (cond, uncond))
     times = torch.linspace(schedule.n_timesteps - 1, 0, n_steps + 1).round().long()
     denoised = x
     for now, then in zip(times[:-1], times[1:], strict=True):

@@ -10,10 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..base import Condition, LoRAConfig, split_hints
+from ..base import Condition, LoRAConfig, split_hints, split_views
+from ..camera_tokens import CameraTokens
 from ..lora import LoRAAdapter
 from ..schedule import NoiseSchedule
 from . import autoencoder
+from .group_attention import attend_in_groups
 from .parts import token_ids
 
 PREDICTION_TYPES = ("epsilon", "v_prediction")
@@ -61,6 +63,8 @@ class DiffusersPrior:
         self._control: Any = None
         self.hint_kind = ""
         self.control_source: tuple[str, str] | None = None  # kept by whoever attaches one
+        self._cameras: CameraTokens | None = None
+        self.views_per_group = 1
 
     @torch.no_grad()
     def encode_prompt(self, text: str) -> Condition:
@@ -98,6 +102,13 @@ class DiffusersPrior:
         self._control = control.to(self._device).requires_grad_(False).eval()
         self.hint_kind = kind
 
+    def attach_cameras(self, tokens: CameraTokens, views_per_group: int) -> None:
+        """Tell Viewed conditions' cameras to the UNet, which was fine-tuned for these tokens, and let it see such
+        conditions' samples in groups; others are predicted as ever."""
+        attend_in_groups(self.unet)
+        self._cameras = tokens.to(self._device).requires_grad_(False).eval()
+        self.views_per_group = views_per_group
+
     @torch.no_grad()
     def _residuals(
         self, x_t: Tensor, t: Tensor, context: Tensor, hints: Tensor | None, strength: float
@@ -116,10 +127,18 @@ class DiffusersPrior:
         return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
 
     def _predict(self, x_t: Tensor, t: Tensor, rows: Sequence[Condition]) -> Tensor:
+        rows, angles = split_views(rows, self.views_per_group)
         conditions, hints, strength = split_hints(rows)
         dtype = next(self.unet.parameters()).dtype
         context, x = torch.cat(conditions).to(dtype), x_t.to(dtype)
-        prediction = self.unet(x, t, context, **self._residuals(x, t, context, hints, strength)).sample.float()
+        more = self._residuals(x, t, context, hints, strength)
+        if angles is not None:
+            if self._cameras is None:
+                raise ValueError("The conditions have cameras, and this prior knows none: attach_cameras first.")
+            tokens = self._cameras(*(a.to(x.device) for a in angles))
+            context = torch.cat([context, tokens.to(dtype)], 1)
+            more |= {"cross_attention_kwargs": {"views": self.views_per_group}}
+        prediction = self.unet(x, t, context, **more).sample.float()
         return as_noise(prediction, x_t, t, self.schedule, self._prediction_type)
 
     def encode(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The small world: lit objects with ground truth, and two priors over it that need no download."""
+"""The small world: lit objects with ground truth, and the priors over it that need no download."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ from collections.abc import Callable
 
 from ..base import TextPrior
 
+MULTIVIEW = "multiview"
+VIEWS_PER_GROUP = 4  # of that prior
+
 
 def _learned(device: str) -> TextPrior:
     from .learned import load_learned_prior
 
     return load_learned_prior(device=device)
+
+
+def _multiview(device: str) -> TextPrior:
+    from .learned import load_multiview_prior
+
+    return load_multiview_prior(device=device)
 
 
 def _exact(device: str) -> TextPrior:
@@ -21,6 +30,7 @@ def _exact(device: str) -> TextPrior:
 
 PRIORS: dict[str, Callable[[str], TextPrior]] = {
     "learned": _learned,  # a miniature Stable Diffusion, trained on the world
+    MULTIVIEW: _multiview,  # the same, fine-tuned to see four views of an object at once
     "exact": _exact,  # the closed-form score of its images
 }
 
@@ -32,4 +42,4 @@ def load_prior(name: str, device: str = "cpu") -> TextPrior:
     return PRIORS[name](device)
 
 
-__all__ = ["PRIORS", "load_prior"]
+__all__ = ["MULTIVIEW", "PRIORS", "VIEWS_PER_GROUP", "load_prior"]

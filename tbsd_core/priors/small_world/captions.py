@@ -150,6 +150,7 @@ def sample_caption(
     view: str,
     degradations: tuple[str, ...],
     generator: torch.Generator,
+    view_share: float = 0.9,  # how often the view is said
 ) -> str:
     """A random training caption that says some of what is true of an image, and nothing false."""
     if _chance(0.10, generator):
@@ -174,7 +175,7 @@ def sample_caption(
         n = 1 + int(torch.randint(3, (), generator=generator))
         order = torch.randperm(len(QUALITY_WORDS), generator=generator).tolist()[:n]
         tail += [QUALITY_WORDS[i] for i in order]
-    if _chance(0.9, generator):  # poses are the hardest to learn, and 3D depends on the words for them
+    if _chance(view_share, generator):  # poses are the hardest to learn, and 3D depends on the words for them
         position = int(torch.randint(len(tail) + 1, (), generator=generator)) if _chance(0.25, generator) else 0
         tail.insert(position, f"{view} view")
     return ", ".join([head, *tail])

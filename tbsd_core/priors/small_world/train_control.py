@@ -18,18 +18,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...atomic import atomic_path
 from ..diffusers import DiffusersPrior
 from .captions import sample_caption
 from .dataset import Label, build_dataset
 from .learned import WEIGHTS, load_learned_prior
 from .quantized import quantize
 from .train import TrainConfig, cosine_lr, encode_all, loss_weight
+from .training_state import KEPT_EVERY, average, go_on, keep
 
 logger = logging.getLogger(__name__)
 
 HINT_CHANNELS = (16, 32, 64)  # two halvings: a hint has the size of the picture
-KEPT_EVERY = 60.0  # seconds
 WARMUP = 20  # steps
 
 
@@ -105,37 +104,6 @@ def load_examples(out: Path, prior: DiffusersPrior, config: ControlTrainConfig) 
     return Examples(found["latents"], found["hints"], labels)
 
 
-def keep(path: Path, control, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Write the state of the training, all or nothing."""
-    from safetensors.torch import save_file
-
-    tensors = {f"ema.{k}": v for k, v in ema.items()} | {f"now.{k}": v for k, v in control.state_dict().items()}
-    for i, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"adam.{i}.{k}": v for k, v in state.items()}
-    with atomic_path(path) as temporary:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, str(temporary), metadata={"step": str(step)})
-
-
-def go_on(path: Path, control, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
-    """Read what `keep` wrote into the given objects; returns the step that comes next, 0 where there is no file."""
-    from safetensors import safe_open
-
-    if not path.exists():
-        return 0
-    with safe_open(str(path), "pt") as file:
-        step = int(file.metadata()["step"])
-        tensors = {k: file.get_tensor(k) for k in file.keys()}
-    control.load_state_dict({k.removeprefix("now."): v for k, v in tensors.items() if k.startswith("now.")})
-    ema.update({k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")})
-    states: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("adam."):
-            _, i, key = name.split(".")
-            states.setdefault(int(i), {})[key] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
-    return step
-
-
 def train_control(out: Path, config: ControlTrainConfig, prior: DiffusersPrior | None = None) -> Any:
     """Train, or resume a training in `out`; returns the moving average, which is also written there.
 
@@ -178,10 +146,7 @@ def train_control(out: Path, config: ControlTrainConfig, prior: DiffusersPrior |
         loss.backward()
         torch.nn.utils.clip_grad_norm_(control.parameters(), 1.0)
         optimizer.step()
-        decay = min(config.ema, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for k, v in control.state_dict().items():
-                ema[k].lerp_(v, 1 - decay)
+        average(ema, control, config.ema, step)
         running = float(error) if step == first else 0.98 * running + 0.02 * float(error)
         if step % 20 == 0:
             logger.info("%d/%d  mse %.4f  %.1f min", step, config.steps, running, (time.monotonic() - start) / 60)

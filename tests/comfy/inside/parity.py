@@ -21,6 +21,25 @@ with torch.inference_mode():
     latents = vae.encode(reference["images"].movedim(1, -1))
     images = vae.decode(reference["latents"]).movedim(-1, 1)
     weighted = clip.encode_from_tokens(clip.tokenize("a photo of a (brick:1.3) cube, front view"))
+# groups of views, each row with its camera, against the same model without them
+multiview, _, _ = load("nodes.bridge.demo").load_demo_models(Path(sys.argv[3]), "multiview")
+bridge, to_condition = load("nodes.bridge.prior"), load("nodes.bridge.conditioning").to_condition
+Viewed = load("tbsd_core.priors.base").Viewed
+with torch.inference_mode():
+    encoded = [clip.encode_from_tokens_scheduled(clip.tokenize(words)) for words in (text, "")]
+conditions = [to_condition(c) for c in encoded]
+angles = reference["angles"].tolist()
+
+
+def of_groups(prior):
+    def predict(rows):
+        return prior.predict_noise(reference["views"], reference["t_views"], rows)
+
+    viewed = predict([[Viewed(c, *a) for a in angles] for c in conditions])
+    return prior.views_per_group, viewed, predict([[c] * len(angles) for c in conditions])
+
+
+size, viewed, plain = bridge.with_prior(multiview, vae, conditions, (len(angles), 64, 64), of_groups)
 try:
     clip.tokenize("a brick dragon")
     unknown = ""
@@ -38,6 +57,9 @@ report = {
     "latents": gap(latents, reference["latents"]),
     "images": gap(images, reference["images_decoded"].clamp(0, 1)),
     "weighted": gap(weighted, context),
+    "group": size,
+    "viewed": gap(torch.cat(viewed), reference["viewed"]),
+    "plain": gap(torch.cat(plain), reference["plain"]),
     "unknown": unknown,
     "spatial_factor": vae.spacial_compression_encode(),
 }

@@ -157,3 +157,14 @@ def test_an_interrupt_ends_the_workers(tmp_path):
         time.sleep(0.1)
     assert members(process.pid) == 0
     assert not list((tmp_path / "runs").rglob("run.json"))
+
+
+def test_a_part_of_the_tables_is_planned_when_it_is_asked_for():
+    prompts = SPLITS["heldout"][1:3]
+    jobs = plan(QualityConfig(methods=("TBSD", "SDS s"), prompts=prompts, seeds=(5,), prior="multiview"), "3d")
+    assert [(j.label, j.prompt) for j in jobs] == [(m, p) for p in prompts for m in ("SDS s", "TBSD")]
+    assert all(config_from_plain(j.config).prior == "multiview" for j in jobs)
+    with pytest.raises(ValueError, match="methods must be of SDS 100.*got"):
+        QualityConfig(methods=("tbsd",))
+    with pytest.raises(ValueError, match="prompts must be of a wooden house"):
+        QualityConfig(prompts=("a house",))

@@ -85,7 +85,7 @@ def test_experiments_on_one_prior_each_have_their_own():
     [
         (dict(kind="normal"), "learned", "of its own, for depth"),
         (dict(kind="depth", net="somewhere"), "learned", "leave control.net empty"),
-        (dict(kind="depth"), "exact", "no network for a ControlNet"),
+        (dict(kind="depth"), "exact", "has no ControlNet"),
     ],
 )
 def test_what_a_demo_model_cannot_have_is_said_before_a_run(control, prior, what):

@@ -1,0 +1,210 @@
+"""Train the multi-view prior: `python -m tbsd_core.priors.small_world.train_multiview --out DIR`.
+
+The learned prior's UNet is fine-tuned on groups of views of one object: self-attention runs over all of a group, and
+each view's camera is further words of its prompt (MVDream, arXiv:2308.16512, with another camera embedding). A part of
+the batches stays single pictures, with and without their camera, so that it remains a prior of pictures. Data and state
+are kept in DIR once a minute, so that the same command goes on after an interruption, with the same result. Writes the
+eight-bit weights that ship. About an hour on one CPU core, minutes on a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..camera_tokens import CameraTokens
+from ..diffusers import DiffusersPrior
+from ..diffusers.group_attention import attend_in_groups
+from . import VIEWS_PER_GROUP
+from .captions import sample_caption
+from .learned import CAMERA_TOKENS, MULTIVIEW_UNET, WEIGHTS, load_learned_prior
+from .materials import MATERIALS
+from .quantized import quantize
+from .rings import Rings, build_rings, load_rings, sample_columns
+from .shapes import SHAPES
+from .tokenizer import load_tokenizer, tokenize
+from .train import TrainConfig, cosine_lr, loss_weight
+from .training_state import KEPT_EVERY, average, go_on, keep
+from .world import view_of
+
+logger = logging.getLogger(__name__)
+
+WARMUP = 100  # steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiviewTrainConfig:
+    n_rings: int = 9  # per object
+    steps: int = 1850
+    batch: int = 32  # pictures; groups are a part of them as large as their views are many
+    lr: float = 2.5e-4  # of the UNet
+    lr_new: float = 1e-3  # of the camera tokens
+    grouped: float = 0.75  # share of steps on groups of views
+    viewed: float = 0.1  # share of steps on single pictures with their cameras; the others are without
+    sound: float = 0.625  # share of groups without faults
+    view_words: float = 0.1  # share of groups with cameras whose captions also name the views
+    ema: float = 0.997
+    seed: int = 2
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A batch: scaled latents [B, C, h, w], captions, angles [B] in degrees or None, views that belong together."""
+
+    latents: Tensor
+    captions: list[str]
+    angles: tuple[Tensor, Tensor] | None
+    views: int
+
+
+def sample_examples(rings: Rings, config: MultiviewTrainConfig, generator: torch.Generator) -> Examples:
+    """The batch of a step: groups of views, single pictures with their cameras, or without."""
+    kind = float(torch.rand((), generator=generator))
+    has_camera = kind < config.grouped + config.viewed
+    views = VIEWS_PER_GROUP if kind < config.grouped else 1
+    n = config.batch // views
+    n_rings = rings.elevation.shape[1]
+    s, m, r = (torch.randint(size, (n,), generator=generator) for size in (len(SHAPES), len(MATERIALS), n_rings))
+    faulty = (torch.rand(n, generator=generator) >= config.sound).long()
+    columns = sample_columns(n, views, generator)
+    latents = rings.latents[s[:, None], m[:, None], faulty[:, None], r[:, None], columns].flatten(0, 1).float()
+    azimuth = rings.azimuth[s[:, None], r[:, None], columns].flatten()
+    elevation = rings.elevation[s, r].repeat_interleave(views)
+    names = [view_of(*angles) for angles in zip(azimuth.tolist(), elevation.tolist(), strict=True)]
+    captions = []
+    for i in range(n):
+        shape, material = list(SHAPES)[int(s[i])], list(MATERIALS)[int(m[i])]
+        faults = rings.faults[int(s[i])][int(m[i])][int(r[i])] if faulty[i] else ()
+        of_group = names[i * views : (i + 1) * views]
+        if not has_camera:
+            captions.append(sample_caption(shape, material, of_group[0], faults, generator))
+            continue
+        text = sample_caption(shape, material, "", faults, generator, view_share=0.0)
+        said = text and float(torch.rand((), generator=generator)) < config.view_words
+        captions += [f"{text}, {view} view" if said else text for view in of_group]
+    return Examples(latents, captions, (azimuth, elevation) if has_camera else None, views)
+
+
+def sample_timesteps(n: int, views: int, n_timesteps: int, generator: torch.Generator) -> Tensor:
+    """Timesteps [n views], one per group; more often high ones, where geometry is decided."""
+    u = torch.rand(n, generator=generator) ** 0.7
+    return (n_timesteps * u).long().clamp(max=n_timesteps - 1).repeat_interleave(views)
+
+
+def group_loss(model: nn.ModuleDict, prior: DiffusersPrior, batch: Examples, context: Tensor, t: Tensor, noise: Tensor):
+    """Weighted squared error of the noise, a scalar with gradient on the model, and the plain one."""
+    device = noise.device
+    a_bar = prior.schedule.alphas_cumprod[t.cpu()].view(-1, 1, 1, 1).to(device)
+    x_t = a_bar.sqrt() * batch.latents.to(device) + (1 - a_bar).sqrt() * noise
+    if batch.angles is not None:
+        context = torch.cat([context, model["cameras"](*(a.to(device) for a in batch.angles))], 1)
+    eps_pred = model["unet"](x_t, t, context, cross_attention_kwargs={"views": batch.views}).sample
+    error = (eps_pred.float() - noise) ** 2
+    return (loss_weight(a_bar, TrainConfig()) * error).mean(), error.mean().detach()
+
+
+def train_multiview(out: Path, config: MultiviewTrainConfig) -> nn.ModuleDict:
+    """Train, or go on with a training in `out`; returns the moving average, which is also written there.
+
+    The files of the training (rings, state) stay: delete them when the weights are good.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    prior = load_learned_prior(WEIGHTS, config.device)
+    tokenizer = load_tokenizer(WEIGHTS / "tokenizer")
+
+    def built() -> Rings:
+        def encode(images: Tensor) -> Tensor:
+            return prior.encode(images.to(config.device)).cpu()
+
+        return build_rings(config.n_rings, config.seed, encode, lambda shape: logger.info("  %s", shape))
+
+    rings = load_rings(out, built)
+    torch.manual_seed(config.seed)  # of the new layers
+    attend_in_groups(prior.unet)
+    cameras = CameraTokens(prior.unet.config.cross_attention_dim).to(config.device)
+    model = nn.ModuleDict({"unet": prior.unet.requires_grad_(True).train(), "cameras": cameras})
+    ema = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    groups = [
+        {"params": list(cameras.parameters()), "base_lr": config.lr_new},
+        {"params": list(prior.unet.parameters()), "base_lr": config.lr},
+    ]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=1e-3)
+    state = out / "state.safetensors"
+    first = go_on(state, model, ema, optimizer)
+    start = last = time.monotonic()
+    running = 0.0
+    for step in range(first, config.steps):
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)  # the same after an interruption
+        for group in optimizer.param_groups:
+            group["lr"] = group["base_lr"] * cosine_lr(step / config.steps, step, WARMUP)
+        batch = sample_examples(rings, config, generator)
+        t = sample_timesteps(config.batch // batch.views, batch.views, prior.schedule.n_timesteps, generator)
+        noise = torch.randn(batch.latents.shape, generator=generator)
+        texts = list(dict.fromkeys(batch.captions))
+        with torch.no_grad():
+            embedded = prior.text_encoder(tokenize(tokenizer, texts).to(config.device)).last_hidden_state
+        context = embedded[[texts.index(text) for text in batch.captions]]
+        loss, error = group_loss(model, prior, batch, context, t.to(config.device), noise.to(config.device))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        average(ema, model, config.ema, step)
+        running = float(error) if step == first else 0.98 * running + 0.02 * float(error)
+        if step % 20 == 0:
+            logger.info("%d/%d  mse %.4f  %.1f min", step, config.steps, running, (time.monotonic() - start) / 60)
+        if time.monotonic() - last > KEPT_EVERY:
+            keep(state, model, ema, optimizer, step + 1)
+            last = time.monotonic()
+    keep(state, model, ema, optimizer, config.steps)
+    model.load_state_dict(ema)
+    write_parts(out, model)
+    return model.requires_grad_(False).eval()
+
+
+def write_parts(out: Path, model: nn.ModuleDict) -> None:
+    """Write the UNet with eight bits a weight, and the camera tokens, which are few, with sixteen."""
+    from safetensors.torch import save_file
+
+    unet: Any = model["unet"]
+    cameras: Any = model["cameras"]
+    unet.save_config(out / MULTIVIEW_UNET)
+    described = out / MULTIVIEW_UNET / "config.json"
+    config = json.loads(described.read_text(encoding="utf-8"))
+    config.pop("_name_or_path", None)
+    described.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (out / CAMERA_TOKENS).mkdir(exist_ok=True)
+    (out / CAMERA_TOKENS / "config.json").write_text(json.dumps(cameras.config, indent=2) + "\n", encoding="utf-8")
+    for name, packed in (
+        (f"{MULTIVIEW_UNET}/diffusion_pytorch_model", quantize(unet.state_dict())),
+        (f"{CAMERA_TOKENS}/model", {k: v.half() for k, v in cameras.state_dict().items()}),
+    ):
+        path = out / f"{name}.safetensors"
+        save_file({k: v.cpu().contiguous() for k, v in packed.items()}, str(path), metadata={"format": "pt"})
+        logger.info("wrote %s (%.2f MB)", path, path.stat().st_size / 1e6)
+
+
+def main() -> None:
+    defaults = MultiviewTrainConfig()
+    parser = argparse.ArgumentParser(description="Train the multi-view prior of the small world.")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the training; the same one goes on")
+    for name, kind in MultiviewTrainConfig.__annotations__.items():
+        cast = {"int": int, "float": float, "str": str}[kind]
+        parser.add_argument(f"--{name.replace('_', '-')}", type=cast, default=getattr(defaults, name))
+    args = vars(parser.parse_args())
+    out = args.pop("out")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    train_multiview(out, MultiviewTrainConfig(**args))
+
+
+if __name__ == "__main__":
+    main()
