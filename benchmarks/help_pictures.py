@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.multiview import sampled
 from benchmarks.thumbnails import fitted, save_small
 from tbsd_core.cameras.sampling import CAMERA_PRESETS, orbit, sample_cameras
 from tbsd_core.configuration import with_setting
@@ -33,7 +34,7 @@ from tbsd_core.mesh.paint import remember_texture, start_from_colors, texture_sc
 from tbsd_core.metrics.image_stats import image_statistics
 from tbsd_core.optim.hints import MAPS, ControlConfig, view_hints
 from tbsd_core.priors.diffusers import sample_ddim
-from tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior
+from tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior, load_multiview_prior
 from tbsd_core.priors.small_world.materials import MATERIALS
 from tbsd_core.priors.small_world.shapes import SHAPES
 from tbsd_core.priors.small_world.world import render_truth
@@ -148,6 +149,15 @@ def demo_models() -> Tensor:
     materials, shapes = list(MATERIALS), list(SHAPES)
     texts = [f"a {materials[(i + k) % len(materials)]} {s}" for k in (0, 3) for i, s in enumerate(shapes)]
     return sheet(sample_ddim(prior(), texts, 3.0, 25, seed=0), len(shapes))
+
+
+def multiview_groups() -> Tensor:
+    """The same four cameras for both priors, left told in words, right as angles; a row for each object."""
+    priors, rows = (prior(), load_multiview_prior()), []
+    for number, prompt in enumerate(PROMPTS):
+        angles = [(15.0 + 90.0 * i + 11.0 * number, 20.0) for i in range(4)]
+        rows += [sampled(made, prompt, angles, 0, grouped) for made, grouped in zip(priors, (False, True), strict=True)]
+    return sheet(torch.cat(rows), 8)
 
 
 def sample_meshes() -> Tensor:
@@ -304,6 +314,7 @@ PICTURES: dict[str, Callable[[], Tensor | Image.Image]] = {
     **{f"method_{name}": method_picture(name) for name in METHOD_ROWS},
     "edits": edits,
     "demo_models": demo_models,
+    "multiview_groups": multiview_groups,
     "sample_meshes": sample_meshes,
     "view_control": view_control,
     "negatives": negatives,

@@ -1,7 +1,7 @@
 """Whether the multi-view prior helps: `python -m benchmarks.multiview samples|compare`.
 
 samples: groups of four views by either prior, against the truth from the same cameras, as a table and a contact sheet:
-two rows for each prompt, the learned prior's (told the view in words) and the multi-view prior's.
+a row for each prompt with the truth, the learned prior's views (told in words), and the multi-view prior's.
 compare: two reports of `python -m tbsd_core benchmark quality`, the same prompts, seeds and methods on either prior,
 as one table with paired differences.
 """
@@ -30,7 +30,7 @@ from tbsd_core.priors.diffusers import sample_ddim
 from tbsd_core.priors.small_world import MULTIVIEW
 from tbsd_core.priors.small_world.captions import parse_object
 from tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior, load_multiview_prior
-from tbsd_core.priors.small_world.world import view_cameras
+from tbsd_core.priors.small_world.world import render_truth, view_cameras
 from tbsd_core.prompts.texts import with_view
 
 STEPS, SCALE = 25, 3.0  # as in learned_prior.py
@@ -56,11 +56,12 @@ def samples(arguments: argparse.Namespace) -> str:
     priors = {"learned": load_learned_prior(), MULTIVIEW: load_multiview_prior(arguments.weights)}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in priors}
     pictures = []
-    for number, prompt in enumerate(SPLITS["heldout"]):
+    for number, prompt in enumerate(SPLITS["heldout"][: arguments.prompts]):
         named = parse_object(prompt)
         assert named is not None
-        angles = [(90.0 * i + 11.0 * number, arguments.elevation) for i in range(4)]
+        angles = [(15.0 + 90.0 * i + 11.0 * number, arguments.elevation) for i in range(4)]
         cameras = view_cameras(*torch.tensor(angles).T)
+        pictures.append(render_truth(*named, cameras).images)
         for name, prior in priors.items():
             for seed in range(arguments.seeds):
                 views = sampled(prior, prompt, angles, seed, name == MULTIVIEW)
@@ -68,7 +69,7 @@ def samples(arguments: argparse.Namespace) -> str:
                 if seed == 0:
                     pictures.append(views)
     if arguments.sheet is not None:
-        write_strip(torch.cat(pictures), arguments.sheet, 8)
+        write_strip(torch.cat(pictures), arguments.sheet, 12)
     names = ("identity_shape", "identity_material", "silhouette_iou", "view_error", "janus", "high_frequency_ratio")
     lines = [f"| groups of four views | {' | '.join(n.replace('_', ' ') for n in names)} |", "|---" * 7 + "|"]
     for name, rows in found.items():
@@ -128,11 +129,13 @@ def main() -> None:
     one = actions.add_parser("samples")
     one.add_argument("--weights", type=Path, default=WEIGHTS, help="pipeline folder with the multi-view parts")
     one.add_argument("--elevation", type=float, default=20.0)
+    one.add_argument("--prompts", type=int, help="only so many of the held-out ones")
     one.add_argument("--seeds", type=int, default=1, help="groups of each prompt")
     one.add_argument("--sheet", type=Path, help="contact sheet of the first seed")
     two = actions.add_parser("compare")
     two.add_argument("reports", type=Path, nargs=2, help="JSON of the learned and of the multi-view prior")
-    parser.add_argument("--markdown", type=Path, help="write the table to this file, too")
+    for action in (one, two):
+        action.add_argument("--markdown", type=Path, help="write the table to this file, too")
     arguments = parser.parse_args()
     if arguments.action == "samples":
         table = samples(arguments)

@@ -24,7 +24,8 @@ with torch.inference_mode():
 # groups of views, each row with its camera, against the same model without them
 multiview, _, _ = load("nodes.bridge.demo").load_demo_models(Path(sys.argv[3]), "multiview")
 bridge, to_condition = load("nodes.bridge.prior"), load("nodes.bridge.conditioning").to_condition
-Viewed = load("tbsd_core.priors.base").Viewed
+base = load("tbsd_core.priors.base")
+Viewed, LoRAConfig = base.Viewed, base.LoRAConfig
 with torch.inference_mode():
     encoded = [clip.encode_from_tokens_scheduled(clip.tokenize(words)) for words in (text, "")]
 conditions = [to_condition(c) for c in encoded]
@@ -40,6 +41,18 @@ def of_groups(prior):
 
 
 size, viewed, plain = bridge.with_prior(multiview, vae, conditions, (len(angles), 64, 64), of_groups)
+
+
+def of_a_lora(prior):
+    """What the network predicts with a LoRA that does nothing yet, and whether that can be trained."""
+    adapter, row = prior.make_adapter(LoRAConfig(), 0), [Viewed(conditions[0], *a) for a in angles]
+    eps = adapter.predict_noise(reference["views"], reference["t_views"], row, None)
+    poses = torch.ones(len(angles), 16)
+    adapter.training_loss(reference["views"], reference["t_views"], row, poses, reference["views"]).backward()
+    return eps, max(float(p.grad.abs().max()) for p in adapter.up)
+
+
+eps_of_lora, trained = bridge.with_prior(multiview, vae, conditions, (len(angles), 64, 64), of_a_lora, True)
 try:
     clip.tokenize("a brick dragon")
     unknown = ""
@@ -59,6 +72,8 @@ report = {
     "weighted": gap(weighted, context),
     "group": size,
     "viewed": gap(torch.cat(viewed), reference["viewed"]),
+    "lora": gap(eps_of_lora, reference["viewed"][: len(angles)]),
+    "trained": trained,
     "plain": gap(torch.cat(plain), reference["plain"]),
     "unknown": unknown,
     "spatial_factor": vae.spacial_compression_encode(),
