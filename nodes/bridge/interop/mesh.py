@@ -51,9 +51,9 @@ def from_mesh(mesh: Any) -> Mesh:
     colors, uvs, texture = first("vertex_colors", n), first("uvs", n), first("texture")
     if colors is not None:
         colors = linear_to_srgb(np.clip(colors[:, :3], 0, 1)).astype(np.float32)
+    carried: dict[str, Any] = {name: first(name, n) for name in AT_VERTICES} | {name: first(name) for name in MAPS}
     surface = Surface(
-        **{name: first(name, n) for name in AT_VERTICES},
-        **{name: first(name) for name in MAPS},
+        **carried,
         has_occlusion=bool(getattr(mesh, "occlusion_in_mr", False)),
         factors=dict(getattr(mesh, "material", None) or {}),
     )
