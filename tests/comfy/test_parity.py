@@ -24,6 +24,8 @@ from tbsd_pack.tbsd_core.experiment import (
 from tbsd_pack.tbsd_core.guidance import EDITING
 from tbsd_pack.tbsd_core.guidance import METHODS as ALL
 
+pytestmark = pytest.mark.once  # long; test_prior.py has the gradients of every version
+
 PROMPT, STEPS, SIZE, VIEWS = "a brick house", 3, 32, 2
 SCENES = ("image", "nerf")
 METHODS = {name: spec for name, spec in ALL.items() if name not in EDITING}  # here is nothing to edit
