@@ -167,13 +167,16 @@ def test_every_node_with_a_help_page_is_in_the_table():
 
 
 def test_a_command_makes_every_picture():
-    """Thumbnails are made by benchmarks.thumbnails, and what is in web/docs/images by the two that list it."""
+    """Thumbnails come from benchmarks.thumbnails, help pictures from the two that list them, symptoms from symptoms."""
+    symptoms = text_of(ROOT / "benchmarks" / "symptoms.py")
     made = "".join(text_of(ROOT / "benchmarks" / f"help_{kind}.py") for kind in ("pictures", "screenshots"))
     methods = {p.stem for p in (ROOT / "tbsd_core" / "guidance").glob("*.py")}
     for path in READ:
         for picture in [(path.parent / target).resolve() for is_picture, target in links(path) if is_picture]:
             if picture.parent == ROOT / "workflows":
                 assert picture.with_suffix(".json").is_file(), picture
+            elif picture.parent == DOCS / "images":
+                assert f'"{picture.stem}": ' in symptoms, picture
             else:
                 assert picture.parent == ROOT / "web" / "docs" / "images", picture
                 stem = picture.stem

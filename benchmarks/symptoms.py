@@ -1,0 +1,66 @@
+"""Pictures of docs/troubleshooting.md: `python -m benchmarks.symptoms [NAME ...]`.
+
+Each is a NeRF of one prompt and seed from four sides, above with settings that bring a symptom about, below with the
+demo model's preset. Written to docs/images as small WebPs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from functools import lru_cache
+
+import torch
+from PIL import Image
+
+from benchmarks.thumbnails import fitted, save_small
+from tbsd_core.cameras.sampling import orbit
+from tbsd_core.configuration import with_setting
+from tbsd_core.experiment import Experiment, default_config
+from tbsd_core.grid import labelled_grid
+from tbsd_core.media import to_uint8
+from tbsd_core.priors.small_world.learned import load_learned_prior
+from tests.conftest import ROOT
+
+FOLDER = ROOT / "docs" / "images"
+PROMPT, STEPS, SIZE = "a brick house", 300, 96
+SIDES = ("front", "right", "back", "left")
+WIDTH, HEIGHT, MAX_BYTES = 480, 260, 12_000
+
+# settings that bring it about; those of the preset cure it
+SYMPTOMS: dict[str, tuple[str, ...]] = {
+    "janus": ("prompt.view_dependent=false",),
+    "empty": ("scene.opacity_weight=3",),
+    "mushy": ("scene.tv_weight=20",),
+}
+
+
+@lru_cache
+def seen(settings: tuple[str, ...]) -> list[torch.Tensor]:
+    """The four sides of what a run with these settings ends with."""
+    config = default_config(PROMPT, "nerf", "tbsd", n_steps=STEPS)
+    for text in settings:
+        config = with_setting(config, *text.split("=", 1))
+    experiment = Experiment(config, load_learned_prior())
+    for _ in experiment.steps():
+        pass
+    with torch.no_grad():
+        return list(experiment.scene.render(orbit(4, 15.0), SIZE, SIZE).rgb)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all if none is named: {', '.join(SYMPTOMS)}")
+    chosen = parser.parse_args().names or list(SYMPTOMS)
+    if unknown := sorted(set(chosen) - set(SYMPTOMS)):
+        raise SystemExit(f"No such picture: {', '.join(unknown)}. There are: {', '.join(SYMPTOMS)}.")
+    FOLDER.mkdir(exist_ok=True)
+    for name in chosen:
+        began = time.monotonic()
+        grid = labelled_grid([seen(SYMPTOMS[name]), seen(())], ["symptom", "preset"], list(SIDES))
+        size = save_small(fitted(Image.fromarray(to_uint8(grid)), WIDTH, HEIGHT), FOLDER / f"{name}.webp", MAX_BYTES)
+        print(f"{name}: {time.monotonic() - began:.0f} s, {size} bytes", flush=True)
+
+
+if __name__ == "__main__":
+    main()
