@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ from .captions import sample_caption
 from .dataset import Label, build_dataset
 from .learned import WEIGHTS, load_learned_prior
 from .quantized import quantize
-from .train import TrainConfig, cosine_lr, encode_all, loss_weight
-from .training_state import KEPT_EVERY, average, go_on, keep
+from .train import TrainConfig, encode_all, loss_weight
+from .training_state import fine_tune
 
 logger = logging.getLogger(__name__)
 
@@ -116,17 +115,9 @@ def train_control(out: Path, config: ControlTrainConfig, prior: DiffusersPrior |
     examples = load_examples(out, prior, config)
     torch.manual_seed(config.seed)  # of the new layers
     control = make_control(prior.unet).requires_grad_(True).train()
-    ema = {k: v.detach().clone() for k, v in control.state_dict().items()}
-    optimizer = torch.optim.AdamW(parameter_groups(control, config), betas=(0.9, 0.99), weight_decay=1e-3)
-    state = out / "state.safetensors"
-    first = go_on(state, control, ema, optimizer)
     embedded: dict[str, Tensor] = {}
-    start = last = time.monotonic()
-    running = 0.0
-    for step in range(first, config.steps):
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)  # the same after an interruption
-        for group in optimizer.param_groups:
-            group["lr"] = group["base_lr"] * cosine_lr(step / config.steps, step, WARMUP)
+
+    def losses(generator: torch.Generator) -> tuple[Tensor, Tensor]:
         index = torch.randint(len(examples.labels), (config.batch,), generator=generator)
         chosen = [examples.labels[i] for i in index.tolist()]
         captions = [sample_caption(c.shape, c.material, c.view, c.degradations, generator) for c in chosen]
@@ -141,20 +132,10 @@ def train_control(out: Path, config: ControlTrainConfig, prior: DiffusersPrior |
         t = (1000 * torch.rand(config.batch, generator=generator).sqrt()).long().clamp(max=999)
         noise = torch.randn(x_0.shape, generator=generator)
         context = torch.cat([embedded[text] for text in captions])
-        loss, error = control_loss(prior, control, x_0, hints, context, t, noise)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(control.parameters(), 1.0)
-        optimizer.step()
-        average(ema, control, config.ema, step)
-        running = float(error) if step == first else 0.98 * running + 0.02 * float(error)
-        if step % 20 == 0:
-            logger.info("%d/%d  mse %.4f  %.1f min", step, config.steps, running, (time.monotonic() - start) / 60)
-        if time.monotonic() - last > KEPT_EVERY:
-            keep(state, control, ema, optimizer, step + 1)
-            last = time.monotonic()
-    keep(state, control, ema, optimizer, config.steps)
-    control.load_state_dict(ema)
+        return control_loss(prior, control, x_0, hints, context, t, noise)
+
+    groups = parameter_groups(control, config)
+    ema = fine_tune(out / "state.safetensors", control, groups, config, WARMUP, losses)
     folder = out / "control_depth"
     control.save_config(folder)
     described = json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,8 @@ from .quantized import quantize
 from .rings import Rings, build_rings, load_rings, sample_columns
 from .shapes import SHAPES
 from .tokenizer import load_tokenizer, tokenize
-from .train import TrainConfig, cosine_lr, loss_weight
-from .training_state import KEPT_EVERY, average, go_on, keep
+from .train import TrainConfig, loss_weight
+from .training_state import fine_tune
 from .world import view_of
 
 logger = logging.getLogger(__name__)
@@ -132,20 +131,12 @@ def train_multiview(out: Path, config: MultiviewTrainConfig) -> nn.ModuleDict:
     attend_in_groups(prior.unet)
     cameras = CameraTokens(prior.unet.config.cross_attention_dim).to(config.device)
     model = nn.ModuleDict({"unet": prior.unet.requires_grad_(True).train(), "cameras": cameras})
-    ema = {k: v.detach().clone() for k, v in model.state_dict().items()}
     groups = [
         {"params": list(cameras.parameters()), "base_lr": config.lr_new},
         {"params": list(prior.unet.parameters()), "base_lr": config.lr},
     ]
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=1e-3)
-    state = out / "state.safetensors"
-    first = go_on(state, model, ema, optimizer)
-    start = last = time.monotonic()
-    running = 0.0
-    for step in range(first, config.steps):
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)  # the same after an interruption
-        for group in optimizer.param_groups:
-            group["lr"] = group["base_lr"] * cosine_lr(step / config.steps, step, WARMUP)
+
+    def losses(generator: torch.Generator) -> tuple[Tensor, Tensor]:
         batch = sample_examples(rings, config, generator)
         t = sample_timesteps(config.batch // batch.views, batch.views, prior.schedule.n_timesteps, generator)
         noise = torch.randn(batch.latents.shape, generator=generator)
@@ -153,20 +144,9 @@ def train_multiview(out: Path, config: MultiviewTrainConfig) -> nn.ModuleDict:
         with torch.no_grad():
             embedded = prior.text_encoder(tokenize(tokenizer, texts).to(config.device)).last_hidden_state
         context = embedded[[texts.index(text) for text in batch.captions]]
-        loss, error = group_loss(model, prior, batch, context, t.to(config.device), noise.to(config.device))
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        average(ema, model, config.ema, step)
-        running = float(error) if step == first else 0.98 * running + 0.02 * float(error)
-        if step % 20 == 0:
-            logger.info("%d/%d  mse %.4f  %.1f min", step, config.steps, running, (time.monotonic() - start) / 60)
-        if time.monotonic() - last > KEPT_EVERY:
-            keep(state, model, ema, optimizer, step + 1)
-            last = time.monotonic()
-    keep(state, model, ema, optimizer, config.steps)
-    model.load_state_dict(ema)
+        return group_loss(model, prior, batch, context, t.to(config.device), noise.to(config.device))
+
+    fine_tune(out / "state.safetensors", model, groups, config, WARMUP, losses)
     write_parts(out, model)
     return model.requires_grad_(False).eval()
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.hints import depth_hint
 from tbsd_pack.tbsd_core.priors.base import Hinted
-from tbsd_pack.tbsd_core.priors.small_world import train_control
+from tbsd_pack.tbsd_core.priors.small_world import train_control, training_state
 from tbsd_pack.tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_control, load_learned_prior
 from tbsd_pack.tbsd_core.priors.small_world.train_control import ControlTrainConfig, make_control
 from tbsd_pack.tbsd_core.priors.small_world.train_control import train_control as train
@@ -40,7 +40,7 @@ def test_training_goes_on_as_if_it_had_not_been_interrupted(prior, tmp_path, mon
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(train_control, "KEPT_EVERY", 0.0)
+    monkeypatch.setattr(training_state, "KEPT_EVERY", 0.0)
     monkeypatch.setattr(train_control, "control_loss", breaks)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "broken", TINY, prior)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from tbsd_pack.tbsd_core.priors.base import Viewed
-from tbsd_pack.tbsd_core.priors.small_world import load_prior, rings, train_multiview
+from tbsd_pack.tbsd_core.priors.small_world import load_prior, rings, train_multiview, training_state
 from tbsd_pack.tbsd_core.priors.small_world.learned import CAMERA_TOKENS, MULTIVIEW_UNET, WEIGHTS
 from tbsd_pack.tbsd_core.priors.small_world.materials import MATERIALS
 from tbsd_pack.tbsd_core.priors.small_world.quantized import read_weights
@@ -44,7 +44,7 @@ def test_training_goes_on_as_if_it_had_not_been_interrupted(made, tmp_path, monk
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(train_multiview, "KEPT_EVERY", 0.0)
+    monkeypatch.setattr(training_state, "KEPT_EVERY", 0.0)
     monkeypatch.setattr(train_multiview, "group_loss", breaks)
     folder = begun(tmp_path / "broken", made)
     with pytest.raises(KeyboardInterrupt):
