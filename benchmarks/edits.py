@@ -11,7 +11,8 @@ other settings of all methods named.
 
 material: share with the right material (posterior above .5). silhouette: IoU of the outline with the true one.
 background: mean change of colour where the object is not, in 255ths, from the decoded source. patch distance: to the
-truth, 0 is perfect.
+truth, 0 is perfect. The row "truth" is the truth itself, encoded and decoded: what no edit of latents can exceed, since
+outline and material are read from colours (a pale object before a pale background has no clear outline).
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ SPLITS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("crystal", "striped", "marble"),
     ),
 }
-METHODS = ("tbsd_edit", "dds", "pds", "ssd", "sds", "nothing")  # the last is TBSD from noise, or from grey
+TRUTH = "truth"
+METHODS = ("tbsd_edit", "dds", "pds", "ssd", "sds", "nothing", TRUTH)  # nothing: TBSD from noise, or from grey
 SHOWN = ("material", "silhouette", "background", "patch_distance")
 BEGIN = ("source", "mean", "blurred")
 BLUR = 12.0  # texels of 256: no pattern of any material is left
@@ -123,6 +125,10 @@ def measured(images: Tensor, before: Tensor, swap: Swap, cameras: Cameras) -> di
 def pictures(method: str, swap: Swap, seeds: list[int], steps: int, sets: list[str], prior: Any) -> list[dict]:
     """A row for each seed."""
     cameras = views(seeds)
+    if method == TRUTH:
+        pair = [render_truth(swap[0], material, cameras, SIZE).images for material in (swap[2], swap[1])]
+        with torch.no_grad():
+            return _rows(seeds, *(prior.decode(prior.encode(images)) for images in pair), swap, cameras)
     config = configured(method, swap, steps, seeds[0], sets, mesh=False)
     before = render_truth(swap[0], swap[1], cameras, SIZE).images
     if method == "nothing":
@@ -135,6 +141,10 @@ def pictures(method: str, swap: Swap, seeds: list[int], steps: int, sets: list[s
         pass
     with torch.no_grad():
         made, before = (prior.decode(z) for z in (experiment.scene.latents, prior.encode(before)))
+    return _rows(seeds, made, before, swap, cameras)
+
+
+def _rows(seeds: list[int], made: Tensor, before: Tensor, swap: Swap, cameras: Cameras) -> list[dict]:
     rows = [slice(i, i + 1) for i in range(len(seeds))]
     return [
         {"seed": seed, **measured(made[row], before[row], swap, cameras[row])}
@@ -162,6 +172,12 @@ def meshes(
 ) -> list[dict]:
     """A row for each seed: means over views from all around."""
     rows, cameras = [], orbit(VIEWS, ELEVATION)
+    if method == TRUTH:
+        shape, before, after = swap
+        pair = (configured("sds", (shape, *m), steps, 0, [], mesh=True) for m in ((after, before), (before, after)))
+        with torch.no_grad():
+            made, was = (make_scene(config).render(cameras, SIZE, SIZE).rgb for config in pair)
+        return [{"seed": seed, **measured(made, was, swap, cameras)} for seed in seeds]
     for seed in seeds:
         config = configured(method, swap, steps, seed, sets, mesh=True)
         start = make_scene(config)

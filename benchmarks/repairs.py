@@ -58,6 +58,7 @@ CUT, SIZE = 64, 64  # grid points that the mesh is cut from, pixels of a view
 BACK = Cameras(*(torch.tensor(x) for x in ([120.0, 150.0, 180.0, 210.0, 240.0], [20.0] * 5, [3.0] * 5, [36.0] * 5)))
 AROUND = orbit(8, 20.0)
 UNSHARP = 1.5
+BORDER = 8.0  # texels, as in the template of repair
 SCALE, SAMPLE_STEPS = 3.0, 25  # of the prior's own pictures, as in tbsd_core.benchmark.texture
 MEASURES = {
     "repair": ("identity", "distance", "distance_ratio", "step", "locked"),
@@ -137,7 +138,7 @@ def repair(prompt: str, config: ExperimentConfig, prior: Any) -> tuple[dict[str,
     truth = torch.from_numpy(mesh.texture)
     erased = mesh_of(prompt, "front only")
     begun = scene_of(erased, config)
-    scene = limited(begun, replace(inverted(seen_region(begun, FRONT)), old=LOCKED))
+    scene = limited(begun, replace(inverted(seen_region(begun, FRONT)), border=BORDER, old=LOCKED))
     weight, on_surface = scene.attached[WEIGHT], texels(begun).known
     was = (torch.from_numpy(erased.texture) * 255).round() / 255
     own = own_distance(prompt, config.prompt.target_modifier, prior)

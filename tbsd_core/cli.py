@@ -68,6 +68,7 @@ def _parser() -> _Parser:
     speed = benchmark.add_parser("speed", help="what a step costs beyond its floor, on random weights")
     speed.add_argument("--model", default="small", help="small, sd15, sd21 or learned (default %(default)s)")
     speed.add_argument("--scenes", nargs="+", default=["image", "nerf"], help="default: image nerf")
+    speed.add_argument("--method", default="tbsd", help="tbsd, dds, pds, ssd or tbsd_edit (default %(default)s)")
     speed.add_argument("--rounds", type=int, default=15, help="pairs of floor and steps (default %(default)s)")
     speed.add_argument("--device", default="cpu", help="cpu or cuda (default %(default)s)")
     speed.add_argument("--half", action="store_true", help="weights in float16")
@@ -109,6 +110,7 @@ def _speed(arguments: argparse.Namespace) -> int:
     config = SpeedConfig(
         model=arguments.model,
         scenes=tuple(arguments.scenes),
+        method=arguments.method,
         rounds=arguments.rounds,
         device=arguments.device,
         half=arguments.half,

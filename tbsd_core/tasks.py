@@ -13,6 +13,8 @@ from .settings import DEMO, PUBLISHED, Setting, Settings
 from .sources import MEASURED
 
 CFD = "Consistent Flow Distillation, arXiv:2501.05445"
+NO_SEAM = "ours, as of the demo model, where the colours of the two parts differ without it"
+MATCH = 30.0  # the penalty is a mean square in [0, 1]; beside a gradient of unit RMS
 PATTERN_STAYS = "ours, as of the demo model, where a pattern that a run begins with stays visible"
 SDEDIT = "SDEdit, arXiv:2108.01073: noise of less than 0.3 keeps what is there"
 
@@ -24,12 +26,12 @@ class Task:
     Args:
         summary: what it is for, as part of a sentence.
         scenes: that it can be done on.
-        settings: by kind of model family.
+        settings: by kind of model family and scene; "" is every scene.
     """
 
     summary: str
     scenes: tuple[str, ...]
-    settings: dict[str, Settings]
+    settings: dict[tuple[str, str], Settings]
 
 
 NEW = "new"
@@ -39,25 +41,27 @@ TASKS: dict[str, Task] = {
         summary="paint the free part of a region so that it continues the locked part",
         scenes=("mesh_texture", "gaussian", "image"),
         settings={
-            PUBLISHED: {
+            (PUBLISHED, ""): {
                 "optim.timesteps.t_max": Setting(0.98, "ours: what is missing is made from nothing"),
                 "optim.timesteps.t_max_end": Setting(0.3, "ours: late steps fit it to what is kept"),
             },
+            (PUBLISHED, "mesh_texture"): {"scene.match_weight": Setting(MATCH, NO_SEAM)},
+            (DEMO, "mesh_texture"): {"scene.match_weight": Setting(MATCH, MEASURED)},
         },
     ),
     "restyle": Task(
         summary="give the mesh another material or style; the part that may change begins in grey",
         scenes=("mesh_texture",),
         settings={
-            PUBLISHED: {"scene.begin": Setting(GREY, PATTERN_STAYS)},
-            DEMO: {"scene.begin": Setting(GREY, MEASURED)},
+            (PUBLISHED, ""): {"scene.begin": Setting(GREY, PATTERN_STAYS)},
+            (DEMO, ""): {"scene.begin": Setting(GREY, MEASURED)},
         },
     ),
     "sharpen": Task(
         summary="add the fine detail that a blurry texture lacks, and keep its colours",
         scenes=("mesh_texture",),
         settings={
-            PUBLISHED: {
+            (PUBLISHED, ""): {
                 "optim.timesteps.t_max": Setting(0.3, SDEDIT),
                 "optim.timesteps.t_max_end": Setting(0.1, "ours: fine detail comes last"),
                 "optim.noise": Setting("surface", f"{CFD}, Section 4.3"),
@@ -65,7 +69,7 @@ TASKS: dict[str, Task] = {
                 "scene.pin_weight": Setting(100.0, MEASURED),
                 "scene.tv_weight": Setting(0.02, "ours: less smoothing where detail is what is asked for"),
             },
-            DEMO: {
+            (DEMO, ""): {
                 "optim.timesteps.t_max": Setting(0.3, MEASURED),
                 "optim.timesteps.t_max_end": Setting(0.1, MEASURED),
                 "optim.noise": Setting("surface", f"{CFD}, Section 4.3"),
@@ -87,4 +91,5 @@ def task_settings(task: str, family: str, scene: str) -> Settings:
     found = TASKS[task]
     if found.scenes and scene not in found.scenes:
         raise ValueError(f"The task {task} is for the scene {' or '.join(found.scenes)}, got {scene!r}.")
-    return found.settings.get(DEMO if family == DEMO else PUBLISHED, {})
+    kind = DEMO if family == DEMO else PUBLISHED
+    return {**found.settings.get((kind, ""), {}), **found.settings.get((kind, scene), {})}

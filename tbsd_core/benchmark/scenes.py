@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 
 from ..cameras.sampling import CameraConfig
 from ..experiment import Experiment, ExperimentConfig
 from ..guidance import METHODS
+from ..guidance.base import has_source
 from ..mesh import PlacementConfig, texture_scene
 from ..optim import OptimConfig
 from ..priors.base import TextPrior
@@ -73,14 +75,14 @@ def measured_experiment(
     optim: OptimConfig,
     device: str,
 ) -> Experiment:
-    """A run of a method with its defaults on one of MEASURED."""
+    """A run of a method with its defaults on one of MEASURED; one that edits begins with its source."""
     scene = measured_scene(name, picture_size, prior.spatial_factor).to(device)
     kind = next(kind for kind, spec in SCENES.items() if type(scene) is spec.scene)
     guidance = METHODS[method].config()
     if (kind, method) == ("latent", "hifa"):  # it has no pixels to compare
         guidance = replace(guidance, pixel_scale=0.0)
     config = ExperimentConfig(
-        prompt=PromptConfig(prompt="a brick house"),
+        prompt=PromptConfig(prompt="a brick house", source="a wooden house"),
         guidance_name=method,
         guidance=guidance,
         scene_name=kind,
@@ -89,4 +91,5 @@ def measured_experiment(
         optim=optim,
         device=device,
     )
-    return Experiment(config, prior, scene=scene)
+    edits = has_source(METHODS[method].method(guidance))
+    return Experiment(config, prior, scene=scene, source=deepcopy(scene) if edits else None)

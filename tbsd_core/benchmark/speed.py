@@ -5,6 +5,7 @@ The floor of a step is what no implementation of score distillation can leave ou
     bare batched forward of the conditions it evaluates, without gradient
     + VAE encode of the views, forward and backward
     + render of the views, forward and backward
+    + render and encode of the source from the same cameras, forward, for a method that edits a 3D scene
 
 Floor and whole steps are measured in turn within one run, and compared round by round: on a machine that
 others use, too, only ratios of neighbours mean anything.
@@ -21,6 +22,8 @@ from typing import Any
 import torch
 
 from ..cameras.sampling import orbit
+from ..guidance import METHODS
+from ..guidance.base import has_source
 from ..optim import OptimConfig
 from ..priors.diffusers import DiffusersPrior
 from ..priors.small_world.learned import load_learned_prior
@@ -35,6 +38,7 @@ DEMO, DEMO_SIZE = "learned", 64  # the prior over the small world, and the pixel
 class SpeedConfig:
     model: str = "small"  # a name in models.SHAPES, or DEMO
     scenes: tuple[str, ...] = ("image", "nerf")  # names in scenes.MEASURED that have pixels
+    method: str = "tbsd"  # a name in guidance.METHODS that asks for the same conditions in each step
     rounds: int = 15  # pairs of floor and step per scene, >= 1
     steps_per_round: int = 2  # whole steps in each round
     device: str = "cpu"
@@ -83,14 +87,19 @@ def _measure_scene(name: str, prior: DiffusersPrior, config: SpeedConfig) -> dic
     size = DEMO_SIZE if config.model == DEMO else SHAPES[config.model].size
     is_3d = name not in ("image", "latent")
     optim = replace(config.optim, size=config.nerf_size or size if is_3d else size)
-    experiment = measured_experiment(name, "tbsd", prior, size, optim, config.device)
+    experiment = measured_experiment(name, config.method, prior, size, optim, config.device)
     scene, view_size, steps = experiment.scene, optim.size, experiment.steps()
     n_views = optim.views_per_step if is_3d else 1
+    guidance = METHODS[config.method].method(experiment.config.guidance)
+    conditions = len(guidance.required(0.5))
+    n_tokens = prior.encode_prompt("a house").shape[1]
     parts = {
-        "forward": _bare_forward(prior, n_views, view_size, prior.encode_prompt("a house").shape[1], conditions=3),
+        "forward": _bare_forward(prior, n_views, view_size, n_tokens, conditions),
         "encode": _encode(prior, n_views, view_size, config.device),
         "render": _render(scene, n_views, view_size),
     }
+    if is_3d and has_source(guidance):
+        parts["source"] = _source(prior, scene, n_views, view_size)
     rounds: list[dict[str, float]] = []
     for _ in range(WARM_UP + config.rounds):
         times = {part: _seconds(run, config.device) for part, run in parts.items()}
@@ -142,6 +151,16 @@ def _encode(prior: DiffusersPrior, n_views: int, size: int, device: str) -> Call
 
     def run() -> None:
         torch.autograd.grad(prior.encode(images), images, grad)
+
+    return run
+
+
+def _source(prior: DiffusersPrior, scene, n_views: int, size: int) -> Callable[[], None]:
+    cameras = orbit(n_views).to(next(scene.parameters()).device)
+
+    @torch.no_grad()
+    def run() -> None:
+        prior.encode(scene.render(cameras, size, size).rgb)
 
     return run
 

@@ -16,10 +16,11 @@ from ..mesh.texels import nearest_known
 from ..scenes import GaussianScene, ImageScene, MeshTextureScene, Scene
 from ..scenes.image import GAIN
 from ..scenes.kept import ORIGINAL, PREFIX, WEIGHT, original_of
-from ..scenes.mesh_texture import GREY, TEXTURE
+from ..scenes.mesh_texture import BESIDE, GREY, TEXTURE
 from ..scenes.picture_start import EDGE
 from ..scenes.stored import copy_scene
 from .border import between_points, in_picture
+from .continued import continued
 from .masks import EMPTY
 from .region import GAUSSIANS, LOCKED, PIXELS, TEXELS, Region, said
 from .splats import spacing
@@ -152,8 +153,12 @@ def _texels(scene: MeshTextureScene, region: Region) -> Mapping[str, Tensor]:
     beside = nearest_known(at.known)  # filtering at seams reads what lies beside the surface
     weight, texture = weight.flatten()[beside], texture_now(scene)
     if region.old == LOCKED:
+        colors, nearness = continued(at.points.float() / scene.bound, region.free[at.known], texture[at.known] / 255)
+        found = torch.zeros(*at.known.shape, 4, dtype=torch.uint8)
+        found[at.known] = (torch.cat([colors, nearness[:, None]], 1) * 255).round().to(torch.uint8)
         texture[at.known] = texture[at.known][nearest]
         texture = torch.where((weight > 0)[..., None], texture.flatten(0, 1)[beside], texture)
+        return {WEIGHT: weight, TEXTURE: texture, BESIDE: found.flatten(0, 1)[beside]}
     return {WEIGHT: weight, TEXTURE: texture}
 
 

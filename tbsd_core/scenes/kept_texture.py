@@ -16,9 +16,15 @@ class KeptTexture(Kept):
 
     texture: Tensor  # [H, W, 3] uint8, sRGB
 
-    def __init__(self, texture: Tensor, weight: Tensor) -> None:
+    def __init__(
+        self,
+        texture: Tensor,
+        weight: Tensor,
+        beside: Tensor | None = None,  # [H, W, 4] uint8: colours of the locked part beside, and how near that is
+    ) -> None:
         super().__init__({"texture": texture, "weight": weight})
-        level = torch.cat([texture.float() / 255, weight[..., None]], -1).permute(2, 0, 1)[None]
+        more = [] if beside is None else [beside.float() / 255]
+        level = torch.cat([texture.float() / 255, weight[..., None], *more], -1).permute(2, 0, 1)[None]
         self.n_levels = 1 + int(math.log2(min(level.shape[-2:])))
         for i in range(self.n_levels):
             self.register_buffer(f"level_{i}", level, persistent=False)
@@ -29,12 +35,13 @@ class KeptTexture(Kept):
         self,
         uvs: Tensor,  # [K, 2], (0, 0) is the upper left corner
         texels: float,  # of the texture, at full size, for each of these places
-    ) -> tuple[Tensor, Tensor]:
-        """Colours [K, 3] in [0, 1] and weights [K, 1], between the nearest texel centres of the size that fits."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Colours [K, 3] in [0, 1], weights [K, 1] and what lies beside [K, 4] ([K, 0] if that is not kept), between
+        the nearest texel centres of the size that fits."""
         i = min(self.n_levels - 1, max(0, int(0.5 * math.log2(max(texels, 1.0)))))
         grid = (uvs * 2 - 1)[None, None]
         found = F.grid_sample(self.get_buffer(f"level_{i}"), grid, padding_mode="border", align_corners=False)[0, :, 0]
-        return found[:3].T, found[3:].T
+        return found[:3].T, found[3:4].T, found[4:].T
 
 
 def uv_area(uvs: Tensor, faces: Tensor) -> float:

@@ -30,6 +30,7 @@ from .spec import SceneSpec
 from .surface import SurfaceConfig, surface_config
 
 TEXTURE = PREFIX + "texture"
+BESIDE = PREFIX + "beside"  # colours of the locked part that is nearest, and how near it is: what match_weight reads
 MAX_SIDE = 16384  # texels along each side
 MAX_VERTICES = MAX_FACES = 5_000_000  # sizes come from files; a mesh this large takes 0.5 GB
 SHADINGS = ("none", "soft")
@@ -68,6 +69,8 @@ class MeshTextureConfig:
     seed: int = setting(0, "Decides the values that the colours start from.")
     # on mean colours of patches that differ from those that the mesh had: colours stay, detail is free
     pin_weight: float = setting(0.0, at_least=0)
+    # to the colours of the locked part beside, near it; for a region that mixes with what is locked
+    match_weight: float = setting(0.0, at_least=0)
     pin_width: float = setting(0.125, above=0, at_most=1)  # side of a patch / side of a view
     # what a mesh that keeps its colours begins with where it may change; a pattern that is there would stay visible
     begin: str = setting(COLORS, choices=(COLORS, GREY))
@@ -151,7 +154,7 @@ class MeshTextureScene(Scene):
         if ours and not self.config.n_uvs:
             raise ValueError("MeshTextureScene: a texture is attached, and the mesh has no texture coordinates.")
         self.attached = dict(tensors)
-        self.kept = KeptTexture(ours[TEXTURE], ours[WEIGHT]) if WEIGHT in ours else None
+        self.kept = KeptTexture(ours[TEXTURE], ours[WEIGHT], ours.get(BESIDE)) if WEIGHT in ours else None
         self._uv_area = None
 
     def check_geometry(self) -> None:
@@ -185,14 +188,15 @@ class MeshTextureScene(Scene):
         # both sides are painted: a surface seen from behind is lit as if it faced the camera
         eye = cameras.c2w()[:, :3, 3].index_select(0, seen.at // seen.face[0].numel())
         normals = torch.where(((eye - points) * normals).sum(-1, keepdim=True) < 0, -normals, normals)
-        color, before = self.albedo(points), None
+        color, before, beside = self.albedo(points), None, None
         if self.kept is not None:
             uvs = (self.uvs[self.faces[face]] * weights).sum(-2)
-            before, weight = self.kept.seen_at(uvs, self._texels_per(len(seen.at) / len(cameras)))
+            before, weight, beside = self.kept.seen_at(uvs, self._texels_per(len(seen.at) / len(cameras)))
             color = mixed(before, color, weight)
         if c.shading == "soft":
             light = soft_light(normals)
             color, before = color * light, None if before is None else before * light
+            beside = None if beside is None else torch.cat([beside[:, :3] * light, beside[:, 3:]], 1)
 
         def image(values: Tensor) -> Tensor:
             flat = values.new_zeros(seen.face.numel(), values.shape[-1]).index_copy(0, seen.at, values)
@@ -204,10 +208,11 @@ class MeshTextureScene(Scene):
         rgb = image(color).movedim(1, -1)
         rgb = over_background(rgb, opacity.movedim(1, -1), self.backdrop).movedim(-1, 1)
         normal = F.normalize(image(normals), dim=1) if with_normal else None
-        penalties = {}
+        penalties, patch = {}, round(c.pin_width * width)
         if c.pin_weight and before is not None:
-            patch = round(c.pin_width * width)
             penalties["pin"] = low_pass_difference(image(color), image(before), opacity, patch)
+        if c.match_weight and beside is not None and beside.shape[1]:
+            penalties["match"] = low_pass_difference(image(color), image(beside[:, :3]), image(beside[:, 3:]), patch)
         return RenderOutput(rgb.clamp(max=1), opacity, depth / opacity.clamp(min=1e-6), normal, penalties=penalties)
 
     def _texels_per(self, n: float) -> float:
@@ -225,8 +230,9 @@ class MeshTextureScene(Scene):
         """Total variation of the finest grid, and how far mean colours have moved where they are pinned."""
         if self.config.pin_weight and "pin" not in render.penalties:
             raise ValueError("pin_weight holds the colours of a mesh: let it keep them (keep_colors), or set it to 0.")
+        weights = {"pin": self.config.pin_weight, "match": self.config.match_weight}
         losses = {"tv": self.config.tv_weight * self.encoding.total_variation()}
-        return losses | {name: self.config.pin_weight * value for name, value in render.penalties.items()}
+        return losses | {name: weights[name] * value for name, value in render.penalties.items()}
 
 
 def texture_shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
@@ -248,6 +254,8 @@ def texture_shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
         shapes[name] = tuple(value.shape)
         if name == TEXTURE:
             shapes[WEIGHT] = tuple(value.shape[:2])
+            if BESIDE in tensors:
+                shapes[BESIDE] = (*value.shape[:2], 4)
     return shapes
 
 

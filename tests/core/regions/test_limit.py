@@ -15,15 +15,16 @@ from tbsd_pack.tbsd_core.experiment.file import load_scene
 from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
 from tbsd_pack.tbsd_core.mesh import Mesh, painted_mesh, texture_scene, write_mesh
 from tbsd_pack.tbsd_core.mesh.load import load_mesh
+from tbsd_pack.tbsd_core.mesh.mixed import mixed_texture
 from tbsd_pack.tbsd_core.mesh.paint import start_from_colors
 from tbsd_pack.tbsd_core.mesh.uv import triangle_charts
 from tbsd_pack.tbsd_core.optim import Distillation, OptimConfig, OptimState, optimize
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
 from tbsd_pack.tbsd_core.prompts import PromptSet
-from tbsd_pack.tbsd_core.regions import Region, everything, inverted, limited, mask_region, ready
+from tbsd_pack.tbsd_core.regions import LOCKED, Region, everything, inverted, limited, mask_region, ready
 from tbsd_pack.tbsd_core.scenes import GaussianConfig, GaussianScene, ImageConfig, MeshTextureConfig, NeRFScene
 from tbsd_pack.tbsd_core.scenes.kept import ORIGINAL, WEIGHT
-from tbsd_pack.tbsd_core.scenes.mesh_texture import GREY
+from tbsd_pack.tbsd_core.scenes.mesh_texture import BESIDE, GREY
 from tbsd_pack.tbsd_core.scenes.picture_start import scene_of_pictures
 
 SIZE, SIDE = 8, 64
@@ -204,6 +205,26 @@ def test_colours_are_pinned_only_where_there_are_some():
         run(each, 20)
         moved.append((each.render(orbit(3, 10.0), 16, 16).rgb.mean((0, 2, 3)) - start).abs().max().item())
     assert moved[0] < 0.4 * moved[1]
+
+
+def test_new_colours_near_the_locked_part_are_held_to_its_colours(tmp_path):
+    away = {}
+    for weight in (0.0, 100.0):
+        scene = mesh_scene(match_weight=weight)
+        made = limited(scene, replace(region_of(scene), old=LOCKED))
+        beside, free = made.attached[BESIDE], made.attached[WEIGHT] == 1
+        assert beside[made.attached[WEIGHT] == 0][:, 3].min() == 255 and beside[free][:, 3].min() < 255
+        run(made, 20)
+        near = free & (beside[..., 3] > 128)
+        colors, _ = mixed_texture(made)
+        away[weight] = (torch.from_numpy(colors) - beside[..., :3] / 255)[near].mean(0).abs().mean().item()
+    assert away[100.0] < 0.5 * away[0.0]
+    save_scene(made, tmp_path / "scene.safetensors")
+    assert torch.equal(load_scene(tmp_path / "scene.safetensors").attached[BESIDE], beside)
+    made.attach({name: value for name, value in made.attached.items() if name != BESIDE})  # as files of before
+    with pytest.raises(ValueError, match="what is kept of it must be"):
+        made.attach({**made.attached, BESIDE: beside[:1]})
+    assert BESIDE not in limited(mesh_scene(), region_of(scene)).attached  # what was there counts
 
 
 def test_what_is_restyled_begins_in_grey_and_the_rest_keeps_its_bytes():
