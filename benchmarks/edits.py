@@ -126,9 +126,10 @@ def pictures(method: str, swap: Swap, seeds: list[int], steps: int, sets: list[s
     """A row for each seed."""
     cameras = views(seeds)
     if method == TRUTH:
-        pair = [render_truth(swap[0], material, cameras, SIZE).images for material in (swap[2], swap[1])]
+        made, before = (render_truth(swap[0], material, cameras, SIZE).images for material in (swap[2], swap[1]))
         with torch.no_grad():
-            return _rows(seeds, *(prior.decode(prior.encode(images)) for images in pair), swap, cameras)
+            made, before = (prior.decode(prior.encode(images)) for images in (made, before))
+        return _rows(seeds, made, before, swap, cameras)
     config = configured(method, swap, steps, seeds[0], sets, mesh=False)
     before = render_truth(swap[0], swap[1], cameras, SIZE).images
     if method == "nothing":
