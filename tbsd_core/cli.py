@@ -1,4 +1,4 @@
-"""The command line: demo, run, presets, benchmark, methods, vocabulary, and what is in commands/."""
+"""The command line: demo, run, presets, benchmark, methods, vocabulary, and the commands in commands/."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class Text:
             self.size -= 1
 
     def _cut(self, width: int, height: int | None) -> None:
-        """Leave out what does not fit at the smallest size."""
+        """Drop lines that do not fit at the smallest size."""
         room = len(self.lines) if height is None else max(1, height // self.line_height)
         if len(self.lines) > room:
             self.lines = [*self.lines[: room - 1], self.lines[room - 1] + " ..."]
@@ -185,6 +185,6 @@ def _panel(image: Tensor):
 
 @lru_cache(maxsize=64)
 def _font(size: int):
-    """matplotlib's own font, which is where matplotlib is and has the Greek letters."""
+    """matplotlib's own font, which comes with matplotlib and has Greek letters."""
     path = Path(require("matplotlib").get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     return require("PIL.ImageFont", "pillow").truetype(str(path), size)

@@ -86,7 +86,7 @@ def _dimension(config: QualityConfig, name: str) -> Dimension:
 
 
 def _configured(entry: Configuration, prompt: str, dimension: Dimension, of: QualityConfig) -> ExperimentConfig:
-    """The whole preset of its method, and what the tables say."""
+    """The whole preset of its method, changed as the tables say."""
     config = default_config(prompt, dimension.scene, entry.method, of.prior, dimension.n_steps)
     config = replace(config, rehearsal_noise=of.noise)
     # short runs in which every step goes through the VAE: nothing but the method may make a difference
@@ -177,7 +177,7 @@ def evaluate_dimension(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def is_wrong(row: Row) -> bool:
-    """Whether the picture shows another object or another material than the prompt names, or nothing that is known."""
+    """Whether the picture shows an object or a material that the prompt does not name, or nothing recognisable."""
     identities = (row["identity_shape"], row["identity_material"])
     return not all(value is not None and value >= RIGHT for value in identities)
 

@@ -1,4 +1,4 @@
-"""What the commands that make runs have in common: their arguments, and the experiments these describe."""
+"""Arguments that the commands that make runs share, and the experiments that they describe."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def add_run_arguments(
     needs_prompt: bool = True,
     needs_out: bool = True,
 ) -> None:
-    """--prompt, --scene, --method (unless None) and what else `run` takes; --out is the folder of the results."""
+    """Add --prompt, --scene, --method (unless None) and the other arguments of `run`; --out is the folder of the
+    results."""
     parser.add_argument("--prompt", required=needs_prompt, help="what to make; see `vocabulary` for the demo models")
     add_common_arguments(parser, scene, needs_out=needs_out)
     add_mesh_arguments(parser)
@@ -77,7 +78,7 @@ def add_common_arguments(
 
 
 def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
-    """What a scene that paints a mesh needs; `mesh_input` reads it."""
+    """Add the arguments of scenes that paint a mesh; `mesh_input` reads them."""
     parser.add_argument("--mesh", help="for --scene mesh_texture: file to paint (.glb .obj .ply .stl), or sample:house")
     parser.add_argument("--up", default="y", help="upward axis of the mesh, y or z (default %(default)s)")
     parser.add_argument(
@@ -114,7 +115,7 @@ def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_edit_arguments(parser: argparse.ArgumentParser) -> None:
-    """What methods that edit start from, beside a mesh; `with_start` reads it."""
+    """Add the arguments for the start of methods that edit, apart from a mesh; `with_start` reads them."""
     picture = "for --scene image: picture to start from, or 'sample:brick house'"
     parser.add_argument("--image", dest="start_image", metavar="FILE", help=picture)
     parser.add_argument(
@@ -133,7 +134,7 @@ def add_noise_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def card_memory(arguments: argparse.Namespace) -> int | None:
-    """GB of the card that --memory names; None where there is no card of CUDA, or the run is not on one."""
+    """GB of the card that --memory names; None if there is no CUDA card, or the run does not use one."""
     if arguments.memory != "auto":
         return int(arguments.memory)
     import torch
@@ -146,7 +147,7 @@ def card_memory(arguments: argparse.Namespace) -> int | None:
 
 
 def mesh_input(arguments: argparse.Namespace) -> MeshInput:
-    """The mesh to paint. Raises ValueError for one without a scene that paints it, or the other way round."""
+    """The mesh to paint. Raises ValueError for a mesh without a scene that paints it, or a scene without its mesh."""
     from ..experiment import MeshInput
     from ..mesh import PlacementConfig
 
@@ -158,7 +159,7 @@ def mesh_input(arguments: argparse.Namespace) -> MeshInput:
 
 
 def with_start(config: ExperimentConfig, arguments: argparse.Namespace) -> ExperimentConfig:
-    """`config` with the picture, the words for what is there and where a mesh may change; a method that edits a mesh
+    """`config` with the picture, the source prompt and the part of a mesh that may change. A method that edits a mesh
     starts from its colours.
 
     Raises:
@@ -290,7 +291,7 @@ def consume(steps: Iterable[StudyStep], title: str) -> bool:
 
 
 def finish(
-    make_sheet: Callable[[], Sheet],  # of what there is
+    make_sheet: Callable[[], Sheet],  # of the results so far
     has_any: bool,  # whether there is anything to show
     arguments: argparse.Namespace,
     name: str,
@@ -309,7 +310,8 @@ def finish(
 
 
 def add_study_arguments(parser: argparse.ArgumentParser, methods: Sequence[str] | None = None) -> None:
-    """Methods, seeds and everything else that studies have in common; `methods` None makes them say which."""
+    """Add --methods, --seeds and the other arguments that studies share; with `methods` None the user must name
+    them."""
     parser.add_argument(
         "--methods",
         nargs="+",
@@ -326,7 +328,7 @@ def add_study_arguments(parser: argparse.ArgumentParser, methods: Sequence[str] 
 
 
 def study_configs(arguments: argparse.Namespace, prompt: str) -> dict[str, ExperimentConfig]:
-    """The ExperimentConfig of each label on one prompt, with what --set says.
+    """The ExperimentConfig of each label on one prompt, with the settings of --set.
 
     Raises:
         ValueError: an unknown name or setting, or the same label twice.

@@ -28,11 +28,10 @@ class ESDConfig:
 
 
 class ESD:
-    """VSD whose LoRA score is a mixture of the one that is told the camera and the one that is not.
+    """VSD whose LoRA score mixes the score with the camera and the score without it.
 
-    The second is the score of all views together: moving away from it keeps views different from each
-    other, which works against one face on every side. Neither is told the view in words. Pictures have no
-    camera; there it is VSD.
+    The second is the score of all views together: moving away from it keeps views different from each other, which
+    works against one face on every side. Neither gets the view in words. For pictures, which have no camera, it is VSD.
     """
 
     def __init__(self, config: ESDConfig | None = None) -> None:

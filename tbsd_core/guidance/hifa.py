@@ -44,7 +44,7 @@ class HiFAConfig:
 
 
 class HiFA:
-    """SDS on the latents, and on the pictures I the same towards the decoded estimate of what they should be:
+    """SDS on the latents, and the same on the pictures I, towards the decoded estimate of the clean pictures:
 
     pixel_grad = pixel_scale w(t) (alpha / sigma) [I - decode(x_0)],  x_0 = x - (sigma / alpha) (eps_cfg - noise)
 
