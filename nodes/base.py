@@ -72,11 +72,11 @@ def problem(node: type[io.ComfyNode], build: Callable[..., Any], **values: Any) 
     """For `validate_inputs`: True, or why widgets do not fit together, before anything runs.
 
     Args:
-        build: called with the values; what it raises as ValueError or FileNotFoundError is the answer.
+        build: called with the values; a ValueError or FileNotFoundError from it is the answer.
         values: of widgets by name; None where another node gives it, which is checked when that has run.
     """
     try:
-        for entry in node.define_schema().inputs:  # the host leaves out what `validate_inputs` names
+        for entry in node.define_schema().inputs:  # the host skips its own checks of inputs that are named here
             low, high = getattr(entry, "min", None), getattr(entry, "max", None)
             value = values.get(entry.id)
             if isinstance(value, (int, float)) and (

@@ -55,12 +55,12 @@ class GuidedModel:
 
 @dataclass(frozen=True)
 class Recommended:
-    """Where a run of a method begins.
+    """The settings that a run of a method begins with.
 
     Args:
         method: its name.
         preset: of tbsd_core.presets.preset, for the family of a model and a scene.
-        scene: the name of that.
+        scene: the name of that scene.
     """
 
     method: str

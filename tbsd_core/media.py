@@ -42,7 +42,7 @@ def read_square(path: str | os.PathLike, size: int) -> Tensor:
 
 
 def read_mask(path: str | os.PathLike) -> Tensor:
-    """The brightness [H, W] in [0, 1] of a picture; where it has an alpha channel, what is transparent is black.
+    """The brightness [H, W] in [0, 1] of a picture; transparent pixels are black.
 
     Raises:
         ValueError: it is missing, or no picture.

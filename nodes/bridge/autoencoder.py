@@ -48,8 +48,8 @@ class Autoencoder:
     ) -> Tensor:
         """Latents [B, C, h, w] float32 as the VAE makes them (before the model's scaling); differentiable.
 
-        Where the free memory does not hold what backward needs, the blocks are computed again there: the
-        same gradient for about a third more time. The first gradient of a run is checked.
+        If the free memory does not hold what backward needs, it computes the blocks again: the same gradient for about
+        a third more time. The first gradient of a run is checked.
 
         Raises:
             ValueError: the sides are not multiples of the VAE's factor.
@@ -119,7 +119,7 @@ def without_frames(pictures: Tensor) -> Tensor:
 
 
 def encoding_memory(vae, shape: tuple[int, int, int], again: bool = False) -> float:
-    """Bytes that encoding `shape` (batch size, height, width) takes with what backward needs of it.
+    """Bytes that encoding `shape` (batch size, height, width) takes, with its backward pass.
 
     Args:
         again: where backward computes the blocks again.

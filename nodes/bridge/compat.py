@@ -1,7 +1,7 @@
 """Differences between versions of ComfyUI: the versions that the pack is tested on, and what exists since when.
 
-The one place that asks. A test holds the table against each host; a version between or after the tested ones is taken
-for what the table says of it, so that a newer one is like the newest that was tested.
+Only this module asks. A test holds the table against each host. For versions between or after the tested ones the table
+decides, so that a newer one counts as the newest that was tested.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def require_host(version: tuple[int, ...] = HOST) -> None:
 
 
 def mesh_class() -> type:
-    """What the socket MESH carries."""
+    """The class of values on the socket MESH."""
     if has("Types.MESH"):
         return host.Types.MESH
     from comfy_extras.nodes_hunyuan3d import MESH
@@ -81,7 +81,7 @@ def mesh_class() -> type:
 
 @dataclass
 class Splat:
-    """What the socket SPLAT carries on a host that has no such type: the same, for the pack's own nodes."""
+    """A value on the socket SPLAT for hosts that have no such type: the same, for the pack's own nodes."""
 
     positions: torch.Tensor
     scales: torch.Tensor
@@ -92,12 +92,12 @@ class Splat:
 
 
 def splat_class() -> type:
-    """What the socket SPLAT carries."""
+    """The class of values on the socket SPLAT."""
     return host.Types.SPLAT if has("Types.SPLAT") else Splat
 
 
 def file_value(path: Path) -> Any:
-    """What the socket FILE_3D carries for a file that has been written; its path on a host without that type."""
+    """The value on the socket FILE_3D for a written file; its path on a host without that type."""
     return host.Types.File3D(str(path)) if has("Types.File3D") else str(path)
 
 
@@ -118,7 +118,7 @@ def current_prompt() -> str | None:
 
 
 def is_running(prompt: str | None) -> bool:
-    """Whether the server is at a graph of its queue; False where there is no server."""
+    """Whether the server is running a graph of its queue; False if there is no server."""
     server = running_server()
     running = [] if server is None else list(server.prompt_queue.currently_running.values())
     return any(item[1] == prompt for item in running)

@@ -50,7 +50,7 @@ def from_conditioning(**conditionings: list | None) -> Prompts:
 
 
 def with_source(prompts: Prompts, text: str) -> Prompts:
-    """Prompts that also describe what an edit starts from; an empty text says nothing of it.
+    """Prompts that also describe the start of an edit; an empty text says nothing about it.
 
     Raises:
         ValueError: it is the prompt itself, or the prompts came ready-made, so that there is nothing to encode it with.

@@ -112,7 +112,7 @@ class Run:
             self.folder.note(**about, scene=config.scene_name, seed=config.optim.seed)
 
     def enter(self, phase: str) -> None:
-        """Say what happens while no step is done; "" while they are."""
+        """Report the phase between steps; "" while steps are being done."""
         with self._lock:
             self.phase, self._now = phase, time.monotonic()
 
@@ -168,7 +168,7 @@ class Run:
         send_step(self.event())  # whether it can be continued is known now
 
     def warn(self, text: str) -> None:
-        """Tell the user something about the run that goes on."""
+        """Show the user a message about the run."""
         logger.warning("Node %s: %s", self.node, text)
         if self.folder is not None:
             self.folder.log(text)
@@ -235,7 +235,7 @@ class Run:
         return {"run": self.id, "node": self.node, "prompt": self.queued.id, "status": self.status}
 
     def event(self) -> dict:
-        """What a panel must know of the present step."""
+        """The facts that a panel needs about the present step."""
         with self._lock:
             return self._event()
 

@@ -24,7 +24,7 @@ class Origin:
     Args:
         nodes: the part of the graph that the run was in, as in `graph.ancestors`; None where it is not known.
         id: of the run, where it has a folder. warning: why an older state was taken.
-        told: what the scene that the graph would begin with has otherwise.
+        told: how the scene that the graph would begin with differs.
     """
 
     run: StoredRun
@@ -64,7 +64,7 @@ def read_prompt(folder: Path) -> Any:
 
 
 def parsed(text: str) -> Any:
-    """None for what is no JSON."""
+    """The value of a JSON text; None for any other text."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -19,7 +19,7 @@ from ..widgets import widgets, with_widgets
 
 
 class GuidanceNode(Node):
-    """What all of them are; `spec` says which."""
+    """The common part of all guidance nodes; `spec` says which method."""
 
     spec: ClassVar[MethodSpec]
 

@@ -184,8 +184,7 @@ def _dot(a: Tensor, b: Tensor) -> float:
 
 @torch.no_grad()
 def scene_latents(experiment: Experiment) -> tuple[Tensor, list[str]]:
-    """The prior's latents [B, C, h, w] of a scene's pictures, and their view names; for an object, of its front
-    view."""
+    """The prior's latents [B, C, h, w] of a scene's pictures (of an object, its front view), and their view names."""
     scene, prior, optim = experiment.scene, experiment.prior, experiment.config.optim
     cameras, views = front(scene, experiment.config.cameras)
     render = scene.render(cameras, optim.size, optim.size)

@@ -43,7 +43,7 @@ def varied(config: ExperimentConfig, key: str, text: str) -> ExperimentConfig:
 def vary_sheet(
     results: Sequence[Result],
     key: str,  # the dotted name of the setting
-    values: Sequence[str],  # the number of values asked for
+    values: Sequence[str],  # all values asked for
     title: str,
     measure: Callable[[Result], Mapping[str, float]] = Result.statistics,
 ) -> Sheet:

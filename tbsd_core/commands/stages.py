@@ -77,7 +77,7 @@ def assigned(config: StagesConfig, assignments: Iterable[str]) -> StagesConfig:
     """`config` with nerf.KEY=VALUE, mesh.KEY=VALUE and texture.KEY=VALUE set in one stage, KEY=VALUE in both runs.
 
     Raises:
-        ValueError: an unknown key, a value of another kind, or a number of steps for a single stage.
+        ValueError: an unknown key, a value of another kind, or a number of steps that names no stage.
     """
     from ..experiment.stages import NERF, STAGES, TEXTURE
 

@@ -90,8 +90,7 @@ def duration_of(experiment: Experiment, work: Work, n_views: int, in_parts: bool
 
 
 class Pace:
-    """Call it with the number of steps done, after each. After some steps it returns once how long the run takes; else
-    "".
+    """Call it with the number of steps done, after each. Once, after some, it says how long the run takes; else "".
 
     Steps are weighed by their work where that is known.
     """

@@ -27,8 +27,8 @@ class VSDConfig:
 class VSD:
     """grad = w(t) [eps_cfg(s) - eps_lora]: SDS with the score of the current renders instead of the noise.
 
-    The loop trains the LoRA by one step after each step of the scene. It is told the target without view words, and the
-    camera by its pose, as in threestudio; the prior's own predictions have the words of the view.
+    The loop trains the LoRA for one step after each step of the scene. The LoRA gets the target without view words and
+    the camera as a pose, as in threestudio; the prior's own predictions use the view words.
     """
 
     def __init__(self, config: VSDConfig | None = None) -> None:

@@ -86,8 +86,8 @@ def bare_package(name: str) -> None:
 
 
 def bound_memory(n_bytes: int):
-    """Let this process take so much memory more than it has; returns what lifts that. On Linux alone: other systems
-    lack the limit, or ignore it."""
+    """Limit this process to so much more memory than it has; returns a function that lifts the limit. Linux only: other
+    systems lack the limit, or ignore it."""
     if sys.platform != "linux":
         return lambda: None
     import resource

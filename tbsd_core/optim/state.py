@@ -22,7 +22,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 
 @dataclass
 class OptimState:
-    """What a checkpoint must hold besides the scene: the next step, the optimiser's moments, a LoRA."""
+    """The contents of a checkpoint besides the scene: the next step, the optimiser's moments, a LoRA."""
 
     step: int
     optimizer: torch.optim.Optimizer
@@ -45,7 +45,7 @@ class OptimState:
 
     @classmethod
     def create(cls, scene: Scene, config: OptimConfig, adapter: AdapterState | None = None) -> OptimState:
-        """The state before the first step; `adapter` is that of `create_adapter`.
+        """The state before the first step; `adapter` comes from `create_adapter`.
 
         Raises:
             ValueError: an unknown optimiser.

@@ -94,7 +94,7 @@ def project_splats(
     """Centres [B, N, 2] in pixels, covariances [B, N, 3] (xx, xy, yy) in pixels^2 and depths [B, N] along the axis.
 
     The covariance is J R Sigma R^T J^T + 0.3 I with the Jacobian J of the projection (arXiv:2308.04079, Eq. 5).
-    Depths <= NEAR are of Gaussians that are not to be drawn: their other numbers mean nothing.
+    Gaussians with depths <= NEAR are not drawn: their other numbers mean nothing.
     """
     rotation = viewmats[:, None, :3, :3]
     x, y, z = (splats.means @ viewmats[:, :3, :3].transpose(1, 2) + viewmats[:, None, :3, 3]).unbind(-1)
@@ -194,7 +194,7 @@ class _Composite(torch.autograd.Function):
 
 
 def _shown(features: Tensor) -> Tensor:
-    """What a Gaussian adds to a pixel, [B * N, 5]: colour, depth, and 1 to the opacity."""
+    """The values that a Gaussian adds to a pixel, [B * N, 5]: colour, depth, and 1 to the opacity."""
     return F.pad(features[:, 6:], (0, 1), value=1.0)
 
 
@@ -223,7 +223,7 @@ def _pairs(
     band: slice,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(Gaussian, pixel of the band, alpha) of the pairs [M] with an alpha of at least MIN_ALPHA, by pixel, in it near
-    to far. The host waits twice, for the number of candidates and for that of the pairs."""
+    to far. The host waits twice, for the number of candidates and for the number of pairs."""
     opacity, depth = features[:, 5], features[:, 9]
     device = features.device
     # alpha falls to MIN_ALPHA at this many standard deviations: a tight box that leaves nothing out
@@ -269,7 +269,7 @@ def splat_gsplat(
     width: int,
     rows_at_once: int = 0,  # without a meaning here: its memory is small
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What `splat_reference` returns, from gsplat's CUDA kernels.
+    """The same as `splat_reference`, from gsplat's CUDA kernels.
 
     Raises:
         ImportError: gsplat is not installed, with the pip line.

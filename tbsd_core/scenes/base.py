@@ -61,7 +61,8 @@ class Scene(nn.Module, ABC):
         self.kept = kept_of(tensors)
 
     def attachable(self) -> dict[str, tuple[int, ...]]:
-        """Shapes by name of what is kept of it where a run may not change it (scenes.kept); {}: nothing can be."""
+        """Shapes, by name, of the tensors that keep the parts a run may not change (scenes.kept); {}: nothing can be
+        kept."""
         return {}
 
     @abstractmethod
@@ -127,7 +128,7 @@ class ShrinkingScene(Protocol):
     """A scene that can render the same pictures in less memory, more slowly."""
 
     def shrink(self) -> bool:
-        """Use less memory from now on; False where that is as little as it can be."""
+        """Use less memory from now on; False if it is as little as it can be."""
         ...
 
 
@@ -138,5 +139,5 @@ class AdaptiveScene(Protocol):
     def adapt(self, optimizer: torch.optim.Optimizer, step: int, n_steps: int) -> None:
         """Called before each step renders, once the learning rates of the step are set; it may change these, too.
         Parameters keep their shapes, and what happens is a function of them, the optimiser's state and the step,
-        so that a resumed run goes on exactly."""
+        so that a resumed run continues exactly."""
         ...

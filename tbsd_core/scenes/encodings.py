@@ -47,7 +47,7 @@ class DenseGrids(Encoding):
 
     The levels are added up on the finest grid before it is read, so that any number of levels costs one
     look-up per point. Where each resolution minus one divides the next one's, as in (17, 49), that equals
-    reading every level by itself. All values start at 0: the scene's density prior is the initial shape.
+    reading every level alone. All values start at 0: the scene's density prior is the initial shape.
     """
 
     def __init__(self, resolutions: Sequence[int], generator: torch.Generator) -> None:

@@ -105,7 +105,7 @@ def _ply(data: bytes, name: str) -> ReadSplats:
 
 
 def of_degree(n_coefficients: int) -> str:
-    """What is said of splats whose colours depend on the view."""
+    """The note on splats whose colours depend on the view."""
     return f"colours that change with the view (degree {round(n_coefficients**0.5) - 1}) are not kept, only their mean"
 
 

@@ -75,7 +75,7 @@ def read_report(out: Path, job: Job, anew: bool = False) -> Report | None:
         anew: whether the result of another configuration counts as none.
 
     Raises:
-        ValueError: the folder holds one, and it does not; says which settings differ.
+        ValueError: the folder holds such a result and `anew` is False; the message names the settings that differ.
     """
     folder = job_folder(out, job)
     try:

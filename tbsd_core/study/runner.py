@@ -1,4 +1,4 @@
-"""Runs the jobs of a study on a pool: skips finished ones, writes what ends, tries failed ones again."""
+"""Runs the jobs of a study on a pool: skips finished ones, writes results, tries failed ones again."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class Worker:
 
     Args:
         in_full: whether results have curves, turntables and meshes; see experiment.write_results.
-        prior: None loads that of the jobs.
+        prior: None loads the jobs' prior.
     """
 
     def __init__(

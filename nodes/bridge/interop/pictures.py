@@ -20,7 +20,7 @@ def squares(image: Tensor, size: int) -> Tensor:
 
 
 def picture_scene(image: Tensor, config: Any, size: int, vae: Any = None, model: Any = None) -> Scene:
-    """A scene that starts from pictures: pixels, or where a VAE is given its latents in the scale of the model.
+    """A scene that starts from pictures: pixels or, with a VAE, its latents in the scale of the model.
 
     Raises:
         ValueError: there is a VAE and no model.

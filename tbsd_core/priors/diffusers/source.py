@@ -31,7 +31,7 @@ class Pipeline:
 
     @property
     def title(self) -> str:
-        """What its maker calls it; "" where that is not said."""
+        """The name that its maker gives it; "" if unknown."""
         return str(self.index.get("_name_or_path", ""))
 
     @property
