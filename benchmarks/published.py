@@ -27,7 +27,7 @@ class Row:
     Args:
         names: dotted, as presets have them.
         published: the same in our terms, as `shown` writes values where that is a value.
-        why: the reason of the difference; "" where there is none.
+        why: the reason of the difference; "" if there is none.
     """
 
     names: tuple[str, ...]

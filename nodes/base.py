@@ -73,7 +73,7 @@ def problem(node: type[io.ComfyNode], build: Callable[..., Any], **values: Any) 
 
     Args:
         build: called with the values; a ValueError or FileNotFoundError from it is the answer.
-        values: of widgets by name; None where another node gives it, which is checked when that has run.
+        values: of widgets by name; None if another node gives it, which is checked when that has run.
     """
     try:
         for entry in node.define_schema().inputs:  # the host skips its own checks of inputs that are named here

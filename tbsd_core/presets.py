@@ -1,10 +1,9 @@
 """The settings that a run starts with before the user changes anything, by model family, scene and method.
 
 Every value carries its source. "measured" means: on the small world, see benchmarks/. Values for real
-checkpoints are published ones where there are any; "ours" marks a choice that rests on nothing but reason.
-Later ones win, in this order: the family, the scene (scenes.spec.SceneSpec.presets), the method
-(guidance.spec.MethodSpec.presets), the task (tasks), a card of little memory (card_presets). Names are dotted names of
-an ExperimentConfig, as for `--set`.
+checkpoints are published ones if there are any; "ours" marks a choice that rests on nothing but reason. Later ones win,
+in this order: the family, the scene (scenes.spec.SceneSpec.presets), the method (guidance.spec.MethodSpec.presets), the
+task (tasks), a card of little memory (card_presets). Names are dotted names of an ExperimentConfig, as for `--set`.
 """
 
 from __future__ import annotations

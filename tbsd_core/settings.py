@@ -46,7 +46,7 @@ class Hint:
 
     @property
     def ends(self) -> tuple[float | None, float | None]:
-        """Least and greatest value of its widget; None where there is no bound."""
+        """Least and greatest value of its widget; None if there is no bound."""
         return (
             next((n for n in (self.low, self.at_least, self.above) if n is not None), None),
             next((n for n in (self.high, self.at_most, self.below) if n is not None), None),

@@ -108,12 +108,12 @@ def is_model(model: Any, class_name: str) -> bool:
 
 
 def running_server() -> Any | None:
-    """The server that this process is; None where the nodes are used without one."""
+    """The server that this process is; None if the nodes are used without one."""
     return getattr(PromptServer, "instance", None)
 
 
 def current_prompt() -> str | None:
-    """The id that the queue has given the graph that runs now; None where there is no server."""
+    """The id that the queue has given the graph that runs now; None if there is no server."""
     return getattr(running_server(), "last_prompt_id", None)
 
 

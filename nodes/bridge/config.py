@@ -33,7 +33,7 @@ def config_of(
     scene: Scene,
     cameras: CameraConfig,
     optim: OptimConfig,
-    own_timesteps: bool = False,  # whether those of `optim` were asked for, and not those of the guidance's settings
+    own_timesteps: bool = False,  # whether `optim` decides them, and not the guidance's settings
 ) -> ExperimentConfig:
     """The configuration of a run. If Recommended Settings are connected to its guidance, they travel with it: settings
     outside OF_THE_OPTIMIZER (the learning rate, the timesteps, latent_until ...) come from the preset. Views smaller

@@ -17,7 +17,7 @@ class Prompts:
     """A prompt set, and how to encode more of the same prompt.
 
     Args:
-        clip: the text encoder, or None where the conditions came ready-made.
+        clip: the text encoder, or None if the conditions came ready-made.
         config: what the texts were built from, or None as above.
     """
 
@@ -42,7 +42,7 @@ def encode_prompts(clip, config: PromptConfig, names: Sequence[str]) -> PromptSe
 
 
 def from_conditioning(**conditionings: list | None) -> Prompts:
-    """Prompts of ready-made CONDITIONING by condition name; None where one is not connected."""
+    """Prompts of ready-made CONDITIONING by condition name; None if one is not connected."""
     conditions = {
         name: {"": to_condition(c, f'conditioning "{name}"')} for name, c in conditionings.items() if c is not None
     }

@@ -18,7 +18,7 @@ class Queued:
 
     Args:
         node: the execution id of the node, such as "7", or "3:7" inside the subgraph node 3.
-        id: of the graph in the queue; None where no server runs.
+        id: of the graph in the queue; None if no server runs.
         prompt: the graph as the server was given it. workflow: as it was on the canvas; None for API clients.
     """
 

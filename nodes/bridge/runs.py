@@ -48,7 +48,7 @@ class RunEnded(RuntimeError):
 
 
 class CheckpointFailed(RuntimeError):
-    """The file could not be written; the run goes on."""
+    """The file could not be written; the run continues."""
 
 
 class Run:
@@ -76,7 +76,7 @@ class Run:
         self.warnings: list[str] = []
         self.stop_wanted = False
         self.experiment: Experiment | None = None  # once it is made
-        self.folder: Folder | None = None  # None where the output folder cannot be written
+        self.folder: Folder | None = None  # None if the output folder cannot be written
         self._wanted: list[Future[str]] = []
         self._lock = threading.Lock()
         self._started = self._now = time.monotonic()

@@ -22,7 +22,7 @@ class Origin:
     """Where a scene comes from.
 
     Args:
-        nodes: the part of the graph that the run was in, as in `graph.ancestors`; None where it is not known.
+        nodes: the part of the graph that the run was in, as in `graph.ancestors`; None if it is not known.
         id: of the run, where it has a folder. warning: why an older state was taken.
         told: how the scene that the graph would begin with differs.
     """

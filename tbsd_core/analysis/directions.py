@@ -95,7 +95,7 @@ def inspect_directions(
     latents: Tensor,  # [B, C, h, w], clean latents of B pictures
     config: DirectionsConfig,
     guidance: Guidance | None = None,  # its gradient is one more direction, unless it trains a LoRA
-    views: Sequence[str] | None = None,  # B view names; None where pictures have none
+    views: Sequence[str] | None = None,  # B view names; None if pictures have none
 ) -> Iterator[DirectionRow]:
     """The directions at each picture and noise level; B * len(config.t) rows.
 

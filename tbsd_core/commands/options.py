@@ -142,7 +142,7 @@ def card_memory(arguments: argparse.Namespace) -> int | None:
     device = arguments.device or ("cuda" if arguments.prior.startswith("diffusers:") else "cpu")
     device = "cuda:0" if device == "cuda" else device
     if device not in [f"cuda:{i}" for i in range(torch.cuda.device_count())]:
-        return None  # what is no device is said later
+        return None  # a later check reports an invalid device
     return nearest_memory(torch.cuda.get_device_properties(device).total_memory)
 
 
@@ -277,7 +277,7 @@ def load_prior(config: ExperimentConfig) -> TextPrior:
 
 
 def consume(steps: Iterable[StudyStep], title: str) -> bool:
-    """Run to the end with a progress bar; False where the user interrupted it."""
+    """Run to the end with a progress bar; False if the user interrupted it."""
     tqdm = require("tqdm").tqdm
     with tqdm(desc=title, unit="step", disable=None) as bar:
         try:

@@ -41,7 +41,7 @@ class StoredRun:
         config: the ExperimentConfig as plain data. Files of release 0.1 that ComfyUI wrote have its "optim" alone.
         step: steps done. bad_steps: the last of them that were skipped.
         tensors: moments of the optimisers, reused predictions, a LoRA and a source, on the CPU.
-        source: kind and configuration of what the run edits, see experiment.source; None where it edits nothing.
+        source: kind and configuration of what the run edits, see experiment.source; None if it edits nothing.
     """
 
     config: dict[str, Any]
@@ -92,7 +92,7 @@ def write_file(
     """Write a scene and its run; the file is on the disk when this returns.
 
     Args:
-        keep_previous: keep the file that was there as the previous one; False where it is damaged or of another run.
+        keep_previous: keep the file that was there as the previous one; False if it is damaged or of another run.
         extra: the graph that made it (EMBEDDED), beside what the checksum covers; left out where it is too large.
 
     Raises:

@@ -54,7 +54,7 @@ class Needs:
     """Bytes that a step holds once, for each view until the step ends, and while a view goes through.
 
     Args:
-        recomputed: as `encode`, where backward computes the encoder again; None where the prior cannot.
+        recomputed: as `encode`, where backward computes the encoder again; None if the prior cannot.
         predict: of a network's forward with all conditions, or of the training of its LoRA.
     """
 

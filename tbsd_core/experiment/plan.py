@@ -3,7 +3,7 @@
     plan = plan_of(experiment, available)   # bytes that are free on the experiment's device, after models are loaded;
                                             # memory.available_bytes(device), or what a host says; None: not known
     plan.apply(experiment)                  # sets experiment.state.view_chunk, and has scene and prior take less
-    if plan.text: tell(plan.text)           # "" where everything fits, takes minutes, and nothing need be said
+    if plan.text: tell(plan.text)           # "" if everything fits, takes minutes, and nothing need be said
 
 Nothing else is needed: a step that still runs out of memory automatically halves what goes through at once. Every
 measure gives the gradient of all views at once, up to the order of sums, so only a run with the same plan repeats
@@ -60,12 +60,12 @@ class Plan:
 
     Args:
         n_views: views or pictures of a step; size: pixels along a side of one.
-        available: bytes that are free; None where that is not known.
+        available: bytes that are free; None if that is not known.
         at_once: bytes with all views at once; 0 if they clearly fit without measuring.
         fit: the measures that the steps follow.
         evaluations: noise predictions of the whole run, exact.
         output_bytes: of the finished pictures, in the machine's memory.
-        duration: how much work the run is; None where it was not measured.
+        duration: how much work the run is; None if it was not measured.
         text: a message for people, or "".
     """
 

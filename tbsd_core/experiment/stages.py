@@ -101,7 +101,7 @@ def run_stages(
     on_stage: Callable[[int, str], None] = lambda number, name: None,  # from 1
     autosave_seconds: float = AUTOSAVE_SECONDS,
     in_full: bool = True,  # of the folders of the runs; see write_results
-    prior: TextPrior | None = None,  # None reads that of the configuration
+    prior: TextPrior | None = None,  # None reads the configuration's
 ) -> dict[str, Any]:
     """Run all stages, or the remaining ones; returns the contents of stages.json. The result is `out`/mesh.glb.
 

@@ -16,7 +16,7 @@ from .vsd import VSD, VSDConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ESDConfig:
-    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior; the authors: 7.5
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # s of the prior; the authors: 7.5
     entropy: float = shared.part(  # weight of the camera's absence; the authors: 0.5
         0.5, "How strongly the views are kept different. 0 is VSD.", step=0.05
     )

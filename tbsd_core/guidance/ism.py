@@ -25,7 +25,7 @@ AUTHORS = "LucidDreamer, arXiv:2311.11284, the authors' configs"
 class ISMConfig:
     """Lengths are parts of the schedule; the defaults are the authors', of 1000 timesteps."""
 
-    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior at x_t; the authors: 7.5
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # s of the prior at x_t; the authors: 7.5
     baseline: str = setting(  # uncond (the paper) or negative (the authors' configs)
         "uncond",
         "The prompt to compare with: the empty prompt or the generic negative.",

@@ -33,8 +33,8 @@ FALLING = {  # the timestep is not drawn
 class SDIConfig:
     """The defaults come from the authors' sdi.yaml. They draw no timestep: it falls over the run, for all views."""
 
-    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior at x_t
-    inversion_scale: float = setting(  # CFG weight on the way there, any number
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # s of the prior at x_t
+    inversion_scale: float = setting(  # guidance scale on the way there, any number
         -7.5,
         "Guidance scale of the inversion. A negative value, as published, moves away from the prompt.",
         low=-100.0,

@@ -16,7 +16,7 @@ from .weighting import weight
 
 @dataclass(frozen=True, kw_only=True)
 class VSDConfig:
-    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior; the paper: 7.5
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # s of the prior; the paper: 7.5
     weighting: str = shared.weighting("sigma2")
     lora: LoRAConfig = field(default_factory=LoRAConfig)  # what is trained beside the scene
 

@@ -157,7 +157,7 @@ def _skin(found: set[Material], folder: Path) -> Skin:
     pictures, numbers = dict(material.pictures), dict(material.numbers)
 
     def read(name: str) -> np.ndarray | None:
-        """The picture [H, W, 3] uint8 of this name; None where there is none, or it cannot be read."""
+        """The picture [H, W, 3] uint8 of this name; None if there is none, or it cannot be read."""
         if name not in pictures:
             return None
         word = WORD.get(name, f"{name} map")

@@ -32,7 +32,7 @@ MANY_FACES = 20_000  # above these the child process does the work, so that the 
 
 def texture_scene(
     mesh: Mesh,
-    config: MeshTextureConfig | None = None,  # its sizes are replaced by those of the mesh
+    config: MeshTextureConfig | None = None,  # the mesh's sizes replace its own
     place: PlacementConfig | None = None,
     on_wait: Callable[[float], None] = lambda done: None,
 ) -> MeshTextureScene:

@@ -52,9 +52,8 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
 
     Returns:
         vertices [N, 3] float32, faces [M, 3] int64; materials [M] int32 and their material_names, where it has several;
-        colors [N, 3], uvs [N, 2], normals [N, 3], tangents [N, 4] float32,
-        texture [H, W, 3] uint8 or None; maps, a dict of such pictures; factors, has_occlusion and unlit of the
-        material; report, a list of lines.
+        `colors` [N, 3], uvs [N, 2], normals [N, 3], tangents [N, 4] float32, texture [H, W, 3] uint8 or None; maps, a
+        dict of such pictures; factors, has_occlusion and unlit of the material; report, a list of lines.
     """
     file = Path(path)
     name, kind, data = file.name, file.suffix.lower(), file.read_bytes()
@@ -249,7 +248,7 @@ def _joined(parts: list[Part], uvs_fit: bool, name: str) -> tuple[dict[str, Any]
 
 
 def _directions(parts: list[Part], name: str) -> np.ndarray | None:
-    """The normals or tangents of all parts where they are shown; None where some lack them, or they are not numbers."""
+    """The normals or tangents of all parts where they are shown; None if some lack them, or they are not numbers."""
     turned = []
     for part in parts:
         own = getattr(part, name)

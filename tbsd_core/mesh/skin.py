@@ -35,7 +35,7 @@ class Skin:
     Args:
         uvs: of each part, if they have changed.
         base: the number of the base colour's image, if it is used unchanged; texture: the picture, if it was made.
-        fits: False where faces have different base colours that cannot be put together.
+        fits: False if faces have different base colours that cannot be put together.
     """
 
     maps: dict[str, np.ndarray] = field(default_factory=dict)  # [H, W, 3] uint8
@@ -244,7 +244,7 @@ class _Tiles:
         return ((uvs * self.size + corner) / self.shape[::-1]).astype(np.float32)
 
     def picture(self, looks: Sequence[Look], name: str, images: dict[int, bytes]) -> tuple[np.ndarray | None, str]:
-        """The pictures of all looks, each with its border repeated around it; None where no look has one."""
+        """The pictures of all looks, each with its border repeated around it; None if no look has one."""
         if not any(name in look.images for look in looks) and (name == "base_color" or not factors_differ(looks, name)):
             return None, ""
         made = np.zeros((*self.shape, 3), dtype=np.uint8)

@@ -36,7 +36,7 @@ class Predictor:
         views: B view names, "" for none.
         adapter: for methods that train a LoRA.
         poses: [B, 16], the cameras as the LoRA gets them.
-        angles: B (azimuth, elevation) in degrees, for Perp-Neg and for a prior of groups; None where there are no
+        angles: B (azimuth, elevation) in degrees, for Perp-Neg and for a prior of groups; None if there are no
             cameras.
         at_once: samples in one forward, in whole groups; 0 for all. No prior splits a condition's samples itself.
         hints: of the B samples, for a ControlNet; they go with every condition, whatever method asks.

@@ -29,7 +29,7 @@ class OptimState:
     base_lrs: list[float]  # learning rates of its groups before any schedule
     adapter: AdapterState | None = None  # of methods that train one
     reused: dict[str, Tensor] = field(default_factory=dict)  # predictions by condition name, see reuse_steps
-    signal: Tensor | None = None  # [2] running sums of normalization.neighbour_moments, where that is asked for
+    signal: Tensor | None = None  # [2] running sums of normalization.neighbour_moments, if asked for
     split: Split = WHOLE  # the part of the views that this process has
     view_chunk: int = 0  # views (or pictures) that go through at once, see views.py; 0: all. Never part of a file
     bad: BadSteps = field(default_factory=BadSteps)

@@ -38,7 +38,7 @@ POSE_SIZE, POSE_WIDTH = 16, 64
 
 @runtime_checkable
 class Projection(Protocol):
-    """A layer that maps features to features: nn.Linear, and the quantised layers of hosts that are none."""
+    """A layer that maps features to features: nn.Linear, and quantised layers of hosts that do not extend it."""
 
     in_features: int
     out_features: int

@@ -117,7 +117,7 @@ def splat_reference(
     ks: Tensor,  # [B, 3, 3]
     height: int,
     width: int,
-    rows_at_once: int = 0,  # pixel rows of all views; 0: all of them, on a CPU those of one view
+    rows_at_once: int = 0,  # pixel rows of all views; 0: all of them, on a CPU the rows of one view
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Premultiplied colours [B, H, W, 3], opacities [B, H, W, 1] and accumulated axial depths [B, H, W, 1].
 
@@ -238,7 +238,7 @@ def _pairs(
     y0, y1 = ((y.clamp(max=height).long() + top).clamp_(0, band.stop - band.start) for y in (y0, y1))
     columns = (x1 - x0).clamp_(min=0)
     rows = (y1 - y0).clamp_(min=0) * ((depth > NEAR) & (opacity >= MIN_ALPHA) & (columns > 0))
-    # a run of columns in each row of a box, then the columns: numbers of runs are divided, not those of pixels
+    # a run of columns in each row of a box, then the columns: the division is of runs, not of pixels
     near_to_far = torch.argsort(depth, stable=True)
     runs = rows.index_select(0, near_to_far)
     n_runs, n_candidates = torch.stack([rows.sum(), (rows * columns).sum()]).tolist()

@@ -21,7 +21,7 @@ class RenderOutput:
     Args:
         rgb: [B, 3, H, W] in [0, 1] (for a latent scene: a cheap stand-in, see `latents`).
         opacity, depth: [B, 1, H, W]; depth in world units along the ray, 0 where nothing is.
-        normal: [B, 3, H, W] unit vectors in world space, or None where it was not asked for.
+        normal: [B, 3, H, W] unit vectors in world space, or None if it was not asked for.
         latents: [B, C, h, w] when the scene lives in the prior's latent space; the loop then skips encoding.
         penalties: scalars that can only be computed while rendering, by name, unweighted; empty where no weight asks
             for them.

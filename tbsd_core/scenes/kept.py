@@ -79,7 +79,7 @@ def with_original(scene: nn.Module, colors: Tensor) -> dict[str, Tensor]:
 
 
 def original_of(scene: nn.Module, attached: Mapping[str, Tensor]) -> Tensor | None:
-    """The colours that a scene was made of; None where it has changed since, or was made of none."""
+    """The colours that a scene was made of; None if it has changed since, or was made of none."""
     if ORIGINAL not in attached or not torch.equal(attached[ORIGINAL_OF], fingerprint(scene)):
         return None
     return attached[ORIGINAL]

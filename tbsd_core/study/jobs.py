@@ -52,7 +52,7 @@ class Job:
 
     @property
     def n_steps(self) -> int | None:
-        """None where a workflow decides it."""
+        """None if a workflow decides it."""
         return self.config["optim"]["n_steps"] if "optim" in self.config else None
 
 
@@ -69,7 +69,7 @@ def slug(text: str) -> str:
 
 
 def read_report(out: Path, job: Job, anew: bool = False) -> Report | None:
-    """run.json of a finished job, or None where it has not finished.
+    """run.json of a finished job, or None if it has not finished.
 
     Args:
         anew: whether the result of another configuration counts as none.

@@ -102,7 +102,7 @@ def _is_mask(index: Any) -> bool:
 
 
 def mismatch(func, args: tuple, kwargs: dict) -> str | None:
-    """What CUDA would say against these arguments; None where it would run."""
+    """What CUDA would say against these arguments; None if it would run."""
     name, flat = _name(func), _leaves(args, kwargs)
     generator = next((x for x in flat if isinstance(x, torch.Generator)), None)
     if generator is not None and generator.device.type != NAME:

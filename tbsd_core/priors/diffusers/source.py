@@ -56,7 +56,7 @@ class Pipeline:
 
     @property
     def native_size(self) -> int | None:
-        """Pixels along a side of the pictures it was trained on; None where its configuration does not say."""
+        """Pixels along a side of the pictures it was trained on; None if its configuration does not say."""
         cells = self.network.get("sample_size")
         return cells * self.spatial_factor if isinstance(cells, int) else None
 

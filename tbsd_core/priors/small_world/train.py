@@ -198,7 +198,7 @@ def encode_all(vae, images: Tensor, device: str) -> Tensor:
 def train_unet(data: Dataset, latents: Tensor, tokenizer, config: TrainConfig, save=None, start_from=None):
     """Fit UNet and text encoder on scaled latents; returns their exponential moving averages.
 
-    `start_from` is a (UNet, text encoder) pair to go on from instead of a random start.
+    `start_from` is a (UNet, text encoder) pair to continue from instead of a random start.
     """
     torch.manual_seed(config.seed)
     model = torch.nn.ModuleDict({"unet": make_unet(), "text": make_text_encoder(tokenizer)})
