@@ -1,4 +1,4 @@
-"""What people read on GitHub: commands that exist, links that lead somewhere, pictures that a command makes."""
+"""The pages that people read on GitHub: commands that exist, links that lead somewhere, pictures made by a command."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def links(path: Path) -> list[tuple[bool, str]]:
 
 @pytest.fixture(scope="module")
 def checked() -> dict:
-    """What tests/command_lines.py says of all commands."""
+    """The answer of tests/command_lines.py to all commands."""
     asked = {
         "parse": sorted({command for path in NAMING for command in commands_of(path)} | WRONG.keys()),
         "run": sorted({line for path in READ for f in fences(path) if "run" in f.marks for line in f.lines}),

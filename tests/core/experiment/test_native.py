@@ -1,4 +1,4 @@
-"""A model does not silently see pictures of another size than those of its training."""
+"""A model does not silently see pictures of another size than in its training."""
 
 from __future__ import annotations
 
