@@ -27,7 +27,7 @@ PROMPT, STEPS, SIZE = "a brick house", 300, 96
 SIDES = ("front", "right", "back", "left")
 WIDTH, HEIGHT, MAX_BYTES = 480, 260, 12_000
 
-# settings that bring it about; those of the preset cure it
+# settings that bring it about; the preset's cure it
 SYMPTOMS: dict[str, tuple[str, ...]] = {
     "janus": ("prompt.view_dependent=false",),
     "empty": ("scene.opacity_weight=3",),

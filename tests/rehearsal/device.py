@@ -44,7 +44,7 @@ CPU = torch.device("cpu")
 HERE = os.path.abspath(__file__)
 aten = torch.ops.aten
 
-# CUDA's way with an op; names are those of packets ("index_put_" and not "index_put_.default")
+# CUDA's way with an op, named after its packet ("index_put_" and not "index_put_.default")
 
 ANY_DEVICE = {"copy_", "_to_copy", "_copy_from", "_copy_from_and_resize", "set_", "record_stream"}
 INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index", "_unsafe_index_put"}
