@@ -167,8 +167,8 @@ def test_every_node_with_a_help_page_is_in_the_table():
 
 
 def test_a_command_makes_every_picture():
-    """Thumbnails come from benchmarks.thumbnails, help pictures from the two that list them, symptoms from symptoms."""
-    symptoms = text_of(ROOT / "benchmarks" / "symptoms.py")
+    """Thumbnails come from benchmarks.thumbnails, pictures of help pages and symptoms from the two that list them."""
+    symptoms = text_of(ROOT / "benchmarks" / "symptoms.py") + text_of(ROOT / "benchmarks" / "symptom_screenshots.py")
     made = "".join(text_of(ROOT / "benchmarks" / f"help_{kind}.py") for kind in ("pictures", "screenshots"))
     methods = {p.stem for p in (ROOT / "tbsd_core" / "guidance").glob("*.py")}
     for path in READ:

@@ -54,7 +54,7 @@ def add_common_arguments(
     )
     priors = "learned, multiview, exact, or diffusers:PATH (default %(default)s)"
     parser.add_argument("--prior", default="learned", help=priors)
-    parser.add_argument("--device", help="cuda, cpu ... (default: the cpu; for diffusers cuda where there is one)")
+    parser.add_argument("--device", help="cuda, cpu ... (default: cpu; for diffusers cuda, if there is one)")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
     parser.add_argument(
         "--memory",
@@ -104,7 +104,7 @@ def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="only what has this material in a GLB file may change; its name or number",
+        help="only faces with this material of a GLB file may change; its name or number",
     )
     parser.add_argument(
         "--border",
