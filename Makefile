@@ -2,7 +2,7 @@
 # make gpu-check: what only an NVIDIA card can tell.
 PYTHON ?= python3
 VENV ?= .venv
-SITE ?= .venv-site
+SITE ?= output/site-venv
 OUT ?= output/demo
 # Where there is no ComfyUI, the CPU build of torch is enough; TORCH=torch takes the platform's default build.
 TORCH ?= $(if $(filter Linux,$(shell uname -s)),torch==2.13.0+cpu,torch>=2.4)
@@ -69,7 +69,7 @@ gpu-check: $(VENV)/.dev
 	$(PY) -m benchmarks.gpu_check $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(SITE) output
+	rm -rf $(VENV) output
 
 # Stamps make set-up idempotent: they are newer than what they were made from, or the step runs again.
 $(VENV)/bin/python:

@@ -1,4 +1,4 @@
-"""Widgets made of the fields of the core's configurations, and configurations made of what widgets hold."""
+"""Widgets made of the fields of the core's configurations, and configurations made of their values."""
 
 from __future__ import annotations
 

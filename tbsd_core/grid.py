@@ -27,7 +27,7 @@ def labelled_grid(
     columns: Sequence[str],  # C labels
     title: str = "",
     captions: Sequence[Sequence[str]] | None = None,  # R rows of C texts under the pictures
-    row_axis: str = "",  # what the row labels are values of
+    row_axis: str = "",  # the name of the row labels' values
     column_axis: str = "",
 ) -> Tensor:
     """A sheet [3, h, w] in [0, 1] of pictures with labels above the columns and beside the rows.

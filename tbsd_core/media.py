@@ -19,7 +19,7 @@ def to_uint8(images: Tensor) -> np.ndarray:
 
 
 def read_square(path: str | os.PathLike, size: int) -> Tensor:
-    """A picture file as [3, size, size] in [0, 1]: what fits of it around its middle, on white where it is transparent.
+    """A picture file as [3, size, size] in [0, 1]: its middle square, with white behind transparent pixels.
 
     Raises:
         FileNotFoundError: there is no such file.

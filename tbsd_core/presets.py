@@ -74,7 +74,7 @@ def preset(
     scene: str,  # a name in SCENES
     method: str,  # a method; one that has no presets keeps its own defaults
     memory: int | None = None,  # GB of the card, see card_presets; None: enough
-    task: str = NEW,  # what it is for, a name in TASKS
+    task: str = NEW,  # the purpose of the run, a name in TASKS
 ) -> dict[str, Setting]:
     """Settings by dotted name.
 

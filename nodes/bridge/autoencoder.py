@@ -15,8 +15,8 @@ from ...tbsd_core.priors.recompute import recomputed
 from .compat import available_memory, training
 from .resident import resident_module
 
-BLOCKS = (ResnetBlock, AttnBlock, comfy.taesd.taesd.Block)  # what is worth running twice
-# What a gradient needs over comfy's estimate for encoding alone, so that it is what the plan measures with its margin
+BLOCKS = (ResnetBlock, AttnBlock, comfy.taesd.taesd.Block)  # the classes of blocks that are worth computing twice
+# The need of a gradient over comfy's estimate for encoding alone, so that it equals the plan's measure with its margin
 # (experiment.plan; a test holds the two together). The KL VAE of Stable Diffusion at 256 x 256 in float32: estimate
 # 0.44 GB, held until backward 0.76 GB, peak 0.95 GB.
 GRADIENT_MEMORY = 2.5

@@ -1,4 +1,4 @@
-"""Differences between versions of ComfyUI: the versions that the pack is tested on, and what exists since when.
+"""Differences between versions of ComfyUI: the tested versions, and the features of each.
 
 Only this module asks. A test holds the table against each host. For versions between or after the tested ones the table
 decides, so that a newer one counts as the newest that was tested.
@@ -27,7 +27,7 @@ TESTED = ((0, 3, 64), (0, 33, 0))  # the whole suite ran on these
 SINCE = {  # the first version with it
     "Types.MESH": (0, 3, 71),  # before, in the file of the Hunyuan3D nodes
     "Types.SPLAT": (0, 23, 0),  # and its nodes
-    "Types.File3D": (0, 12, 1),  # what the socket FILE_3D carries
+    "Types.File3D": (0, 12, 1),  # the value on the socket FILE_3D
     "ModelPatcher.is_dynamic": (0, 12, 0),  # dynamic VRAM: whether weights are paged in and out
     "ModelPatcher.get_free_memory": (0, 12, 0),  # with the pages that weights would give up
     "model_management.in_training": (0, 14, 0),  # before, networks have no operations without gradients
@@ -57,12 +57,13 @@ HOST = read_version(comfyui_version.__version__)  # the running ComfyUI
 
 
 def has(feature: str) -> bool:
-    """Whether the running ComfyUI has what SINCE lists under this name. Raises KeyError for another."""
+    """Whether the running ComfyUI has a feature of SINCE. Raises KeyError for another name."""
     return HOST >= SINCE[feature]
 
 
 def require_host(version: tuple[int, ...] = HOST) -> None:
-    """Raise RuntimeError for a ComfyUI older than the oldest tested one: what to do, before something obscure fails."""
+    """Raise RuntimeError, saying what to do, for a ComfyUI older than the oldest tested one, before something obscure
+    fails."""
     if version < TESTED[0]:
         raise RuntimeError(
             f"TBSD Score Distillation needs ComfyUI {dots(TESTED[0])} or newer, this is {dots(version)}. "

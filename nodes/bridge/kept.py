@@ -93,7 +93,7 @@ class Folder:
         return self.path / NEWEST
 
     def note(self, **changes: Any) -> None:
-        """Write down what has changed."""
+        """Write down the changes."""
         self.about = replace(self.about, used=time.time(), **changes)
         try:
             write_about(self.path, self.about)
@@ -213,8 +213,8 @@ def remove(path: Path) -> bool:
 
 
 def tidy() -> None:
-    """Remove what is beyond the bounds, of runs that nobody writes: first those whose graph has ended, the one that
-    has waited longest first."""
+    """Remove runs beyond the bounds that nobody writes: first those whose graph has ended, the one that has waited
+    longest first."""
     number, size = bounds()
     root = runs_root()
     for path in root.glob(REMOVED + "*"):  # of a process that was killed while it removed them

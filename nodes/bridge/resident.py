@@ -134,7 +134,7 @@ def static_patcher(patcher: ModelPatcher) -> ModelPatcher:
 
 
 def make_room(patcher: ModelPatcher, reserve: float) -> None:
-    """Have the host free what all weights of a static patcher need on its device.
+    """Have the host free the memory that all weights of a static patcher need on its device.
 
     Args:
         reserve: bytes of the device that a step needs beside the weights; freed as far as other models have them.
@@ -188,7 +188,7 @@ def resident_module(patcher: ModelPatcher, device: torch.device, dtype: torch.dt
 
 
 def settled(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """A copy on `device`; floating-point numbers in `dtype`, quantised ones as what they stand for.
+    """A copy on `device`; floating-point numbers in `dtype`, quantised ones as the numbers that they stand for.
 
     Raises:
         ValueError: quantised by a class that does not say what they stand for.

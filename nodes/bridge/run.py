@@ -162,7 +162,7 @@ def begun(config: ExperimentConfig, prior: ComfyPrior, guided: GuidedModel, scen
 
 
 def check_source(guided: GuidedModel, scene: Scene) -> None:
-    """Raise ValueError for a method that edits a scene with nothing in it; says what to connect."""
+    """Raise ValueError, saying what to connect, for a method that edits a scene with nothing in it."""
     if guided.source is None and has_source(guided.guidance) and is_untouched(scene):
         spec = method_of(guided.guidance)
         raise ValueError(

@@ -124,7 +124,7 @@ class Run:
             self._recent.append((step, self._now))
 
     def add(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Record what a step has reported, which may come after the next one is done."""
+        """Record the report of a step, which may come after the next one is done."""
         clean = {k: shortened(v) for k, v in list(scalars.items())[:MAX_SCALARS] if math.isfinite(v)}
         with self._lock:
             self.reported, self.scalars = step, clean

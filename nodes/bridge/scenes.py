@@ -87,7 +87,7 @@ def continued(run: str, given: Scene) -> Scene:
             f"The run {run} has a {type(scene).__name__}, but this graph makes a {type(given).__name__}. Connect "
             "the scene node that the run started with, or run the graph to start a new run."
         )
-    # what a mesh scene is made of is the mesh, and the graph's node tells of that
+    # a mesh scene is made from the mesh, and the graph's node describes that
     now = {} if isinstance(given, MeshTextureScene) else to_plain(given.config)
     told = differences({name: v for name, v in to_plain(scene.config).items() if name in now}, now)
     return remember_run(scene, replace(origin, told=tuple(f"{name} {text}" for name, text in told.items())))

@@ -53,7 +53,7 @@ def plain_axes(axes, size: float) -> None:
 def metric_charts(
     values: Sequence[str],  # along the horizontal axis, as they are written
     series: Mapping[str, Sequence[float]],  # one chart each, by its title
-    axis: str,  # what the values are of
+    axis: str,  # the name of the values
     width: int = 1000,  # pixels
 ) -> Tensor:
     """Small charts [3, H, W], two per row: each measure over the values, numbers at their true distance."""

@@ -272,7 +272,7 @@ def _rays(axes, point: PathPoint, spans: Sequence[float], colour: str, width: in
         if not reachable(point.gram, (spans[0] * math.cos(angle), spans[1] * math.sin(angle))):
             x, y = zip((point.shape, point.texture), end(angle), strict=True)
             axes.plot(x, y, color="#8a93a6", linewidth=width / 500, linestyle=(0, (2, 2)), zorder=2)
-    # what a step of the shape direction alone does, and one of the texture direction alone
+    # a step of the shape direction alone, and one of the texture direction alone
     first, last = (math.atan2(y / spans[1], x / spans[0]) for x, y in ((ss, st), (st, tt)))
     turn = (last - first + math.pi) % (2 * math.pi) - math.pi
     arc = [end(first + turn * k / 24) for k in range(25)]

@@ -126,7 +126,7 @@ class Counts:
 
 def count(
     family: str,  # a name in REAL_MODELS
-    size: int,  # pixels along a side of what is encoded
+    size: int,  # pixels along a side of the encoded pictures
     n_conditions: int = 3,
     dtype: torch.dtype = torch.float16,  # of the network
     vae_dtype: torch.dtype = torch.bfloat16,

@@ -32,7 +32,7 @@ RETRIES = 2  # of a cell whose process died, say
 RIGHT = 0.5  # posterior probability below which a result counts as another object or material
 # ratios have their best value at 1: their distance from it can be compared, they themselves cannot
 DISTANCES = {"saturation_error": "saturation_ratio", "high_frequency_error": "high_frequency_ratio"}
-# what is better, to read the tables; a measure that is not named has no better
+# which end is better, to read the tables; a measure without an entry has none
 BETTER = {name: meaning.better for name, meaning in GLOSSARY.items() if meaning.better}
 
 
@@ -103,7 +103,7 @@ def measure_quality(
     on_steps: Callable[[int], None] = lambda n: None,
     on_result: Callable[[Job, Report | str], None] = lambda job, report: None,
 ) -> dict[str, Any]:
-    """Run what is not finished in `out`, and return the report."""
+    """Run the unfinished jobs in `out`, and return the report."""
     start = time.perf_counter()
 
     def make_pool() -> Pool:

@@ -41,7 +41,7 @@ def register(commands: Commands) -> None:
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Run what is not finished, then write grid.png and the tables; 1 if a cell failed, 130 when interrupted."""
+    """Run the unfinished jobs, then write grid.png and the tables; 1 if a cell failed, 130 when interrupted."""
     from ..experiment import is_demo
     from ..study import InlinePool, job_row, run_jobs, write_sheet, write_tables
 

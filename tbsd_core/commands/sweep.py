@@ -48,7 +48,7 @@ def register(commands: Commands) -> None:
 
 
 def sweep(arguments: argparse.Namespace) -> int:
-    """Run what is not finished, then write the contact sheet and the tables; 1 if a cell failed."""
+    """Run the unfinished jobs, then write the contact sheet and the tables; 1 if a cell failed."""
     from ..study import job_row, run_jobs, write_sheet, write_tables
 
     jobs, make_pool = _prepared(arguments)
@@ -85,7 +85,7 @@ def sweep(arguments: argparse.Namespace) -> int:
 
 
 def _prepared(arguments: argparse.Namespace) -> tuple[list[Job], MakePool]:
-    """The jobs, and what makes their pool."""
+    """The jobs, and a function that makes their pool."""
     from ..study import read_prompts
 
     if len(set(arguments.seeds)) < len(arguments.seeds):

@@ -28,7 +28,7 @@ class Duration:
         early, late: FLOP of a step until `latent_until`, which goes without the encoder, and afterwards.
         n_steps: of the whole run; done: before this part of it.
         latent_until: progress in [0, 1].
-        advice: what would make the run shorter.
+        advice: how to make the run shorter.
     """
 
     early: float

@@ -41,7 +41,7 @@ class StoredRun:
         config: the ExperimentConfig as plain data. Files of release 0.1 that ComfyUI wrote have its "optim" alone.
         step: steps done. bad_steps: the last of them that were skipped.
         tensors: moments of the optimisers, reused predictions, a LoRA and a source, on the CPU.
-        source: kind and configuration of what the run edits, see experiment.source; None if it edits nothing.
+        source: kind and configuration of the source of an edit, see experiment.source; None if the run edits nothing.
     """
 
     config: dict[str, Any]
@@ -93,7 +93,7 @@ def write_file(
 
     Args:
         keep_previous: keep the file that was there as the previous one; False if it is damaged or of another run.
-        extra: the graph that made it (EMBEDDED), beside what the checksum covers; left out where it is too large.
+        extra: the graph that made it (EMBEDDED), which the checksum does not cover; left out if it is too large.
 
     Raises:
         OSError: it could not be written. The files that were there are as they were.

@@ -29,8 +29,8 @@ from .experiment import Experiment
 from .needs import Needs, needs_of
 
 SHARE = 0.8  # of the memory that is free: others use the machine, too
-MARGIN = 1.25  # over the tensors: what single operations need for themselves, and pieces that an allocator keeps
-ROUGHLY = 1 << 16  # bytes for each pixel, several times what was measured of any scene and prior: no measuring below it
+MARGIN = 1.25  # over the tensors: the scratch memory of single operations, and pieces that an allocator keeps
+ROUGHLY = 1 << 16  # bytes for each pixel, several times the measured need of any scene and prior: no measuring below it
 MAX_HALVINGS = 12  # of what a scene renders at once
 FEW_HALVINGS = 2  # cost less than computing the encoder again
 NEARLY = 1.05  # the smallest: more pieces only take time

@@ -38,7 +38,7 @@ def run(
     split: Split = WHOLE,  # the part of the views that this process has
     in_full: bool = True,  # see write_results
     prior: TextPrior | None = None,  # None reads the configuration's
-    available: int | None = None,  # bytes of the device that steps may take; None: what it has free
+    available: int | None = None,  # bytes of the device that steps may take; None: all that are free
 ) -> dict[str, Any]:
     """Run to the end and write everything to `out`; returns the contents of run.json.
 

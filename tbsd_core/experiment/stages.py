@@ -85,7 +85,7 @@ def default_stages(
 
 
 def check_stages(config: StagesConfig) -> None:
-    """Raise ValueError for what would only fail later; see `check_config`."""
+    """Raise ValueError for errors that would only show later; see `check_config`."""
     for name, run_config in ((NERF, config.nerf), (TEXTURE, config.texture)):
         if run_config.scene_name != {NERF: "nerf", TEXTURE: "mesh_texture"}[name]:
             raise ValueError(f"The scene of the stage {name} cannot be {run_config.scene_name!r}.")

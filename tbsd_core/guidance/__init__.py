@@ -46,7 +46,7 @@ METHODS: dict[str, MethodSpec] = {
         "dvrf",
     )
 }
-EDITING = tuple(name for name, spec in METHODS.items() if spec.edits)  # they change what is there
+EDITING = tuple(name for name, spec in METHODS.items() if spec.edits)  # they change a source
 
 
 def find_method(name: str) -> MethodSpec:

@@ -177,7 +177,7 @@ class PixelGuidance(Protocol):
         self,
         inputs: GuidanceInputs,
         latents: Tensor,  # [B, C, h, w], clean
-        images: Tensor,  # [B, 3, H, W] in [0, 1], what the latents were encoded from
+        images: Tensor,  # [B, 3, H, W] in [0, 1], the pictures that were encoded
         decode: Callable[[Tensor], Tensor],  # latents to pictures of the size of `images`, without gradient
     ) -> Tensor:
         """Gradient [B, 3, H, W] in the scale of the one on the latents: both are summed over a sample."""

@@ -95,7 +95,7 @@ class SDI:
         beyond = shared_in_groups(torch.rand(len(t), generator=generator), predict.group)
         beyond = beyond * self.config.overshoot * stride
         start, way, end = torch.zeros_like(t), _last_level(t, stride), (t + beyond.floor().long()).clamp(1, n - 1)
-        # as many as the longest way takes, so that what a sample gets does not depend on the others' timesteps
+        # as many as the longest way takes, so that a sample's draws do not depend on the other timesteps
         drawn = self.config.eta * torch.randn(n // stride + 2, *latents.shape, generator=generator)
         drawn = to_device(drawn, latents.device)
         first, at_t, at_end = all_to_device((start, t, end), latents.device)

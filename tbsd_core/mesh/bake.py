@@ -77,7 +77,7 @@ def look_around(
         camera = cameras[i : i + 1]
         render = scene.render(camera.to(device), size, size)
         depth = rasterize(project(camera, vertices, size, size), faces, size, size).depth[0]
-        # what is not covered lies infinitely far away; a rim of it must not hide its neighbours
+        # pixels without surface lie infinitely far away; a rim of them must not hide its neighbours
         depth = torch.where(depth > 0, depth, torch.full_like(depth, torch.inf))
         views.append(View(camera, torch.cat([render.rgb, render.opacity, render.depth], 1).float().cpu(), depth))
         on_progress((i + 1) / len(cameras))

@@ -44,7 +44,7 @@ class FlatGlb:
 
 
 def flat_glb(data: bytes, name: str, max_faces: int) -> FlatGlb:
-    """Read the description of a GLB, refuse what cannot be read, and leave out what is not needed.
+    """Read the description of a GLB, refuse unreadable ones, and leave out everything that we do not need.
 
     The attributes _uv and _color hold the texture coordinates of the look's pictures and the colours as the file has
     them, which trimesh would turn over or round.

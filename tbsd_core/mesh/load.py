@@ -1,8 +1,8 @@
 """Meshes from files: one joined mesh in the file's own coordinates, and notes about it.
 
-A file comes from anywhere. It is read in the child process, within limits of time and memory (read.read_mesh); what it
-declares is checked before anything is allocated for it, and nothing is read but the file itself and, for an OBJ or PLY,
-what lies beside it in the same folder.
+A file comes from anywhere. It is read in the child process, within limits of time and memory (read.read_mesh). Its
+declared sizes are checked before anything is allocated, and only the file itself is read and, for an OBJ or PLY, files
+beside it in the same folder.
 """
 
 from __future__ import annotations

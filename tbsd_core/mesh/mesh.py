@@ -1,4 +1,4 @@
-"""A triangle mesh with vertex colours, or with a texture, and what else its surface has."""
+"""A triangle mesh with vertex colours, or with a texture, and the other attachments of its surface."""
 
 from __future__ import annotations
 

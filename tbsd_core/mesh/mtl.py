@@ -116,7 +116,7 @@ def _numbers(text: bytes, most: int) -> tuple[float, ...]:
 
 
 def skin_of_obj(data: bytes, folder: Path) -> tuple[Found, Skin]:
-    """The picture that the materials of all faces of an OBJ share, and what else they have in common.
+    """The picture that the materials of all faces of an OBJ share, and their other common properties.
 
     Materials with different colours share no picture, and materials that differ otherwise share none of the rest. Maps
     are unpacked.

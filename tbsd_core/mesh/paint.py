@@ -93,7 +93,7 @@ def check_mesh(mesh: Mesh) -> None:
 
 def start_from_colors(scene: MeshTextureScene, mesh: Mesh, n_steps: int = 80, n_points: int = 8192) -> float:
     """Fit the scene's colours to those that the mesh has (its texture, else its vertex colours). A scene that begins in
-    grey only remembers its texture, for what a region keeps of it.
+    grey only remembers its texture, for a region that keeps some of it.
 
     Returns:
         RMS error of the last step, in colours of [0, 1]; 0 for a scene that begins in grey.

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..optional import require
 
-MAX_TEXTURE = 8192  # texels along each side of what is kept
-MAX_UNPACKED = 16384  # of what is read; it is halved until it fits
+MAX_TEXTURE = 8192  # texels along each side of a kept picture
+MAX_UNPACKED = 16384  # of a picture that is read; it is halved until it fits
 MAX_BYTES = 1 << 29
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TGA", "TIFF")
 

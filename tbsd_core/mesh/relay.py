@@ -25,7 +25,7 @@ def relaid(
     source: np.ndarray,  # [K], for each of its vertices the old one
     on_progress: Callable[[float], None] = lambda done: None,
 ) -> tuple[Surface, list[str]]:
-    """The surface of an unwrapped mesh, and what had to be left out: normal maps do not fit other tangents."""
+    """The surface of an unwrapped mesh, and the names of lost maps: normal maps do not fit other tangents."""
     normals = None if surface.normals is None else surface.normals[source]
     kept = replace(surface, normals=normals, tangents=None, normal_map=None, materials=None, material_names=())
     if not surface.has_maps:

@@ -1,4 +1,4 @@
-"""Texture coordinates: unwrapping with xatlas, and what every texel shows."""
+"""Texture coordinates: unwrapping with xatlas, and the place of every texel on the surface."""
 
 from __future__ import annotations
 

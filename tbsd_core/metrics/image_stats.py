@@ -20,7 +20,7 @@ def foreground(images: Tensor, threshold: float = 0.26, gap: int = 3) -> Tensor:
     mask = ((images - border[..., None]) ** 2).sum(1, keepdim=True).sqrt() > threshold
     radius = max(1, round(gap * images.shape[-1] / 64))
     grown = F.max_pool2d(mask.float(), 2 * radius + 1, 1, radius)
-    # what lies outside the image counts as background, so that the mask shrinks back from the border, too
+    # pixels outside the image count as background, so that the mask shrinks back from the border, too
     return -F.max_pool2d(-F.pad(grown, (radius,) * 4), 2 * radius + 1, 1) > 0.5
 
 

@@ -36,7 +36,7 @@ class Limits:
     """How much a task may take."""
 
     seconds: float = 300.0
-    bytes: int = 8 << 30  # of memory, beyond what its inputs take
+    bytes: int = 8 << 30  # of memory, beyond its inputs
 
     def __post_init__(self) -> None:
         if not self.seconds > 0 or not self.bytes > 0:

@@ -20,7 +20,7 @@ from ..transfer import to_device
 from .parts import parts_of
 from .skipping import make_optimizer
 
-ADAPTER_NAMES = ("lora", "lora_no_camera")  # what a method's `required` may ask of it
+ADAPTER_NAMES = ("lora", "lora_no_camera")  # names that a method's `required` may ask for
 
 
 @dataclass

@@ -119,7 +119,7 @@ class TextPrior(Prior, Protocol):
 class ControlledPrior(Protocol):
     """A prior with a ControlNet, or a place for one: it takes Hinted conditions, in predictions and in a LoRA's."""
 
-    hint_kind: str  # what its ControlNet was trained on, "depth" or "normal"; "" while it has none
+    hint_kind: str  # the kind of hint that its ControlNet was trained on, "depth" or "normal"; "" while it has none
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,7 +97,7 @@ def build_texts(
         elif name == "negative":
             texts[name] = {"": generic_negative_text(config.negative_descriptors)}
         elif name == "source" and config.source.strip():
-            # with the words of praise that the target has, so that the two differ in what changes alone
+            # with the target's words of praise, so that the two differ only in the change
             source = config.source.strip()
             texts[name] = {v: with_modifier(with_view(source, v), config.target_modifier) for v in views}
         else:

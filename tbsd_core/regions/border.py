@@ -1,4 +1,4 @@
-"""From what is free to how much it may change: 0 where it is locked, rising to 1 over a border inside the free part."""
+"""From the free part to the weight of change: 0 where it is locked, rising to 1 over a border inside the free part."""
 
 from __future__ import annotations
 

@@ -99,7 +99,8 @@ class PictureScene(Scene):
         return [{"params": list(self.parameters()), "lr": lr, "per_row": True}]
 
     def as_render(self, cameras: Cameras, rgb: Tensor, latents: Tensor | None = None) -> RenderOutput:
-        """The pictures [n_images, 3, H, W] as what cameras see. Raises ValueError for another number of cameras."""
+        """The pictures [n_images, 3, H, W] in place of camera views. Raises ValueError for another number of
+        cameras."""
         if len(cameras) != self.n_images:
             raise ValueError(
                 f"{type(self).__name__} holds {self.n_images} image(s) but was given {len(cameras)} camera(s): use as "

@@ -1,6 +1,6 @@
 """Splat files read: the .ply of 3D Gaussian splatting and the .splat of web viewers. Both are plain tables of numbers.
 
-A file comes from anywhere: what it declares is compared with its size before anything is allocated.
+A file comes from anywhere: its declared sizes are compared with its own before anything is allocated.
 """
 
 from __future__ import annotations

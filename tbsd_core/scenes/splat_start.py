@@ -21,7 +21,7 @@ MIN_SCALE = 1e-5  # of the scene; flat splats have an axis of 0
 def scene_of_splats(
     splats: Splats, config: GaussianConfig | None = None, place: SplatPlacementConfig | None = None
 ) -> tuple[GaussianScene, list[str]]:
-    """A scene of these Gaussians, all of which can be optimised, and what was left out.
+    """A scene of these Gaussians, all of which can be optimised, and a note on the ones left out.
 
     The opaque ones fill the ball that cameras look at; faint ones outside of the scene's bound, which it would push to
     its edge, are dropped.

@@ -18,7 +18,7 @@ from ..experiment.results import FINAL_FILES, REPORT
 
 NAMED_DIFFERENCES = 8
 
-Report = dict[str, Any]  # what run.json holds; written last: where it is, the job is finished
+Report = dict[str, Any]  # the contents of run.json; written last: if it exists, the job is finished
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ..autograd import optimization_mode
 
 
 def squares(image: Tensor, size: int) -> Tensor:
-    """IMAGE [B, H, W, C] as [B, 3, size, size]: what fits of it around its middle."""
+    """IMAGE [B, H, W, C] as [B, 3, size, size]: the middle square of each."""
     channels = image[..., :3].movedim(-1, 1).float()
     return comfy.utils.common_upscale(channels, size, size, "bicubic", "center").clamp(0, 1)
 

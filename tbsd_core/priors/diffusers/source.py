@@ -1,4 +1,4 @@
-"""Where a pipeline is, and what its configuration says about it before any weight is read."""
+"""The place of a pipeline, and its configuration before any weight is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOWNLOADED = ["*.json", "*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model"]  
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The configuration of a pipeline: what is in model_index.json and in the config files of three of its parts."""
+    """The configuration of a pipeline: model_index.json and the config files of three of its parts."""
 
     index: Mapping[str, Any]
     network: Mapping[str, Any]  # the UNet's or transformer's

@@ -87,7 +87,7 @@ class DiffusersPrior:
 
         Args:
             control: a ControlNetModel of diffusers.
-            kind: what it was trained on, "depth" or "normal".
+            kind: the hints that it was trained on, "depth" or "normal".
 
         Raises:
             ValueError: it was made for another UNet.

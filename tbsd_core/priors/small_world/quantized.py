@@ -1,4 +1,4 @@
-"""Weights with eight bits each: what ships, at half the size of float16.
+"""Weights with eight bits each, as they ship: half the size of float16.
 
 A matrix or kernel is kept as int8 with one scale per output channel (symmetric, rounded to nearest:
 Krishnamoorthi 2018, arXiv:1806.08342, section 2.4); small tensors stay float16, and so do the first and the last layer.

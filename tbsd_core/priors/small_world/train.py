@@ -1,9 +1,9 @@
 """Train the learned prior from nothing: `python -m tbsd_core.priors.small_world.train --out DIR`.
 
 Stable Diffusion in miniature, in its own three steps: a KL autoencoder on random crops, its latents
-cached once, then UNet and text encoder together on captions that name some of what is true of an
-image. Writes fp16 safetensors in diffusers layout; quantized.py makes what ships of them. About an hour
-on 2 CPU cores, minutes on a GPU.
+cached once, then UNet and text encoder together on captions that say some true things about an image. Writes fp16
+safetensors in diffusers layout; quantized.py makes the files that ship from them. About an hour on 2 CPU cores, minutes
+on a GPU.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def control_loss(prior: DiffusersPrior, control, x_0: Tensor, hints: Tensor, con
 
 
 def load_examples(out: Path, prior: DiffusersPrior, config: ControlTrainConfig) -> Examples:
-    """Render and encode the pictures, or read what an earlier call has kept in `out`."""
+    """Render and encode the pictures, or read the ones that an earlier call has kept in `out`."""
     from safetensors.torch import load_file, save_file
 
     kept, described = out / "examples.safetensors", out / "examples.json"
