@@ -23,7 +23,7 @@ from tests.conftest import find_comfyui, started
 from tests.web.conftest import FLAGS, Tab, find_chromium
 
 WIDTH, HEIGHT = 400, 480
-MAX_BYTES = 7_000
+MAX_BYTES = 11_900
 LOOK_AT_STEP = 150  # of the run in 3D
 
 

@@ -11,17 +11,16 @@ import io
 from collections.abc import Callable
 
 from PIL import Image
+from playwright.sync_api import Locator
 
-from benchmarks.help_screenshots import crop, take
+from benchmarks.help_screenshots import take
 from benchmarks.symptoms import FOLDER
 from tests.web.conftest import SECONDS, Tab
 
+TEXTS = 0.24  # of the panel's height, above its picture
+
 # a patch that hides a part of the encoder from autograd
-BROKEN_VAE = """
-import copy
-
-
-class BrokenVAE:
+BROKEN_VAE = """class BrokenVAE:
     RETURN_TYPES, FUNCTION, CATEGORY = ("VAE",), "patch", "tests"
 
     @classmethod
@@ -39,12 +38,18 @@ NODE_DISPLAY_NAME_MAPPINGS = {"BrokenVAE": "A node that patches the VAE"}
 """
 
 
+def photograph(element: Locator) -> Image.Image:
+    return Image.open(io.BytesIO(element.screenshot())).convert("RGB")
+
+
 def memory(tab: Tab) -> Image.Image:
-    nodes = tab.load("Text to 3D", seed=1, size=2048, views_per_step=8)
+    nodes = tab.load("Text to 3D", seed=1, latent_until=0, size=1024, views_per_step=8)
     tab.look_at(nodes["TBSD_Optimizer3D"])
     tab.queue()
-    tab.wait_for("() => document.querySelector('.tbsd-panel')?.textContent.includes('needs about')", seconds=300)
-    picture = crop(tab, [nodes["TBSD_Optimizer3D"]])
+    panel = tab.panel().filter(has_text="needs about")
+    panel.wait_for(timeout=300 * SECONDS)
+    picture = photograph(panel)
+    picture = picture.crop((0, 0, picture.width, round(TEXTS * picture.height)))
     tab.page.evaluate("() => fetch('/interrupt', {method: 'POST'})")
     tab.wait("interrupted", seconds=300)
     return picture
@@ -66,7 +71,7 @@ def gradient(tab: Tab) -> Image.Image:
     message = tab.page.get_by_role("dialog").filter(has_text="The gradient of this VAE is wrong")
     message.wait_for(timeout=300 * SECONDS)
     tab.page.wait_for_timeout(1000)
-    return Image.open(io.BytesIO(message.screenshot())).convert("RGB")
+    return photograph(message)
 
 
 PICTURES: dict[str, Callable[[Tab], Image.Image]] = {

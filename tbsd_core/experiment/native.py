@@ -35,4 +35,5 @@ def size_warning(config: ExperimentConfig) -> str:
     else:
         how = f"Set encode_size to {native}: it enlarges the views for the model."
     name = FAMILY_NAMES[family]
+    name = name[0].upper() + name[1:]
     return f"{name} was trained on pictures of {native} pixels and sees {seen} here: expect {expect}. {how}"
