@@ -46,7 +46,7 @@ class Distillation:
 
     Args:
         seeds: of each picture of a scene, see OptimConfig.draw_seeds; None: all follow from the seeds of `config`.
-        control: the hints for a ControlNet of the prior.
+        control: the settings of the hints for a ControlNet of the prior.
         source: the scene as it was, for a method that edits; nothing changes it.
     """
 
