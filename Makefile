@@ -2,6 +2,7 @@
 # make gpu-check: what only an NVIDIA card can tell.
 PYTHON ?= python3
 VENV ?= .venv
+SITE ?= output/site-venv
 OUT ?= output/demo
 # Where there is no ComfyUI, the CPU build of torch is enough; TORCH=torch takes the platform's default build.
 TORCH ?= $(if $(filter Linux,$(shell uname -s)),torch==2.13.0+cpu,torch>=2.4)
@@ -15,7 +16,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 COMFY_PY = $(or $(COMFYUI_PYTHON),$(firstword $(wildcard $(COMFYUI_PATH)/.venv/bin/python $(COMFYUI_PATH)/venv/bin/python)),$(PY))
 
-.PHONY: demo test lint types docs locales comfyui thumbnails help-pictures gpu-check clean
+.PHONY: demo test lint types docs site locales comfyui thumbnails help-pictures gpu-check clean
 
 demo: $(VENV)/.headless
 	$(PY) -m tbsd_core demo --out $(OUT)
@@ -33,6 +34,13 @@ types: $(VENV)/.dev
 # after a change of a method or a balancer: renews what docs and help pages say of them
 docs: $(VENV)/.dev
 	$(PY) -m tests.written
+
+# README, docs and help pages as a static site in output/site, by mkdocs-material in an environment of its own
+site: $(SITE)/.mkdocs
+	rm -rf output/site-pages
+	mkdir -p output/site-pages
+	git ls-files LICENSE ':!tests' '*.md' '*.webp' 'workflows/*.jpg' | tar c -T - | tar x -C output/site-pages
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict
 
 # after a change of a node's texts: renews locales/en and says what is left to translate
 locales:
@@ -83,4 +91,9 @@ $(VENV)/.headless: $(VENV)/.torch requirements.txt requirements-headless.txt
 
 $(VENV)/.dev: $(VENV)/.headless requirements-dev.txt
 	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(SITE)/.mkdocs:
+	@$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/pip install --quiet --disable-pip-version-check "mkdocs-material==9.*"
 	@touch $@

@@ -1,6 +1,6 @@
 """The picture at the head of the pack's page in the registry: `python -m benchmarks.banner`, after the thumbnails.
 
-Three templates' turns side by side, in the form that the page has for it (21 : 9).
+The turns of three templates side by side, in the format that the page asks for (21 : 9).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The blueprints in subgraphs/, made of templates: `python -m benchmarks.blueprints` writes them all.
 
-A blueprint is a template without its models and without what shows the result, as one node with the widgets that people
-change most. Inputs of the nodes inside stand in the order of ComfyUI's canvas, sockets before widgets, or older hosts
-connect the wrong ones.
+A blueprint is a template without its models and without the nodes that show the result. It is one node with the widgets
+that people change most. Inputs of the nodes inside stand in the order of ComfyUI's canvas, sockets before widgets, or
+older hosts connect the wrong ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.conftest import HOSTS, ROOT, started
 
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 INPUT, OUTPUT = -10, -20  # ids of a subgraph's own ends
-PREVIEW = "$$canvas-image-preview"  # the host's name of what it draws of a node's pictures
+PREVIEW = "$$canvas-image-preview"  # the host's name of the pictures that it draws on a node
 Place = tuple[int, str]  # a node of the template and the name of its input or output
 
 
@@ -30,9 +30,8 @@ class Blueprint:
     id: of the subgraph; never changes.
     inside: ids of the nodes that it holds.
     sockets: inputs that nothing need be connected to, by their names outside.
-    widgets: what is shown outside, by its name there.
-    outputs: by their names outside.
-    previews: ids of nodes whose pictures are shown outside; optimizers bring their panel along.
+    widgets: the widgets shown outside, by their names there. outputs: by their names outside. previews: ids of nodes
+    whose pictures are shown outside; Optimize nodes bring their panels.
     """
 
     template: str

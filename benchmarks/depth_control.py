@@ -1,22 +1,22 @@
 """The demo model with and without its depth ControlNet: `python -m benchmarks.depth_control [--part pictures meshes]`.
 
-Meshes of the small world are turned away from where the demo model's words for views have them, so that the model's
+Meshes of the small world are turned away from the front that the demo model's view words mean, so that the model's
 front is not the mesh's front.
 
 - pictures: the model paints each view of a mesh at once, as TEXTure (arXiv:2302.01721) does: DDIM samples with the
   words of the view, with the depth of the mesh as hint and without.
 - meshes: the mesh itself is painted by SDS in a short run, without a light of its own (scene.shading none).
 
-The same draws with and without. Errors of the pictures against the geometry in the same views, 0 at best:
+Both have the same draws. Errors of the pictures against the geometry in the same views, 0 at best:
 
-- silhouette: 1 - IoU of what differs in colour from the background with the mesh (of a mesh: of what lies on it);
-- distance: mean distance in pixels from where colours change to the nearest edge of the geometry (an outline, a step in
-  depth or a crease), weighted by how much they change; of a mesh inside its outline, which is right in any case;
-- edge: 1 - the correlation of how much colours change with where the geometry has an edge, both blurred by a pixel: it
-  also counts edges that were not painted.
+- silhouette: 1 - IoU of the pixels that differ from the background with the mesh (of a mesh: of the pixels on it);
+- distance: mean distance in pixels from changes of colour to the nearest edge of the geometry (an outline, a step in
+  depth or a crease), weighted by the change; of a mesh inside its outline, which is right in any case;
+- edge: 1 - the correlation of changes of colour with edges of the geometry, both blurred by a pixel: it also counts
+  edges that were not painted.
 
-A run that is finished in --json is not done again. Intervals are those of paired differences, prompts and seeds
-resampled (tbsd_core.benchmark.statistics).
+Runs that are finished in --json are skipped. Intervals belong to paired differences, with prompts and seeds resampled
+(tbsd_core.benchmark.statistics).
 """
 
 from __future__ import annotations

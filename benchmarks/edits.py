@@ -1,18 +1,18 @@
 """Material swaps on the small world, against ground truth: `nice -n 10 python -m benchmarks.edits [--split heldout]`.
 
-A picture of an object as it truly looks is edited into another material, from the same camera; the truth is the same
-object in that material. Latents are edited, as the papers do. Methods that edit are compared with SDS that starts from
-the picture and with TBSD that paints from nothing. Settings were chosen on one of the tuning swaps. A seed decides
-view, noise and timesteps; the seeds of one swap run side by side. Each result is written to --out when it is done and
-not done again. --meshes does it on meshes: the truth as their texture, painted over, seen from 12 sides; --begin mean
-or blurred lets the runs begin with the mean of the old colours, or with these without their pattern, while the source
-stays the true one. --write puts the table into benchmarks/results/edits.md (edits_meshes.md). --set and --label try
-other settings of all methods named.
+True pictures of objects are edited into another material, from the same camera; the truth is the same object in that
+material. Latents are edited, as in the papers. Methods that edit are compared with SDS that starts from the picture and
+with TBSD that paints from nothing. Settings were chosen on one of the tuning swaps. A seed decides view, noise and
+timesteps; the seeds of one swap run side by side. Each result is written to --out, and finished ones are skipped.
+--meshes edits meshes: the truth is their texture, is painted over, and is seen from 12 sides. --begin mean or blurred
+starts runs from the mean of the old colours, or from the old colours without their pattern, while the source stays the
+true one. --write puts the table into benchmarks/results/edits.md (edits_meshes.md). --set and --label try other
+settings of all methods named.
 
 material: share with the right material (posterior above .5). silhouette: IoU of the outline with the true one.
-background: mean change of colour where the object is not, in 255ths, from the decoded source. patch distance: to the
-truth, 0 is perfect. The row "truth" is the truth itself, encoded and decoded: what no edit of latents can exceed, since
-outline and material are read from colours (a pale object before a pale background has no clear outline).
+background: mean change of colour outside the object, in 255ths, from the decoded source. patch distance: to the truth,
+0 is perfect. The row "truth" is the truth itself, encoded and decoded. No edit of latents can exceed it: outline and
+material are read from colours, and a pale object before a pale background has no clear outline.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def views(seeds: list[int]) -> Cameras:
 
 @torch.no_grad()
 def measured(images: Tensor, before: Tensor, swap: Swap, cameras: Cameras) -> dict[str, float]:
-    """Of pictures [B, 3, H, W] of one object; `before` are those of the source."""
+    """Measures of pictures [B, 3, H, W] of one object; `before` are pictures of the source."""
     shape, _, after = swap
     found = evaluate_images(images, shape, after, cameras)
     near = F.max_pool2d(render_truth(shape, after, cameras, images.shape[-1]).mask, 2 * NEAR + 1, 1, NEAR)

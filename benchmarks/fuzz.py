@@ -1,10 +1,10 @@
 """Damaged and hostile input: `python -m benchmarks.fuzz [--count 5000] [--seed 0] [--only meshes scenes ...] [--full]`.
 
 Valid files are damaged at random (bits, cuts, splices, numbers in their headers) and read; the command line gets random
-arguments. Every answer must be a result or one of the errors that users are shown, with a text; it must come within
-the time limit, without an allocation far beyond the size of the file, and nothing may appear outside the output folder.
-`--full` goes on with large meshes, textures and splats (fuzz_large), which takes an hour or more.
-Prints a line per kind of input, and each failure with the number that repeats it (`--seed N --count 1`).
+arguments. Every answer must be a result or one of the errors meant for users, with a text; it must come within the time
+limit, without an allocation far beyond the size of the file, and nothing may appear outside the output folder. `--full`
+continues with large meshes, textures and splats (fuzz_large), which takes an hour or more. Prints a line per kind of
+input, and each failure with the number that repeats it (`--seed N --count 1`).
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def scene_seeds(folder: Path) -> list[Path]:
 
 
 def checkpoint_seeds(folder: Path) -> list[Path]:
-    """What tells the kind of a single checkpoint, and a pipeline's index."""
+    """The files that tell the kind of a single checkpoint, and a pipeline's index."""
     from safetensors.torch import save_file
 
     network = "model.diffusion_model.input_blocks."
@@ -163,7 +163,7 @@ READERS: dict[str, tuple[Callable[[Path], list[Path]], Callable[[Path], object]]
 
 
 def answer(action: Callable[[], object], names: tuple[str, ...] = (), seconds: int = SECONDS) -> str:
-    """What an input got: ok, the name of an error that users are shown, or FAILED and why.
+    """The answer to an input: ok, the name of an error meant for users, or FAILED and why.
 
     Args:
         names: one of them must be in the text, so that a user knows which file is meant.
@@ -219,7 +219,7 @@ def command_one(number: int) -> str:
 
 
 def outside(folder: Path) -> set[Path]:
-    """What lies beside the output folder."""
+    """The paths beside the output folder."""
     return {p for p in folder.rglob("*") if "out" not in p.relative_to(folder).parts[:1]}
 
 

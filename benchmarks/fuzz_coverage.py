@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of one reader: `python -m benchmarks.fuzz_coverage meshes -atheris_runs=20000 [CORPUS]`.
 
-Atheris (`pip install atheris`, Linux) mutates valid files towards code not yet reached; what counts as a failure is
-that of benchmarks/fuzz.py. Kinds: meshes, scenes, runs, models. Arguments after the kind go to libFuzzer.
+Atheris (`pip install atheris`, Linux) mutates valid files towards code not yet reached; benchmarks/fuzz.py says what
+counts as a failure. Kinds: meshes, scenes, runs, models. Arguments after the kind go to libFuzzer.
 """
 
 from __future__ import annotations

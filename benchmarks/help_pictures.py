@@ -168,7 +168,7 @@ def sample_meshes() -> Tensor:
 
 
 def view_control() -> Tensor:
-    """What a ControlNet is shown of a mesh, and the mesh."""
+    """The hints that a ControlNet gets for a mesh, and the mesh."""
     cameras = orbit(8, 20.0)[torch.tensor([0, 1, 3, 5])]
     scene = texture_scene(sample_mesh("house", 64))
     with torch.no_grad():
@@ -178,7 +178,7 @@ def view_control() -> Tensor:
 
 
 def negatives() -> Tensor:
-    """What the model shows for a target, its target negative and the generic negative."""
+    """The model's pictures for a target, its target negative and the generic negative."""
     prompt = "a brick house, front view"
     texts = {"target": f"{prompt}, {PRAISE}", "TNP": f"{prompt}, {FAULTS}", "GNP": FAULTS}
     images = [[sample_ddim(prior(), [text], 3.0, 25, seed=seed)[0] for text in texts.values()] for seed in (0, 1)]
@@ -186,7 +186,7 @@ def negatives() -> Tensor:
 
 
 def view_words() -> Tensor:
-    """What the model shows for the words of each view."""
+    """The model's pictures for the words of each view."""
     views = ("front view", "side view", "back view", "overhead view")
     images = [sample_ddim(prior(), [f"a brick house, {view}"], 3.0, 25, seed=1)[0] for view in views]
     return labelled_grid([images], [""], list(views))
@@ -283,7 +283,7 @@ def painted_mesh() -> Tensor:
 
 @torch.no_grad()
 def region() -> Tensor:
-    """What the front view does not see of a house."""
+    """The part of a house that the front view does not see."""
     mesh = textured_sample("house", "brick", resolution=64)
     assert mesh.texture is not None
     scene = texture_scene(mesh, place=PlacementConfig(radius=None))

@@ -11,7 +11,7 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -23,7 +23,7 @@ from tests.conftest import find_comfyui, started
 from tests.web.conftest import FLAGS, Tab, find_chromium
 
 WIDTH, HEIGHT = 400, 480
-MAX_BYTES = 7_000
+MAX_BYTES = 11_900
 LOOK_AT_STEP = 150  # of the run in 3D
 
 
@@ -128,25 +128,40 @@ PICTURES: dict[str, Callable[[Tab], Image.Image]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all if none is named: {', '.join(PICTURES)}")
-    chosen = parser.parse_args().names or list(PICTURES)
-    if unknown := sorted(set(chosen) - set(PICTURES)):
-        raise SystemExit(f"No such picture: {', '.join(unknown)}. There are: {', '.join(PICTURES)}.")
+    take(PICTURES, parser.parse_args().names, FOLDER)
+
+
+def take(
+    pictures: Mapping[str, Callable[[Tab], Image.Image]],
+    names: Sequence[str],  # all if empty
+    out: Path,
+    nodes: Mapping[str, str] = {},  # texts of further custom nodes of the server, by file name
+) -> None:
+    """Take the pictures, each on a page of its own, and write them to a folder as small WebPs."""
+    chosen = names or list(pictures)
+    if unknown := sorted(set(chosen) - set(pictures)):
+        raise SystemExit(f"No such picture: {', '.join(unknown)}. There are: {', '.join(pictures)}.")
     comfyui, chromium = find_comfyui(), find_chromium()
     if comfyui is None or chromium is None:
         raise SystemExit("This needs a ComfyUI (make comfyui) and a Chromium (CHROMIUM=path).")
-    FOLDER.mkdir(exist_ok=True)
+    out.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,
         started(comfyui, Path(folder)) as server,
         sync_playwright() as playwright,
     ):
+        if nodes:
+            server.stop()
+            for name, text in nodes.items():
+                (Path(folder) / "custom_nodes" / name).write_text(text, encoding="utf-8")
+            server.start()
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for name in chosen:
             begin = time.monotonic()
             page = browser.new_page(viewport={"width": 1500, "height": 1300})
             tab = Tab(page, server.url, Path(folder)).open()
-            picture = PICTURES[name](tab)
-            size = save_small(fitted(picture, WIDTH, HEIGHT), FOLDER / f"{name}.webp", MAX_BYTES)
+            picture = pictures[name](tab)
+            size = save_small(fitted(picture, WIDTH, HEIGHT), out / f"{name}.webp", MAX_BYTES)
             if tab.errors or tab.alerts:
                 raise SystemExit(f"{name}: the page had errors: {json.dumps(tab.errors + tab.alerts, indent=1)}")
             page.close()

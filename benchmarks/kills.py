@@ -1,9 +1,8 @@
 """Kill runs at random moments and resume them: `python -m benchmarks.kills [--kills 200] [--scene nerf]`.
 
-A small run on the small world saves its state after each step. A process that is
-forked runs it, and is killed (SIGKILL) after a random time, many times over, until one reaches the end;
-then the next run begins. After each kill the folder must hold a state that reads; the final states and
-curves must equal those of the uninterrupted run bit for bit. POSIX only.
+A small run on the small world saves its state after each step. A forked process runs it and is killed (SIGKILL) after a
+random time, many times over, until one reaches the end; then the next run begins. After each kill the folder must hold
+a state that reads. The final states and curves must equal the uninterrupted run's bit for bit. POSIX only.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ FILES = (NEWEST, previous(Path(NEWEST)).name)
 @dataclass
 class Counts:
     kills: int = 0
-    before_any_state: int = 0  # so early that there was nothing to go on from: these began anew
+    before_any_state: int = 0  # so early that there was nothing to resume from: these began anew
     from_the_previous: int = 0  # between the two renames, where only the previous state has a name
     corrupt: int = 0
     runs: int = 0

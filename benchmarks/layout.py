@@ -2,7 +2,7 @@
 nothing overlaps before or after a run, with the classic canvas and with Nodes 2.0.
 
 Heights are measured in a real Chromium on the newest ComfyUI that the tests find, in templates on the demo model that
-run a few steps; a node of a template that needs a checkpoint gets the most that its class took there.
+run a few steps; a node of a template that needs a checkpoint gets the largest height of its class there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whether a long run grows: `python -m benchmarks.memory_slope [--steps 5000]`; Linux only.
 
 Resident memory over the steps of a small picture run on the exact score of the small world, with
-autosave, watchdog and curves as in any run. The slope is that of the least-squares line over the second
-half, in MB per 1,000 steps.
+autosave, watchdog and curves as in any run. The slope belongs to the least-squares line over the second half, in MB per
+1,000 steps.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from tbsd_core.priors.small_world.world import render_truth, view_cameras
 from tbsd_core.prompts.texts import with_view
 
 STEPS, SCALE = 25, 3.0  # as in learned_prior.py
-MEASURES = {  # of a report's cells: what they are called, and which is better
+MEASURES = {  # of a report's cells: their names, and which is better
     "silhouette_iou": "silhouette IoU (higher)",
     "occupancy_iou": "occupancy IoU (higher)",
     "view_error": "view error in degrees (lower)",
@@ -46,7 +46,7 @@ RIGHT = 0.5
 
 
 def sampled(prior, prompt: str, angles: Sequence[tuple[float, float]], seed: int, grouped: bool) -> Tensor:
-    """Views [V, 3, 64, 64] of a prompt; without groups each is told its view in words and drawn by itself."""
+    """Views [V, 3, 64, 64] of a prompt; without groups each gets its view in words and is drawn alone."""
     texts = [prompt if grouped else with_view(prompt, view_name(*angle)) for angle in angles]
     return sample_ddim(prior, texts, SCALE, STEPS, seed, angles=angles if grouped else None)
 

@@ -1,11 +1,11 @@
 """Large meshes through Texture my mesh on a real server: `python -m benchmarks.native_meshes [--cancels 3] [NAME ...]`.
 
-For each mesh of MESHES the shipped workflow runs with two steps; then the same without the optimisation is cancelled
-at random moments. All the while another process asks for /system_stats ten times a second. Printed for each mesh:
-what the node said, the time, how long the slowest answer and the 99th percentile took, and how long after Cancel the
-run had ended. First the same for a server without work, which shows what the machine adds; at last for graphs of
-ComfyUI's own nodes: after a graph it collects garbage, and answers nothing meanwhile.
-Needs ComfyUI (make comfyui) and the development requirements.
+For each mesh of MESHES the shipped workflow runs with two steps; then the same without the optimisation is cancelled at
+random moments. All the while another process asks for /system_stats ten times a second. Prints for each mesh: the
+node's message, the time, the slowest answer and the 99th percentile, and the time from Cancel to the end of the run.
+The same for an idle server comes first and shows the machine's own share. Graphs of ComfyUI's own nodes come last:
+after a graph it collects garbage, and answers nothing meanwhile. Needs ComfyUI (make comfyui) and the development
+requirements.
 """
 
 from __future__ import annotations

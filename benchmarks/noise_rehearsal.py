@@ -1,9 +1,9 @@
 """The preset of real models, rehearsed: `python -m benchmarks.noise_rehearsal [--scenes nerf ...] [--noise 0 4]`.
 
-Each object is made on the learned prior with what the preset of Stable Diffusion 1.x says of regularisers and of Adam,
-at the demo model's own sizes, scale and numbers of steps, with clean gradients and with noise of k times their RMS
-(tbsd_core.guidance.rehearsal). Held-out prompts were not looked at when values were chosen. Prints means over prompts
-and seeds with their spread, and fine detail relative to k = 0. A run that is finished in --out is not done again.
+Each object is made on the learned prior with the regularisers and the Adam of the Stable Diffusion 1.x preset, at the
+demo model's own sizes, scale and numbers of steps, with clean gradients and with noise of k times their RMS
+(tbsd_core.guidance.rehearsal). Held-out prompts played no part in the choice of values. Prints means over prompts and
+seeds with their spread, and fine detail relative to k = 0. Runs that are finished in --out are skipped.
 """
 
 from __future__ import annotations

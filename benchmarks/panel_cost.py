@@ -1,9 +1,9 @@
-"""What an open panel costs a run: `python -m benchmarks.panel_cost [--steps 300] [--rounds 5]`.
+"""The cost of an open panel to a run: `python -m benchmarks.panel_cost [--steps 300] [--rounds 5]`.
 
 Text to image on the demo models on a real ComfyUI server, each run with another seed, in turn: no
-browser; a browser on an empty graph; a browser on the graph with its panel. Times are those of the
-run itself, as the server measures them. Browser and server share this machine, so the second case
-shows what of the third is the browser and not the panel. Needs the development requirements.
+browser; a browser on an empty graph; a browser on the graph with its panel. The server measures the times of the runs
+alone. Browser and server share this machine, so the second case shows how much of the third is the browser and not the
+panel. Needs the development requirements.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the presets of real models are beside what is published, value by value, each difference with its reason.
+"""The presets of real models beside the published values, one by one, each difference with its reason.
 
 `make docs` writes the table to benchmarks/results/presets.md with the presets' own values in the column "here".
-Read from the repositories at the commits that are named; their line and ours are compared in our terms.
+The published values come from the repositories at the commits named; both are compared in our terms.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Row:
 
     Args:
         names: dotted, as presets have them.
-        published: the same in our terms, as `shown` writes values where that is a value.
-        why: the reason of the difference; "" where there is none.
+        published: the same in our terms; a value as `shown` writes it.
+        why: the reason of the difference; "" if there is none.
     """
 
     names: tuple[str, ...]
@@ -45,7 +45,7 @@ class Source:
     scene: str
     method: str
     rows: tuple[Row, ...]
-    unlike: tuple[str, ...] = ()  # what is there and not here, or the other way round, in a sentence each
+    unlike: tuple[str, ...] = ()  # things there and not here, or the other way round, in a sentence each
 
 
 VIEWS = Row(("optim.views_per_step",), "1", "calmer, fewer contradicting steps: four times the work")

@@ -1,7 +1,7 @@
 """Real models before anybody runs them: `python -m benchmarks.real_models [--families sd15 sdxl] [--out FILE]`.
 
 Operations and memory of a step with the preset of a NeRF, for each model family and each card, counted on meta tensors
-without weights. Where a time stands, its speed is assumed, not measured.
+without weights. Times rest on assumed speeds; nothing is measured.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ VAE_DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
 
 @cache
 def config_of(family: str, memory: int | None, method: str = "tbsd") -> ExperimentConfig:
-    """The run of a NeRF with a family's preset, on the demo model in the place of the family's."""
+    """The run of a NeRF with a family's preset, on the demo model instead of the family's."""
     return with_preset(default_config("a brick house", "nerf", method), family, memory)
 
 

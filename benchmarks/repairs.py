@@ -1,8 +1,8 @@
 """Repair and sharpen against the truth of the small world: `python -m benchmarks.repairs [--task repair sharpen]`.
 
-Meshes of held-out pairs of object and material have their true texture. For repair all of it that the front view does
-not show is erased (grey), and a run continues it; for sharpen it is blurred, and a run makes it sharp again. Both with
-the presets of their tasks. Views are measured with the true cameras.
+Meshes of held-out pairs of object and material have their true texture. For repair, the part that the front view does
+not show is erased (grey), and a run continues the rest into it. For sharpen, all of it is blurred, and a run makes it
+sharp again. Both use the presets of their tasks. Views are measured with the true cameras.
 
 repair, on five views of the back:
 - identity: posterior of the right material (1 is certain), of the start (erased) and of the result;
@@ -15,7 +15,7 @@ sharpen, on eight views all around, of the start, of unsharp masking (radius as 
 - patch distance to the truth; identity: posterior of the right material;
 - shift: how far the mean colour of the object has moved from the start's, in 255ths, in the channel that moved most.
 
-A run that is finished in --json is not done again. Intervals are those of paired differences, pairs and seeds resampled
+Runs that are finished in --json are skipped. Intervals belong to paired differences, with pairs and seeds resampled
 (tbsd_core.benchmark.statistics).
 """
 
@@ -217,7 +217,7 @@ def table(rows: Sequence[dict], task: str) -> str:
 
 
 def report(rows: Sequence[dict], a: argparse.Namespace) -> str:
-    """All that there is by now, with the command that makes and continues it."""
+    """All results so far, with the command that makes and continues them."""
     extra = "".join(f" --set {text}" for text in a.set)
     command = f"python -m benchmarks.repairs --steps {a.steps}{extra}"
     mine = [row for row in rows if row["steps"] == a.steps and row["set"] == a.set]

@@ -2,9 +2,9 @@
 
 A short "Text to 3D" with Extract Mesh and Save Mesh runs on a real server, which is killed (SIGKILL) at a random moment
 between the first step and the end of the graph, extraction and saving among them. The server is started again on the
-same folders and must offer the run. First the graph is queued as it is ("Run", cancelled at its first steps): the
-offered run's files must stay as they are. Then it is continued, and its scene, its moments and its curves must equal
-those of the run that nothing disturbed, bit for bit. Needs a ComfyUI.
+same folders and must offer the run. First the graph is queued unchanged ("Run", cancelled at its first steps): the
+offered run's files must stay as they are. Then the run is continued, and its scene, its moments and its curves must
+equal the undisturbed run's, bit for bit. Needs a ComfyUI.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STEPS = 24
 
 
 def graph() -> tuple[dict, str]:
-    """The graph, short, and the id of its optimizer."""
+    """The graph, short, and the id of its Optimize node."""
     found = json.loads((ROOT / "tests" / "workflows" / "Text to 3D.json").read_text(encoding="utf-8"))
     optimizer = next(k for k, v in found.items() if v["class_type"] == OPTIMIZER)
     found[optimizer]["inputs"] |= {"steps": STEPS, "size": 32, "views_per_step": 2}

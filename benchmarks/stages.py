@@ -1,10 +1,10 @@
-"""Stages against a NeRF alone at as many noise predictions: `python -m benchmarks.stages [--steps 600] [--seeds 0]`.
+"""Stages against a NeRF alone with as many noise predictions: `python -m benchmarks.stages [--steps 600] [--seeds 0]`.
 
 Each prompt is made twice on the learned prior by TBSD: as a NeRF of --steps steps, and by `run --stages`, whose last
 stage gets as many steps as the noise predictions of that NeRF leave it. Settings were chosen on the tuning prompts
-alone. Prints a table; --write puts it into benchmarks/results/stages.md (stages_300.md for --steps 300). A cell that is
-finished in --out is not done again, and one that was interrupted goes on. --set and --label try other settings of the
-stages: NeRF and mesh are then taken from the first label.
+alone. Prints a table; --write puts it into benchmarks/results/stages.md (stages_300.md for --steps 300). Cells that are
+finished in --out are skipped, and an interrupted one continues. --set and --label try other settings of the stages:
+NeRF and mesh are then taken from the first label.
 """
 
 from __future__ import annotations

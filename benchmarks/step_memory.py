@@ -1,7 +1,7 @@
-"""What a step takes at its peak, against the plan: `python -m benchmarks.step_memory [--views 4 64] [--size 256]`.
+"""The peak memory of a step against the plan: `python -m benchmarks.step_memory [--views 4 64] [--size 256]`.
 
-Each run is a process of its own, whose peak of resident memory over what it had before its first step is measured.
-Linux only. --free bounds what the plan may use, as if the machine had no more.
+Each run is a process of its own. Measured is its peak of resident memory, beyond its memory before the first step.
+Linux only. --free bounds the memory that the plan may use, as if the machine had no more.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tbsd_core.memory import available_bytes, in_words
 
 
 def measured(arguments: argparse.Namespace, views: int, size: int) -> dict:
-    """In this process: the plan, and the peak of the steps over what was there before."""
+    """In this process: the plan, and the peak of the steps beyond the memory before."""
     config = default_config("a brick house", arguments.scene, prior=arguments.prior, n_steps=arguments.steps, size=size)
     changes = {"optim.views_per_step": views, "optim.latent_until": 0.0}
     changes |= {name: json.loads(value) for name, value in (text.split("=", 1) for text in arguments.set)}

@@ -1,7 +1,7 @@
 """Pictures of docs/troubleshooting.md: `python -m benchmarks.symptoms [NAME ...]`.
 
 Each is a NeRF of one prompt and seed from four sides, above with settings that bring a symptom about, below with the
-demo model's preset. Written to docs/images as small WebPs.
+demo model's preset of the same method. Written to docs/images as small WebPs.
 """
 
 from __future__ import annotations
@@ -27,18 +27,22 @@ PROMPT, STEPS, SIZE = "a brick house", 300, 96
 SIDES = ("front", "right", "back", "left")
 WIDTH, HEIGHT, MAX_BYTES = 480, 260, 12_000
 
-# settings that bring it about; those of the preset cure it
-SYMPTOMS: dict[str, tuple[str, ...]] = {
-    "janus": ("prompt.view_dependent=false",),
-    "empty": ("scene.opacity_weight=3",),
-    "mushy": ("scene.tv_weight=20",),
+# a method, and settings that bring it about; the preset's cure it
+SYMPTOMS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "janus": ("tbsd", ("prompt.view_dependent=false",)),
+    "empty": ("tbsd", ("scene.opacity_weight=3",)),
+    "mushy": ("tbsd", ("scene.tv_weight=20",)),
+    "floaters": (
+        "sds",
+        ("guidance.guidance_scale=100", "scene.opacity_weight=0", "scene.entropy_weight=0", "scene.tv_weight=0"),
+    ),
 }
 
 
 @lru_cache
-def seen(settings: tuple[str, ...]) -> list[torch.Tensor]:
-    """The four sides of what a run with these settings ends with."""
-    config = default_config(PROMPT, "nerf", "tbsd", n_steps=STEPS)
+def seen(method: str, settings: tuple[str, ...]) -> list[torch.Tensor]:
+    """The four sides of the result of a run with these settings."""
+    config = default_config(PROMPT, "nerf", method, n_steps=STEPS)
     for text in settings:
         config = with_setting(config, *text.split("=", 1))
     experiment = Experiment(config, load_learned_prior())
@@ -57,7 +61,8 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name in chosen:
         began = time.monotonic()
-        grid = labelled_grid([seen(SYMPTOMS[name]), seen(())], ["symptom", "preset"], list(SIDES))
+        method, settings = SYMPTOMS[name]
+        grid = labelled_grid([seen(method, settings), seen(method, ())], ["symptom", "preset"], list(SIDES))
         size = save_small(fitted(Image.fromarray(to_uint8(grid)), WIDTH, HEIGHT), FOLDER / f"{name}.webp", MAX_BYTES)
         print(f"{name}: {time.monotonic() - began:.0f} s, {size} bytes", flush=True)
 

@@ -1,7 +1,7 @@
 """Thumbnails of the templates, made by running them: `python -m benchmarks.thumbnails [NAME ...]`.
 
-Each workflow runs as it is shipped, by its API twin on a real ComfyUI server, and what it makes
-becomes workflows/NAME.jpg: 8 views of an object on a turn, or its pictures side by side.
+Each workflow runs as it is shipped, by its API twin on a real ComfyUI server, and its result becomes
+workflows/NAME.jpg: 8 views of an object on a turn, or its pictures side by side.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SECONDS = 1800  # for one workflow
 
 
 def pictures_of(prompt: dict) -> list[list]:
-    """Links to what a workflow is run for: the views of its last Render Views, or of pictures what it saves."""
+    """Links to the results of a workflow: the views of its last Render Views, or its saved pictures."""
     turns = [key for key, node in prompt.items() if node["class_type"] == "TBSD_RenderViews"]
     if turns and not any(node["class_type"] == "TBSD_OptimizeImage" for node in prompt.values()):
         return [[max(turns, key=int), 0]]
@@ -57,7 +57,7 @@ def tiled(rows: list[list[Image.Image]]) -> Image.Image:
 
 
 def sheet_of(pictures: list[list[Image.Image]]) -> Image.Image:
-    """One picture of what a workflow made: a turn in two rows, or a column for each Save Image."""
+    """One picture of a workflow's results: a turn in two rows, or a column for each Save Image."""
     first = pictures[0]
     if len(first) >= VIEWS:
         views = [first[round(i * len(first) / VIEWS)] for i in range(VIEWS)]

@@ -25,7 +25,7 @@ OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D", "TBSD_RefineAsMesh")
 
 
 def templates(steps: int) -> dict[str, dict]:
-    """Those with optimizers as the server takes them, and one of them once more with another seed."""
+    """Templates with Optimize nodes as the server takes them, and one of them once more with another seed."""
     found = {}
     for name in names():
         prompt = json.loads((ROOT / "tests" / "workflows" / f"{name}.json").read_text(encoding="utf-8"))

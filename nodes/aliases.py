@@ -1,4 +1,4 @@
-"""The words by which people look for the nodes, beside their names: what a ComfyUI from 0.10 on searches as well."""
+"""Further search words for the nodes, which ComfyUI from 0.10 on searches beside their names."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from .aliases import with_aliases
 
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 PLAIN_KINDS = ("LOAD3D_CAMERA",)  # the host's own, whose values are of plain data
-PLAIN = (str, int, float, bool, dict)  # what a workflow file can hold in place of a connection
+PLAIN = (str, int, float, bool, dict)  # the values that a workflow file can hold in place of a connection
 
 
 class Node(io.ComfyNode):
@@ -48,7 +48,7 @@ class Node(io.ComfyNode):
 
 
 def check_kinds(schema: list[io.Input], inputs: dict[str, Any]) -> None:
-    """Raise ValueError for an input that cannot be what its schema says: what, got, expected, and how to fix it."""
+    """Raise ValueError for an input that its schema does not allow: the value, the expected ones, and how to fix it."""
     for entry in schema:
         value = inputs.get(entry.id)
         if entry.id not in inputs or (value is None and (entry.optional or entry.lazy)):
@@ -72,11 +72,11 @@ def problem(node: type[io.ComfyNode], build: Callable[..., Any], **values: Any) 
     """For `validate_inputs`: True, or why widgets do not fit together, before anything runs.
 
     Args:
-        build: called with the values; what it raises as ValueError or FileNotFoundError is the answer.
-        values: of widgets by name; None where another node gives it, which is checked when that has run.
+        build: called with the values; a ValueError or FileNotFoundError from it is the answer.
+        values: of widgets by name; None if another node gives it, which is checked when that has run.
     """
     try:
-        for entry in node.define_schema().inputs:  # the host leaves out what `validate_inputs` names
+        for entry in node.define_schema().inputs:  # the host skips its own checks of inputs that are named here
             low, high = getattr(entry, "min", None), getattr(entry, "max", None)
             value = values.get(entry.id)
             if isinstance(value, (int, float)) and (

@@ -96,7 +96,7 @@ TIMESTEPS = ("timesteps", "t_min", "t_max", "t_max_end")
 
 
 def optim_of(inputs: dict[str, Any], scene: Scene, guidance: GuidedModel) -> OptimConfig:
-    """What the widgets and sockets of a node say; a picture has its own size and number of views."""
+    """The settings from a node's widgets and sockets; a picture has its own size and number of views."""
     start = OptimConfig(timesteps=inputs.get("timesteps") or TimestepConfig())
     optim = with_widgets(start, {name: value for name, value in inputs.items() if value is not None})
     if scene.uses_cameras:
@@ -105,7 +105,7 @@ def optim_of(inputs: dict[str, Any], scene: Scene, guidance: GuidedModel) -> Opt
 
 
 def has_timesteps(inputs: dict[str, Any]) -> bool:
-    """Whether any of the sockets for timesteps is connected: they then count more than the guidance's settings."""
+    """Whether any of the sockets for timesteps is connected: they then win over the guidance's settings."""
     return any(inputs.get(name) is not None for name in TIMESTEPS)
 
 

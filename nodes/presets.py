@@ -1,4 +1,4 @@
-"""Where to begin with a model: settings that were published or measured, each with its source."""
+"""Settings to begin with for a model, published or measured, each with its source."""
 
 from __future__ import annotations
 

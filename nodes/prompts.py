@@ -1,4 +1,4 @@
-"""What is wanted, and what good and bad pictures of it are like."""
+"""The target, and the words for good and bad pictures of it."""
 
 from __future__ import annotations
 

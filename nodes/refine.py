@@ -1,4 +1,4 @@
-"""Coarse to fine: what a NeRF has found goes on as a mesh."""
+"""Coarse to fine: the result of a NeRF continues as a mesh."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class RefineAsMesh(Node):
 
     @classmethod
     def check_lazy_status(cls, continue_run: str | None = None, **inputs: Any) -> list[str]:
-        """A run that goes on has its mesh: nothing waits for the NeRF."""
+        """A resumed run has its mesh: nothing waits for the NeRF."""
         return [] if continue_run else ["scene"]
 
     @classmethod

@@ -20,7 +20,7 @@ def scene_input(tooltip: str) -> io.Input:
 
 
 def region_inputs(old: str = WAS) -> list[io.Input]:
-    """What all of them have; `old` is what most mix with."""
+    """Inputs that all region nodes share; `old` is the default for the colours to mix with."""
     return [
         io.Boolean.Input(
             "invert",

@@ -1,4 +1,4 @@
-"""The pack's own socket types and menu categories, and what travels through them."""
+"""The pack's own socket types and menu categories, and the values on them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PROMPTS, GUIDANCE, SCENE, OPTIMIZE, OUTPUT, DEMO = (
 
 ANALYSIS = "TBSD/analysis"
 
-SEED_MAX = 2**53 - 1  # what a browser's number holds exactly
+SEED_MAX = 2**53 - 1  # the largest whole number that a browser holds exactly
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,17 @@ class GuidedModel:
     guidance: Guidance
     preset: Mapping[str, Setting] | None = None  # the preset of the connected settings (tbsd_core.presets.preset)
     control: ViewControl | None = None  # shown the geometry of the views
-    source: Scene | None = None  # what a method that edits compares with; None: the scene that it starts from
+    source: Scene | None = None  # the reference of a method that edits; None: the scene that it starts from
 
 
 @dataclass(frozen=True)
 class Recommended:
-    """Where a run of a method begins.
+    """The settings that a run of a method begins with.
 
     Args:
         method: its name.
         preset: of tbsd_core.presets.preset, for the family of a model and a scene.
-        scene: the name of that.
+        scene: the name of that scene.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""Painting a mesh that is there already."""
+"""Painting an existing mesh."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which noise levels a run looks at, where the three numbers of the optimizers are not enough."""
+"""The noise levels that a run looks at, if the three numbers of the Optimize nodes are not enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Widgets made of the fields of the core's configurations, and configurations made of what widgets hold."""
+"""Widgets made of the fields of the core's configurations, and configurations made of their values."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ T = TypeVar("T")
 
 
 def widgets(config: Any, only: Collection[str] = ()) -> list[io.Input]:
-    """A widget for each setting that has a tooltip, with its value in `config` as default: those of the first release
-    first, then what came later. Groups inside are opened.
+    """A widget for each setting that has a tooltip, with its value in `config` as default: first the widgets of the
+    first release, then later ones. Groups inside are opened.
 
     Args:
         only: names of the widgets to make; all if empty.

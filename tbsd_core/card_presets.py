@@ -1,7 +1,7 @@
-"""What a preset changes for a card of little memory.
+"""The settings that a preset changes for a card of little memory.
 
-Little is: views go through one by one, the encoder is computed again for its gradient and rays come in pieces, all
-automatically and with the same result (experiment.plan). A field, samples or views are changed only where that is not
+They are few. On a small card views go through one by one, backward recomputes the encoder, and rays come in pieces, all
+automatically and with the same result (experiment.plan). A preset changes a field, samples or views only if that is not
 enough, or costs more than it is worth; `python -m benchmarks.real_models` has the numbers.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from .settings import Setting, Settings
 
-MEMORIES = (6, 8, 12, 16, 24)  # GB of a card that there are plans for; more is taken for the last
-ENOUGH = 0.93  # of a plan's memory: drivers keep some, a card of 12 GB tells of 11.6
+MEMORIES = (6, 8, 12, 16, 24)  # GB of the cards that have plans; a larger card gets the last
+ENOUGH = 0.93  # share of a plan's memory: drivers keep some, so a card of 12 GB reports 11.6
 THREE_D = ("nerf", "gaussian", "mesh_texture")
 PICTURES = ("image", "latent")
 
@@ -48,7 +48,7 @@ RULES = (
 
 
 def of_card(family: str, scene: str, memory: int | None) -> dict[str, Setting]:
-    """What the preset of a family and scene changes on a card of so many GB; None: a card that has enough.
+    """The changes to the preset of a family and scene on a card of so many GB; None means a card with enough memory.
 
     Raises:
         ValueError: no plan for so many GB.
@@ -63,5 +63,5 @@ def of_card(family: str, scene: str, memory: int | None) -> dict[str, Setting]:
 
 
 def nearest_memory(n_bytes: float) -> int:
-    """The plan in GB for a card that has so many bytes in all; the smallest one for less than any."""
+    """The plan in GB for a card with so many bytes in all; the smallest plan for a card below all of them."""
     return max((gb for gb in MEMORIES if ENOUGH * gb * 2**30 <= n_bytes), default=MEMORIES[0])

@@ -1,7 +1,7 @@
-"""How fast graphics cards are, to say before a run how long it will take.
+"""Speeds of graphics cards, to estimate the time of a run before it begins.
 
-The numbers are their makers' peaks of dense products in float16, summed in float32 as torch does, in TFLOP/s. What a
-run gets of that is ours, and assumed: SUSTAINED. After a few steps the run says what it has measured.
+The numbers are the makers' peaks of dense products in float16, summed in float32 as torch does, in TFLOP/s. A run gets
+an assumed share of them, SUSTAINED (ours). After a few steps the run reports the measured time.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ OF_THE_MEMORY = ("GB", "NVL", "HBM3", "80GB", "40GB", "HBM3e")  # what may follo
 
 
 def card_name(device: torch.device) -> str:
-    """As "NVIDIA GeForce RTX 4090"; "" for what is no graphics card of CUDA or ROCm."""
+    """The name of a device, such as "NVIDIA GeForce RTX 4090"; "" if it is not a CUDA or ROCm card."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else ""
 
 
@@ -72,7 +72,7 @@ def short_name(name: str) -> str:
 
 
 def sustained(name: str) -> float | None:
-    """FLOP/s that are assumed of a card by its name; None for one that is not in the table, such as a laptop's."""
+    """The assumed FLOP/s of a card, by its name; None for a card that is not in the table, such as a laptop's."""
     short = short_name(name)
     for card in sorted(PEAKS, key=len, reverse=True):
         rest = short.removeprefix(card)

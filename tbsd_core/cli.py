@@ -1,4 +1,4 @@
-"""The command line: demo, run, presets, benchmark, methods, vocabulary, and what is in commands/."""
+"""The command line: demo, run, presets, benchmark, methods, vocabulary, and the commands in commands/."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def _parser() -> _Parser:
     parser = _Parser(prog="tbsd_core", description="Score distillation without ComfyUI.")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
 
-    demo = commands.add_parser("demo", help="text to 3D with the defaults: see what this does")
+    demo = commands.add_parser("demo", help="text to 3D with the defaults, as a first try")
     demo.add_argument("--out", type=Path, default=Path("output/demo"), help="folder for the results")
-    demo.add_argument("--prompt", default=DEMO_PROMPT)
+    demo.add_argument("--prompt", default=DEMO_PROMPT, help="what to make (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0)
     demo.set_defaults(action=_demo)
 

@@ -1,7 +1,7 @@
-"""Which colours are linear light and which are sRGB: said once, for every border of the pack.
+"""Which colours are linear light and which are sRGB, at every border of the pack.
 
-Inside, all colours are sRGB in [0, 1], as on a screen: renders, albedos, Mesh.colors, Mesh.texture, Splats.colors.
-What comes in and goes out:
+Inside, all colours are sRGB in [0, 1], as on a screen: renders, albedos, `Mesh.colors`, `Mesh.texture`,
+`Splats.colors`. Inputs and outputs:
 
     IMAGE                              sRGB
     MESH vertex_colors                 linear (ComfyUI's are glTF's COLOR_0)

@@ -73,7 +73,7 @@ def all_settings(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(was: dict[str, Any], now: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """What differs between two plain configurations: by dotted name, "was X, is Y"."""
+    """Differences between two plain configurations, by dotted name: "was X, is Y"."""
     out: dict[str, str] = {}
     for name in [*was, *(n for n in now if n not in was)]:
         a, b = was.get(name, "nothing"), now.get(name, "nothing")
@@ -85,7 +85,7 @@ def differences(was: dict[str, Any], now: dict[str, Any], prefix: str = "") -> d
 
 
 def _read(hint: Any, text: str) -> Any:
-    """Text as JSON where it is JSON (numbers, true, null, lists), else as the string itself."""
+    """The value of a text: parsed if it is JSON (numbers, true, null, lists), else the string itself."""
     if hint is str:
         return text
     try:

@@ -1,4 +1,4 @@
-"""What a piece of code takes, counted while it runs: bytes at its peak, and floating-point operations."""
+"""The cost of a piece of code, counted while it runs: bytes at its peak, and floating-point operations."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Amount:
-    """Bytes at the peak, bytes that are held between forward and backward, and operations of both."""
+    """Bytes at the peak, bytes held between forward and backward, and the operations of both."""
 
     bytes: float = 0.0
     held: float = 0.0
     flops: float = 0.0
 
     def of_one(self, n: int) -> Amount:
-        """The part of one of n samples that were counted together."""
+        """The share of one sample among n that were counted together."""
         return Amount(self.bytes / n, self.held / n, self.flops / n)
 
 
 class Flops(TorchDispatchMode):
     """Inside, `total` counts matrix products, convolutions and attention, a multiplication and an addition as two.
 
-    With torch's formulas, but not as its FlopCounterMode, which hooks every module of the process to tell them apart.
+    It uses torch's formulas but not its FlopCounterMode, which hooks every module of the process to tell them apart.
     """
 
     def __init__(self) -> None:
@@ -50,12 +50,12 @@ def _attention_on_cpu(query: Any, key: Any, value: Any, *rest: Any, **named: Any
     return sdpa_flop_count(query.shape, key.shape, value.shape)
 
 
-# torch has none for what attention is on a CPU without a gradient
+# torch has no formula for attention on a CPU without a gradient
 FORMULAS = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_on_cpu, **flop_registry}
 
 
 def counted(forward: Callable[[], T], backward: Callable[[T], object] = lambda result: None) -> Amount:
-    """What the two take one after the other; the result of the first is held for the second, and dropped."""
+    """The cost of two pieces of code in sequence: the result of the first is held for the second, then dropped."""
     with Flops() as operations, PeakBytes() as memory:
         result = forward()
         held = memory.now

@@ -12,9 +12,9 @@ EMBEDDED = ("workflow", "prompt")  # what ComfyUI looks for, in this order
 
 
 def fitting(texts: Mapping[str, str], room: int, name: str) -> dict[str, str]:
-    """Those of the texts, in the order of EMBEDDED, that take at most `room` bytes together as JSON.
+    """The texts, in the order of EMBEDDED, that together take at most `room` bytes as JSON.
 
-    What is left out is logged: a workflow can carry pictures, and no file is refused for it.
+    Logs each text that it leaves out: a workflow can contain pictures, which must not make a file fail.
     """
     kept: dict[str, str] = {}
     for key in (k for k in EMBEDDED if k in texts):

@@ -27,7 +27,7 @@ def labelled_grid(
     columns: Sequence[str],  # C labels
     title: str = "",
     captions: Sequence[Sequence[str]] | None = None,  # R rows of C texts under the pictures
-    row_axis: str = "",  # what the row labels are values of
+    row_axis: str = "",  # the name of the row labels' values
     column_axis: str = "",
 ) -> Tensor:
     """A sheet [3, h, w] in [0, 1] of pictures with labels above the columns and beside the rows.
@@ -133,7 +133,7 @@ class Text:
             self.size -= 1
 
     def _cut(self, width: int, height: int | None) -> None:
-        """Leave out what does not fit at the smallest size."""
+        """Drop lines that do not fit at the smallest size."""
         room = len(self.lines) if height is None else max(1, height // self.line_height)
         if len(self.lines) > room:
             self.lines = [*self.lines[: room - 1], self.lines[room - 1] + " ..."]
@@ -185,6 +185,6 @@ def _panel(image: Tensor):
 
 @lru_cache(maxsize=64)
 def _font(size: int):
-    """matplotlib's own font, which is where matplotlib is and has the Greek letters."""
+    """matplotlib's own font, which comes with matplotlib and has Greek letters."""
     path = Path(require("matplotlib").get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     return require("PIL.ImageFont", "pillow").truetype(str(path), size)

@@ -54,12 +54,12 @@ def hold(folder: Path) -> FileLock:
 
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / NAME, thread_local=False)
-    lock.acquire(timeout=1)  # whoever asks whether it is held, holds it for that moment
+    lock.acquire(timeout=1)  # a process that asks whether the folder is held, holds it for that moment
     return lock
 
 
 def is_held(folder: Path) -> bool:
-    """Whether some process, this one included, holds a folder that is there."""
+    """Whether some process, this one included, holds an existing folder."""
     from filelock import FileLock, Timeout
 
     path = folder / NAME

@@ -19,7 +19,7 @@ def to_uint8(images: Tensor) -> np.ndarray:
 
 
 def read_square(path: str | os.PathLike, size: int) -> Tensor:
-    """A picture file as [3, size, size] in [0, 1]: what fits of it around its middle, on white where it is transparent.
+    """A picture file as [3, size, size] in [0, 1]: its middle square, with white behind transparent pixels.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -42,7 +42,7 @@ def read_square(path: str | os.PathLike, size: int) -> Tensor:
 
 
 def read_mask(path: str | os.PathLike) -> Tensor:
-    """The brightness [H, W] in [0, 1] of a picture; where it has an alpha channel, what is transparent is black.
+    """The brightness [H, W] in [0, 1] of a picture; transparent pixels are black.
 
     Raises:
         ValueError: it is missing, or no picture.

@@ -24,15 +24,15 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_cached(device: torch.device) -> None:
-    """Give back what torch keeps of a device's memory for later."""
+    """Free the memory that torch keeps cached on a device."""
     if device.type != "cpu":
         getattr(torch, device.type).empty_cache()
 
 
 def available_bytes(device: torch.device) -> int | None:
-    """Memory that more tensors on a device may take; None where that cannot be found out.
+    """Free memory for more tensors on a device; None if it is unknown.
 
-    On a CPU what the machine has left without swapping, or the rest of the limit of the container it runs in.
+    On a CPU: the memory that the machine has left without swapping, or the rest of its container's limit.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -72,10 +72,10 @@ def _container_bytes() -> int | None:
 
 
 class PeakBytes(TorchDispatchMode):
-    """Inside, `peak` is the most that the tensors made since have taken at once, on whatever device.
+    """Inside, `peak` is the most memory that the tensors made since have taken at once, on any device.
 
-    Views of what was there before, such as transposed weights, take nothing. What one operation needs for itself is
-    not seen.
+    Views of older tensors, such as transposed weights, take nothing. The scratch memory of a single operation does not
+    count.
     """
 
     def __init__(self) -> None:

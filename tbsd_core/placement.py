@@ -1,4 +1,4 @@
-"""How something from elsewhere stands in the scene, whose front faces +z and whose up is +y."""
+"""The placement of imported objects in the scene, whose front faces +z and whose up is +y."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOOK = "until its front faces the camera. Check the first picture of Render View
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementConfig:
-    """Of a mesh."""
+    """The placement of a mesh."""
 
     # of the sphere around it, world units: 0.9 just fills the pictures of the default cameras, as models expect of a
     # photographed object; the scene is the unit ball. None: it stands and is sized as it should be
@@ -42,7 +42,7 @@ class PlacementConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SplatPlacementConfig:
-    """Of splats."""
+    """The placement of splats."""
 
     radius: float | None = setting(0.9, above=0, at_most=1)  # as of a mesh
     up: str = setting(

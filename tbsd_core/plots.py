@@ -7,7 +7,7 @@ import numpy as np
 from .optim.records import Curves
 from .optional import require
 
-# what a person wants to compare goes into one panel; whatever else a method reports follows on its own
+# curves to compare share a panel; everything else that a method reports has a panel of its own
 PANELS: dict[str, tuple[str, ...]] = {
     "balance": ("lambda_shape", "lambda_texture"),
     "agreement of the directions": ("cosine",),

@@ -1,10 +1,9 @@
-"""Where a run starts before the user changes anything: settings by model family, scene and method.
+"""The settings that a run starts with before the user changes anything, by model family, scene and method.
 
 Every value carries its source. "measured" means: on the small world, see benchmarks/. Values for real
-checkpoints are published ones where there are any; "ours" marks a choice that rests on nothing but reason.
-Later ones win: of the family, of the scene (scenes.spec.SceneSpec.presets), of the method
-(guidance.spec.MethodSpec.presets), of a task (tasks), of a card of little memory (card_presets). Names are those of an
-ExperimentConfig (`--set`).
+checkpoints are published ones if there are any; "ours" marks a choice that rests on nothing but reason. Later ones win,
+in this order: the family, the scene (scenes.spec.SceneSpec.presets), the method (guidance.spec.MethodSpec.presets), the
+task (tasks), a card of little memory (card_presets). Names are dotted names of an ExperimentConfig, as for `--set`.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ def preset(
     scene: str,  # a name in SCENES
     method: str,  # a method; one that has no presets keeps its own defaults
     memory: int | None = None,  # GB of the card, see card_presets; None: enough
-    task: str = NEW,  # what it is for, a name in TASKS
+    task: str = NEW,  # the purpose of the run, a name in TASKS
 ) -> dict[str, Setting]:
     """Settings by dotted name.
 
@@ -100,7 +99,7 @@ def preset(
 
 
 def _of_flow(found: Settings, family: str, scene: str, method: str) -> dict[str, Setting]:
-    """What is other for flow models, where the preset says anything: RFDS is SDS in their terms."""
+    """The differences for flow models, in settings that the preset names: RFDS is SDS in their terms."""
     changed = {}
     if "guidance.guidance_scale" in found:
         scale = found["guidance.guidance_scale"]
@@ -126,7 +125,7 @@ def enlarged_to(family: str, native: int | None = None) -> int:
     """Pixels to which smaller views are enlarged for a model of a family.
 
     Args:
-        native: what the model itself says that it was trained on; None: what is known of the family.
+        native: the training size that the model itself names; None: the family's.
     """
     return _pixels(DISTILLED_AT[family]) if family in DISTILLED_AT else native or native_size(family)
 
@@ -137,7 +136,7 @@ def _pixels(setting: Setting) -> int:
 
 
 def with_settings(config: T, group: str, settings: Settings) -> T:
-    """The configuration of one group of an experiment ("guidance", "optim" ...) with what a preset says of it."""
+    """The configuration of one group of an experiment ("guidance", "optim" ...) with the settings of a preset."""
     for name, setting in settings.items():
         if name.startswith(f"{group}."):
             config = replaced(config, name.removeprefix(f"{group}."), setting.value)

@@ -10,7 +10,7 @@ import math
 
 import torch
 
-SKIPPED = 1 << 20  # numbers that are drawn at once to be left out
+SKIPPED = 1 << 20  # numbers that are drawn at once and discarded
 
 
 def named_generator(seed: int, purpose: str, step: int = 0) -> torch.Generator:
@@ -23,7 +23,7 @@ def named_generator(seed: int, purpose: str, step: int = 0) -> torch.Generator:
 
 
 class PartGenerator(torch.Generator):
-    """A generator of which `rand_rows` takes the rows of some views of a batch, as if it drew for all of them.
+    """A generator from which `rand_rows` takes the rows of some views of a batch, as if it drew for all of them.
 
     So processes, and views that are rendered a few at a time, share the draws of a batch. A scene that draws in another
     way than by `rand_rows` draws the same numbers for each part.
@@ -63,7 +63,7 @@ class PartGenerator(torch.Generator):
         return drawn
 
     def _go_to(self, call: int, view: int, of_view: int, dtype: torch.dtype | None) -> None:
-        """To the state before the numbers of a view; those between it and the nearest state that is known are drawn."""
+        """Go to the state before the numbers of a view: draw the numbers between it and the nearest known state."""
         at = max(v for c, v in self._known if c == call and v <= view)
         self.set_state(self._known[call, at])
         for v in range(at, view):
@@ -73,7 +73,7 @@ class PartGenerator(torch.Generator):
 
 
 def rand_rows(n: int, *shape: int, generator: torch.Generator, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """Uniform numbers [n, *shape] in [0, 1), as many for each view; of a PartGenerator those of its views."""
+    """Uniform numbers [n, *shape] in [0, 1), as many for each view; from a PartGenerator, the rows of its views."""
     if isinstance(generator, PartGenerator):
         return generator.rows(n, shape, dtype)
     return torch.rand(n, *shape, generator=generator, dtype=dtype)

@@ -13,15 +13,15 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Hint:
-    """Of one field.
+    """The facts about one setting.
 
     Args:
         tooltip: what it does, to a user; "" for a setting that no widget shows.
-        meaning: the same on the command line, where that is not the tooltip.
+        meaning: the same on the command line, if that differs from the tooltip.
         above, at_least, at_most, below: its range; None for no bound. None as a value is always allowed where the
             field's type has it.
         choices: the values that it may have; a mapping gives them by the label that people see.
-        widget: name of its widget, where that is not the field's.
+        widget: name of its widget, if that differs from the field's.
         low, high, step: of the widget, inside the range; None for the range itself.
         none: the widget's value that stands for None.
         shown, read: how the widget's value is made of the setting's, and the other way round.
@@ -46,14 +46,14 @@ class Hint:
 
     @property
     def ends(self) -> tuple[float | None, float | None]:
-        """Least and greatest value of its widget; None where there is no bound."""
+        """Least and greatest value of its widget; None if there is no bound."""
         return (
             next((n for n in (self.low, self.at_least, self.above) if n is not None), None),
             next((n for n in (self.high, self.at_most, self.below) if n is not None), None),
         )
 
     def of_widget(self, value: Any) -> Any:
-        """The setting's value of what its widget holds."""
+        """The setting's value for a value of its widget."""
         if isinstance(self.choices, Mapping):
             return self.choices[value]
         if self.none is not None and value == self.none:
@@ -62,7 +62,7 @@ class Hint:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """What `choices` allows, without labels."""
+        """The values that `choices` allows, without labels."""
         choices = self.choices or ()
         return tuple(choices.values() if isinstance(choices, Mapping) else choices)
 
@@ -76,7 +76,7 @@ def setting(default: Any = MISSING, tooltip: str = "", *, make: Any = MISSING, *
 
 
 def hint_of(entry: Field[Any]) -> Hint | None:
-    """What was said of a field; None where nothing was."""
+    """The hint of a field; None if it has none."""
     return entry.metadata.get("hint")
 
 
@@ -105,7 +105,7 @@ def _inside(hint: Hint, value: Any) -> bool:
 
 
 def range_of(hint: Hint) -> str:
-    """A range in words: "> 0", "in [0, 1]", "one of linear, sqrt"; "" where there is none."""
+    """A range in words: "> 0", "in [0, 1]", "one of linear, sqrt"; "" if there is none."""
     if hint.choices is not None:
         return f"one of {', '.join(hint.values)}"
     # whole numbers in full, without the point of a float
@@ -124,7 +124,7 @@ def range_of(hint: Hint) -> str:
 
 
 def described(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Hint | None]]:
-    """Every single setting of a configuration: dotted name, value, and what is said of it."""
+    """Every single setting of a configuration: dotted name, value, and hint."""
     for entry in fields(config):
         value = getattr(config, entry.name)
         if is_dataclass(value):

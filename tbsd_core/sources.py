@@ -1,4 +1,4 @@
-"""Where values of presets are from: what several methods and scenes are taken from."""
+"""Sources of preset values that several methods and scenes share."""
 
 AGAINST_SIGNAL = (
     "ours, rehearsed with noise of 4 times the gradient: against its RMS regularisers would weigh four times as much"

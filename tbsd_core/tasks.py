@@ -1,4 +1,4 @@
-"""What a run is for, if it needs other settings than making something new. They win over the settings of a method.
+"""The purpose of a run, if it needs other settings than making something new. They win over the settings of a method.
 
 Values are by kind of model family, as in the presets of methods and scenes; "ours" marks a choice that rests on reason,
 MEASURED one that was compared on the small world (benchmarks/repairs.py).
@@ -24,8 +24,8 @@ class Task:
     """One of TASKS.
 
     Args:
-        summary: what it is for, as part of a sentence.
-        scenes: that it can be done on.
+        summary: its purpose, as part of a sentence.
+        scenes: the scenes that it works on.
         settings: by kind of model family and scene; "" is every scene.
     """
 
@@ -81,7 +81,7 @@ TASKS: dict[str, Task] = {
 
 
 def task_settings(task: str, family: str, scene: str) -> Settings:
-    """What a task changes of a preset.
+    """The settings that a task changes in a preset.
 
     Raises:
         ValueError: an unknown task, or one that cannot be done on the scene.

@@ -1,7 +1,7 @@
 """Tensors on their way between the host and a device, without the host waiting for the device.
 
-A copy that blocks waits for everything that the device was asked for before. So what a step uploads goes as few
-copies that do not block, constants go once, and what comes back is waited for by whoever reads it.
+A copy that blocks waits for everything that the device was asked for before. So a step uploads few copies, which do not
+block, uploads constants once, and leaves the wait for results to their readers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def is_asynchronous(device: torch.device) -> bool:
 
 
 def record_event(device: torch.device, timing: bool = False):
-    """An event at the end of what a device, for which `is_asynchronous` holds, was asked for so far."""
+    """An event after all the work queued so far on a device for which `is_asynchronous` holds."""
     module = getattr(torch, device.type)
     event = module.Event(enable_timing=timing)
     event.record(module.current_stream(device))
@@ -29,7 +29,7 @@ def record_event(device: torch.device, timing: bool = False):
 
 
 def to_device(x: Tensor, device: torch.device | str) -> Tensor:
-    """`x` on a device; the host does not wait. What is on the host must not be changed afterwards."""
+    """`x` on a device; the host does not wait. A tensor on the host must not be changed afterwards."""
     target = torch.device(device)
     if x.device.type != "cpu" or not is_asynchronous(target):
         return x.to(target)
@@ -46,7 +46,7 @@ def all_to_device(tensors: Sequence[Tensor], device: torch.device | str) -> list
 
 
 class Table:
-    """A constant tensor, which each device is given once."""
+    """A constant tensor, which goes to each device once."""
 
     def __init__(self, values: Tensor) -> None:
         self.values = values
@@ -79,7 +79,7 @@ class Late:
 
     @property
     def is_here(self) -> bool:
-        """Whether reading waits for nothing whatever the device does: always so on the CPU, and after a reading."""
+        """Whether reading needs no wait: always so on the CPU, and after a first reading."""
         return self._read is not None or (self._done is None and self._numbers.device.type == "cpu")
 
     def read(self) -> list[float]:

@@ -116,7 +116,7 @@ def parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namesp
 def check_settings(a: argparse.Namespace) -> None:
     """That the presets which --set changes have these settings."""
     given = [text for text in getattr(a, "set", []) if text != "help"]
-    if not given or getattr(a, "comfyui", None):  # settings of a sweep on servers are those of its workflow
+    if not given or getattr(a, "comfyui", None):  # the workflow has the settings of a sweep on servers
         return
     if a.command in ("compare", "sweep"):
         study_configs(a, "a brick house")

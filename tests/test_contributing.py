@@ -1,5 +1,5 @@
-"""What CONTRIBUTING.md says is enough: in a copy of the pack, with the files of tests/contributions and one line in a
-table for each, the command line and a ComfyUI server know what was added."""
+"""CONTRIBUTING.md is enough: in a copy of the pack, with the files of tests/contributions and one line in a table for
+each, the command line and a ComfyUI server know the additions."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def pack(tmp_path_factory) -> Path:
 
 
 def python(pack: Path, *arguments: object) -> str:
-    """What Python prints in the copy; it must succeed."""
+    """Python's output in the copy; it must succeed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     command = [sys.executable, *map(str, arguments)]
     done = subprocess.run(command, cwd=pack, env=environment, capture_output=True, text=True, timeout=SECONDS)
@@ -177,7 +177,7 @@ def test_vary_and_compare_know_them(pack, tmp_path):
 
 
 def test_the_tests_of_the_pack_are_content(pack):
-    """Those that go through a table, for what is new in it, and those of the new files."""
+    """The tests that go through a table, for its new entries, and the tests of the new files."""
     where = ["core/balancing/test_balancers.py", "core/scenes", "core/test_presets.py", "core/test_configuration.py"]
     where += ["core/guidance", "core/experiment/test_cost.py"]
     files = [f"tests/{name}" for name in (*where, "core/test_cli.py", "test_help.py", "test_repository.py")]

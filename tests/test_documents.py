@@ -1,4 +1,4 @@
-"""What people read on GitHub: commands that exist, links that lead somewhere, pictures that a command makes."""
+"""The pages that people read on GitHub: commands that exist, links that lead somewhere, pictures made by a command."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def links(path: Path) -> list[tuple[bool, str]]:
 
 @pytest.fixture(scope="module")
 def checked() -> dict:
-    """What tests/command_lines.py says of all commands."""
+    """The answer of tests/command_lines.py to all commands."""
     asked = {
         "parse": sorted({command for path in NAMING for command in commands_of(path)} | WRONG.keys()),
         "run": sorted({line for path in READ for f in fences(path) if "run" in f.marks for line in f.lines}),
@@ -167,8 +167,8 @@ def test_every_node_with_a_help_page_is_in_the_table():
 
 
 def test_a_command_makes_every_picture():
-    """Thumbnails come from benchmarks.thumbnails, help pictures from the two that list them, symptoms from symptoms."""
-    symptoms = text_of(ROOT / "benchmarks" / "symptoms.py")
+    """Thumbnails come from benchmarks.thumbnails, pictures of help pages and symptoms from the two that list them."""
+    symptoms = text_of(ROOT / "benchmarks" / "symptoms.py") + text_of(ROOT / "benchmarks" / "symptom_screenshots.py")
     made = "".join(text_of(ROOT / "benchmarks" / f"help_{kind}.py") for kind in ("pictures", "screenshots"))
     methods = {p.stem for p in (ROOT / "tbsd_core" / "guidance").glob("*.py")}
     for path in READ:

@@ -1,6 +1,6 @@
-"""The table of presets beside what is published is whole, and true where it says "the same".
+"""The table of presets beside the published values is whole, and true where it says "the same".
 
-That its column of ours is that of the presets is checked with all that is written: test_help.py.
+test_help.py checks that its column of ours holds the presets, with all that is written.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What holds for the repository as a whole: who may import whom, and what a package may ship."""
+"""Rules for the repository as a whole: who may import whom, and what a package may ship."""
 
 from __future__ import annotations
 
@@ -230,7 +230,8 @@ def tracked() -> list[Path]:
 
 
 def test_the_archive_holds_all_that_the_pack_needs():
-    """What the registry leaves out of the published archive, by the patterns that it reads as git reads its own."""
+    """The files that the registry leaves out of the published archive, by the patterns that it reads as git reads its
+    own."""
     command = ["git", "ls-files", "-z", "-c", "-i", "--exclude-from=.comfyignore"]
     try:
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")

@@ -2,15 +2,17 @@
 
 A list of patterns and no police of style: a habit is here because it made a text hard to read. docs/glossary.md
 says what the terms mean. Besides the pages in FILES it reads the texts of nodes and panel (locales/en), the notes of
-templates, and errors, warnings and the help of the command line in the sources. To hold more files to it, add them to
-FILES; for a new habit, add a line with an example.
+templates, errors, warnings and the help of the command line in the sources, and all docstrings and comments. To hold
+more files to it, add them to FILES; for a new habit, add a line with an example.
 """
 
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
+import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,10 +23,14 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md", "web/docs/*.md")
 READ = sorted(path for pattern in FILES for path in ROOT.glob(pattern))
 SOURCES = sorted(path for folder in ("nodes", "tbsd_core") for path in (ROOT / folder).rglob("*.py"))
+WRITTEN = [*SOURCES, *sorted(path for folder in ("benchmarks", "tests") for path in (ROOT / folder).rglob("*.py"))]
 TEMPLATES = sorted((ROOT / "workflows").glob("*.json"))
 SAYING = {"warn", "warning", "error", "exception", "add_argument", "add_parser"}  # methods whose strings people read
 # names in a text: of options, settings and their values, which code compares with
 NAME = re.compile(r"--[\w-]+|\b\w+(?:\.\w+)+|(?:^|(?<=[.;:] ))[a-z_]+(?:, [a-z_]+)*(?=: | must )|(?<=default: )[^)]*")
+# in a docstring: a name with a dot or a slash, an argument; an import and other code, with four spaces before it
+CODE = re.compile(r"\b\w+(?:[./]\w+)+|^ *[a-z_]+(?:, [a-z_]+)*(?=:)|(?<=[.;] )[a-z_]+(?=: )", re.MULTILINE)
+EXAMPLE = re.compile(r"(?<=\n\n)(?: {4}.*(?:\n|\Z))+")
 
 
 class Habit(NamedTuple):
@@ -146,6 +152,18 @@ def literals_in(node: ast.AST) -> Iterator[str]:
             yield from literals_in(child)
 
 
+def explained_in(source: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of each docstring and comment of a module, without names and examples."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            text = ast.get_docstring(node)
+            if text:
+                yield node.body[0].lineno, CODE.sub("`x`", EXAMPLE.sub("", text))
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and not token.string.startswith(("# type:", "# noqa", "# fmt", "#!")):
+            yield token.start[0], CODE.sub("`x`", token.string.lstrip("# "))
+
+
 def found_in_texts(texts: Iterable[str]) -> list[str]:
     """Of texts that are more than a name."""
     said = [text for text in dict.fromkeys(texts) if " " in text]
@@ -175,6 +193,18 @@ def test_errors_and_help_keep_to_the_vocabulary():
     said = [(path, text) for path in SOURCES for text in said_in(path.read_text(encoding="utf-8"))]
     assert len(said) > 500
     assert [f"{path.relative_to(ROOT)}: {x}" for path, text in said for x in found_in_texts([text])] == []
+
+
+def test_docstrings_and_comments_keep_to_the_vocabulary():
+    texts = [(path, *found) for path in WRITTEN for found in explained_in(path.read_text(encoding="utf-8"))]
+    assert len(texts) > 4000
+    assert [f"{path.relative_to(ROOT)}:{at}: {x}" for path, at, text in texts for x in found_in(text)] == []
+
+
+def test_docstrings_and_comments_are_read():
+    module = '"""What is left.\n\nSo:\n\n    import janus\n"""\n'
+    function = 'def f(color):  # by itself\n    """A janus.\n\n    Args:\n        color: scenes/nerf.py.\n    """\n'
+    assert [(at, len(found_in(text))) for at, text in explained_in(module + function)] == [(1, 1), (8, 1), (7, 1)]
 
 
 def test_what_a_module_says_is_read():

@@ -1,5 +1,5 @@
-"""What docs and help pages say of methods and balancers is written from the specifications, between marks; so is the
-table of presets beside what is published.
+"""Writes the parts of docs and help pages about methods and balancers from the specifications, between marks, and the
+table of presets beside the published values.
 
 `python -m tests.written` renews it, with --check it only says whether that is needed.
 """

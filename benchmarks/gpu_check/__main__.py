@@ -1,6 +1,6 @@
 """`python -m benchmarks.gpu_check`: all steps, about 8 minutes on a fast card; exits with 1 if a case failed.
 
-With --checkpoint FILE instead: what that checkpoint gives, see checkpoint.py.
+With --checkpoint FILE instead: pictures, curves and times of that checkpoint, see checkpoint.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The first steps of every scene on the device against those on the CPU, and the tests that need CUDA.
+"""The first steps of every scene on the device, compared with the CPU, and the tests that need CUDA.
 
-Everything that is drawn is drawn on the CPU, so both see the same cameras, timesteps and noise. They differ by
-rounding: with TF32, which torch allows in convolutions unless told otherwise, by that of 10 bits.
+All random numbers are drawn on the CPU, so both see the same cameras, timesteps and noise. They differ by rounding:
+with TF32, which torch allows in convolutions unless told otherwise, by rounding to 10 bits.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def compared(priors: dict[str, Any], scene: str, method: str, cases: Cases) -> d
 
 
 def first_steps(prior: Any, scene: str, method: str, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """The gradient of the first step on all parameters, and what the scene looks like after some, on the CPU."""
+    """The gradient of the first step on all parameters, and the look of the scene after some steps, on the CPU."""
     work = workload(prior, scene, method, device, SIZE, VIEWS)
     next(work.steps)
     grads = [p.grad for p in work.scene.parameters() if p.grad is not None]

@@ -1,4 +1,4 @@
-"""What a step of the check finds, case by case: one that fails is recorded, and the next one runs."""
+"""The findings of a step of the check, case by case: a case that fails is recorded, and the next one runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Skipped(Exception):
 
 
 class Failed(Exception):
-    """A case whose numbers are not what they must be; `values` are the numbers."""
+    """A case whose numbers are wrong; `values` are the numbers."""
 
     def __init__(self, reason: str, values: dict[str, Any]) -> None:
         super().__init__(reason)

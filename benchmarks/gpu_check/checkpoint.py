@@ -1,7 +1,8 @@
-"""What a checkpoint of yours gives on your card, to attach to an issue: `make gpu-check ARGS='--checkpoint FILE'`.
+"""A report on a checkpoint of yours and your card, to attach to an issue: `make gpu-check ARGS='--checkpoint FILE'`.
 
 Eight prompts as pictures and as NeRFs, by TBSD and by SDS, with the recommended settings and as many steps as the time
-allows. The files (checkpoint_files.py) are written whenever a run ends, so that what is interrupted keeps what is done.
+allows. The files (checkpoint_files.py) are written whenever a run ends, so that an interrupt loses nothing that is
+finished.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from tbsd_core.priors.base import TextPrior
 from .cases import described, free_device_memory, synchronize
 from .checkpoint_files import Files
 
-DEMO = "demo"  # in the place of a file: the model of this pack, to try the command
+DEMO = "demo"  # instead of a file: the model of this pack, to try the command
 PROMPTS: dict[bool, tuple[str, ...]] = {  # by whether the model is the demo one, which knows few words
     False: (
         *("a photo of a pineapple", "a photo of a hamburger", "a corgi sitting", "an antique typewriter"),
@@ -59,7 +60,7 @@ class Kind:
 
     Args:
         share: of the time of all runs of a prompt.
-        most: steps; more of them are another thing than a look at what a model gives.
+        most: steps; more of them would go beyond a first look at a model.
     """
 
     scene: str
@@ -88,7 +89,7 @@ TURN = 4  # views of an object
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at, and how."""
+    """The subject of the report, and its settings."""
 
     source: str  # a checkpoint, a pipeline folder, or DEMO
     device: str
@@ -149,7 +150,7 @@ def report(subject: Subject, files: Files, seconds: float) -> bool:
 
 
 def probed(subject: Subject, kind: Kind, prior: TextPrior, files: Files) -> float:
-    """Seconds of a step of full size, before anything is decided. What its memory will be is written, too."""
+    """Seconds of a step of full size, before anything is decided. Its expected memory is written, too."""
     config = subject.config(subject.prompts[0], kind, PROBED)
     config = replace(config, optim=replace(config.optim, start_size=None))
     experiment = planned(config, prior, files, kind.title)
@@ -182,7 +183,8 @@ class Cell:
     column: int
 
     def run(self, config: ExperimentConfig, prior: TextPrior, end: float) -> None:
-        """To its last step, or until the time is over. What an interrupt ends is kept before it propagates."""
+        """Run to the last step, or until the time is over. A run that is interrupted is kept before the interrupt
+        propagates."""
         kind = KINDS[self.column]
         entry: dict[str, Any] = {"prompt": config.prompt.prompt, "run": kind.title, "steps": config.optim.n_steps}
         print(f"{entry['prompt']}, {kind.title}: {entry['steps']} steps", flush=True)

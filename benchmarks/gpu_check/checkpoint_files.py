@@ -1,4 +1,4 @@
-"""The files of the report on a checkpoint: contact sheet, curves and what there is to know. Written after each run."""
+"""The files of the report on a checkpoint: contact sheet, curves and facts. Written after each run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WORDS = {"skipped": "not reached", "failed": "failed", "interrupted": "interrupt
 
 
 class Files:
-    """What is known so far, and the folder that holds it.
+    """The results so far, and the folder that holds them.
 
     Args:
         anonymous: takes the paths of this machine out of a text.

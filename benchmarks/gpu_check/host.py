@@ -15,7 +15,7 @@ def find_host() -> ComfyUI | None:
 
 
 def told_of(host: ComfyUI | None) -> Mapping[str, str | None]:
-    """Its version and those of what its Python has installed, as the report keeps them."""
+    """Its version and the versions of the packages in its Python, as the report keeps them."""
     if host is None:
         return {"host": None}
     return {"host": host.name} | {f"host {package}": host.installed(package) for package in PACKAGES}

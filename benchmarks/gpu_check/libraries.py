@@ -1,4 +1,4 @@
-"""What optional libraries compute on CUDA against the torch path, and how fast: gsplat and nerfacc."""
+"""Optional libraries on CUDA against the torch path, with their speed: gsplat and nerfacc."""
 
 from __future__ import annotations
 

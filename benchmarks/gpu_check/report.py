@@ -52,7 +52,7 @@ class Report:
         print(f"  {name}: {summary(entry)}", flush=True)
 
     def end(self, step: str, seconds: float, **entry: Any) -> None:
-        """A step is as good as its worst case; `entry` is what ended it before its time."""
+        """A step is as good as its worst case; `entry` holds the error that ended it early."""
         found = self.data["steps"][step]
         states = {case["status"] for case in found["cases"].values()} | {entry.get("status", "skipped")}
         status = next(state for state in ("failed", "ok", "skipped") if state in states)
@@ -80,7 +80,7 @@ def undated(environment: dict[str, Any]) -> dict[str, Any]:
 
 
 def environment(device: str, quick: bool, host: Mapping[str, str | None]) -> dict[str, Any]:
-    """What the results are of; `host` is what is told of ComfyUI."""
+    """The machine and the versions of the results; `host` holds the facts about ComfyUI."""
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     found: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),

@@ -1,4 +1,4 @@
-"""Kernels and waits of a step as the profiler sees them, beside those of the rehearsal on the pretend device."""
+"""Kernels and waits of a step as the profiler sees them, beside the rehearsal on the pretend device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the analysis nodes have in common: sockets, widgets, and lists of numbers as text."""
+"""Sockets, widgets and lists of numbers that the analysis nodes share."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def guidance_inputs(tooltip: str) -> list[io.Input]:
 
 
 def run_inputs() -> list[io.Input]:
-    """A scene and how it is optimised; what only objects need is a socket."""
+    """A scene and the settings of its optimisation; settings that only objects need are a socket."""
     return [
         sockets.SceneSocket.Input(
             "scene", tooltip="The start of every run: an Image Scene, NeRF Scene or Gaussian Scene."

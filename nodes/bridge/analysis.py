@@ -124,7 +124,7 @@ def cropped(images: Tensor, factor: int) -> Tensor:
 
 
 def title_of(guided: GuidedModel) -> str:
-    """The prompt, or nothing where the prompts came as conditioning."""
+    """The prompt, or nothing if the prompts came as conditioning."""
     return guided.prompts.config.prompt if guided.prompts.config is not None else ""
 
 

@@ -15,8 +15,8 @@ from ...tbsd_core.priors.recompute import recomputed
 from .compat import available_memory, training
 from .resident import resident_module
 
-BLOCKS = (ResnetBlock, AttnBlock, comfy.taesd.taesd.Block)  # what is worth running twice
-# What a gradient needs over comfy's estimate for encoding alone, so that it is what the plan measures with its margin
+BLOCKS = (ResnetBlock, AttnBlock, comfy.taesd.taesd.Block)  # the classes of blocks that are worth computing twice
+# The need of a gradient over comfy's estimate for encoding alone, so that it equals the plan's measure with its margin
 # (experiment.plan; a test holds the two together). The KL VAE of Stable Diffusion at 256 x 256 in float32: estimate
 # 0.44 GB, held until backward 0.76 GB, peak 0.95 GB.
 GRADIENT_MEMORY = 2.5
@@ -48,8 +48,8 @@ class Autoencoder:
     ) -> Tensor:
         """Latents [B, C, h, w] float32 as the VAE makes them (before the model's scaling); differentiable.
 
-        Where the free memory does not hold what backward needs, the blocks are computed again there: the
-        same gradient for about a third more time. The first gradient of a run is checked.
+        If the free memory does not hold what backward needs, it computes the blocks again: the same gradient for about
+        a third more time. The first gradient of a run is checked.
 
         Raises:
             ValueError: the sides are not multiples of the VAE's factor.
@@ -119,7 +119,7 @@ def without_frames(pictures: Tensor) -> Tensor:
 
 
 def encoding_memory(vae, shape: tuple[int, int, int], again: bool = False) -> float:
-    """Bytes that encoding `shape` (batch size, height, width) takes with what backward needs of it.
+    """Bytes that encoding `shape` (batch size, height, width) takes, with its backward pass.
 
     Args:
         again: where backward computes the blocks again.

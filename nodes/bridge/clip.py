@@ -34,7 +34,7 @@ def embed_images(clip_vision, images: Tensor) -> Tensor:
 def embed_texts(clip, texts: list[str], width: int) -> Tensor:
     """Projected embeddings [P, width] of texts by the encoder of a CLIP socket that has this width.
 
-    Weights such as (brick:1.3) are read and left out; what is beyond the first 77 tokens is cut off.
+    Weights such as (brick:1.3) are read and left out; tokens after the first 77 are cut off.
 
     Raises:
         ValueError: no encoder of that width, or one without the projection that CLIP scores need.

@@ -63,7 +63,7 @@ class Comparison:
 
 def plan(
     columns: Sequence[tuple[str, GuidedModel]],
-    prompts: Sequence[Prompts],  # instead of those of the guidance; none = each its own
+    prompts: Sequence[Prompts],  # instead of the guidance's; none = each its own
     seeds: Sequence[int],
     scene: Scene,
     cameras: CameraConfig,

@@ -1,7 +1,7 @@
-"""Differences between versions of ComfyUI: the versions that the pack is tested on, and what exists since when.
+"""Differences between versions of ComfyUI: the tested versions, and the features of each.
 
-The one place that asks. A test holds the table against each host; a version between or after the tested ones is taken
-for what the table says of it, so that a newer one is like the newest that was tested.
+Only this module asks. A test holds the table against each host. For versions between or after the tested ones the table
+decides, so that a newer one counts as the newest that was tested.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TESTED = ((0, 3, 64), (0, 33, 0))  # the whole suite ran on these
 SINCE = {  # the first version with it
     "Types.MESH": (0, 3, 71),  # before, in the file of the Hunyuan3D nodes
     "Types.SPLAT": (0, 23, 0),  # and its nodes
-    "Types.File3D": (0, 12, 1),  # what the socket FILE_3D carries
+    "Types.File3D": (0, 12, 1),  # the value on the socket FILE_3D
     "ModelPatcher.is_dynamic": (0, 12, 0),  # dynamic VRAM: whether weights are paged in and out
     "ModelPatcher.get_free_memory": (0, 12, 0),  # with the pages that weights would give up
     "model_management.in_training": (0, 14, 0),  # before, networks have no operations without gradients
@@ -57,12 +57,13 @@ HOST = read_version(comfyui_version.__version__)  # the running ComfyUI
 
 
 def has(feature: str) -> bool:
-    """Whether the running ComfyUI has what SINCE lists under this name. Raises KeyError for another."""
+    """Whether the running ComfyUI has a feature of SINCE. Raises KeyError for another name."""
     return HOST >= SINCE[feature]
 
 
 def require_host(version: tuple[int, ...] = HOST) -> None:
-    """Raise RuntimeError for a ComfyUI older than the oldest tested one: what to do, before something obscure fails."""
+    """Raise RuntimeError, saying what to do, for a ComfyUI older than the oldest tested one, before something obscure
+    fails."""
     if version < TESTED[0]:
         raise RuntimeError(
             f"TBSD Score Distillation needs ComfyUI {dots(TESTED[0])} or newer, this is {dots(version)}. "
@@ -71,7 +72,7 @@ def require_host(version: tuple[int, ...] = HOST) -> None:
 
 
 def mesh_class() -> type:
-    """What the socket MESH carries."""
+    """The class of values on the socket MESH."""
     if has("Types.MESH"):
         return host.Types.MESH
     from comfy_extras.nodes_hunyuan3d import MESH
@@ -81,7 +82,7 @@ def mesh_class() -> type:
 
 @dataclass
 class Splat:
-    """What the socket SPLAT carries on a host that has no such type: the same, for the pack's own nodes."""
+    """A value on the socket SPLAT for hosts that have no such type: the same, for the pack's own nodes."""
 
     positions: torch.Tensor
     scales: torch.Tensor
@@ -92,12 +93,12 @@ class Splat:
 
 
 def splat_class() -> type:
-    """What the socket SPLAT carries."""
+    """The class of values on the socket SPLAT."""
     return host.Types.SPLAT if has("Types.SPLAT") else Splat
 
 
 def file_value(path: Path) -> Any:
-    """What the socket FILE_3D carries for a file that has been written; its path on a host without that type."""
+    """The value on the socket FILE_3D for a written file; its path on a host without that type."""
     return host.Types.File3D(str(path)) if has("Types.File3D") else str(path)
 
 
@@ -108,17 +109,17 @@ def is_model(model: Any, class_name: str) -> bool:
 
 
 def running_server() -> Any | None:
-    """The server that this process is; None where the nodes are used without one."""
+    """The server that this process is; None if the nodes are used without one."""
     return getattr(PromptServer, "instance", None)
 
 
 def current_prompt() -> str | None:
-    """The id that the queue has given the graph that runs now; None where there is no server."""
+    """The id that the queue has given the graph that runs now; None if there is no server."""
     return getattr(running_server(), "last_prompt_id", None)
 
 
 def is_running(prompt: str | None) -> bool:
-    """Whether the server is at a graph of its queue; False where there is no server."""
+    """Whether the server is running a graph of its queue; False if there is no server."""
     server = running_server()
     running = [] if server is None else list(server.prompt_queue.currently_running.values())
     return any(item[1] == prompt for item in running)

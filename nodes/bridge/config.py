@@ -33,11 +33,11 @@ def config_of(
     scene: Scene,
     cameras: CameraConfig,
     optim: OptimConfig,
-    own_timesteps: bool = False,  # whether those of `optim` were asked for, and not those of the guidance's settings
+    own_timesteps: bool = False,  # whether `optim` decides them, and not the guidance's settings
 ) -> ExperimentConfig:
-    """The configuration of a run. Where Recommended Settings are connected to its guidance, they travel with it: what
-    is not named in OF_THE_OPTIMIZER (the learning rate, the timesteps, latent_until ...) comes from the preset. Views
-    that are smaller than what the model was trained on are enlarged for it."""
+    """The configuration of a run. If Recommended Settings are connected to its guidance, they travel with it: settings
+    outside OF_THE_OPTIMIZER (the learning rate, the timesteps, latent_until ...) come from the preset. Views smaller
+    than the model's training size are enlarged for it."""
     family, _ = model_family(guided.model)
     inner = guided.model.model
     dtype = "float32" if family == DEMO else str(inner.manual_cast_dtype or inner.get_dtype()).removeprefix("torch.")

@@ -16,11 +16,11 @@ NOTHING_YET = torch.zeros(1, 3, 64, 64)  # a hint until the first step shows its
 
 @dataclass(frozen=True, eq=False)
 class ViewControl:
-    """What a guidance brings along for a ControlNet.
+    """The ControlNet of a guidance.
 
     Args:
         net: comfy's ControlBase, as Load ControlNet Model gives it; never changed.
-        config: what it is shown, and how much that counts.
+        config: the kind of its hints, and their strength.
     """
 
     net: Any
@@ -54,7 +54,7 @@ def show(controls: Sequence[Any], hints: Tensor, strength: float) -> None:
 
 
 class Residual(Tensor):
-    """What a ControlNet adds to an activation; the sum is a new tensor also where the network adds in place.
+    """A ControlNet's addition to an activation; the sum is a new tensor even if the network adds in place.
 
     UNets add to the very activations that autograd has saved for a LoRA's backward pass.
     """

@@ -66,7 +66,7 @@ class SmallWorldTokenizer(comfy.sd1_clip.SDTokenizer):
 def load_demo_models(folder: Path = WEIGHTS, prior: str = LEARNED):
     """MODEL, CLIP and VAE of the pipeline in `folder`. Raises FileNotFoundError naming what is absent.
 
-    `prior` is a name in DEMO_PRIORS; that of groups of views has a network of its own, and the rest in common.
+    `prior` is a name in DEMO_PRIORS; the one for groups of views has a network of its own, and shares the rest.
     """
     network = MULTIVIEW_UNET if prior == MULTIVIEW else "unet"
     parts = [f"{network}/config.json", "vae/config.json", "text_encoder/config.json", "tokenizer/tokenizer.json"]

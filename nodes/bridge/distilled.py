@@ -22,13 +22,13 @@ SCHNELL = (
 
 
 def distilled_refusal(model) -> str:
-    """Why a MODEL cannot be used; "" where it can."""
+    """Why a MODEL cannot be used; "" if it can."""
     sampling = type(model.get_model_object("model_sampling"))
     return LCM if any(kind.__name__ == SAMPLING_OF_LCM for kind in sampling.__mro__) else ""
 
 
 def distilled_warning(model, prompt: Any, node_id: str) -> str:
-    """What to say of a MODEL that may be distilled, by the files that it was loaded from; "" where nothing tells.
+    """A warning about a MODEL that may be distilled, by the files that it was loaded from; "" if nothing says so.
 
     Args:
         prompt, node_id: the queued graph and the node that runs in it.
@@ -37,7 +37,7 @@ def distilled_warning(model, prompt: Any, node_id: str) -> str:
 
 
 def network_warning(model) -> str:
-    """The same by what it is made of."""
+    """The same, by the parts that it is made of."""
     has_embedding = model.model.model_config.unet_config.get("guidance_embed")
     return SCHNELL if is_model(model.model, "Flux") and not has_embedding else ""
 

@@ -1,4 +1,4 @@
-"""Which family of models a MODEL belongs to: told by what it is made of, not by its file name."""
+"""The family of models that a MODEL belongs to, by its parts and not by its file name."""
 
 from __future__ import annotations
 

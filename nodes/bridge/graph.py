@@ -1,4 +1,4 @@
-"""What a queued graph (an API prompt) says about a run in it."""
+"""Facts about a run from its queued graph (an API prompt)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_VALUE = 40  # characters of a value in a sentence
 
 
 def ancestors(prompt: Any, node_id: str) -> dict[str, dict]:
-    """A node and all that it depends on, by execution id; nothing where the prompt is none."""
+    """A node and all that it depends on, by execution id; nothing if there is no prompt."""
     found: dict[str, dict] = {}
     waiting = [node_id]
     while waiting:
@@ -53,8 +53,9 @@ def model_files(nodes: Mapping[str, Mapping]) -> tuple[str, ...]:
 
 
 def changes(was: Mapping[str, Mapping], now: Mapping[str, Mapping]) -> list[str]:
-    """How the parts of two graphs differ that no configuration holds: which models are loaded and patched, which texts
-    are encoded, which mesh is painted. Nodes are the same by id and class; one that is not is named by its class."""
+    """Differences between two graphs in the parts that no configuration holds: which models are loaded and patched,
+    which texts are encoded, which mesh is painted. Nodes match by id and class; a node without a match is named by its
+    class."""
     before, after = dict(_settings(was)), dict(_settings(now))
     told = [f"{n} was {_short(v)}, is {_short(after[n])}" for n, v in before.items() if n in after and after[n] != v]
     lost, new = (_classes_of(a, b) for a, b in ((was, now), (now, was)))

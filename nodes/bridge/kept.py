@@ -44,17 +44,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What a run's folder says of it.
+    """The description in a run's folder.
 
     Args:
-        run: its id. node: the execution id of the optimizer. prompt: the id that the queue gave its graph.
+        run: its id. node: the execution id of the Optimize node. prompt: the id that the queue gave its graph.
         status: running, done, stopped, interrupted or failed; "running" without a lock means that its process died.
-        saved: the step of its state; 0 where there is none yet. at: when that was written, seconds since 1970.
+        saved: the step of its state; 0 if there is none yet. at: when that was written, seconds since 1970.
         used: when it was last written or read; the run that has waited longest is removed first.
         graph: whether the graph that it is in has come to its end.
-        nodes: class by execution id, of the optimizer and all that it depends on.
+        nodes: class by execution id, of the Optimize node and all that it depends on.
         models: names of the files that the graph loads.
-        continues: the run that it goes on with.
+        continues: the run that it continues.
     """
 
     run: str
@@ -93,7 +93,7 @@ class Folder:
         return self.path / NEWEST
 
     def note(self, **changes: Any) -> None:
-        """Write down what has changed."""
+        """Write down the changes."""
         self.about = replace(self.about, used=time.time(), **changes)
         try:
             write_about(self.path, self.about)
@@ -144,7 +144,7 @@ def folder_of(run: str) -> Path:
 
 
 def read_about(path: Path) -> About | None:
-    """What a folder says of its run; None where it is none, or damaged."""
+    """The description in a folder; None if the folder holds no run, or is damaged."""
     try:
         if (path / ABOUT).stat().st_size > MAX_ABOUT:
             return None
@@ -200,7 +200,7 @@ def mark_used(path: Path) -> None:
 
 
 def remove(path: Path) -> bool:
-    """Remove the folder of a run that nobody writes; False where somebody does, or the system does not let go of it."""
+    """Remove the folder of a run that nobody writes; False if somebody does, or if the system does not let go of it."""
     if is_held(path):
         return False
     gone = path.with_name(REMOVED + path.name)
@@ -213,8 +213,8 @@ def remove(path: Path) -> bool:
 
 
 def tidy() -> None:
-    """Remove what is beyond the bounds, of runs that nobody writes: first those whose graph has ended, the one that
-    has waited longest first."""
+    """Remove runs beyond the bounds that nobody writes: first those whose graph has ended, the one that has waited
+    longest first."""
     number, size = bounds()
     root = runs_root()
     for path in root.glob(REMOVED + "*"):  # of a process that was killed while it removed them

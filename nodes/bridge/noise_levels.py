@@ -9,10 +9,10 @@ from ...tbsd_core.priors.schedule import NoiseSchedule
 
 
 def noise_levels(model_sampling) -> tuple[NoiseSchedule, Tensor, Tensor]:
-    """What a model's table of noise levels is in variance-preserving terms.
+    """A model's table of noise levels in variance-preserving terms.
 
-    How signal and noise are mixed at a level is asked of the model itself. Levels without a
-    variance-preserving counterpart (pure noise, and repetitions in float32) are left out.
+    The model itself says how it mixes signal and noise at a level. Levels without a variance-preserving counterpart
+    (pure noise, and repetitions in float32) are left out.
 
     Returns:
         The schedule of T levels, the model's own sigmas [T], and the factors [T] by which x_t must be

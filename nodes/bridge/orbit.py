@@ -19,7 +19,7 @@ FRAME_PIXELS = 256  # of a frame, at most
 def orbit_ui(images: Tensor) -> dict:
     """The `ui` of a turn. Images [B, H, W, 3] in [0, 1], evenly spaced from the front.
 
-    Of more than MAX_FRAMES as many are taken, as evenly as they allow.
+    From more than MAX_FRAMES it takes so many, as evenly as they allow.
     """
     n = min(len(images), MAX_FRAMES)
     frames = images[[round(i * len(images) / n) for i in range(n)]]

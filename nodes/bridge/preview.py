@@ -22,7 +22,7 @@ def check_packages() -> None:
 
 
 def run_ui(result: RunResult, node: type) -> dict:
-    """The `ui` of an optimizer node."""
+    """The `ui` of an Optimize node."""
     curves = plot_curves(result.curves, "curves of this run", size=(WIDTH, 640))
     sheet = np.concatenate([result_strip(result.images), curves])
     return ui.PreviewImage(torch.from_numpy(sheet)[None].float() / 255, cls=node).as_dict()

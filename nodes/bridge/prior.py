@@ -1,15 +1,15 @@
 """A MODEL and a VAE as the core's prior.
 
-The whole optimisation runs as one comfy Sampler inside a CFGGuider: that is the way in which LoRAs,
-ControlNets, hooks and model patches all apply, and in which MODEL and VAE are loaded together.
+The whole optimisation runs as one comfy Sampler inside a CFGGuider, so that LoRAs, ControlNets, hooks and model patches
+all apply, and MODEL and VAE are loaded together.
 
 Noise levels. Every model brings a table of noise levels s and its own way of mixing: x_0 + s noise
 (EPS, V_PREDICTION, EDM with any sigma_data) or (1 - s) x_0 + s noise (flow models: SD3, Flux). The core
 sees the variance-preserving schedule of the same signal-to-noise ratios, which for a flow model is
 s = sigma_t / (alpha_t + sigma_t). Timestep index i is entry i of the table, so indices drawn uniformly
 are distributed as the model's own sampling visits them: for a flow model the entries are the shifted
-times s = shift f / (1 + (shift - 1) f) of the fractions f = (i + 1) / T (Flux: e^mu in the place of
-shift), and a fraction f of the schedule in the loop's timestep range means that s.
+times s = shift f / (1 + (shift - 1) f) of the fractions f = (i + 1) / T (Flux: e^mu in place of shift), and a fraction
+f of the schedule in the loop's timestep range means that s.
 """
 
 from __future__ import annotations

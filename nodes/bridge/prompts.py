@@ -17,7 +17,7 @@ class Prompts:
     """A prompt set, and how to encode more of the same prompt.
 
     Args:
-        clip: the text encoder, or None where the conditions came ready-made.
+        clip: the text encoder, or None if the conditions came ready-made.
         config: what the texts were built from, or None as above.
     """
 
@@ -42,7 +42,7 @@ def encode_prompts(clip, config: PromptConfig, names: Sequence[str]) -> PromptSe
 
 
 def from_conditioning(**conditionings: list | None) -> Prompts:
-    """Prompts of ready-made CONDITIONING by condition name; None where one is not connected."""
+    """Prompts of ready-made CONDITIONING by condition name; None if one is not connected."""
     conditions = {
         name: {"": to_condition(c, f'conditioning "{name}"')} for name, c in conditionings.items() if c is not None
     }
@@ -50,7 +50,7 @@ def from_conditioning(**conditionings: list | None) -> Prompts:
 
 
 def with_source(prompts: Prompts, text: str) -> Prompts:
-    """Prompts that also describe what an edit starts from; an empty text says nothing of it.
+    """Prompts that also describe the start of an edit; an empty text says nothing about it.
 
     Raises:
         ValueError: it is the prompt itself, or the prompts came ready-made, so that there is nothing to encode it with.

@@ -18,7 +18,7 @@ class Queued:
 
     Args:
         node: the execution id of the node, such as "7", or "3:7" inside the subgraph node 3.
-        id: of the graph in the queue; None where no server runs.
+        id: of the graph in the queue; None if no server runs.
         prompt: the graph as the server was given it. workflow: as it was on the canvas; None for API clients.
     """
 
@@ -28,8 +28,8 @@ class Queued:
     workflow: Any = None
 
     def texts(self) -> dict[str, str]:
-        """`workflow` and `prompt` as JSON, which ComfyUI's own savers write into files; what is missing is left out,
-        and both where the host was started with --disable-metadata."""
+        """`workflow` and `prompt` as JSON, which ComfyUI's own savers write into files. Missing ones are left out, and
+        both if the host was started with --disable-metadata."""
         found = {"workflow": self.workflow, "prompt": self.prompt}
         kept = {} if args.disable_metadata else found
         return {name: json.dumps(value) for name, value in kept.items() if value is not None}

@@ -40,7 +40,7 @@ def painted_run(run: str) -> MeshTextureScene:
 
 
 def to_refine(guided: GuidedModel) -> GuidedModel:
-    """A guidance whose connected settings, which are those of the scene that came before, are those of this stage."""
+    """A guidance with the settings of this stage, in place of connected settings for the scene that came before."""
     if guided.preset is None:
         return guided
     family, _ = model_family(guided.model)

@@ -56,7 +56,8 @@ def from_mask(scene: Scene, mask: Tensor, border: float) -> Region:
 
 
 def from_view(scene: Scene, camera: Camera, mask: Tensor | None, border: float) -> Region:
-    """What a camera sees of an object, inside a mask of its picture. Raises ValueError for any other scene."""
+    """The parts of an object that a camera sees, inside a mask of its picture. Raises ValueError for any other
+    scene."""
     inside = None if mask is None else one_mask(mask)
     if isinstance(scene, MeshTextureScene):
         return seen_region(scene, camera.batch(), inside, border)
@@ -90,7 +91,7 @@ def finished(
     scene: Scene,
     make: Callable[[], Region],
     invert: bool,
-    old: str,  # what new colours are mixed with, a name in OLD
+    old: str,  # the colours that new ones are mixed with, a name in OLD
     combine: str,  # a name in COMBINE
     other: Region | None,  # to combine it with
     first: Camera = FIRST,  # of the preview
@@ -108,7 +109,7 @@ def finished(
 
 
 def with_region(scene: Scene, region: Region | None, goes_on: bool) -> Scene:
-    """The scene that a run begins with, of which it may change the region; a run that goes on keeps its own.
+    """The scene that a run begins with, which may change in the region alone; a resumed run keeps its own region.
 
     Raises:
         ValueError: the region belongs to another scene, is empty, or is not the region of the run that is resumed.

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from .autograd import is_opaque, normal
 from .compat import is_dynamic
 
-# What patchers write on layers and models of how their weights are stored at the moment; tried with 0.3.64 and 0.33
+# Marks of patchers on layers and models about how their weights are stored at the moment; tried with 0.3.64 and 0.33
 LAYER_STATE = frozenset(
     ("_v", "_v_weight", "_v_bias", "_v_signature", "_v_block", "_prefetch", "_pin_state", "_pins", "seed_key")
     + ("weight_lowvram_function", "bias_lowvram_function", "weight_function", "bias_function")
@@ -51,7 +51,7 @@ def replicate(
     and bound methods that refer to modules inside refer to their copies.
 
     Returns:
-        The copies by the id of what they are copies of; that of the model itself has all others inside.
+        The copies by the id of their originals; the copy of the model itself has all others inside.
     """
     copies = {id(part): part.__new__(type(part)) for part in model.modules()}
     parameters: dict[int, nn.Parameter] = {}  # tied weights stay tied
@@ -134,7 +134,7 @@ def static_patcher(patcher: ModelPatcher) -> ModelPatcher:
 
 
 def make_room(patcher: ModelPatcher, reserve: float) -> None:
-    """Have the host free what all weights of a static patcher need on its device.
+    """Have the host free the memory that all weights of a static patcher need on its device.
 
     Args:
         reserve: bytes of the device that a step needs beside the weights; freed as far as other models have them.
@@ -188,7 +188,7 @@ def resident_module(patcher: ModelPatcher, device: torch.device, dtype: torch.dt
 
 
 def settled(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """A copy on `device`; floating-point numbers in `dtype`, quantised ones as what they stand for.
+    """A copy on `device`; floating-point numbers in `dtype`, quantised ones as the numbers that they stand for.
 
     Raises:
         ValueError: quantised by a class that does not say what they stand for.

@@ -19,7 +19,7 @@ CHECKPOINT_SECONDS = 600  # a step of a large model on a CPU takes minutes
 
 
 def register_routes() -> None:
-    """Add the routes to ComfyUI's server; nothing where there is none."""
+    """Add the routes to ComfyUI's server; nothing if there is none."""
     server = running_server()
     if server is None:
         return

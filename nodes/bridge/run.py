@@ -53,8 +53,8 @@ def run(
     queued: Queued,
     resume: bool = False,  # resume the run that the scene comes from
 ) -> RunResult:
-    """Optimise a copy of `scene`. The panel may end it early and keep what there is; cancelling raises ComfyUI's
-    interrupt exception within one step. Its folder in output/tbsd/runs has the state to go on from.
+    """Optimise a copy of `scene`. The panel may end it early and keep the result so far; cancelling raises ComfyUI's
+    interrupt exception within one step. Its folder in output/tbsd/runs has the state to resume from.
 
     Raises:
         ValueError: there is no run to resume, or it does not fit.
@@ -131,7 +131,7 @@ def run_to_go_on_with(scene: Scene, n_steps: int) -> Origin:
 
 
 def tell_changes(shown: Run, origin: Origin, changed: list[str]) -> None:
-    """Name, before the first step, what differs from the run that goes on."""
+    """Report, before the first step, how the settings differ from those that the resumed run had."""
     changed = [text for text in changed if not text.startswith("mesh.")]  # the scene holds what it paints
     if origin.nodes is not None:
         changed += changes(origin.nodes, ancestors(shown.queued.prompt, shown.queued.node))
@@ -144,7 +144,7 @@ def tell_changes(shown: Run, origin: Origin, changed: list[str]) -> None:
 
 
 def autosave(shown: Run, experiment: Experiment) -> Autosave:
-    """Into the folder of a run."""
+    """Saves of a run to its folder."""
     assert shown.folder is not None
     texts = shown.queued.texts()
     return Autosave(shown.folder.state, experiment, AUTOSAVE_SECONDS, True, say=shown.warn, extra=texts)
@@ -162,7 +162,7 @@ def begun(config: ExperimentConfig, prior: ComfyPrior, guided: GuidedModel, scen
 
 
 def check_source(guided: GuidedModel, scene: Scene) -> None:
-    """Raise ValueError for a method that edits a scene with nothing in it; says what to connect."""
+    """Raise ValueError, saying what to connect, for a method that edits a scene with nothing in it."""
     if guided.source is None and has_source(guided.guidance) and is_untouched(scene):
         spec = method_of(guided.guidance)
         raise ValueError(
@@ -218,7 +218,7 @@ def watched(run: Run) -> Iterator[None]:
 
 
 def keep(run: Run) -> None:
-    """Save what there is of a run; a failure is logged and never takes the place of the reason for its end."""
+    """Save the state of a run; a failure is logged and never hides the reason for its end."""
     experiment = run.experiment
     if experiment is None or run.folder is None or experiment.state.step in (run.resumed, run.folder.about.saved):
         return

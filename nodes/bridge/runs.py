@@ -48,7 +48,7 @@ class RunEnded(RuntimeError):
 
 
 class CheckpointFailed(RuntimeError):
-    """The file could not be written; the run goes on."""
+    """The file could not be written; the run continues."""
 
 
 class Run:
@@ -76,7 +76,7 @@ class Run:
         self.warnings: list[str] = []
         self.stop_wanted = False
         self.experiment: Experiment | None = None  # once it is made
-        self.folder: Folder | None = None  # None where the output folder cannot be written
+        self.folder: Folder | None = None  # None if the output folder cannot be written
         self._wanted: list[Future[str]] = []
         self._lock = threading.Lock()
         self._started = self._now = time.monotonic()
@@ -112,7 +112,7 @@ class Run:
             self.folder.note(**about, scene=config.scene_name, seed=config.optim.seed)
 
     def enter(self, phase: str) -> None:
-        """Say what happens while no step is done; "" while they are."""
+        """Report the phase between steps; "" while steps are being done."""
         with self._lock:
             self.phase, self._now = phase, time.monotonic()
 
@@ -124,7 +124,7 @@ class Run:
             self._recent.append((step, self._now))
 
     def add(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Record what a step has reported, which may come after the next one is done."""
+        """Record the report of a step, which may come after the next one is done."""
         clean = {k: shortened(v) for k, v in list(scalars.items())[:MAX_SCALARS] if math.isfinite(v)}
         with self._lock:
             self.reported, self.scalars = step, clean
@@ -168,7 +168,7 @@ class Run:
         send_step(self.event())  # whether it can be continued is known now
 
     def warn(self, text: str) -> None:
-        """Tell the user something about the run that goes on."""
+        """Show the user a message about the run."""
         logger.warning("Node %s: %s", self.node, text)
         if self.folder is not None:
             self.folder.log(text)
@@ -235,7 +235,7 @@ class Run:
         return {"run": self.id, "node": self.node, "prompt": self.queued.id, "status": self.status}
 
     def event(self) -> dict:
-        """What a panel must know of the present step."""
+        """The facts that a panel needs about the present step."""
         with self._lock:
             return self._event()
 

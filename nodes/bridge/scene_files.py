@@ -1,4 +1,4 @@
-"""What Load Scene can read: states of runs, and scene files in ComfyUI's output and input folders."""
+"""The files that Load Scene can read: states of runs, and scene files in ComfyUI's output and input folders."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def files_in(folder: Path, root: str) -> Iterator[tuple[float, Path, str]]:
 
 
 def scene_entry(path: Path, root: str) -> dict[str, Any] | None:
-    """None for a file of something else."""
+    """None for another kind of file."""
     try:
         about = read_about(path)
         run = about.get("run") or {}

@@ -22,9 +22,9 @@ class Origin:
     """Where a scene comes from.
 
     Args:
-        nodes: the part of the graph that the run was in, as in `graph.ancestors`; None where it is not known.
+        nodes: the part of the graph that the run was in, as in `graph.ancestors`; None if it is not known.
         id: of the run, where it has a folder. warning: why an older state was taken.
-        told: what the scene that the graph would begin with has otherwise.
+        told: how the scene that the graph would begin with differs.
     """
 
     run: StoredRun
@@ -64,7 +64,7 @@ def read_prompt(folder: Path) -> Any:
 
 
 def parsed(text: str) -> Any:
-    """None for what is no JSON."""
+    """The value of a JSON text; None for any other text."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -87,7 +87,7 @@ def continued(run: str, given: Scene) -> Scene:
             f"The run {run} has a {type(scene).__name__}, but this graph makes a {type(given).__name__}. Connect "
             "the scene node that the run started with, or run the graph to start a new run."
         )
-    # what a mesh scene is made of is the mesh, and the graph's node tells of that
+    # a mesh scene is made from the mesh, and the graph's node describes that
     now = {} if isinstance(given, MeshTextureScene) else to_plain(given.config)
     told = differences({name: v for name, v in to_plain(scene.config).items() if name in now}, now)
     return remember_run(scene, replace(origin, told=tuple(f"{name} {text}" for name, text in told.items())))

@@ -19,7 +19,7 @@ from .interop.mesh import from_mesh, several
 
 
 def waiting(node_id: str | None) -> Callable[[float], None]:
-    """What moves a node's bar while the child process works, and stops it when ComfyUI is told to."""
+    """A callback that moves a node's bar while the child process works, and stops the work when ComfyUI is told to."""
     bar = comfy.utils.ProgressBar(100, node_id=node_id)
 
     def on_wait(progress: float) -> None:
@@ -32,7 +32,7 @@ def waiting(node_id: str | None) -> Callable[[float], None]:
 def given_mesh(
     mesh, mesh_file: str, file_3d, keep_colors: bool, on_wait: Callable[[float], None]
 ) -> tuple[Mesh, list[str]]:
-    """The mesh of a socket or of a file, and what is worth knowing about it.
+    """The mesh of a socket or of a file, and notes about it.
 
     Raises:
         ValueError: several are given, or none, or the file cannot be used.

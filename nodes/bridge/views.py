@@ -20,7 +20,7 @@ VIEWS = "tbsd_views"  # names the attachment of a MODEL, and the transformer opt
 
 @dataclass(frozen=True, eq=False)
 class ViewGroups:
-    """What a MODEL brings along that was fine-tuned on groups of `size` views."""
+    """The parts of a MODEL that was fine-tuned on groups of `size` views."""
 
     tokens: CameraTokens
     size: int
@@ -33,7 +33,7 @@ def with_view_groups(model, groups: ViewGroups) -> None:
 
 
 def view_groups(model) -> ViewGroups | None:
-    """What MODEL brings along; None for most."""
+    """The multi-view parts of MODEL; None for most."""
     return model.attachments.get(VIEWS)
 
 

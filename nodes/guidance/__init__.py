@@ -1,6 +1,6 @@
 """One node per guidance method: the method's settings together with the models and prompts it works on.
 
-They are made of what stands in the methods' files (tbsd_core/guidance): a new method needs nothing here.
+They follow from the methods' files (tbsd_core/guidance): a new method needs nothing here.
 """
 
 from ...tbsd_core.guidance import METHODS

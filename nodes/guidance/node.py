@@ -19,7 +19,7 @@ from ..widgets import widgets, with_widgets
 
 
 class GuidanceNode(Node):
-    """What all of them are; `spec` says which."""
+    """The common part of all guidance nodes; `spec` says which method."""
 
     spec: ClassVar[MethodSpec]
 
@@ -81,7 +81,7 @@ class GuidanceNode(Node):
         method = spec.method(config)
         if spec.edits:
             prompts = with_source(prompts, source_prompt)
-        check_conditions(prompts, method)  # what they lack is said before the optimisation
+        check_conditions(prompts, method)  # missing conditions are reported before the optimisation
         if control is not None:
             check_models(model, vae)
             check_belongs(control, model)

@@ -1,4 +1,4 @@
-"""Charts drawn with matplotlib, large enough to be read 256 pixels wide; no global state is touched."""
+"""Charts drawn with matplotlib, legible at a width of 256 pixels. No global state changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INK, GRID = "#1d2433", "#d9dde6"
 
 
 def new_figure(width: int, height: int):
-    """A matplotlib figure of that many pixels, with no pyplot behind it."""
+    """A matplotlib figure of this size in pixels, made without pyplot."""
     require("matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ def new_figure(width: int, height: int):
 
 
 def points(pixels: float) -> float:
-    """Font size in points of a letter height in pixels."""
+    """The font size in points for a letter height in pixels."""
     return pixels * 72 / DPI
 
 
@@ -53,7 +53,7 @@ def plain_axes(axes, size: float) -> None:
 def metric_charts(
     values: Sequence[str],  # along the horizontal axis, as they are written
     series: Mapping[str, Sequence[float]],  # one chart each, by its title
-    axis: str,  # what the values are of
+    axis: str,  # the name of the values
     width: int = 1000,  # pixels
 ) -> Tensor:
     """Small charts [3, H, W], two per row: each measure over the values, numbers at their true distance."""

@@ -1,17 +1,16 @@
-"""What the directions that methods are made of look like, as pictures.
+"""Pictures of the directions that methods are made of.
 
 After Figure 2 of TBSD (arXiv:2511.11710), "Visualization of delta_post^gnp, delta_post^tnp, delta^cls and
-delta_Bridge ... by decoding each delta with the VAE decoder". Its formulas are not in the text that we
-have; the definitions here are
+delta_Bridge ... by decoding each delta with the VAE decoder". We do not have its formulas; the definitions here are
 
     delta_cls      = eps_target - eps_uncond
     delta_post^gnp = eps_target - eps_negative            (post = "target", the default)
     delta_post^tnp = eps_target - eps_target_negative
-    delta_Bridge   = what Bridge applies at a progress, without w(t): SDS before its switch, then s delta_post
+    delta_Bridge   = the gradient of Bridge at a progress, without w(t): SDS before its switch, then s delta_post
 
 With post = "uncond" the two post directions begin at eps_uncond, the reading in which
 delta_Bridge = s (delta_cls + delta_post) after the switch. With post = "target" Bridge after its switch is
-s delta_post itself, so that its picture is worth a place of its own only before the switch.
+s delta_post itself, so it deserves a picture of its own only before the switch.
 
 All directions of a row share x_t, and each is the mean over a few draws of noise.
 """
@@ -76,7 +75,7 @@ class DirectionRow:
         picture: index of the picture.
         t: the noise level asked for; timestep: its index in the schedule.
         latents: [1, C, h, w], the clean latents of the picture.
-        denoised: [1, C, h, w], what the prior takes the picture for, told the target, at the first draw.
+        denoised: [1, C, h, w], the prior's estimate of the clean picture under the target, at the first draw.
         directions: [1, C, h, w] by name: delta_cls, delta_post_gnp, delta_post_tnp, then delta_bridge and the
             name of the method, each with "@progress" where there are several.
     """
@@ -96,7 +95,7 @@ def inspect_directions(
     latents: Tensor,  # [B, C, h, w], clean latents of B pictures
     config: DirectionsConfig,
     guidance: Guidance | None = None,  # its gradient is one more direction, unless it trains a LoRA
-    views: Sequence[str] | None = None,  # B view names; None where pictures have none
+    views: Sequence[str] | None = None,  # B view names; None if pictures have none
 ) -> Iterator[DirectionRow]:
     """The directions at each picture and noise level; B * len(config.t) rows.
 
@@ -140,12 +139,12 @@ def inspect_directions(
 
 
 def decoded(decode: Callable[[Tensor], Tensor], direction: Tensor, latents: Tensor) -> Tensor:
-    """The direction itself through the decoder, scaled to the RMS of the latents so that it is in its range."""
+    """The decoded direction, scaled to the RMS of the latents so that it stays in the decoder's range."""
     return decode(direction * (_rms(latents) / _rms(direction).clamp_min(1e-12)))
 
 
 def change(decode: Callable[[Tensor], Tensor], direction: Tensor, latents: Tensor, step: float = 0.25) -> Tensor:
-    """How the picture changes by a step against the direction, around mid grey, at full contrast.
+    """The change of the picture after a step against the direction, around mid grey, at full contrast.
 
     The step is a quarter of the latents' RMS; descending on a method goes against its direction.
     """

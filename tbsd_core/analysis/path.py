@@ -1,4 +1,4 @@
-"""Where methods go in the plane of two objectives, shape and texture, and where they could go.
+"""The paths that methods take, and could take, in the plane of two objectives: shape and texture.
 
 After Figure 3b of TBSD (arXiv:2511.11710): "Solid lines indicate reachable optimization paths, while dashed lines
 indicate unreachable ones". The text that we have does not define its axes. Here both objectives are log-odds of
@@ -13,8 +13,8 @@ with x_t = alpha_t z + sigma_t noise. A diffusion prior knows only their gradien
 
 so that the change of L along a path is the line integral of <g, dz>, here by the trapezoidal rule between measured
 points: exact where L is quadratic, as it is for Gaussians. All paths start at (0, 0), and with the same start and
-the same pairs they can be compared. What a network predicts is a gradient only approximately, so the value of a
-point depends a little on the way there.
+the same pairs they can be compared. A network's prediction is only approximately a gradient, so the value at a point
+depends a little on the path to it.
 
 Reachable: a balancer steps along a g_s + b g_t with a, b >= 0, and such a step moves the point in the plane by
 G (a, b), G = [[<g_s,g_s>, <g_s,g_t>], [<g_s,g_t>, <g_t,g_t>]]. The directions of the plane inside that cone are
@@ -46,7 +46,7 @@ from .sheet import Sheet
 
 CONDITIONS = ("target", "uncond", "target_negative")
 RAYS = 16  # directions of the plane that are tried at a point
-CONES = 3  # points of the last path at which they are
+CONES = 3  # points of the last path at which we try them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ class ObjectivePath:
 
 
 class Objectives:
-    """The gradients of both objectives at latents, at the same noise levels and noises every time."""
+    """The gradients of both objectives at latents, always at the same noise levels and noises."""
 
     def __init__(self, prior: Prior, prompts: PromptSet, config: PathConfig) -> None:
         self.prior, self.prompts, self.config = prior, prompts, config
@@ -162,7 +162,7 @@ Measured = tuple[Tensor, Tensor, Tensor]  # latents and the gradients of both ob
 
 
 def _measure(path: ObjectivePath, experiment: Experiment, config: PathConfig, before: Measured | None) -> Measured:
-    """Add a point to a path; `before` is what was measured at the last one."""
+    """Add a point to a path; `before` is the measurement at the last one."""
     latents, views = scene_latents(experiment)
     g_s, g_t = Objectives(experiment.prior, experiment.prompts, config).gradients(latents, views)
     shape = texture = moved = 0.0
@@ -184,7 +184,7 @@ def _dot(a: Tensor, b: Tensor) -> float:
 
 @torch.no_grad()
 def scene_latents(experiment: Experiment) -> tuple[Tensor, list[str]]:
-    """The prior's latents [B, C, h, w] of a scene's pictures and their view names; of an object, the one in front."""
+    """The prior's latents [B, C, h, w] of a scene's pictures (of an object, its front view), and their view names."""
     scene, prior, optim = experiment.scene, experiment.prior, experiment.config.optim
     cameras, views = front(scene, experiment.config.cameras)
     render = scene.render(cameras, optim.size, optim.size)
@@ -272,7 +272,7 @@ def _rays(axes, point: PathPoint, spans: Sequence[float], colour: str, width: in
         if not reachable(point.gram, (spans[0] * math.cos(angle), spans[1] * math.sin(angle))):
             x, y = zip((point.shape, point.texture), end(angle), strict=True)
             axes.plot(x, y, color="#8a93a6", linewidth=width / 500, linestyle=(0, (2, 2)), zorder=2)
-    # what a step of the shape direction alone does, and one of the texture direction alone
+    # a step of the shape direction alone, and one of the texture direction alone
     first, last = (math.atan2(y / spans[1], x / spans[0]) for x, y in ((ss, st), (st, tt)))
     turn = (last - first + math.pi) % (2 * math.pi) - math.pi
     arc = [end(first + turn * k / 24) for k in range(25)]

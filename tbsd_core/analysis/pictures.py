@@ -20,7 +20,7 @@ from ..study import Entry, StudyStep, watch
 
 @dataclass
 class Result:
-    """What there is of an entry so far.
+    """The results of an entry so far.
 
     Args:
         pictures: [3, H, W] by progress; several pictures of one scene side by side.
@@ -49,7 +49,7 @@ class Result:
 def watch_pictures(
     entries: Sequence[Entry],
     prior: Prior,
-    results: list[Result],  # filled from the outside's view while this runs: what is there survives a stop
+    results: list[Result],  # filled while this runs, so that the results so far survive a stop
     at: Sequence[float] = (1.0,),  # progress in [0, 1] at which pictures are taken
 ) -> Iterator[StudyStep]:
     """Run the entries as `study.watch` does, with pictures of each.
@@ -67,7 +67,7 @@ def watch_pictures(
             if round(progress * config.optim.n_steps) == state.step:
                 images = view(step.experiment.scene, prior, config.cameras, config.optim.size)
                 results[-1].pictures[progress] = torch.cat(list(images.cpu()), dim=-1)
-        if step.is_last:  # the moments are twice as large as the scene, and nobody goes on from here
+        if step.is_last:  # the moments are twice as large as the scene, and no run continues from here
             state.optimizer.state.clear()
             state.reused, state.adapter = {}, None
         yield step
@@ -81,7 +81,7 @@ def view(scene: Scene, prior: Prior, cameras: CameraConfig, size: int) -> Tensor
 
 
 def front(scene: Scene, cameras: CameraConfig) -> tuple[Cameras, list[str]]:
-    """The camera in front of an object; for pictures, as many as there are. With their view names, "" for pictures."""
+    """The camera in front of an object, or one camera per picture; and their view names, "" for pictures."""
     elevation = (cameras.elevation_min + cameras.elevation_max) / 2
     turn = orbit(1 if scene.uses_cameras else scene.n_images, elevation, *cameras.farthest)
     names = [view_name(0.0, elevation) if scene.uses_cameras else ""] * len(turn)

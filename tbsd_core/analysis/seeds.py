@@ -16,8 +16,7 @@ from .sheet import Sheet
 
 
 def seed_entries(entry: Entry, seeds: Iterable[int]) -> list[Entry]:
-    """The entry with another start, other noise and other cameras for each seed. A mesh that was given to be painted
-    starts as it is."""
+    """The entry with a different start, noise and cameras for each seed. A mesh to paint starts unchanged."""
     start = entry.start if SCENES[entry.config.scene_name].paints_mesh else None
     entries = []
     for seed in seeds:
@@ -29,7 +28,7 @@ def seed_entries(entry: Entry, seeds: Iterable[int]) -> list[Entry]:
 
 
 def seeds_sheet(results: Sequence[Result], title: str) -> Sheet:
-    """Rows of labels, columns of seeds, in the order of their first run; what was not reached stays empty."""
+    """Rows of labels, columns of seeds, in the order of their first run; seeds that were not reached stay empty."""
     found = {(r.entry.label, r.entry.config.optim.seed): r for r in results}
     rows, seeds = list(dict.fromkeys(row for row, _ in found)), list(dict.fromkeys(seed for _, seed in found))
     done = {key: result.pictures.get(1.0) for key, result in found.items()}

@@ -1,4 +1,4 @@
-"""What an analysis ends with: one picture, and the numbers behind it."""
+"""The result of an analysis: one picture, and the numbers behind it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Sheet:
     numbers: dict[str, Any]
 
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:
-        """NAME.png and NAME.json in a folder, which is created; both are complete or absent."""
+        """Write NAME.png and NAME.json into a folder, which is created; each file is complete or absent."""
         with atomic_path(folder / f"{name}.json") as path:
             path.write_text(self.json() + "\n", encoding="utf-8")
         return write_png(self.image, folder / f"{name}.png"), folder / f"{name}.json"

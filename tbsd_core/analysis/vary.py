@@ -29,7 +29,7 @@ IMPLIED: dict[str, dict[str, str]] = {SHAPE_COEFFICIENT: {"guidance.balancer": "
 
 
 def varied(config: ExperimentConfig, key: str, text: str) -> ExperimentConfig:
-    """The same experiment with one setting changed, by its dotted name, and what that needs to have an effect.
+    """The same experiment with one setting changed, by its dotted name, and the settings that make the change count.
 
     Raises:
         ValueError: there is no such setting, or the value is out of its range.
@@ -43,7 +43,7 @@ def varied(config: ExperimentConfig, key: str, text: str) -> ExperimentConfig:
 def vary_sheet(
     results: Sequence[Result],
     key: str,  # the dotted name of the setting
-    values: Sequence[str],  # as many as there were to be
+    values: Sequence[str],  # all values asked for
     title: str,
     measure: Callable[[Result], Mapping[str, float]] = Result.statistics,
 ) -> Sheet:

@@ -2,7 +2,7 @@
 
 To add one: a new file with a class that takes a BalanceConfig and satisfies `base.Balancer` (and
 `base.FilteringBalancer`, if it changes the directions), and a line in RULES with its file and its name;
-NAME_schedule, the same reweighted over the run, follows from it. New settings go to `base.BalanceConfig`.
+NAME_schedule, its form with a schedule, follows. New settings go to `base.BalanceConfig`.
 """
 
 from collections.abc import Callable, Mapping

@@ -27,7 +27,7 @@ def low_pass(
 class Band:
     """low(g_shape) + (g_texture - low(g_texture)), with the half-amplitude frequency `cutoff`. Ours.
 
-    What is coarse is left to shape and what is fine to texture, so the two cannot contradict each other.
+    Shape decides coarse structure and texture fine structure, so the two cannot contradict each other.
     """
 
     summary = "low frequencies from shape, high frequencies from texture"

@@ -1,8 +1,8 @@
 """The protocol of a balancer for guidance methods, and the settings that balancers share.
 
-A balancer that is more than two weights per sample has two ways out: weights that broadcast against the
-directions (a map over the latent cells, say), and `FilteringBalancer`, which changes the directions before
-they are weighed (a part of the frequencies, a projection). The mixture is what `mix` makes of them.
+A balancer can give more than two weights per sample in two ways: as weights that broadcast against the directions (a
+map over the latent cells, for example), or as a `FilteringBalancer`, which changes the directions before they are
+weighted (a band of frequencies, a projection). `mix` adds them up.
 """
 
 from __future__ import annotations
@@ -73,14 +73,14 @@ class Balancer(Protocol):
 
 @runtime_checkable
 class FilteringBalancer(Protocol):
-    """A balancer that changes the directions first; its weights, asked for the changed ones, apply to those."""
+    """A balancer that changes the directions first; its weights come from the changed directions and apply to them."""
 
     def filter(
         self,
         grad_shape: Tensor,  # [B, C, h, w]
         grad_texture: Tensor,  # [B, C, h, w]
     ) -> tuple[Tensor, Tensor]:
-        """What is taken of the two directions, each [B, C, h, w]."""
+        """The parts of the two directions that count, each [B, C, h, w]."""
         ...
 
 
@@ -111,7 +111,7 @@ def mix(
     grad_texture: Tensor,  # [B, C, h, w]
     progress: float,  # in [0, 1]
 ) -> Mixture:
-    """Filter the directions if the balancer does, weigh them, and add them up."""
+    """Filter the directions if the balancer does, weight them, and add them up."""
     shape, texture = filtered(balancer, grad_shape, grad_texture)
     weights = balancer(shape, texture, progress)
     by_shape, by_texture = (w.view(-1, *(1,) * (shape.ndim - 1)) if w.ndim == 1 else w for w in weights)

@@ -22,8 +22,8 @@ def conflict_averse_weights(
         |g_w|^2 = a (w - w_0)^2 + |p|^2,   F'(w) = b + c |g0| a (w - w_0) / |g_w|
         F'(w) = 0  at  w = w_0 - b |p| / sqrt(a (c^2 |g0|^2 a - b^2))
 
-    and where that root has no real value F is monotonic: w is 1 for b < 0, else 0. Where g_w is zero the two
-    point against each other with no compromise, and d is their mean.
+    If that root has no real value, F is monotonic and w is 1 for b < 0, else 0. If g_w is zero, the two directions
+    oppose each other without a compromise, and d is their mean.
     """
     g1, g2 = grad_shape.float().flatten(1), grad_texture.float().flatten(1)
     tiny = torch.finfo(torch.float32).tiny

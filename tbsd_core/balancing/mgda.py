@@ -28,9 +28,9 @@ def min_norm_weights(
     with a ridge of 1e-12 (|g1|^2 + |g2|^2), which decides equal directions as 1/2 and is below float32
     otherwise. The sum d of the weighted directions has <d, g_i> >= |d|^2 for both: it descends on both.
 
-    Degenerate case: where one direction is exactly zero (the negative equals the target, say), the
-    minimiser is d = 0 and nothing would ever move. A zero direction is an objective that is absent
-    rather than one that is reached, so the other direction gets weight 1; with both zero, shape does.
+    Degenerate case: if one direction is exactly zero (because the negative equals the target, for example), the
+    minimiser is d = 0 and nothing would ever move. We treat a zero direction as an absent objective, not as one that is
+    reached, so the other direction gets weight 1. If both are zero, shape gets it.
     """
     g1, g2 = grad_shape.float(), grad_texture.float()
     difference = g1 - g2

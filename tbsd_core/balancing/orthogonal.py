@@ -1,4 +1,4 @@
-"""Texture without its component along shape: what texture adds, and nothing that shape says already."""
+"""Texture without its component along shape, so that it adds only what shape does not already say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def orthogonal_part(
     grad: Tensor,  # [B, ...]
     reference: Tensor,  # [B, ...]
 ) -> Tensor:
-    """`grad` [B, ...] minus its projection on `reference`, per sample; all of it where the reference is zero."""
+    """`grad` [B, ...] minus its projection on `reference`, per sample; unchanged if the reference is zero."""
     square = per_sample_dot(reference, reference)
     share = per_sample_dot(grad, reference) / square.clamp_min(torch.finfo(square.dtype).tiny)
     share = torch.where(square > 0, share, torch.zeros_like(share))
@@ -23,8 +23,8 @@ def orthogonal_part(
 class Orthogonal:
     """g_shape + (g_texture - <g_texture, g_shape> / |g_shape|^2 g_shape): no setting. Ours.
 
-    The two directions share a term, so part of the texture direction is shape. Without it, the length of the
-    mixture along the shape direction is that of the shape direction alone.
+    The two directions share a term, so part of the texture direction is shape. Without that part, the mixture is
+    exactly as long along the shape direction as the shape direction alone.
     """
 
     summary = "shape unchanged, and the part of texture that is orthogonal to it"

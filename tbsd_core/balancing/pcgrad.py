@@ -13,9 +13,10 @@ def conflict_share(
     grad: Tensor,  # [B, ...], the direction to keep
     other: Tensor,  # [B, ...]
 ) -> Tensor:
-    """max(0, -<grad, other>) / |grad|^2 [B]: how much of `grad` must be added to `other` until it does not oppose it.
+    """max(0, -<grad, other>) / |grad|^2 [B]: the multiple of `grad` to add to `other` so that the two no longer
+    conflict.
 
-    0 where they agree, and where `grad` is zero.
+    0 if they agree, and if `grad` is zero.
     """
     square = per_sample_dot(grad, grad)
     against = (-per_sample_dot(grad, other)).clamp_min(0)
@@ -26,7 +27,7 @@ class PCGrad:
     """Both directions, each without its component against the other: no setting.
 
     d = g1' + g2',  g1' = g1 - min(0, <g1, g2>) / |g2|^2 g2  and likewise g2': the weights are
-    1 + max(0, -<g1, g2>) / |g_i|^2. Directions that agree are added. For two there is no order to draw.
+    1 + max(0, -<g1, g2>) / |g_i|^2. Directions that agree are added. With two directions there is no order to draw.
     """
 
     summary = "PCGrad: both directions, each without its part against the other"

@@ -23,7 +23,7 @@ class Scheduled:
     with r = schedule(progress) and a = shape_floor (so the sum may grow by as much as a). Where the two
     factors contradict each other (Z = 0: one says all shape, the other all texture) the schedule decides. A
     texture direction of exactly zero leaves all weight of MGDA to the shape while r > 0.
-    Reads `schedule` and `shape_floor`, and what the rule reads.
+    Reads `schedule` and `shape_floor`, and the settings of the rule.
     """
 
     def __init__(self, rule: Balancer, config: BalanceConfig) -> None:

@@ -1,4 +1,4 @@
-"""How a share moves over training: pure functions of progress, so that a resumed run continues exactly."""
+"""Schedules of a share over training: pure functions of progress, so that a resumed run continues exactly."""
 
 from __future__ import annotations
 

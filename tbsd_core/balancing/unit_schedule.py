@@ -1,9 +1,9 @@
 """MGDA on directions of equal length, moved from shape to texture by a schedule.
 
-MGDA weighs a gradient by the inverse of its squared length: the longer one all but disappears. How long a
-negative prompt's direction is depends on how many faults it names, so with MGDA the words decide the balance.
-On unit vectors MGDA's answer is the bisector, (1/2, 1/2) whatever their angle; the schedule's r takes the place
-of that half, and the texture is given the length of the shape direction:
+MGDA weights a gradient by the inverse of its squared length: the longer one all but disappears. The length of a
+negative prompt's direction depends on the number of faults it names, so with MGDA the wording decides the balance. On
+unit vectors MGDA always gives the bisector, (1/2, 1/2). The schedule's r replaces the first half, and the texture
+direction gets the length of the shape direction:
 
     lambda_shape = max(r, a);  lambda_texture = (1 - r) |g_shape| / |g_texture|
 

@@ -1,1 +1,1 @@
-"""Measurements that need no download: how fast a step is, compared with what it cannot do without."""
+"""Measurements that need no download: the time of a step, compared with the work that no implementation can avoid."""

@@ -13,7 +13,7 @@ CONTEXT = 0.6 * 2**30  # bytes that CUDA and its libraries keep (ours)
 
 @dataclass(frozen=True)
 class CardPlan:
-    """How a step goes on a card.
+    """The way a step runs on a card.
 
     Args:
         offloaded: bytes of the network's weights that stay in the machine's memory, and are copied to the card in every
@@ -27,7 +27,7 @@ class CardPlan:
 
     @property
     def text(self) -> str:
-        """In words."""
+        """The plan in words."""
         fit = self.fit
         measures = [f"{fit.view_chunk} at a time" if fit.view_chunk else "all views at once"]
         if fit.recompute:
@@ -40,8 +40,8 @@ class CardPlan:
 
 
 def on_card(needs: Needs, counts: Counts, n_views: int, gb: float, can_shrink: bool = True) -> CardPlan | None:
-    """The plan of a step on a card of `gb` GB, with text encoders outside as ComfyUI has them; None: not even with
-    the network outside, whose layers then come one by one."""
+    """The plan of a step on a card of `gb` GB, with text encoders in the machine's memory, as ComfyUI has them. None if
+    the step does not fit even with the network there, whose layers then arrive one by one."""
     room = gb * 2**30 - CONTEXT - counts.autoencoder
     fit = fitted(needs, n_views, SHARE * (room - counts.network), can_shrink)
     missing = max(0.0, fit.estimated / SHARE - (room - counts.network))

@@ -1,4 +1,5 @@
-"""What the quality benchmark compares, on what: literal tables, so that nothing is chosen after seeing results."""
+"""The methods and prompts of the quality benchmark, as literal tables, so that nothing is chosen after seeing
+results."""
 
 from __future__ import annotations
 

@@ -108,10 +108,10 @@ REAL_MODELS: dict[str, RealModel] = {
 
 @dataclass(frozen=True)
 class Counts:
-    """Of one view: its encoding without and with a gradient, with blocks computed again, and its predictions.
+    """Counts for one view: its encoding without a gradient, with one, and with recomputed blocks, and its predictions.
 
     Args:
-        predict: of all conditions together; n_conditions: how many they are.
+        predict: of all conditions together; n_conditions: their number.
         network, autoencoder: bytes of the weights.
     """
 
@@ -126,12 +126,12 @@ class Counts:
 
 def count(
     family: str,  # a name in REAL_MODELS
-    size: int,  # pixels along a side of what is encoded
+    size: int,  # pixels along a side of the encoded pictures
     n_conditions: int = 3,
     dtype: torch.dtype = torch.float16,  # of the network
     vae_dtype: torch.dtype = torch.bfloat16,
 ) -> Counts:
-    """Count at full size, with the attention that cards of CUDA have: it keeps no matrix of all pairs."""
+    """Count at full size, with the attention of CUDA cards, which stores no matrix of all pairs."""
     model, diffusers = REAL_MODELS[family], require("diffusers")
     with torch.device("meta"):
         network = getattr(diffusers, model.network).from_config(dict(model.config))
@@ -154,7 +154,7 @@ def count(
 
 
 def with_counts(needs: Needs, counts: Counts) -> Needs:
-    """Needs whose networks are those that were counted; the rest is the scene's."""
+    """The needs of the scene, with the counts of the real networks."""
     work = replace(
         needs.work,
         glance=counts.encoded.flops,
@@ -173,9 +173,9 @@ def _weights(module: nn.Module) -> float:
 
 @contextmanager
 def attention_of_cuda() -> Iterator[None]:
-    """Inside, attention is the operation that CUDA has for any width of a head.
+    """Inside, attention is the operation that CUDA uses for any head width.
 
-    On meta tensors torch takes the one that writes down all pairs, which no card does.
+    On meta tensors torch picks the one that stores all pairs; no card does.
     """
     original = F.scaled_dot_product_attention
 

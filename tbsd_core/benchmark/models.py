@@ -1,4 +1,4 @@
-"""Random-weight models in the shapes of real ones: speed and memory do not depend on what the weights say."""
+"""Random-weight models in the shapes of real ones: speed and memory do not depend on the values of the weights."""
 
 from __future__ import annotations
 

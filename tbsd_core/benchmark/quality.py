@@ -32,7 +32,7 @@ RETRIES = 2  # of a cell whose process died, say
 RIGHT = 0.5  # posterior probability below which a result counts as another object or material
 # ratios have their best value at 1: their distance from it can be compared, they themselves cannot
 DISTANCES = {"saturation_error": "saturation_ratio", "high_frequency_error": "high_frequency_ratio"}
-# what is better, to read the tables; a measure that is not named has no better
+# which end is better, to read the tables; a measure without an entry has none
 BETTER = {name: meaning.better for name, meaning in GLOSSARY.items() if meaning.better}
 
 
@@ -86,7 +86,7 @@ def _dimension(config: QualityConfig, name: str) -> Dimension:
 
 
 def _configured(entry: Configuration, prompt: str, dimension: Dimension, of: QualityConfig) -> ExperimentConfig:
-    """The whole preset of its method, and what the tables say."""
+    """The whole preset of its method, changed as the tables say."""
     config = default_config(prompt, dimension.scene, entry.method, of.prior, dimension.n_steps)
     config = replace(config, rehearsal_noise=of.noise)
     # short runs in which every step goes through the VAE: nothing but the method may make a difference
@@ -103,7 +103,7 @@ def measure_quality(
     on_steps: Callable[[int], None] = lambda n: None,
     on_result: Callable[[Job, Report | str], None] = lambda job, report: None,
 ) -> dict[str, Any]:
-    """Run what is not finished in `out`, and return the report."""
+    """Run the unfinished jobs in `out`, and return the report."""
     start = time.perf_counter()
 
     def make_pool() -> Pool:
@@ -177,7 +177,7 @@ def evaluate_dimension(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def is_wrong(row: Row) -> bool:
-    """Whether the picture shows another object or another material than the prompt names, or nothing that is known."""
+    """Whether the picture shows an object or a material that the prompt does not name, or nothing recognisable."""
     identities = (row["identity_shape"], row["identity_material"])
     return not all(value is not None and value >= RIGHT for value in identities)
 

@@ -1,14 +1,14 @@
-"""What a step costs beyond its floor: `python -m tbsd_core benchmark speed`.
+"""The cost of a step beyond its floor: `python -m tbsd_core benchmark speed`.
 
-The floor of a step is what no implementation of score distillation can leave out:
+The floor of a step is the work that no implementation of score distillation can leave out:
 
     bare batched forward of the conditions it evaluates, without gradient
     + VAE encode of the views, forward and backward
     + render of the views, forward and backward
     + render and encode of the source from the same cameras, forward, for a method that edits a 3D scene
 
-Floor and whole steps are measured in turn within one run, and compared round by round: on a machine that
-others use, too, only ratios of neighbours mean anything.
+Floor and whole steps are measured in turn within one run, and compared round by round: on a shared machine only ratios
+of neighbours mean anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Paired differences between methods, and how sure one can be of them."""
+"""Paired differences between methods, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def paired_difference(
     reference: Mapping[tuple, float],
     seed: int = 0,
 ) -> dict[str, Any] | None:
-    """Mean of method - reference over the runs that both have, its interval and n; None where they share none.
+    """Mean of method - reference over their common runs, with its interval and n; None if they share no run.
 
-    The mean is that over prompts of the means inside them; with equally many runs per prompt the plain mean.
+    The mean is taken over prompts, of the means within each; with equally many runs per prompt it is the plain mean.
     """
     shared = [key for key in method if key in reference]
     shared = [key for key in shared if np.isfinite(method[key]) and np.isfinite(reference[key])]

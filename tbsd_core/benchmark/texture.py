@@ -1,7 +1,7 @@
 """Given meshes of small-world objects, painted by TBSD: is the texture as good as the prior's own pictures?
 
-The prior's DDIM samples are the yardstick ("clean"): distilling cannot be expected to know more than the
-model does. Both are measured alike, without telling the metric the cameras.
+The prior's DDIM samples are the yardstick ("clean"): distillation cannot know more than the model. Both are measured
+alike, and the metric does not know the cameras.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TextureConfig:
 
 
 def measure_texture(config: TextureConfig, on_row: Callable[[dict], None] = lambda row: None) -> dict:
-    """One row per prompt: what it measures for the painted mesh and for the prior's samples, and seconds."""
+    """One row per prompt: the measures of the painted mesh and of the prior's samples, and seconds."""
     prior, rows = None, []
     for prompt in config.prompts:
         material, shape = prompt.split()[1:]

@@ -1,4 +1,4 @@
-"""What a camera sees of a surface, as the pictures that ControlNets for depth and for normals were trained on.
+"""A camera's view of a surface, as pictures of the kind that ControlNets for depth and for normals were trained on.
 
 Both are [B, 3, H, W] in [0, 1], float32 and without gradient. Where there is no surface they are black.
 """
@@ -51,13 +51,13 @@ def normal_hint(
 ) -> Tensor:
     """Normals as each camera sees them: red for x to the LEFT, green for y up, blue for z towards the camera.
 
-    A component n is stored as (n + 1) / 2. The axes are those of ControlNet 1.1's preprocessor, the estimator of Bae et
-    al. (arXiv:2109.09881): its author gives x right, y down, z front for normals that point away from the camera
+    A component n is stored as (n + 1) / 2. The axes follow ControlNet 1.1's preprocessor, the estimator of Bae et al.
+    (arXiv:2109.09881): its author gives x right, y down, z front for normals that point away from the camera
     (github.com/baegwangbin/DSINE, issues 8 and 12), and other renderers flip x for that ControlNet, too
     (dream-textures, "ControlNet Normal").
 
     Returns:
-        [B, 3, H, W]; the pixels that a surface covers in part are darker by that.
+        [B, 3, H, W]; pixels that a surface covers in part are darker in proportion.
     """
     rotation = cameras.c2w()[:, :3, :3].to(normal)
     seen = torch.einsum("bji,bjhw->bihw", rotation, normal)  # R^T n: x right, y up, z to the camera

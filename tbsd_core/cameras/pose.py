@@ -45,8 +45,8 @@ class Cameras:
     def to(self, device: torch.device | str) -> Cameras:
         """The same cameras with their tensors on `device`.
 
-        From the CPU to another device everything travels in one copy that the host does not wait for. Matrices and
-        tangents go along: worked out there, these few numbers would cost some twenty kernels a render.
+        From the CPU to another device everything travels in one copy that does not block the host. Matrices and
+        tangents travel too: computing these few numbers on the device would cost about twenty kernels per render.
         """
         fields = (self.azimuth, self.elevation, self.distance, self.fov_y)
         if self.azimuth.device.type != "cpu" or torch.device(device).type == "cpu":

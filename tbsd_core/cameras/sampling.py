@@ -136,8 +136,8 @@ def sample_cameras(config: CameraConfig, n: int, generator: torch.Generator, gro
     common to all views and jittered within half its part: every step sees the object from all around
     (fewer contradicting steps, less Janus), while each single azimuth stays uniform over the range.
 
-    In groups, for a prior that sees so many views together, each group goes around in equal parts by itself, with one
-    elevation, distance and lens; stratified, the groups lie between each other.
+    A prior that sees groups of views gets each group spread evenly around the object, with one elevation, distance and
+    lens. Stratified groups interleave.
     """
     if n < 1 or n % group:
         raise ValueError(f"sample_cameras needs n >= 1, whole groups of {group}, got {n}.")
@@ -164,7 +164,7 @@ def sample_cameras(config: CameraConfig, n: int, generator: torch.Generator, gro
 
 
 def orbit(n: int, elevation: float = 15.0, distance: float = 3.0, fov_y: float = 36.0, start: float = 0.0) -> Cameras:
-    """n cameras on a full turn around the object, beginning at the azimuth `start`; the last is not the first again."""
+    """n cameras on a full turn around the object, from the azimuth `start` on; the last does not repeat the first."""
     if n < 1:
         raise ValueError(f"orbit needs n >= 1, got {n}.")
     ones = torch.ones(n)

@@ -28,7 +28,7 @@ class RunBar:
         bar, before = self.bar, self.before
         bar.n = record.step + 1
         bar.refresh() if bar.n == record.n_steps else bar.update(0)
-        if before is not None and record.step % 10 == 1:  # a GPU is not waited for: it has this step to do
+        if before is not None and record.step % 10 == 1:  # does not wait for a GPU, which still computes this step
             bar.set_postfix(opacity=f"{before['opacity']:.2f}", grad=f"{before['grad_rms']:.3g}")
         self.before = record.scalars
 

@@ -41,7 +41,7 @@ def register(commands: Commands) -> None:
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Run what is not finished, then write grid.png and the tables; 1 if a cell failed, 130 when interrupted."""
+    """Run the unfinished jobs, then write grid.png and the tables; 1 if a cell failed, 130 when interrupted."""
     from ..experiment import is_demo
     from ..study import InlinePool, job_row, run_jobs, write_sheet, write_tables
 
@@ -93,7 +93,7 @@ def plan(arguments: argparse.Namespace, configs: dict[str, ExperimentConfig]) ->
     """The jobs: prompts x seeds x methods, with the numbers of steps that --match asks for.
 
     Raises:
-        ValueError: a prompt or seed twice, or what cannot be run.
+        ValueError: a prompt or seed appears twice, or an experiment cannot run.
     """
     from ..experiment import check_config
     from ..study import job_of, matched, of_cell
@@ -105,7 +105,7 @@ def plan(arguments: argparse.Namespace, configs: dict[str, ExperimentConfig]) ->
     for prompt in arguments.prompts:
         for config in configs.values():
             check_config(of_cell(config, prompt, arguments.seeds[0]))
-    by_seed = {  # what a run costs depends on its draws
+    by_seed = {  # the cost of a run depends on its draws
         seed: matched({label: of_cell(c, first, seed) for label, c in configs.items()}, arguments.match)
         for seed in arguments.seeds
     }
@@ -118,7 +118,7 @@ def plan(arguments: argparse.Namespace, configs: dict[str, ExperimentConfig]) ->
 
 
 def settings_of(arguments: argparse.Namespace, batch: int) -> Mapping[str, object]:
-    """What was asked for, as plain data."""
+    """The request as plain data."""
     names = ("prompts", "methods", "seeds", "scene", "mesh", "prior", "steps", "size", "match", "set", "clip")
     return {name: getattr(arguments, name) for name in names} | {"batch": batch}
 

@@ -19,8 +19,12 @@ def register(commands: Any) -> None:
     parser.add_argument("--out", type=Path, help="folder for the mesh (default: the run's folder)")
     parser.add_argument("--format", default="glb", help="glb, obj or ply (default %(default)s)")
     parser.add_argument("--faces", type=int, default=ExportConfig.faces, help="at most; 0 keeps all (%(default)s)")
-    parser.add_argument("--texture", type=int, default=ExportConfig.texture, help="texels; 0 for vertex colours")
-    parser.add_argument("--resolution", type=int, default=MeshConfig.resolution, help="grid points (%(default)s)")
+    parser.add_argument(
+        "--texture", type=int, default=ExportConfig.texture, help="texels along a side; 0 for vertex colours"
+    )
+    parser.add_argument(
+        "--resolution", type=int, default=MeshConfig.resolution, help="grid points along a side (%(default)s)"
+    )
     parser.add_argument("--threshold", type=float, help="density of the surface (default: chosen)")
     parser.add_argument("--views", type=int, default=BakeConfig.views, help="pictures around it to bake from")
     parser.set_defaults(action=_export)

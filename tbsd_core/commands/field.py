@@ -1,4 +1,4 @@
-"""`benchmark nerf`: what the fields hold, how fast they render; `benchmark texture`: how well meshes are painted."""
+"""`benchmark nerf`: the capacity and speed of fields; `benchmark texture`: the quality of painted meshes."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _config(arguments: argparse.Namespace) -> ExperimentConfig:
 
 
 def _bridge(config: ExperimentConfig) -> BridgeConfig:
-    """What the preset of Bridge is for the model and the scene at hand."""
+    """The preset of Bridge for the model and the scene at hand."""
     from ..experiment import model_shape, with_preset
     from ..guidance import default_config
 
@@ -101,9 +101,9 @@ def _bridge(config: ExperimentConfig) -> BridgeConfig:
 
 
 def _experiment(arguments: argparse.Namespace, config: ExperimentConfig, prior: TextPrior) -> Experiment | None:
-    """The experiment to look at, where it was left or at its end; with --image one that has not begun.
+    """The experiment to inspect, at the step where it stopped or at its end; with --image, before its first step.
 
-    None where it was interrupted.
+    None if it was interrupted.
     """
     from ..analysis.pictures import Result, watch_pictures
     from ..experiment import read_newest, resumed

@@ -1,4 +1,4 @@
-"""`methods` and `presets`: what there is, and with which settings a run begins."""
+"""`methods` lists the methods; `presets` shows the settings that a run begins with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands that make runs have in common: their arguments, and the experiments these describe."""
+"""Arguments that the commands that make runs share, and the experiments that they describe."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def add_run_arguments(
     needs_prompt: bool = True,
     needs_out: bool = True,
 ) -> None:
-    """--prompt, --scene, --method (unless None) and what else `run` takes; --out is the folder of the results."""
+    """Add --prompt, --scene, --method (unless None) and the other arguments of `run`; --out is the folder of the
+    results."""
     parser.add_argument("--prompt", required=needs_prompt, help="what to make; see `vocabulary` for the demo models")
     add_common_arguments(parser, scene, needs_out=needs_out)
     add_mesh_arguments(parser)
@@ -53,7 +54,7 @@ def add_common_arguments(
     )
     priors = "learned, multiview, exact, or diffusers:PATH (default %(default)s)"
     parser.add_argument("--prior", default="learned", help=priors)
-    parser.add_argument("--device", help="cuda, cpu ... (default: the cpu; for diffusers cuda where there is one)")
+    parser.add_argument("--device", help="cuda, cpu ... (default: cpu; for diffusers cuda, if there is one)")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
     parser.add_argument(
         "--memory",
@@ -77,7 +78,7 @@ def add_common_arguments(
 
 
 def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
-    """What a scene that paints a mesh needs; `mesh_input` reads it."""
+    """Add the arguments of scenes that paint a mesh; `mesh_input` reads them."""
     parser.add_argument("--mesh", help="for --scene mesh_texture: file to paint (.glb .obj .ply .stl), or sample:house")
     parser.add_argument("--up", default="y", help="upward axis of the mesh, y or z (default %(default)s)")
     parser.add_argument(
@@ -103,7 +104,7 @@ def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="only what has this material in a GLB file may change; its name or number",
+        help="only faces with this material of a GLB file may change; its name or number",
     )
     parser.add_argument(
         "--border",
@@ -114,7 +115,7 @@ def add_mesh_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_edit_arguments(parser: argparse.ArgumentParser) -> None:
-    """What methods that edit start from, beside a mesh; `with_start` reads it."""
+    """Add the arguments for the start of methods that edit, apart from a mesh; `with_start` reads them."""
     picture = "for --scene image: picture to start from, or 'sample:brick house'"
     parser.add_argument("--image", dest="start_image", metavar="FILE", help=picture)
     parser.add_argument(
@@ -133,7 +134,7 @@ def add_noise_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def card_memory(arguments: argparse.Namespace) -> int | None:
-    """GB of the card that --memory names; None where there is no card of CUDA, or the run is not on one."""
+    """GB of the card that --memory names; None if there is no CUDA card, or the run does not use one."""
     if arguments.memory != "auto":
         return int(arguments.memory)
     import torch
@@ -141,12 +142,12 @@ def card_memory(arguments: argparse.Namespace) -> int | None:
     device = arguments.device or ("cuda" if arguments.prior.startswith("diffusers:") else "cpu")
     device = "cuda:0" if device == "cuda" else device
     if device not in [f"cuda:{i}" for i in range(torch.cuda.device_count())]:
-        return None  # what is no device is said later
+        return None  # a later check reports an invalid device
     return nearest_memory(torch.cuda.get_device_properties(device).total_memory)
 
 
 def mesh_input(arguments: argparse.Namespace) -> MeshInput:
-    """The mesh to paint. Raises ValueError for one without a scene that paints it, or the other way round."""
+    """The mesh to paint. Raises ValueError for a mesh without a scene that paints it, or a scene without its mesh."""
     from ..experiment import MeshInput
     from ..mesh import PlacementConfig
 
@@ -158,7 +159,7 @@ def mesh_input(arguments: argparse.Namespace) -> MeshInput:
 
 
 def with_start(config: ExperimentConfig, arguments: argparse.Namespace) -> ExperimentConfig:
-    """`config` with the picture, the words for what is there and where a mesh may change; a method that edits a mesh
+    """`config` with the picture, the source prompt and the part of a mesh that may change. A method that edits a mesh
     starts from its colours.
 
     Raises:
@@ -276,7 +277,7 @@ def load_prior(config: ExperimentConfig) -> TextPrior:
 
 
 def consume(steps: Iterable[StudyStep], title: str) -> bool:
-    """Run to the end with a progress bar; False where the user interrupted it."""
+    """Run to the end with a progress bar; False if the user interrupted it."""
     tqdm = require("tqdm").tqdm
     with tqdm(desc=title, unit="step", disable=None) as bar:
         try:
@@ -290,7 +291,7 @@ def consume(steps: Iterable[StudyStep], title: str) -> bool:
 
 
 def finish(
-    make_sheet: Callable[[], Sheet],  # of what there is
+    make_sheet: Callable[[], Sheet],  # of the results so far
     has_any: bool,  # whether there is anything to show
     arguments: argparse.Namespace,
     name: str,
@@ -309,7 +310,8 @@ def finish(
 
 
 def add_study_arguments(parser: argparse.ArgumentParser, methods: Sequence[str] | None = None) -> None:
-    """Methods, seeds and everything else that studies have in common; `methods` None makes them say which."""
+    """Add --methods, --seeds and the other arguments that studies share; with `methods` None the user must name
+    them."""
     parser.add_argument(
         "--methods",
         nargs="+",
@@ -326,7 +328,7 @@ def add_study_arguments(parser: argparse.ArgumentParser, methods: Sequence[str] 
 
 
 def study_configs(arguments: argparse.Namespace, prompt: str) -> dict[str, ExperimentConfig]:
-    """The ExperimentConfig of each label on one prompt, with what --set says.
+    """The ExperimentConfig of each label on one prompt, with the settings of --set.
 
     Raises:
         ValueError: an unknown name or setting, or the same label twice.

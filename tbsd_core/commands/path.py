@@ -1,4 +1,4 @@
-"""path: where methods go in the plane of the shape and the texture objective."""
+"""path: the paths of methods in the plane of the shape and the texture objective."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def register(benchmarks: Commands) -> None:
 
 
 def quality(arguments: argparse.Namespace) -> int:
-    """Run what is missing and write the report; 1 if a cell failed, 130 when interrupted."""
+    """Run the missing jobs and write the report; 1 if a cell failed, 130 when interrupted."""
     from ..benchmark.configurations import DIMENSIONS
     from ..benchmark.quality import QualityConfig, markdown, measure_quality, total_steps
 

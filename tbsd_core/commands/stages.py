@@ -77,7 +77,7 @@ def assigned(config: StagesConfig, assignments: Iterable[str]) -> StagesConfig:
     """`config` with nerf.KEY=VALUE, mesh.KEY=VALUE and texture.KEY=VALUE set in one stage, KEY=VALUE in both runs.
 
     Raises:
-        ValueError: an unknown key, a value of another kind, or steps that are of no one stage.
+        ValueError: an unknown key, a value of another kind, or a number of steps that names no stage.
     """
     from ..experiment.stages import NERF, STAGES, TEXTURE
 
@@ -94,7 +94,7 @@ def assigned(config: StagesConfig, assignments: Iterable[str]) -> StagesConfig:
             config = with_setting(config, key, value)
             continue
         having = [name for name in (NERF, TEXTURE) if key in all_settings(getattr(config, name))]
-        for name in having or [NERF]:  # where none has it, that one says what there is
+        for name in having or [NERF]:  # if none has it, the error of the NeRF lists the keys
             config = replace(config, **{name: with_setting(getattr(config, name), key, value)})
     return config
 

@@ -48,7 +48,7 @@ def register(commands: Commands) -> None:
 
 
 def sweep(arguments: argparse.Namespace) -> int:
-    """Run what is not finished, then write the contact sheet and the tables; 1 if a cell failed."""
+    """Run the unfinished jobs, then write the contact sheet and the tables; 1 if a cell failed."""
     from ..study import job_row, run_jobs, write_sheet, write_tables
 
     jobs, make_pool = _prepared(arguments)
@@ -85,7 +85,7 @@ def sweep(arguments: argparse.Namespace) -> int:
 
 
 def _prepared(arguments: argparse.Namespace) -> tuple[list[Job], MakePool]:
-    """The jobs, and what makes their pool."""
+    """The jobs, and a function that makes their pool."""
     from ..study import read_prompts
 
     if len(set(arguments.seeds)) < len(arguments.seeds):
@@ -176,7 +176,7 @@ def plan_workflows(arguments: argparse.Namespace, lines: list[PromptLine], serve
 
 
 def _with_widgets(bases: dict[str, Workflow], settings: Mapping[str, str]) -> dict[str, Workflow]:
-    """The workflows with widgets set in those that have them; where none has one, the first says what there is."""
+    """The workflows with widgets set wherever they exist; if none has one, the error of the first lists its widgets."""
     from ..study.workflow import with_widget
 
     for key, value in settings.items():
@@ -194,7 +194,7 @@ def _settings(texts: list[str]) -> dict[str, str]:
 
 
 def _described(servers: list[ComfyUIServer], kind: str) -> NodeInfo:
-    """What the first server that answers says about a node class."""
+    """The description of a node class, from the first server that answers."""
     from ..study.comfyui import GONE
 
     reasons = []

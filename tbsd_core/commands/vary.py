@@ -21,7 +21,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         help="the setting, by its dotted name (default %(default)s, with the balancer fixed)",
     )
     parser.add_argument(
-        "--values", nargs="+", default=("0", "0.25", "0.5", "0.75", "1"), help="(default 0 0.25 0.5 0.75 1)"
+        "--values", nargs="+", default=("0", "0.25", "0.5", "0.75", "1"), help="its values (default 0 0.25 0.5 0.75 1)"
     )
     parser.set_defaults(action=_vary)
 

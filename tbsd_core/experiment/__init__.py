@@ -1,4 +1,4 @@
-"""A run, written once: from a configuration to a scene, and to the one file that it is kept in.
+"""A run, written once: from a configuration to a scene, and to the one file that stores it.
 
 Everything else watches: the command line, studies, benchmarks and the nodes make an Experiment and look at its steps.
 """

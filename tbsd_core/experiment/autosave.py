@@ -1,4 +1,4 @@
-"""When a run saves its state, and what happens when that fails."""
+"""Saves the state of a run at intervals, and handles failures."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ SHARE = 0.02  # of the time goes into saving, where the limit of seconds allows 
 
 
 class Autosave:
-    """Call it after each step; it saves when `seconds` have passed since the last time, and a small state, which is
-    written in no time, more often.
+    """Call it after each step. It saves once `seconds` have passed since the last time; a small state, which is quick
+    to write, more often.
 
-    A disk that is full does not end the run: `say` is told, and it is tried again. `finish` must succeed.
+    A full disk does not end the run: `say` gets a message, and a later step tries again. `finish` must succeed.
 
     Args:
         path: of the file; the one before it is kept beside it.
         seconds: most time between two files, >= 0; 0 saves after each step.
-        keep_previous: whether the file that is there is kept as the previous one when the first is written.
-        saved: the step of this run that it holds; None where it is of another one.
+        keep_previous: whether the first save keeps the existing file as the previous one.
+        saved: the step of this run that the file holds; None if the file is of another run.
         extra: see write_file.
     """
 
@@ -49,7 +49,7 @@ class Autosave:
         return time.monotonic() - self.last >= wait and self.attempt()
 
     def attempt(self) -> bool:
-        """Save now; False, and a message, where it was not possible."""
+        """Save now; False, and a message, if that was not possible."""
         start = time.monotonic()
         try:
             self._save()
@@ -63,7 +63,7 @@ class Autosave:
         return True
 
     def finish(self) -> None:
-        """Save now. Raises OSError, with what is kept, where it was not possible."""
+        """Save now. Raises OSError if that was not possible; the message says what is kept."""
         try:
             self._save()
         except OSError as error:

@@ -13,7 +13,8 @@ from .control import check_control_config
 
 
 def check_config(config: ExperimentConfig) -> None:
-    """Raise ValueError for what would only fail later: unknown words, sizes that do not fit, no such device."""
+    """Raise ValueError for errors that would only show later: unknown words, sizes that do not fit, a missing
+    device."""
     if config.dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {config.dtype!r}.")
     if config.prompt.ready_made:

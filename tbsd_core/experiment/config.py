@@ -43,10 +43,11 @@ class ImageInput:
 
 @dataclass(frozen=True, kw_only=True)
 class RegionInput:
-    """Where a run may change the texture of a mesh: all that is asked for at once. Nothing asked for: everywhere."""
+    """Where a run may change the texture of a mesh. All given conditions must hold; without any, it may change
+    everywhere."""
 
     mask: str = ""  # a picture of the texture's size, white where it may change
-    keep_views: tuple[tuple[float, ...], ...] = ()  # azimuth and elevation of views that see nothing change
+    keep_views: tuple[tuple[float, ...], ...] = ()  # azimuth and elevation of views in which nothing may change
     parts: tuple[int, ...] = ()  # connected parts that may change, 0 is the largest
     materials: tuple[str, ...] = ()  # materials of a GLB that may change, by name or number
     border: float = setting(BORDER, meaning="width of the blend between old and new, in texels", at_least=0)
@@ -98,7 +99,7 @@ def plain_config(config: ExperimentConfig) -> dict[str, Any]:
 
 
 def normalised(stored: dict[str, Any]) -> dict[str, Any]:
-    """A stored configuration with what later versions have added; one that is incomplete stays as it is."""
+    """A stored configuration with the fields that later versions added; an incomplete one stays as it is."""
     try:
         return plain_config(config_from_plain(stored))
     except ValueError:

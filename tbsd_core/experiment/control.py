@@ -15,7 +15,8 @@ from .config import COMFYUI, ExperimentConfig, is_demo
 
 
 def check_control_config(config: ExperimentConfig) -> None:
-    """Raise ValueError for a control that the scene or the prior of a configuration cannot have; what to change."""
+    """Raise ValueError, saying what to change, for a control that the scene or the prior of a configuration cannot
+    have."""
     control = config.control
     if control.kind == NONE:
         return
@@ -42,7 +43,7 @@ def check_control_config(config: ExperimentConfig) -> None:
 
 
 def add_control(config: ExperimentConfig, prior: Prior) -> None:
-    """Give a prior the ControlNet of a configuration; one that brings its own, as ComfyUI's, is left as it is.
+    """Give a prior the ControlNet of a configuration. A prior with a ControlNet of its own, as in ComfyUI, keeps it.
 
     Raises:
         ValueError: see `check_control_config`; or the net belongs to another model, or is pickled.

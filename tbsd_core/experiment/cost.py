@@ -31,8 +31,8 @@ def evaluations(
 ) -> int:
     """Noise predictions of a whole run, summed over the samples of its steps.
 
-    It counts the predictions of the prior and of a LoRA, on the way of a trajectory, and for the further views of
-    Perp-Neg, and the forward of each step that trains a LoRA. Predictions that reuse_steps takes again do not count.
+    It counts predictions of the prior and of a LoRA, those along a trajectory and for the further views of Perp-Neg,
+    and one forward for each step that trains a LoRA. Predictions that reuse_steps reuses do not count.
     """
     trains = isinstance(guidance, TrainingGuidance)
     total, known = 0, set[str]()
@@ -54,7 +54,7 @@ def evaluations(
 
 
 def predictions(names: Sequence[str], angles: list[tuple[float, float]] | None, n_samples: int) -> list[int]:
-    """How many predictions each sample takes where these conditions are asked for once; see optim.predictor."""
+    """The number of predictions that these conditions take per sample, asked for once; see optim.predictor."""
     if angles is None or "target" not in names:
         return [len(names)] * n_samples
     adapters = sum(name in ADAPTER_NAMES for name in names)
@@ -73,10 +73,11 @@ def evaluations_per_view(config: ExperimentConfig, n_timesteps: int = N_TIMESTEP
 
 
 def matched_steps(config: ExperimentConfig, budget: float, n_timesteps: int = N_TIMESTEPS) -> int:
-    """Steps whose whole run stays within a budget of noise predictions per view, where one more would not; at least 1.
+    """A number of steps whose whole run stays within a budget of noise predictions per view, while one more would not;
+    at least 1.
 
-    A longer run is not always the dearer one: progress is step / steps, which decides what is evaluated, and it draws
-    other timesteps. Found by halving, so among several such lengths it may be any.
+    A longer run does not always cost more: progress is step / steps, which decides what is evaluated, and the timesteps
+    differ. The search halves an interval, so it may return any of several such lengths.
     """
 
     def cost(n: int) -> float:

@@ -72,13 +72,13 @@ def default_config(
     memory: int | None = None,
     task: str = NEW,
 ) -> ExperimentConfig:
-    """The preset of a method on a scene, for the family of the prior's model; None takes what the preset says.
+    """The preset of a method on a scene, for the family of the prior's model; None takes the preset's value.
 
     Args:
         prior: learned, multiview, exact, or "diffusers:" and a pipeline folder, .safetensors checkpoint or hub id.
         mesh: what to paint, for a scene that paints one.
-        memory: GB of the card, for what card_presets has less of where that is little; None: enough.
-        task: what it is for, a name in tasks.TASKS.
+        memory: GB of the card, for the savings of card_presets on a small one; None: enough.
+        task: the purpose of the run, a name in tasks.TASKS.
         device, dtype: None for a GPU in float16 where there is one (pipelines), else the CPU in float32. The demo
             models run on any device, in float32.
 
@@ -105,7 +105,7 @@ def start_config(
     memory: int | None,
     task: str = NEW,
 ) -> tuple[ExperimentConfig, ModelShape]:
-    """`default_config` before its scene is fitted to what it is given, and what to fit it to."""
+    """`default_config` before the sizes of its scene are fitted, and the model to fit them to."""
     for kind, name, table in (("scene", scene, SCENES), ("method", method, METHODS)):
         if name not in table:
             raise ValueError(f"Unknown {kind} {name!r}; choose one of {', '.join(table)}.")
@@ -129,7 +129,7 @@ def start_config(
     asked: dict[str, Any] = {"size": size, "n_steps": n_steps}
     optim = replace(config.optim, **{name: value for name, value in asked.items() if value is not None})
     views = enlarged_to(model.family, model.native_size)
-    if model.family != DEMO:  # that of the preset is of the family, this of the model, or less for a small card
+    if model.family != DEMO:  # the preset's is the family's; this one is the model's, or less for a small card
         on_card = of_card(model.family, scene, memory).get("optim.encode_size")
         less = on_card.value if on_card is not None else None
         optim = replace(optim, encode_size=less if isinstance(less, int) and optim.size < less < views else None)
@@ -146,13 +146,13 @@ def with_preset(
 
 
 def with_native_views(config: ExperimentConfig, family: str, size: int) -> ExperimentConfig:
-    """`config` whose views are enlarged to the size that its model is distilled at (presets.enlarged_to), where nothing
+    """`config` with views enlarged to the size at which its model is distilled (presets.enlarged_to), unless something
     else was asked for.
 
     A latent diffusion model that was trained at 512 pixels knows no objects of 32 x 32 latent cells: half its size took
     the identity of an object's shape from 1.00 to 0.00 on the small world. Small views are cheap to render, so they
-    are enlarged before they are encoded, as threestudio does. Latents are of the size that they are. Views of the demo
-    model stay as they are asked for, since a run at half its size is a quick try; `size_warning` says what it is worth.
+    are enlarged before they are encoded, as threestudio does. Latents keep their size. So do views of the demo model,
+    since a run at half its size is a quick try; `size_warning` says what it is worth.
     """
     optim = config.optim
     if family == DEMO or config.scene_name == "latent" or optim.encode_size is not None or optim.size >= size:

@@ -1,4 +1,4 @@
-"""A model that was distilled to a few steps is not silently asked for a score."""
+"""Finds models that were distilled to a few steps, which give no score."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .config import DIFFUSERS, ExperimentConfig
 
 
 def distilled_warning(config: ExperimentConfig) -> str:
-    """What to say of a pipeline that may be distilled to a few steps; "" where nothing tells so.
+    """A warning about a pipeline that may be distilled to a few steps; "" if nothing says so.
 
-    Reads its configuration and its names. Of a model of ComfyUI nodes/bridge knows more.
+    Reads the pipeline's configuration and its names. For a model of ComfyUI, nodes/bridge knows more.
     """
     if not config.prior.startswith(DIFFUSERS):
         return ""
@@ -23,6 +23,6 @@ def distilled_warning(config: ExperimentConfig) -> str:
 
 
 def _names(path: Path) -> list[str]:
-    """Of a file or folder, and of the repository that it was downloaded from."""
+    """Names of a file or folder, and of the repository that it was downloaded from."""
     from_hub = path.parent.name == "snapshots"  # the folder is then called by its revision
     return [path.parent.parent.name] if from_hub else [path.name]

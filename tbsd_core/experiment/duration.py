@@ -1,4 +1,4 @@
-"""How long a run takes: its floating-point operations before the first step, its own pace after some."""
+"""The time of a run: from its floating-point operations before the first step, from its own pace after some."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ..guidance import TrainingGuidance
 from .experiment import Experiment
 from .needs import Work
 
-LEAST = 1e14  # FLOP of a run that is worth a word: minutes of a CPU, seconds of a GPU
-LONG = 3600.0  # seconds from which on we say what would be shorter
-SAID = 300.0  # seconds from which on a measured pace is worth a word
+LEAST = 1e14  # FLOP from which a run is worth a message: minutes of a CPU, seconds of a GPU
+LONG = 3600.0  # seconds from which we say what would be shorter
+SAID = 300.0  # seconds from which a measured pace is worth a message
 WARM_UP, TIMED = 3, 5  # steps: while kernels are chosen and memory is asked for, and then
 
 
 @dataclass(frozen=True)
 class Duration:
-    """Operations of a run in the networks; what a scene does beside matrix products and convolutions is not counted.
+    """Operations of a run in the networks. A scene's work outside matrix products and convolutions does not count.
 
     Args:
         early, late: FLOP of a step until `latent_until`, which goes without the encoder, and afterwards.
         n_steps: of the whole run; done: before this part of it.
         latent_until: progress in [0, 1].
-        advice: what would make the run shorter.
+        advice: how to make the run shorter.
     """
 
     early: float
@@ -45,7 +45,7 @@ class Duration:
 
     @property
     def rest(self) -> float:
-        """FLOP of the steps that are to be done."""
+        """FLOP of the remaining steps."""
         return self.until(self.n_steps) - self.until(self.done)
 
     def seconds(self, flops_per_second: float) -> float:
@@ -67,7 +67,7 @@ class Duration:
 
 
 def duration_of(experiment: Experiment, work: Work, n_views: int, in_parts: bool, recompute: bool) -> Duration:
-    """Of a run by what one view takes.
+    """The work of a run, from the cost of one view.
 
     Args:
         n_views: of a step; in_parts: whether they are seen once more, a few at a time; recompute: whether backward
@@ -90,7 +90,7 @@ def duration_of(experiment: Experiment, work: Work, n_views: int, in_parts: bool
 
 
 class Pace:
-    """Call it with the number of done steps after each: after some it says once how long the run takes, else "".
+    """Call it with the number of steps done, after each. Once, after some, it says how long the run takes; else "".
 
     Steps are weighed by their work where that is known.
     """

@@ -36,13 +36,13 @@ class Experiment:
     Args:
         prompts: encoded by somebody else, as ComfyUI's CLIP; None: by the prior, which then reads text.
         scene: what is optimised, on its device; None makes it of the configuration.
-        source: what a method that edits compares with, copied; None: the scene as it is now. `restore` brings that of
-            the run that goes on.
+        source: the reference of a method that edits, copied; None: the scene as it is now. `restore` brings the source
+            of a resumed run.
         split: the part of the views that this process has.
         seeds: of each picture of the scene, see OptimConfig.draw_seeds.
 
     Raises:
-        ValueError: the prior cannot be what the method needs, or does not understand the prompt.
+        ValueError: the prior lacks what the method needs, or does not understand the prompt.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Experiment:
 
     @property
     def distillation(self) -> Distillation:
-        """What the loop runs."""
+        """The parts that the loop runs."""
         c = self.config
         parts = (self.prior, self.prompts, self.guidance, self.scene)
         return Distillation(*parts, c.cameras, c.optim, self.seeds, c.control, self.source)
@@ -89,7 +89,8 @@ class Experiment:
         return evaluations(self.guidance, optim, cameras, n_samples, self.prompts.perp_neg, n_timesteps)
 
     def steps(self) -> Iterator[StepRecord]:
-        """Run from where it is to its end; may be left between any two steps. Raises as optim.optimize."""
+        """Run from the present step to the end; the caller may stop between any two steps. Raises as
+        `optim.optimize`."""
         add_control(self.config, self.prior)  # another experiment on this prior may have given it another one
         for record in optimize(self.distillation, self.state):
             self.curves.add(record)
@@ -109,7 +110,7 @@ class Experiment:
         write_file(path, self.scene, self.stored(), keep_previous, extra)
 
     def restore(self, run: StoredRun) -> list[str]:
-        """Set the state to where a run was, whose scene this one already has; returns what differs from its settings.
+        """Load the state of a stored run, whose scene is already here; returns the settings that differ.
 
         Raises:
             ValueError: it has done more steps than there are, or its state is of another scene, optimiser or method.
@@ -146,10 +147,10 @@ def encoded(config: ExperimentConfig, prior: Prior) -> PromptSet:
 def resumed(
     stored: Stored, config: ExperimentConfig, prior: Prior, split: Split = WHOLE
 ) -> tuple[Experiment, list[str]]:
-    """The run of a file, ready to go on with `config`, and what differs from its settings.
+    """The run in a file, ready to continue with `config`, and the settings that differ.
 
     Raises:
-        ValueError: the file holds no run, or its state fits no such one; says field by field why.
+        ValueError: the file holds no run, or its state does not fit; the message says why, field by field.
     """
     run = stored.run
     if run is None:
@@ -172,7 +173,7 @@ def stored_config(path: Path) -> ExperimentConfig:
     """The configuration of the run in a file, or in a run's folder.
 
     Raises:
-        ValueError: there is none, or not a whole one.
+        ValueError: there is none, or it is incomplete.
     """
     stored = read_newest(path)
     if stored.run is None:
@@ -185,7 +186,7 @@ def stored_config(path: Path) -> ExperimentConfig:
 
 
 def check_resume(stored: Stored, config: ExperimentConfig) -> None:
-    """Raise ValueError where another scene or optimiser is asked for than the file's run has."""
+    """Raise ValueError for a scene or an optimiser that differs from the one of the file's run."""
     found = changes(stored.run.config, config) if stored.run is not None else {}
     fixed = [f"{name}: {text}" for name, text in found.items() if name in FIXED or name.startswith("region.")]
     if fixed:

@@ -1,8 +1,8 @@
 """The one file of a scene and of the run that it is in: safetensors, checked by a digest, bit-exact to resume from.
 
 Command line, Load Scene, export, resume and autosave read and write it. Everything is in one file, which is complete on
-the disk before it takes its name, and the one before it can be kept. So whatever moment a process is killed at, there
-is a state to go on from.
+the disk before it takes its name, and the one before it can be kept. So a process that is killed at any moment leaves a
+state to resume from.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..scenes.stored import scene_of, stored_tensors
 
 NEWEST = "checkpoint.safetensors"  # in the folder of a run
 FORMAT = "tbsd-experiment-3"
-MAX_TEXT = 1_000_000  # characters of what is not a tensor: some thousand, and those of the prompt
+MAX_TEXT = 1_000_000  # characters of everything but tensors: some thousand, and the prompt
 # ComfyUI reads the header of a dropped file from its first 4 MiB, which hold the settings and the table of tensors, too
 MAX_EMBEDDED = 2 * 2**20
 
@@ -41,7 +41,7 @@ class StoredRun:
         config: the ExperimentConfig as plain data. Files of release 0.1 that ComfyUI wrote have its "optim" alone.
         step: steps done. bad_steps: the last of them that were skipped.
         tensors: moments of the optimisers, reused predictions, a LoRA and a source, on the CPU.
-        source: kind and configuration of what the run edits, see experiment.source; None where it edits nothing.
+        source: kind and configuration of the source of an edit, see experiment.source; None if the run edits nothing.
     """
 
     config: dict[str, Any]
@@ -54,11 +54,11 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file holds.
+    """The contents of a file.
 
     Args:
         kind: of the scene, a name in SCENES. scene_config, tensors: its configuration as plain data, and its state.
-        run: None for a scene that is in none.
+        run: None for a scene without a run.
         source: where it was read, for messages.
         warning: why an older file was taken; "" for the one that was asked for.
         embedded: the graph that made it, by the names of EMBEDDED, where the file has it.
@@ -73,7 +73,7 @@ class Stored:
     embedded: Mapping[str, str] = field(default_factory=dict)
 
     def scene(self) -> Scene:
-        """The scene, on the CPU. Raises ValueError for one that this version lacks, or tensors that do not fit it."""
+        """The scene, on the CPU. Raises ValueError for a kind that this version lacks, or tensors that do not fit."""
         return scene_of(self.kind, self.scene_config, self.tensors, self.source)
 
 
@@ -92,8 +92,8 @@ def write_file(
     """Write a scene and its run; the file is on the disk when this returns.
 
     Args:
-        keep_previous: keep the file that was there as the previous one; False where it is damaged or of another run.
-        extra: the graph that made it (EMBEDDED), beside what the checksum covers; left out where it is too large.
+        keep_previous: keep the file that was there as the previous one; False if it is damaged or of another run.
+        extra: the graph that made it (EMBEDDED), which the checksum does not cover; left out if it is too large.
 
     Raises:
         OSError: it could not be written. The files that were there are as they were.
@@ -140,7 +140,7 @@ def write_file(
 
 
 def save_scene(scene: Scene, path: Path) -> None:
-    """Write a scene that is in no run."""
+    """Write a scene that belongs to no run."""
     write_file(path, scene)
 
 
@@ -182,7 +182,7 @@ def read_file(path: Path) -> Stored:
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """What a file says of its scene and its run, without its tensors; {} for one of release 0.1.
+    """The description of the scene and the run in a file, without its tensors; {} for a file of release 0.1.
 
     Raises:
         ValueError: it is missing, damaged, or of something else.
@@ -209,14 +209,14 @@ def check_header(metadata: Mapping[str, str], path: Path) -> None:
 
 
 def stored_scene(kind: Any, config: Any, tensors: Mapping[str, Tensor], run: StoredRun | None, path: Path) -> Stored:
-    """What a file holds. Raises ValueError for a scene that this version lacks."""
+    """The contents of a file. Raises ValueError for a kind of scene that this version lacks."""
     if not isinstance(kind, str) or kind not in SCENES:
         raise ValueError(f"{path} holds a scene of the kind {kind!r}; this version knows {', '.join(SCENES)}.")
     return Stored(kind, config, tensors, run, str(path))
 
 
 def read_newest(path: Path) -> Stored:
-    """A file, or the one before it with a warning where it is damaged or missing. A folder means the folder of a run.
+    """Read a file, or the one before it with a warning if it is damaged or missing. A folder means the folder of a run.
 
     Raises:
         ValueError: there is none that can be used.
@@ -239,7 +239,7 @@ def read_newest(path: Path) -> Stored:
 
 
 def stored_run(about: Any, tensors: Mapping[str, Tensor], path: Path) -> StoredRun:
-    """The run that a file tells of. Raises ValueError where it is damaged."""
+    """The run that a file describes. Raises ValueError if it is damaged."""
     try:
         step, bad_steps, config = about["step"], about["bad_steps"], about["config"]
         seconds, skipped = about.get("seconds", {}), about.get("skipped_steps", 0)
@@ -268,13 +268,13 @@ def json_object(text: str, path: Path) -> dict[str, Any]:
 
 
 def check_digest(metadata: Mapping[str, str], text: str, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raise ValueError where a file is not what was written."""
+    """Raise ValueError if a file is not as it was written."""
     if metadata.get("sha256") != digest(text, tensors):
         raise ValueError(f"The file {path} is damaged: its content does not match its checksum.")
 
 
 def digest(text: str, tensors: Mapping[str, Tensor]) -> str:
-    """Of the settings and every tensor, in an order that does not depend on the file's."""
+    """The digest of the settings and every tensor, in an order that does not depend on the file's."""
     found = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
     for name, value in sorted(tensors.items()):
         found.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""A model that sees pictures of another size than in its training says so."""
+"""Warns if a model sees pictures of another size than in its training."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ TOO_SMALL, TOO_LARGE = 0.75, 1.5  # of the native size (ours): models are tuned 
 
 
 def size_warning(config: ExperimentConfig) -> str:
-    """A warning for a model that sees pictures of a size far from its training size; "" where it does not.
+    """A warning for a model that sees pictures of a size far from its training size; else "".
 
-    Reads the configuration of a pipeline, as default_config does. A model of ComfyUI is of the size of its family.
+    Reads the configuration of a pipeline, as default_config does. A model of ComfyUI has the size of its family.
     """
     prior = config.prior
     if prior.startswith(COMFYUI):
@@ -24,7 +24,7 @@ def size_warning(config: ExperimentConfig) -> str:
         model = model_shape(prior)
         family, native = model.family, model.native_size
     else:
-        return ""  # the exact score is of any size
+        return ""  # the exact score takes any size
     is_latent = config.scene_name == "latent"
     seen = config.optim.size if is_latent else config.optim.encode_size or config.optim.size
     if TOO_SMALL * min(native, enlarged_to(family, native)) <= seen <= TOO_LARGE * native:
@@ -35,4 +35,5 @@ def size_warning(config: ExperimentConfig) -> str:
     else:
         how = f"Set encode_size to {native}: it enlarges the views for the model."
     name = FAMILY_NAMES[family]
+    name = name[0].upper() + name[1:]
     return f"{name} was trained on pictures of {native} pixels and sees {seen} here: expect {expect}. {how}"

@@ -1,8 +1,8 @@
-"""What one view of a step takes, measured on small ones: bytes of the device, and floating-point operations.
+"""The needs of one view of a step, measured on small views: bytes of the device, and floating-point operations.
 
-Small views of the real scene go through the real prior. What their tensors take is linear in pixels, the operations
-of a network are a polynomial of second degree in them (attention): so they are extended to the size of the run.
-`python -m benchmarks.step_memory` holds the memory against the peak of a process.
+Small views of the real scene go through the real prior. The bytes of their tensors are linear in pixels, and the
+operations of a network are a polynomial of second degree in them (attention), so both extrapolate to the size of the
+run. `python -m benchmarks.step_memory` compares the memory with the peak of a process.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Needs:
-    """Bytes: what there is once, for each view of a step as long as it lasts, and while a view goes through.
+    """Bytes that a step holds once, for each view until the step ends, and while a view goes through.
 
     Args:
-        recomputed: as `encode`, where backward computes the encoder again; None where the prior cannot.
+        recomputed: as `encode`, where backward computes the encoder again; None if the prior cannot.
         predict: of a network's forward with all conditions, or of the training of its LoRA.
     """
 
@@ -68,7 +68,7 @@ class Needs:
 
 
 def needs_of(experiment: Experiment) -> Needs:
-    """Measured; nothing is changed."""
+    """Measure the needs; nothing changes."""
     optim, factor = experiment.config.optim, experiment.prior.spatial_factor
     full = optim.encode_size or optim.size
     small = max(SMALL, 8 * factor) // factor * factor
@@ -83,9 +83,9 @@ def needs_of(experiment: Experiment) -> Needs:
     area = [side**2 for side in sides]
 
     def line(amounts: Sequence[Mapping[str, Amount]], name: str) -> tuple[float, float]:
-        """Bytes that it has once, and for a view of full size.
+        """Bytes that it holds once, and for a view of full size.
 
-        What is held grows with the view. So may the peak; but where that is of something else, it hides it.
+        The held bytes grow with the view. So does the peak, unless something else causes it and hides this growth.
         """
         found, last = [m[name] for m in amounts], len(amounts) - 1
         apart = area[last] - area[0]
@@ -94,11 +94,11 @@ def needs_of(experiment: Experiment) -> Needs:
         return max(0.0, found[last].bytes - slope * area[last]), slope * full**2
 
     def operations(name: str) -> float:
-        """Of a network at full size."""
+        """The needs of a network at full size."""
         return extended(area, [m[name].flops for m in networks], full**2)
 
     def rays(whole: str, network: str) -> float:
-        """Operations of rendering alone: which samples are seen is not as regular."""
+        """Operations of rendering alone; the number of visible samples is less regular."""
         first, second = (max(0.0, v[whole].flops - m[network].flops) for v, m in zip(views, networks, strict=False))
         return max(0.0, first + (second - first) / (area[1] - area[0]) * (full**2 - area[0]))
 
@@ -144,7 +144,8 @@ def extended(at: Sequence[float], values: Sequence[float], to: float) -> float:
 
 
 def _state_bytes(experiment: Experiment) -> int:
-    """Gradients and moments of the scene's parameters, what an adaptive scene is put back from, and a source."""
+    """Bytes of the gradients and moments of the scene's parameters, of the copy that restores an adaptive scene, and of
+    a source."""
     own = sum(p.numel() * p.element_size() for p in experiment.scene.parameters())
     source = {} if experiment.source is None else experiment.source.state_dict()
     kept = sum(v.numel() * v.element_size() for v in source.values())
@@ -157,7 +158,7 @@ def _conditions(experiment: Experiment) -> Sequence[str]:
 
 
 def _dearest_step(experiment: Experiment, side: int) -> int:
-    """Of the first steps, which differ in what they draw, the one whose view holds most."""
+    """The step whose view holds most, among the first ones, which differ in their draws."""
     scene, config = experiment.scene, experiment.config
     if not scene.uses_cameras:
         return 0
@@ -253,7 +254,7 @@ def _networks(experiment: Experiment, side: int) -> dict[str, Amount]:
 
 
 def _has_latents(experiment: Experiment) -> bool:
-    """Whether the scene is made of the prior's latents, which no encoder makes."""
+    """Whether the scene is made of the prior's latents, so that it needs no encoder."""
     return experiment.config.scene_name == "latent"
 
 

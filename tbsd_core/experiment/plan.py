@@ -1,13 +1,13 @@
-"""The needs of a step, known before the first one: its memory, how it is made to fit, and the time of the run.
+"""The plan of a run before its first step: the memory of a step, how to make it fit, and the time of the run.
 
     plan = plan_of(experiment, available)   # bytes that are free on the experiment's device, after models are loaded;
                                             # memory.available_bytes(device), or what a host says; None: not known
     plan.apply(experiment)                  # sets experiment.state.view_chunk, and has scene and prior take less
-    if plan.text: tell(plan.text)           # "" where everything fits, takes minutes, and nothing need be said
+    if plan.text: tell(plan.text)           # "" if everything fits, takes minutes, and nothing need be said
 
-Nothing else is to be done: a step that still runs out of memory automatically halves what goes through at once. All
-measures give the gradient of all views at once up to the order of sums, so only a run with the same plan repeats
-another bit for bit. They are, in this order: fewer views at a time; rays of a view in a few pieces; the encoder's
+Nothing else is needed: a step that still runs out of memory automatically halves what goes through at once. Every
+measure gives the gradient of all views at once, up to the order of sums, so only a run with the same plan repeats
+another bit for bit. The measures, in this order: fewer views at a time; rays of a view in a few pieces; the encoder's
 blocks computed again in backward; rays in many pieces.
 """
 
@@ -29,8 +29,8 @@ from .experiment import Experiment
 from .needs import Needs, needs_of
 
 SHARE = 0.8  # of the memory that is free: others use the machine, too
-MARGIN = 1.25  # over the tensors: what single operations need for themselves, and pieces that an allocator keeps
-ROUGHLY = 1 << 16  # bytes for each pixel, several times what was measured of any scene and prior: no measuring below it
+MARGIN = 1.25  # over the tensors: the scratch memory of single operations, and pieces that an allocator keeps
+ROUGHLY = 1 << 16  # bytes for each pixel, several times the measured need of any scene and prior: no measuring below it
 MAX_HALVINGS = 12  # of what a scene renders at once
 FEW_HALVINGS = 2  # cost less than computing the encoder again
 NEARLY = 1.05  # the smallest: more pieces only take time
@@ -60,13 +60,13 @@ class Plan:
 
     Args:
         n_views: views or pictures of a step; size: pixels along a side of one.
-        available: bytes that are free; None where that is not known.
-        at_once: bytes where all views go through at once; 0 where it is clear without measuring that they fit.
-        fit: what the steps go by.
+        available: bytes that are free; None if that is not known.
+        at_once: bytes with all views at once; 0 if they clearly fit without measuring.
+        fit: the measures that the steps follow.
         evaluations: noise predictions of the whole run, exact.
         output_bytes: of the finished pictures, in the machine's memory.
-        duration: how much work the run is; None where it was not measured.
-        text: to people; "" where nothing need be said.
+        duration: how much work the run is; None if it was not measured.
+        text: a message for people, or "".
     """
 
     n_views: int
@@ -80,7 +80,7 @@ class Plan:
     text: str
 
     def apply(self, experiment: Experiment) -> None:
-        """Have the steps go by this plan."""
+        """Make the steps follow this plan."""
         experiment.state.view_chunk = self.fit.view_chunk
         if isinstance(experiment.prior, RecomputingPrior):
             experiment.prior.recompute_encoder = self.fit.recompute
@@ -94,9 +94,9 @@ class Plan:
 
 
 def plan_of(experiment: Experiment, available: int | None) -> Plan:
-    """How the steps of an experiment fit into so many bytes, and how long they take; sees some small views.
+    """The plan for an experiment in so many bytes of memory; it renders and encodes some small views.
 
-    A run of the demo models that clearly fits takes minutes, and is not measured. Nothing is changed.
+    A run of the demo models that clearly fits takes only minutes, so it is not measured. Nothing changes.
     """
     optim, scene = experiment.config.optim, experiment.scene
     n = optim.views_per_step // experiment.state.split.size if scene.uses_cameras else scene.n_images
@@ -117,8 +117,8 @@ def plan_of(experiment: Experiment, available: int | None) -> Plan:
 
 
 def fitted(needs: Needs, n_views: int, budget: float, can_shrink: bool) -> Fit:
-    """The least slow way in which `n_views` views go through in `budget` bytes; where none fits the least slow one that
-    is nearly the smallest."""
+    """The fastest way to put `n_views` views through in `budget` bytes; if none fits, the fastest among the nearly
+    smallest."""
     chunk = next((c for c in range(n_views, 0, -1) if _bytes(needs, n_views, c) <= budget), 0)
     if chunk:
         chunk = -(-n_views // -(-n_views // chunk))  # parts of one size
@@ -139,7 +139,7 @@ def _bytes(needs: Needs, n: int, at_once: int, halvings: int = 0, recompute: boo
 
 
 def _parameter_bytes(experiment: Experiment) -> int:
-    """Of the scene with gradients and moments, and a copy of them all."""
+    """Bytes of the scene with gradients and moments, and of a copy of them all."""
     return 6 * sum(p.numel() * p.element_size() for p in experiment.scene.parameters())
 
 
@@ -148,7 +148,7 @@ def _device(experiment: Experiment) -> torch.device:
 
 
 def memory_text(plan: Plan, what: str, budget: float) -> str:
-    """What to say of it; "" where all views go through at once."""
+    """A message about the plan; "" if all views go through at once."""
     fit = plan.fit
     if not fit.view_chunk and not fit.halvings and not fit.recompute and fit.estimated <= budget:
         return ""

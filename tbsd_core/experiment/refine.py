@@ -17,7 +17,7 @@ MAGIC3D = "Magic3D, arXiv:2211.10440, and Fantasia3D, arXiv:2303.13873, in three
 SAME_PLACE = PlacementConfig(radius=None)  # the mesh stands where the NeRF did
 N_STEPS = 240  # of a mesh from the demo model
 MOST_NOISE, LEAST_MOST_NOISE = 0.5, 0.15  # t_max at the beginning and at the end of the stage
-# colours that are there are refined, not painted anew; by kind of model family, beyond the preset of mesh_texture
+# existing colours are refined, not painted anew; by kind of model family, beyond the preset of mesh_texture
 REFINING: dict[str, Settings] = {
     PUBLISHED: {
         "optim.timesteps.t_max": Setting(MOST_NOISE, f"{MAGIC3D}: 0.02 to 0.5"),
@@ -33,12 +33,12 @@ REFINING: dict[str, Settings] = {
 
 
 def refined(settings: Settings, family: str) -> dict[str, Setting]:
-    """A preset of the scene mesh_texture, changed where the mesh begins with good colours."""
+    """A preset of the scene mesh_texture, changed for a mesh that begins with good colours."""
     return {**settings, **REFINING[DEMO if family == DEMO else PUBLISHED]}
 
 
 def refining(config: ExperimentConfig, family: str) -> ExperimentConfig:
-    """The same of a run."""
+    """The same for the configuration of a run."""
     for name, setting in refined({}, family).items():
         config = replaced(config, name, setting.value)
     return config
@@ -50,12 +50,12 @@ def extract(
     path: Path,
     on_progress: Callable[[str, float], None] = lambda stage, done: None,
 ) -> dict[str, Any]:
-    """Write the coloured surface of a scene; report and errors are those of `textured_mesh`."""
+    """Write the coloured surface of a scene; see `textured_mesh` for the report and the errors."""
     mesh, report = textured_mesh(scene, config, on_progress)
     write_mesh(mesh, path)
     return report
 
 
 def painting(config: ExperimentConfig, mesh: Path) -> ExperimentConfig:
-    """`config`, which paints the mesh of a file from the colours that it has, where it stands."""
+    """`config` set to paint the mesh of a file from its own colours, where it stands."""
     return replace(config, mesh=MeshInput(file=str(mesh), keep_colors=True, placement=SAME_PLACE))

@@ -47,7 +47,7 @@ FINAL_FILES = (
 
 @dataclass(frozen=True)
 class Account:
-    """What is known of a run beside its state when it ends.
+    """The facts about a run at its end, beside its state.
 
     Args:
         seconds: "optimize" and "cpu"; of a run beside others its share.
@@ -64,10 +64,10 @@ class Account:
 
 @torch.no_grad()
 def evaluate(config: ExperimentConfig, scene: Scene, prior: Prior) -> tuple[dict[str, float], Tensor]:
-    """Measures of a scene, and the pictures they are of.
+    """Measures of a scene, and the pictures that were measured.
 
-    Those against ground truth are there on a demo model for a prompt that names one object and one material. Other
-    pictures have statistics that need no truth, and objects how far their views repeat.
+    On a demo model they compare with ground truth if the prompt names one object and one material. Other pictures get
+    statistics that need no truth, and objects a measure of how far their views repeat.
     """
     size = config.optim.size
     if scene.uses_cameras:
@@ -97,7 +97,7 @@ def pictures(render: RenderOutput, prior: Prior) -> Tensor:
 
 
 def rendered(scene: Scene, cameras: Cameras, size: int, views_at_once: int = 1) -> Tensor:
-    """Views [B, 3, size, size] of an object, drawn where it is and brought to the CPU."""
+    """Views [B, 3, size, size] of an object, rendered on its device and copied to the CPU."""
     device = next(scene.parameters()).device
     parts = range(0, len(cameras), views_at_once)
     return torch.cat([scene.render(cameras[i : i + views_at_once].to(device), size, size).rgb.cpu() for i in parts])
@@ -109,14 +109,14 @@ def write_results(experiment: Experiment, out: Path, account: Account, in_full: 
     Args:
         in_full: also curves, and of an object a turntable and a mesh or splats, which take as long as a short run.
 
-    Returns what run.json holds.
+    Returns the contents of run.json.
     """
     config, scene, prior, curves = experiment.config, experiment.scene, experiment.prior, experiment.curves
     out.mkdir(parents=True, exist_ok=True)
     broken = not_finite(scene)
     warnings = [*account.warnings, *([broken] if broken else [])]
     files, export, metrics = [NEWEST], {}, {}
-    if not broken:  # nothing can be measured or drawn of numbers that are none
+    if not broken:  # values that are not finite can be neither measured nor drawn
         metrics, images = evaluate(config, scene, prior)
         files += [_written(images, out, scene.uses_cameras)]
         if in_full and scene.uses_cameras:
@@ -160,7 +160,7 @@ def _written(images: Tensor, out: Path, is_object: bool) -> str:
 def _write_object(config: ExperimentConfig, scene: Scene, out: Path) -> tuple[list[str], dict[str, Any]]:
     """The files written, and the report of the mesh.
 
-    A scene without a surface costs the mesh alone: the report's warnings say why, all other files are written.
+    A scene without a surface only loses its mesh: the report's warnings say why, and all other files are written.
     """
     c = config.cameras
     frames = rendered(scene, orbit(TURNTABLE_FRAMES, EVALUATION_ELEVATION, *c.farthest), TURNTABLE_SIZE)
@@ -191,7 +191,7 @@ def _write_curves(experiment: Experiment, out: Path, with_plot: bool) -> list[st
 
 
 def config_from_report(path: Path) -> tuple[ExperimentConfig, list[str]]:
-    """The configuration that a run.json holds, and what of the present versions differs from those it was made with.
+    """The configuration in a run.json, and the versions that have changed since it was written.
 
     Raises:
         ValueError: it cannot be read.
@@ -206,7 +206,7 @@ def config_from_report(path: Path) -> tuple[ExperimentConfig, list[str]]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of what the numbers depend on."""
+    """Versions of Python and of the packages that the numbers depend on."""
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     for name in ("diffusers", "transformers", "nerfacc", "numpy", "safetensors", "scikit-image", "trimesh"):
         try:

@@ -37,16 +37,16 @@ def run(
     autosave_seconds: float = AUTOSAVE_SECONDS,
     split: Split = WHOLE,  # the part of the views that this process has
     in_full: bool = True,  # see write_results
-    prior: TextPrior | None = None,  # None reads that of the configuration
-    available: int | None = None,  # bytes of the device that steps may take; None: what it has free
+    prior: TextPrior | None = None,  # None reads the configuration's
+    available: int | None = None,  # bytes of the device that steps may take; None: all that are free
 ) -> dict[str, Any]:
-    """Run to the end and write everything to `out`; returns what run.json holds.
+    """Run to the end and write everything to `out`; returns the contents of run.json.
 
-    Whatever ends it early (an interrupt, memory that runs out, gradients that are not finite) saves the state of the
-    steps done before it propagates; a process that is killed leaves that of at most `autosave_seconds` before.
+    Whatever ends it early (an interrupt, memory that runs out, gradients that are not finite), the state is saved
+    before the exception propagates. A process that is killed leaves a state at most `autosave_seconds` old.
 
     Raises:
-        ValueError: the settings do not fit each other, or the run that is to go on.
+        ValueError: the settings do not fit each other, or the run to resume.
         RuntimeError: another process writes to `out`.
         OSError: `out` cannot be written, or in the end the disk was full.
     """
@@ -97,7 +97,7 @@ def run(
 
 
 def take_part(config: ExperimentConfig, split: Split, resume: Path | None = None) -> None:
-    """The steps of a run beside the process of rank 0, which alone evaluates and writes."""
+    """The steps of a run in processes other than rank 0, which alone evaluates and writes."""
     check_config(config)
     prior = read_prior(config)
     experiment = (

@@ -21,15 +21,16 @@ PREFIX = "source"
 
 
 def frozen(scene: Scene) -> Scene:
-    """The scene, which nothing trains any more."""
+    """Freeze the scene: nothing trains it any more."""
     scene.requires_grad_(False)
     return scene
 
 
 def stored_source(source: Scene, scene: Scene) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What a file says of the source of a run, and its tensors: of one like the scene those in which they differ.
+    """The source of a run as a file stores it, and its tensors; for a source like the scene, only the tensors that
+    differ.
 
-    A mesh, its texture coordinates and its maps are then there once.
+    So a mesh, its texture coordinates and its maps are stored once.
     """
     kind = next(name for name, spec in SCENES.items() if type(source) is spec.scene)
     tensors = stored_tensors(source)
@@ -63,7 +64,7 @@ def as_json(plain: Any) -> Any:
 
 
 def check_source_config(config: ExperimentConfig) -> None:
-    """Raise ValueError for a method that edits on a scene that begins with nothing; says how to give it something."""
+    """Raise ValueError, saying what to do, for a method that edits on a scene that begins empty."""
     spec = METHODS[config.guidance_name]
     if not spec.edits or config.image.file:
         return

@@ -1,8 +1,7 @@
 """Coarse to fine: a NeRF finds the shape, its surface becomes a mesh, and that is painted at the model's full size.
 
-As Magic3D (arXiv:2211.10440), Fantasia3D (arXiv:2303.13873) and ProlificDreamer (arXiv:2305.16213) do. Each stage has a
-folder of its own, in which the first and the last are runs like any other, so that whatever ends one of them, it goes
-on from where it was.
+As in Magic3D (arXiv:2211.10440), Fantasia3D (arXiv:2303.13873) and ProlificDreamer (arXiv:2305.16213). Each stage has a
+folder of its own. The first and the last stage are ordinary runs, so that both can be resumed.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class StagesConfig:
     """Everything that determines the three stages.
 
     Args:
-        texture: its mesh, and the sizes of its scene, are those that the stages before it make.
+        texture: the stages before it make its mesh and decide the sizes of its scene.
     """
 
     nerf: ExperimentConfig
@@ -86,7 +85,7 @@ def default_stages(
 
 
 def check_stages(config: StagesConfig) -> None:
-    """Raise ValueError for what would only fail later; see `check_config`."""
+    """Raise ValueError for errors that would only show later; see `check_config`."""
     for name, run_config in ((NERF, config.nerf), (TEXTURE, config.texture)):
         if run_config.scene_name != {NERF: "nerf", TEXTURE: "mesh_texture"}[name]:
             raise ValueError(f"The scene of the stage {name} cannot be {run_config.scene_name!r}.")
@@ -96,17 +95,17 @@ def check_stages(config: StagesConfig) -> None:
 def run_stages(
     config: StagesConfig,
     out: Path,
-    resume: bool = False,  # go on with what is in `out`
+    resume: bool = False,  # resume the run in `out`
     on_step: Callable[[StepRecord], None] = lambda record: None,
     on_phase: Callable[[str], None] = lambda text: None,
     on_stage: Callable[[int, str], None] = lambda number, name: None,  # from 1
     autosave_seconds: float = AUTOSAVE_SECONDS,
     in_full: bool = True,  # of the folders of the runs; see write_results
-    prior: TextPrior | None = None,  # None reads that of the configuration
+    prior: TextPrior | None = None,  # None reads the configuration's
 ) -> dict[str, Any]:
-    """Run all stages, or those that are left; returns what stages.json holds. The result is `out`/mesh.glb.
+    """Run all stages, or the remaining ones; returns the contents of stages.json. The result is `out`/mesh.glb.
 
-    Stages that have ended stay as they are. The one that was interrupted goes on, as `run` does.
+    Finished stages stay as they are. An interrupted one continues, as in `run`.
 
     Raises:
         ValueError: settings of a stage that has ended were changed; and as `run`.
@@ -149,7 +148,7 @@ def run_stages(
 
 
 def stored_stages(folder: Path) -> StagesConfig:
-    """The configuration of the stages in a folder. Raises ValueError where there are none, or not whole ones."""
+    """The configuration of the stages in a folder. Raises ValueError if they are missing or incomplete."""
     path = folder / ABOUT
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))["config"]
@@ -187,10 +186,10 @@ def _extracted(
 
 
 def _ended(folder: Path, config: dict[str, Any], may_go_on: bool = False) -> dict[str, Any] | None:
-    """What the run.json of a stage holds that has ended with these settings; None where it has not ended.
+    """The contents of a stage's run.json if the stage has ended with these settings; None if it has not ended.
 
     Raises:
-        ValueError: it has ended with others, unless it `may_go_on` with them.
+        ValueError: it has ended with others, unless it `may_go_on` with these.
     """
     try:
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
@@ -207,7 +206,7 @@ def _ended(folder: Path, config: dict[str, Any], may_go_on: bool = False) -> dic
 
 
 def _of_now(stored: dict[str, Any]) -> dict[str, Any]:
-    """A stored configuration with what later versions have added."""
+    """A stored configuration with the fields that later versions added."""
     return normalised(stored) if "scene_name" in stored else plain_export(from_plain(ExportConfig, stored))
 
 
@@ -217,7 +216,7 @@ def _state(folder: Path) -> Path | None:
 
 
 def _clear(out: Path) -> None:
-    """Nothing of older stages in this folder may pass for these."""
+    """Remove results of older stages from this folder, which would pass for these."""
     for folder in STAGES.values():
         for path in (out / folder / NEWEST, previous(out / folder / NEWEST), out / folder / REPORT):
             path.unlink(missing_ok=True)

@@ -94,7 +94,7 @@ def read_region(config: ExperimentConfig, scene: MeshTextureScene) -> Region | N
     """Where a run may change the mesh; None: everywhere.
 
     Raises:
-        ValueError: nothing of it is to be kept, or the region cannot be made, saying why.
+        ValueError: the mesh does not keep its colours, or the region cannot be made; the message says why.
         FileNotFoundError: there is no such mask.
     """
     asked = config.region

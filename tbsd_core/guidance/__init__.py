@@ -1,9 +1,8 @@
 """Guidance methods: from noise predictions to a gradient on the latents.
 
-A method is a pure function of what it is given, with its hyperparameters in a frozen config. To add
-one: a new file with a config dataclass, a class that satisfies `base.Guidance`, and its `SPEC`
-(`spec.MethodSpec`), and a line in METHODS with the file's name. Everything that lists methods, the
-command line, nodes and presets among them, reads what stands there.
+A method is a pure function of its inputs, with its settings in a frozen config. To add one: a new file with a config
+dataclass, a class that satisfies `base.Guidance`, and its `SPEC` (`spec.MethodSpec`), and a line in METHODS with the
+file's name. Everything that lists methods (the command line, nodes, presets) reads the SPEC.
 """
 
 from __future__ import annotations
@@ -47,18 +46,18 @@ METHODS: dict[str, MethodSpec] = {
         "dvrf",
     )
 }
-EDITING = tuple(name for name, spec in METHODS.items() if spec.edits)  # they change what is there
+EDITING = tuple(name for name, spec in METHODS.items() if spec.edits)  # they change a source
 
 
 def find_method(name: str) -> MethodSpec:
-    """What is known of the method of that name. Raises ValueError listing the names."""
+    """The specification of the method of that name. Raises ValueError listing the names."""
     if name not in METHODS:
         raise ValueError(f"Unknown method {name!r}; known methods: {', '.join(METHODS)}.")
     return METHODS[name]
 
 
 def method_of(guidance: Guidance) -> MethodSpec:
-    """What is known of the method that made it."""
+    """The specification of the method of a guidance."""
     return next(spec for spec in METHODS.values() if type(guidance) is spec.method)
 
 

@@ -1,8 +1,8 @@
 """The protocol of a guidance method for the loop: a pure function of noise predictions.
 
-A method may add to that: a LoRA (TrainingGuidance), an x_t and a noise of its own, found by evaluating the
-prior at other noise levels (TrajectoryGuidance), a second gradient on the pictures (PixelGuidance).
-A method that edits names predictions about its source among its conditions, the scene as it was.
+A method may add to that: a LoRA (TrainingGuidance), an x_t and a noise of its own, found by evaluating the prior at
+other noise levels (TrajectoryGuidance), a second gradient on the pictures (PixelGuidance). A method that edits also
+names predictions about its source, the scene as it was.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ..priors.base import LoRAConfig
 from ..priors.schedule import NoiseSchedule
 
 # Predictions that need a source: a frozen scene, seen from the same cameras and noised with the same noise and t.
-# source: of the source at x_t^src, told the source prompt. source_uncond: there, told nothing.
-# source_negative: of the present picture at x_t, told the source prompt.
+# source: the source at x_t^src under the source prompt. source_uncond: the same under the empty prompt.
+# source_negative: the present picture at x_t under the source prompt.
 AT_SOURCE = ("source", "source_uncond")
 SOURCE_NAMES = (*AT_SOURCE, "source_negative")
 
@@ -31,13 +31,13 @@ class GuidanceInputs:
     Args:
         eps: noise predictions [B, C, h, w] by condition name ("target", "uncond", "negative",
             "target_negative", "lora", "lora_no_camera", SOURCE_NAMES); holds at least those that `required` asked for.
-        noise: [B, C, h, w], the noise that was drawn, or what a trajectory puts into its place.
+        noise: [B, C, h, w], the drawn noise, or its replacement by a trajectory.
         alphas_cumprod: [B], alpha_t^2 of each sample's timestep.
         t: [B] long, timestep indices.
         progress: training progress u = step / n_steps in [0, 1].
         n_timesteps: length of the prior's schedule; t / n_timesteps is how far along it a sample is.
-        latents: [B, C, h, w], clean, what the scene shows; source: the same of the source. Of methods with a source.
-        schedule: of the prior, for the same.
+        latents: [B, C, h, w], the clean latents of the scene; source: of the source. For methods with a source.
+        schedule: the prior's, for the same methods.
     """
 
     eps: Mapping[str, Tensor]
@@ -52,14 +52,14 @@ class GuidanceInputs:
 
     @property
     def change(self) -> Tensor:
-        """What the edit has changed so far: latents minus the latents of the source, [B, C, h, w]."""
+        """The change of the edit so far: latents minus the latents of the source, [B, C, h, w]."""
         assert self.latents is not None and self.source is not None, "the loop gives both to a method with a source"
         return self.latents - self.source
 
 
 @dataclass(frozen=True)
 class GuidanceOutput:
-    """The gradient on the latents, and what it was made of.
+    """The gradient on the latents, and its parts.
 
     Args:
         grad: [B, C, h, w], detached; `latents.backward(grad / B)` is a descent step.
@@ -75,11 +75,11 @@ class GuidanceOutput:
 
 
 class Guidance(Protocol):
-    """One score distillation method with its hyperparameters; holds no running state."""
+    """One score distillation method with its settings; holds no running state."""
 
     @property
     def config(self) -> Any:
-        """The frozen dataclass of its settings: what `spec.MethodSpec.config` names."""
+        """The frozen dataclass of its settings, of the class `spec.MethodSpec.config`."""
         ...
 
     def required(self, progress: float) -> tuple[str, ...]:
@@ -103,8 +103,8 @@ class TrainingGuidance(Protocol):
 class Predict(Protocol):
     """Noise predictions of the frozen prior at any noise level, for the samples of a step or for some of them.
 
-    A trajectory may leave some samples behind, but no part of a group: what it draws to decide that is one draw for
-    each group (timesteps.shared_in_groups).
+    A trajectory may leave samples behind, but only whole groups: it decides that with one draw per group
+    (timesteps.shared_in_groups).
     """
 
     @property
@@ -129,7 +129,7 @@ class Trajectory:
 
     Args:
         x_t: [B, C, h, w], the noisy latents at the drawn timesteps.
-        noise: [B, C, h, w], what the prediction at x_t is compared with.
+        noise: [B, C, h, w], the reference of the prediction at x_t.
     """
 
     x_t: Tensor
@@ -157,7 +157,7 @@ class TrajectoryGuidance(Protocol):
         self,
         latents: Tensor,  # [B, C, h, w], clean
         noise: Tensor,  # [B, C, h, w], drawn
-        t: Tensor,  # [B] long, where to end; on the host, so that a way can depend on it
+        t: Tensor,  # [B] long, where to end; on the host, so that a trajectory can depend on it
         progress: float,
         schedule: NoiseSchedule,
         predict: Predict,
@@ -177,7 +177,7 @@ class PixelGuidance(Protocol):
         self,
         inputs: GuidanceInputs,
         latents: Tensor,  # [B, C, h, w], clean
-        images: Tensor,  # [B, 3, H, W] in [0, 1], what the latents were encoded from
+        images: Tensor,  # [B, 3, H, W] in [0, 1], the pictures that were encoded
         decode: Callable[[Tensor], Tensor],  # latents to pictures of the size of `images`, without gradient
     ) -> Tensor:
         """Gradient [B, 3, H, W] in the scale of the one on the latents: both are summed over a sample."""

@@ -1,8 +1,8 @@
 """Score distillation as a bridge between two distributions of images (arXiv:2406.09417).
 
-The second stage starts from what the renders are at that point, faulty pictures, and goes to what
-they should be, good pictures of the target. Describing the start by the target and its faults is
-TNP, by the faults alone GNP. Two stages, because the second alone forms poor shapes.
+The second stage leads from the present renders, which are faulty pictures, to good pictures of the target. TNP
+describes the start by the target and its faults, GNP by the faults alone. There are two stages because the second alone
+forms poor shapes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class BridgeConfig:
 class Bridge:
     """SDS while progress < switch, then grad = w(t) [anchor (eps_uncond - noise) + s (eps_target - eps_negative)].
 
-    In the second stage s is `texture_scale` and w(t) `texture_weighting`, where they are not None.
+    In the second stage s is `texture_scale` and w(t) `texture_weighting`, unless they are None.
     """
 
     def __init__(self, config: BridgeConfig | None = None) -> None:

@@ -1,7 +1,7 @@
-"""Delta denoising score (arXiv:2304.07090, Eq. 3): the score of the edit minus the score of what was there.
+"""Delta denoising score (arXiv:2304.07090, Eq. 3): the score of the edit minus the score of the source.
 
-SDS makes the same errors on a picture and on the source, which needs no change. Both are asked with the same noise
-and timestep, so that it cancels; what is left is the change of the prompt.
+SDS makes the same errors on the edited picture and on the source, which needs no change. Both share noise and timestep,
+so the errors cancel and only the change of the prompt remains.
 """
 
 from __future__ import annotations

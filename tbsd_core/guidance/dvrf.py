@@ -1,8 +1,8 @@
 """Delta velocity rectified flow (arXiv:2509.05342, Eq. 6 and 8): DDS on velocities, with noisy latents that run ahead.
 
-On a flow x_s = (1 - s) x_0 + s noise the noisy target is moved on in the direction of the change so far, and the
-gradient is the difference of velocities, corrected by what that move has put into it. With d = x_0 - x_0^src and
-c = eta u s, u the training progress:
+On a flow x_s = (1 - s) x_0 + s noise the noisy target moves on in the direction of the change so far, and the gradient
+is the difference of velocities, corrected for that move. With d = x_0 - x_0^src and c = eta u s, u the training
+progress:
 
     x_s^tgt = (1 - s) x_0 + s noise + c d,    grad = v_cfg(x_s^tgt; target) - v_cfg(x_s^src; source) + (1 - eta u) d
 
@@ -11,7 +11,7 @@ In noise predictions, v = (eps - x_s) / (1 - s), it is
     grad = [eps_cfg(target) - eps_cfg(source)] / (1 - s) - eta u d / (1 - s)
 
 At eta = 0 it is DDS in its velocity form. The paper follows timesteps from much noise to little by gradient descent;
-here they are drawn as for every method, which is its "random" strategy, and the optimiser is that of the run.
+here they are drawn as for every method, which is its "random" strategy, and the run's optimiser steps.
 """
 
 from __future__ import annotations

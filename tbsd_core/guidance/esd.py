@@ -16,7 +16,7 @@ from .vsd import VSD, VSDConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ESDConfig:
-    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior; the authors: 7.5
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # s of the prior; the authors: 7.5
     entropy: float = shared.part(  # weight of the camera's absence; the authors: 0.5
         0.5, "How strongly the views are kept different. 0 is VSD.", step=0.05
     )
@@ -28,11 +28,10 @@ class ESDConfig:
 
 
 class ESD:
-    """VSD whose LoRA score is a mixture of the one that is told the camera and the one that is not.
+    """VSD whose LoRA score mixes the score with the camera and the score without it.
 
-    The second is the score of all views together: moving away from it keeps views different from each
-    other, which works against one face on every side. Neither is told the view in words. Pictures have no
-    camera; there it is VSD.
+    The second is the score of all views together: moving away from it keeps views different from each other, which
+    works against one face on every side. Neither gets the view in words. For pictures, which have no camera, it is VSD.
     """
 
     def __init__(self, config: ESDConfig | None = None) -> None:

@@ -29,7 +29,7 @@ ON_LATENTS = {"guidance.pixel_scale": Setting(0.0, "ours: latents have no pixels
 class HiFAConfig:
     """The authors do not draw the timestep: it falls with the root of the progress (TimestepConfig)."""
 
-    guidance_scale: float = shared.scale(101.0, at_least=0.0)  # CFG weight s; hifa.yaml: 100, counted as SDS is there
+    guidance_scale: float = shared.scale(101.0, at_least=0.0)  # s; hifa.yaml: 100, counted as SDS is there
     pixel_scale: float = setting(  # hifa.yaml: 0.01
         0.01,
         "Weight of the pull on the pictures. Lower it if the result over-saturates; 0 is SDS.",
@@ -44,7 +44,7 @@ class HiFAConfig:
 
 
 class HiFA:
-    """SDS on the latents, and on the pictures I the same towards the decoded estimate of what they should be:
+    """SDS on the latents, and the same on the pictures I, towards the decoded estimate of the clean pictures:
 
     pixel_grad = pixel_scale w(t) (alpha / sigma) [I - decode(x_0)],  x_0 = x - (sigma / alpha) (eps_cfg - noise)
 

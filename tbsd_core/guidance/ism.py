@@ -25,7 +25,7 @@ AUTHORS = "LucidDreamer, arXiv:2311.11284, the authors' configs"
 class ISMConfig:
     """Lengths are parts of the schedule; the defaults are the authors', of 1000 timesteps."""
 
-    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior at x_t; the authors: 7.5
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # s of the prior at x_t; the authors: 7.5
     baseline: str = setting(  # uncond (the paper) or negative (the authors' configs)
         "uncond",
         "The prompt to compare with: the empty prompt or the generic negative.",
@@ -46,7 +46,7 @@ class ISMConfig:
     interval_anneal: float = shared.part(  # the authors: 1500 of 5000 steps
         0.3, "When the distance reaches its end value, as a fraction of the run."
     )
-    weighting: str = shared.weighting("sigma_over_alpha")  # that of the authors' code
+    weighting: str = shared.weighting("sigma_over_alpha")  # as in the authors' code
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -55,9 +55,9 @@ class ISMConfig:
 class ISM:
     """grad = w(t) [eps_cfg(x_t, t) - eps_uncond(x_s, s)], x_t reached from the render by DDIM inversion.
 
-    The inversion is told the empty prompt; it begins at the least noise of the schedule, goes up to s in
-    strides, and from s to t in one step: the prediction of that step is what the other is compared with.
-    So the noise of two neighbouring levels cancels, and what is left is what the prompt changes between them.
+    The inversion uses the empty prompt. It begins at the least noise of the schedule, goes up to s in strides, and from
+    s to t in one step, whose prediction is the reference. So the noise of two neighbouring levels cancels, and only the
+    effect of the prompt between them remains.
     """
 
     def __init__(self, config: ISMConfig | None = None) -> None:

@@ -17,7 +17,7 @@ PAPER = "NFSD, arXiv:2310.17590"
 
 @dataclass(frozen=True, kw_only=True)
 class NFSDConfig:
-    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # of the classifier direction; the paper: that of sampling
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # of the classifier direction; the paper: as in sampling
     clean_below: float = shared.part(  # the paper: 200 of 1000
         0.2, "Timesteps below this fraction of the schedule count as free of noise."
     )

@@ -1,14 +1,14 @@
 """Posterior distillation sampling (arXiv:2311.13831, Eq. 13): the edit keeps the source's stochastic latents.
 
 The latent of a DDPM step back from x_t is z_t = (x_{t'} - mu(x_t, eps)) / sigma_t, with mu the mean of x_{t'} that a
-prediction stands for; the noises of x_t and of x_{t'} are those of the source, so the second cancels:
+prediction implies. Both noises are the source's, so the second cancels:
 
     z_t(target) - z_t(source) = psi(t) (x_0 - x_0^src) + chi(t) (eps_cfg(target) - eps_cfg(source))
 
-With the coefficients of one step from t to t' = t - 1, psi is exactly zero, since mu of the true x_0 is unbiased:
-PDS would be DDS in another weight. What holds the source in the authors' code is that t' is two timesteps before t (500
-of 1000 are visited) while beta_t is that of one; psi / chi is then about (1 + alpha_t^2) alpha_t / (2 sigma_t). We do
-as their code does: `stride` timesteps to t', beta_t of one.
+With the coefficients of one step from t to t' = t - 1, psi is exactly zero, since mu of the true x_0 is unbiased: PDS
+would be DDS with another weight. The authors' code holds the source because t' is two timesteps before t (it visits 500
+of 1000) while beta_t belongs to one; psi / chi is then about (1 + alpha_t^2) alpha_t / (2 sigma_t). We follow their
+code: `stride` timesteps to t', beta_t of one.
 """
 
 from __future__ import annotations

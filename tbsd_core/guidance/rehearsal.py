@@ -1,8 +1,8 @@
 """Gradients as noisy as with real models, on the small world.
 
-Of a gradient of the demo model, the share that another draw of noise and timestep repeats is .58 to .94; a real
-model's is far smaller, so that what is tuned on clean gradients may fail there: regularisers, which do not change from
-draw to draw, win. `rehearsal_noise` k of a run adds white noise of k times the gradient's RMS to it.
+Another draw of noise and timestep repeats .58 to .94 of a gradient of the demo model, but far less of a real model's.
+Settings tuned on clean gradients may fail there, because regularisers, which do not change from draw to draw, win.
+`rehearsal_noise` k of a run adds white noise of k times the gradient's RMS to it.
 """
 
 from __future__ import annotations

@@ -31,10 +31,10 @@ FALLING = {  # the timestep is not drawn
 
 @dataclass(frozen=True, kw_only=True)
 class SDIConfig:
-    """The defaults are those of the authors' sdi.yaml. They draw no timestep: it falls over the run, for all views."""
+    """The defaults come from the authors' sdi.yaml. They draw no timestep: it falls over the run, for all views."""
 
-    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior at x_t
-    inversion_scale: float = setting(  # CFG weight on the way there, any number
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # s of the prior at x_t
+    inversion_scale: float = setting(  # guidance scale on the way there, any number
         -7.5,
         "Guidance scale of the inversion. A negative value, as published, moves away from the prompt.",
         low=-100.0,
@@ -44,7 +44,7 @@ class SDIConfig:
     n_inversion_steps: int = setting(  # to t it takes its part of them
         10, "Inversion steps over the whole schedule. Each costs two predictions.", at_least=1, high=100
     )
-    eta: float = shared.part(0.3, "Noise that the inversion adds. 0 is deterministic.")  # 1 is that of DDPM
+    eta: float = shared.part(0.3, "Noise that the inversion adds. 0 is deterministic.")  # 1 is DDPM's
     overshoot: float = shared.part(
         1.0, "How far the inversion may go beyond the timestep, in steps."
     )  # drawn per sample
@@ -87,15 +87,15 @@ class SDI:
     ) -> Trajectory:
         """alpha_t x + sigma_t kappa, and kappa instead of the noise.
 
-        From the clean render to the first level, from there in equal steps to the last one below t, and from
-        that beyond t; kappa is what the noisy latents there are made of beside the render.
+        From the clean render to the first level, from there in equal steps to the last one below t, and from that
+        beyond t. kappa is the part of the noisy latents there that is not the render.
         """
         n, names = schedule.n_timesteps, self.visited(progress)
         stride = self._stride(n)
         beyond = shared_in_groups(torch.rand(len(t), generator=generator), predict.group)
         beyond = beyond * self.config.overshoot * stride
         start, way, end = torch.zeros_like(t), _last_level(t, stride), (t + beyond.floor().long()).clamp(1, n - 1)
-        # as many as the longest way takes, so that what a sample gets does not depend on the others' timesteps
+        # as many as the longest way takes, so that a sample's draws do not depend on the other timesteps
         drawn = self.config.eta * torch.randn(n // stride + 2, *latents.shape, generator=generator)
         drawn = to_device(drawn, latents.device)
         first, at_t, at_end = all_to_device((start, t, end), latents.device)
@@ -123,7 +123,7 @@ class SDI:
 
 
 def _last_level(t: Tensor, stride: int) -> Tensor:
-    """The highest multiple [B] of `stride` below t; 0 where there is none."""
+    """The highest multiple [B] of `stride` below t; 0 if there is none."""
     return ((t - 1).clamp_min(0) // stride) * stride
 
 

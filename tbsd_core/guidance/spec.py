@@ -1,4 +1,4 @@
-"""The facts about a method: everything that lists, documents, configures or shows methods reads it here."""
+"""The facts about a method. Everything that lists, documents, configures or shows methods reads them here."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class MethodSpec:
     Args:
         name: in files, on the command line and in tables.
         label: in titles, and in the name of the node: "SDS".
-        method: makes it of its configuration (None: the defaults).
+        method: makes the method from its configuration (None: the defaults).
         config: its frozen dataclass; ranges, words and widgets stand on the fields (settings.setting).
         summary: a line of a list. equation, paper: as they are quoted.
         evaluations: noise predictions per view and step, in words.
         description: what the node is for, to a user.
         prompts: the tooltip of the node's prompts input: which negative it needs.
-        presets: where a run begins, by kind of model family and scene.
-        variants: methods of other names that are this one with another configuration: that, and a summary.
-        node_id: of its node, where that is not made of the label; never changes.
+        presets: the settings a run begins with, by kind of model family and scene.
+        variants: other names for this method with another configuration: the configuration, and a summary.
+        node_id: the id of its node, if it does not follow from the label; never changes.
         flow_only: whether it is defined for flow models alone.
     """
 
@@ -51,5 +51,5 @@ class MethodSpec:
 
     @property
     def edits(self) -> bool:
-        """Whether it changes what is there, and compares with it."""
+        """Whether it edits a source and compares with it."""
         return has_source(self.method(None))

@@ -1,11 +1,11 @@
 """Stable score distillation (arXiv:2507.09168), as its authors' code has it.
 
 One classifier leads from the source prompt to the target prompt at the present picture (cross-prompt); a branch with
-the empty prompt at the source ties it to what was there (cross-trajectory); a third strengthens the prompt, for styles.
-The text of the paper that we have is its abstract and a summary; terms, factors and numbers are those of
-threestudio/models/guidance/sd_ssd_guidance.py of the authors' repository (Alex-Zhu1/SSD), among them the identity term
-on noisy latents, which is DreamCatalyst's (arXiv:2407.11394) with a weight that grows with the noise. That our reading
-is the paper's own equation is not checked.
+the empty prompt at the source holds the picture there (cross-trajectory); a third strengthens the prompt, for styles.
+We have only the abstract of the paper and a summary. Terms, factors and numbers come from
+threestudio/models/guidance/sd_ssd_guidance.py in the authors' repository (Alex-Zhu1/SSD), among them the identity term
+on noisy latents, which is DreamCatalyst's (arXiv:2407.11394) with a weight that grows with the noise. We have not
+checked our reading against the paper's own equation.
 """
 
 from __future__ import annotations

@@ -1,18 +1,17 @@
 """Target-balanced score distillation (arXiv:2511.11710), reconstructed.
 
-The text of the paper that we have is its abstract, a summary and figure captions; none of its
-equations or settings. So this file is a reconstruction, and the one file to correct when the paper
-is at hand. With s_t = texture_scale:
+We have the abstract of the paper, a summary and figure captions, but none of its equations or settings. So this file is
+a reconstruction, and the one file to correct when the paper is at hand. With s_t = texture_scale:
 
     grad = w(t) [ anchor (eps_uncond - noise) + L_s s delta_cls + L_t s_t delta_tnp ]
 
-Term by term, and what each rests on:
+The evidence for each term:
 - delta_cls = eps_target - eps_uncond as the shape direction. A figure caption names delta^cls; the
   summary speaks of "a shape-guidance term" and of "injecting target information via classifier-free
-  guidance". That the two are the same term is our reading.
+  guidance". We read the two as the same term.
 - delta_tnp = eps_target - eps_target_negative as the texture direction. A caption names
-  delta_post^tnp; the abstract says that TNP raises texture fidelity and distorts shape. The form of
-  the difference is that of SDS-Bridge's second stage (arXiv:2406.09417); ours to identify them.
+  delta_post^tnp; the abstract says that TNP raises texture fidelity and distorts shape. The difference has the form of
+  SDS-Bridge's second stage (arXiv:2406.09417); we take the two for the same.
 - L_s, L_t from a balancer. The abstract: "a multi-objective optimization problem" with "an adaptive
   strategy"; the summary: "a MGDA-inspired, time-varying weighting to shift focus from geometry to
   texture as training progresses". MGDA's closed form is standard; multiplying it by a schedule,

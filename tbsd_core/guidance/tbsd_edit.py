@@ -1,19 +1,19 @@
 """TBSD for edits: our own form, published nowhere, after TBSD (arXiv:2511.11710, as `tbsd` reconstructs it) and DDS.
 
-TBSD's three terms, which here compare with the source. With s_t = texture_scale:
+The three terms of TBSD, compared with the source. With s_t = texture_scale:
 
     grad = w(t) [ anchor (eps_uncond - eps_src_uncond) + L_s s (delta_cls - delta_cls_src) + L_t s_t delta_src ]
            + hold (1 - m) w(t) (x_0 - x_0^src)
 
 - residual: eps_uncond(x_t) - eps_uncond(x_t^src), the source's prediction instead of the drawn noise. It pulls back to
-  what was there, whatever the prompts.
-- shape: delta_cls = eps_target - eps_uncond at x_t, minus the same of the source and its prompt at x_t^src: what is
-  common to both cancels, and with it what would move the shape. L_s = 1, L_t = 0 is DDS.
+  the source, whatever the prompts.
+- shape: delta_cls = eps_target - eps_uncond at x_t, minus the same of the source and its prompt at x_t^src: the part
+  common to both cancels, and with it the pull on the shape. L_s = 1, L_t = 0 is DDS.
 - texture: delta_src = eps_target(x_t) - eps_source(x_t), the source's description as Target Negative Prompt: away
   from the old material wherever some of it is left.
-- L_s, L_t of a balancer, as in TBSD.
+- L_s, L_t from a balancer, as in TBSD.
 - hold: cells where the two descriptions say the same (m near 0) are pulled back to the source itself. m in [0, 1] is
-  the length of delta_src in a cell, smoothed over its neighbours, in parts of what 9 of 10 cells stay below.
+  the length of delta_src in a cell, smoothed over its neighbours, relative to the 90th percentile of the cells.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which noise levels a step looks at."""
+"""The noise levels that a step looks at."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from ..settings import check_settings, setting
 from . import shared
 
-# how much of its way t_max has fallen, by the part of the annealing that is over
+# share of its fall that t_max has completed, by the share of the annealing that is over
 ANNEALINGS: dict[str, Callable[[float], float]] = {
     "linear": lambda u: u,  # ProlificDreamer (arXiv:2305.16213)
     "sqrt": math.sqrt,  # HiFA (arXiv:2305.18766): fast at first
@@ -67,5 +67,5 @@ def sample_timesteps(
 
 
 def shared_in_groups(drawn: Tensor, group: int) -> Tensor:
-    """What was drawn [B] for samples one by one, as one draw for each `group` of them in a row: that of its first."""
+    """Draws [B] for single samples as one draw for each `group` of samples in a row: the first one's."""
     return drawn if group == 1 else drawn[::group].repeat_interleave(group)

@@ -16,7 +16,7 @@ from .weighting import weight
 
 @dataclass(frozen=True, kw_only=True)
 class VSDConfig:
-    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # CFG weight s of the prior; the paper: 7.5
+    guidance_scale: float = shared.scale(7.5, at_least=0.0)  # s of the prior; the paper: 7.5
     weighting: str = shared.weighting("sigma2")
     lora: LoRAConfig = field(default_factory=LoRAConfig)  # what is trained beside the scene
 
@@ -27,8 +27,8 @@ class VSDConfig:
 class VSD:
     """grad = w(t) [eps_cfg(s) - eps_lora]: SDS with the score of the current renders instead of the noise.
 
-    The loop trains the LoRA by one step after each step of the scene. It is told the target without view words, and the
-    camera by its pose, as in threestudio; the prior's own predictions have the words of the view.
+    The loop trains the LoRA for one step after each step of the scene. The LoRA gets the target without view words and
+    the camera as a pose, as in threestudio; the prior's own predictions use the view words.
     """
 
     def __init__(self, config: VSDConfig | None = None) -> None:

@@ -74,7 +74,7 @@ def split(vertices: np.ndarray, faces: np.ndarray, most: int) -> list[np.ndarray
 def _lay_out(
     on_progress: Callable[[float], None], xatlas: Any, vertices: np.ndarray, faces: np.ndarray, parts: list[np.ndarray]
 ) -> tuple[list[np.ndarray], list[tuple[np.ndarray, np.ndarray]]]:
-    """For each part which vertices its own are copies of, and its uvs, in world units, with faces of them."""
+    """For each part: the vertices that its own are copies of, its uvs in world units, and faces of them."""
     sources, flat = [], []
     for first in range(0, len(parts), BATCH):
         on_progress(0.9 * first / len(parts))

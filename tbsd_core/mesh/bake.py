@@ -1,8 +1,8 @@
 """The colours of a field as the texture of its surface, taken from the field's own renders.
 
-A render does not show a surface: each pixel composites a shell of the field, so the field's colour AT the
-surface is not what was seen, and optimised. The texture is therefore the mean of what views from all around
-show at each texel, the more of a view the more squarely it looks; what no view shows gets the field's colour.
+A render does not show a surface: each pixel composites a shell of the field, so the colour that was seen, and
+optimised, is not the field's colour AT the surface. The texture is therefore the mean of views from all around at each
+texel, weighted by how squarely each view looks at it. Texels that no view shows get the field's colour.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SHELL = 0.1  # of the bound; where the render's depth is farther from the place,
 
 @dataclass(frozen=True, kw_only=True)
 class BakeConfig:
-    """From where the field is looked at."""
+    """The views from which the field is seen."""
 
     views: int = setting(8, at_least=1)  # around the object at each elevation
     elevations: tuple[float, ...] = setting((-30.0, 15.0, 50.0), at_least=-90, at_most=90)  # degrees
@@ -54,7 +54,7 @@ class BakeConfig:
 
 @dataclass(frozen=True)
 class View:
-    """What one camera shows."""
+    """One camera's view of the scene."""
 
     camera: Cameras  # one
     picture: Tensor  # [1, 5, H, W]: colour, opacity, distance along the ray
@@ -77,7 +77,7 @@ def look_around(
         camera = cameras[i : i + 1]
         render = scene.render(camera.to(device), size, size)
         depth = rasterize(project(camera, vertices, size, size), faces, size, size).depth[0]
-        # what is not covered lies infinitely far away; a rim of it must not hide its neighbours
+        # pixels without surface lie infinitely far away; a rim of them must not hide its neighbours
         depth = torch.where(depth > 0, depth, torch.full_like(depth, torch.inf))
         views.append(View(camera, torch.cat([render.rgb, render.opacity, render.depth], 1).float().cpu(), depth))
         on_progress((i + 1) / len(cameras))

@@ -16,7 +16,7 @@ def nearest(
     on_progress: Progress,
     known: np.ndarray,  # [H, W] bool
 ) -> dict[str, Any]:
-    """For every texel of a texture which is the nearest known one: index [H, W] int32, row * W + column."""
+    """The nearest known texel for every texel of a texture: index [H, W] int32, row * W + column."""
     ndimage = require("scipy.ndimage", "scipy")
     row, column = ndimage.distance_transform_edt(~known.astype(bool), return_distances=False, return_indices=True)
     row *= known.shape[1]
@@ -30,8 +30,8 @@ def nearest_points(
     others: np.ndarray,  # [M, 3]
     at_most: float,
 ) -> dict[str, Any]:
-    """For every point the nearest of the others: distance [N] float32 and index [N] int64; infinity and M where that is
-    farther than `at_most`."""
+    """The nearest of the other points for every point: distance [N] float32 and index [N] int64; infinity and M if it
+    is farther than `at_most`."""
     spatial = require("scipy.spatial", "scipy")
     distance, index = spatial.cKDTree(others).query(points, distance_upper_bound=at_most)
     return {"distance": distance.astype(np.float32), "index": index.astype(np.int64)}

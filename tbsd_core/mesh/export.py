@@ -57,13 +57,13 @@ def textured_mesh(
     config: ExportConfig | None = None,
     on_progress: Callable[[str, float], None] = lambda stage, done: None,
 ) -> tuple[Mesh, dict[str, Any]]:
-    """The scene's surface with a texture, and what was done. A scene that paints a given mesh gives that mesh.
+    """The scene's surface with a texture, and a report. A scene that paints a given mesh gives that mesh.
 
-    Where a package for a step is missing, the step is left out, and the report's warnings say so and how to
-    get it: without fast-simplification the mesh keeps its triangles, without xatlas it has vertex colours.
+    If a package for a step is missing, the step is left out, and the report's warnings say so and how to get it:
+    without fast-simplification the mesh keeps its triangles, without xatlas it has vertex colours.
 
     Args:
-        on_progress: called with the name of a stage and what is done of all of them, in [0, 1]; may raise to stop.
+        on_progress: called with the name of a stage and the progress over all of them, in [0, 1]; may raise to stop.
 
     Returns:
         mesh; report with faces_cut, faces, vertices, threshold, open_edges, non_manifold_edges, texture (texels
@@ -115,7 +115,7 @@ def textured_mesh(
         mesh = replace(mesh, texture=bake(scene, mesh, size, config.bake, baking))
     else:
         mesh = replace(mesh, colors=bake_vertices(scene, mesh, config.bake, baking))
-    mesh = replace(mesh, unlit=True)  # what renders show has its light
+    mesh = replace(mesh, unlit=True)  # renders include the scene's light
     done("bake", 1.0)
     open_edges, non_manifold = edge_defects(joined(mesh))
     if non_manifold:
@@ -135,7 +135,7 @@ def textured_mesh(
 
 
 def _unwrapped(mesh: Mesh, config: UVConfig, on_wait: Callable[[float], None]) -> tuple[Mesh, bool, list[str]]:
-    """The mesh with uvs, whether it has them, and what had to be given up for that."""
+    """The mesh with uvs, whether it has them, and warnings about what was lost."""
     try:
         flat, _, warning = unwrap_or_cut_up(mesh, config, on_wait)
         return flat, True, [warning] if warning else []
@@ -154,7 +154,7 @@ def joined(mesh: Mesh) -> np.ndarray:
 
 
 def missing(module: str, pip_name: str | None = None) -> str:
-    """Why an optional package cannot be used and how to get it; "" where it can."""
+    """Why an optional package cannot be used and how to get it; "" if it can."""
     try:
         require(module, pip_name)
     except ImportError as error:

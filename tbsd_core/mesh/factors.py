@@ -36,7 +36,7 @@ def _values(look: Look, picture: str) -> list[Any]:
 
 
 def common_factors(looks: Sequence[Look], multiplied: Collection[str]) -> tuple[dict[str, Any], list[str]]:
-    """The factors of all looks without those that are in their pictures, and the names of those that are lost."""
+    """The factors of all looks, without the factors that went into pictures, and the names of lost ones."""
     found: dict[str, Any] = {}
     lost = []
     if any("double_sided" in look.material for look in looks):
@@ -58,7 +58,7 @@ def common_factors(looks: Sequence[Look], multiplied: Collection[str]) -> tuple[
 
 
 def brightest(looks: Sequence[Look]) -> float:
-    """What the largest emission of several materials needs beyond a picture's 1."""
+    """The factor by which the largest emission of several materials exceeds a picture's 1."""
     return float(max(1.0, *(max(_glow(look)) for look in looks)))
 
 
@@ -68,7 +68,7 @@ def _glow(look: Look) -> np.ndarray:
 
 
 def tables(looks: Sequence[Look], look: Look, picture: str) -> np.ndarray:
-    """What becomes of the 256 values of each channel, [3, 256] uint8."""
+    """The table [3, 256] uint8 that maps the 256 values of each channel."""
     m = look.material
     if picture == "metallic_roughness":
         occlusion = m.get("occlusion_strength", 1.0) if look.has_occlusion else 0.0

@@ -2,8 +2,8 @@
 
 Written here rather than by a library for two reasons that decide what viewers show. COLOR_0 is a
 LINEAR factor (glTF 2.0, Section 3.9.2), so our sRGB colours are converted, in float32, where 8 linear
-bits would band in the dark; a texture is sRGB by definition and goes in as it is. And the material is
-what the surface says (material.py), with everything that ComfyUI's own writer would give it.
+bits would band in the dark; a texture is sRGB by definition and goes in as it is. And the material follows the surface
+(material.py), with everything that ComfyUI's own writer would include.
 """
 
 from __future__ import annotations

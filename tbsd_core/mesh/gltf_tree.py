@@ -44,7 +44,7 @@ class FlatGlb:
 
 
 def flat_glb(data: bytes, name: str, max_faces: int) -> FlatGlb:
-    """Read the description of a GLB, refuse what cannot be read, and leave out what is not needed.
+    """Read the description of a GLB, refuse unreadable ones, and leave out everything that we do not need.
 
     The attributes _uv and _color hold the texture coordinates of the look's pictures and the colours as the file has
     them, which trimesh would turn over or round.
@@ -75,7 +75,7 @@ def flat_glb(data: bytes, name: str, max_faces: int) -> FlatGlb:
 
 
 class _Refused(Exception):
-    """A file that says what it has, and has what is not read."""
+    """A file that needs something we do not read."""
 
 
 def _check_needs(tree: dict, name: str, max_faces: int) -> None:
@@ -222,7 +222,7 @@ def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], 
 
 
 def _material(tree: dict, primitive: dict) -> tuple[int, str]:
-    """Number and name; a material without a name has its number for one."""
+    """Number and name; a material without a name gets its number as its name."""
     if "material" not in primitive:
         return -1, "no material"
     number = int(primitive["material"])
@@ -231,7 +231,7 @@ def _material(tree: dict, primitive: dict) -> tuple[int, str]:
 
 
 def _directions(tree: dict, data: bytes, end: int, primitive: dict) -> dict[str, np.ndarray]:
-    """The normals [N, 3] and tangents [N, 4] of a primitive, where they are such as glTF says; nothing is copied."""
+    """The normals [N, 3] and tangents [N, 4] of a primitive, if they are as glTF asks; nothing is copied."""
     found, had = {}, primitive["attributes"]
     if DRACO in primitive.get("extensions", {}):
         return found

@@ -64,17 +64,17 @@ def auto_threshold(bound: float) -> float:
 def surface_threshold(bound: float) -> float:
     """Where meshes are cut: half of the light is absorbed within 1/24 of the bound, ln 2 / (bound / 24).
 
-    The outline of the mesh then agrees best with that of renders, where the opacity is 1/2. auto_threshold, half as
+    The outline of the mesh then agrees best with the outline in renders, at an opacity of 1/2. auto_threshold, half as
     high, gives a thicker solid.
     """
     return math.log(2) * 24 / bound
 
 
 def find_threshold(volume: Tensor, bound: float, threshold: float | None = None) -> tuple[float, str]:
-    """The density at which to cut, and what the user should know about it ("" where there is nothing to say).
+    """The density at which to cut, and a message about it for the user, or "".
 
-    The automatic threshold falls to half of the largest density where that stays below it: the surface of a thin
-    but visible object. A threshold that the user chose is taken as it is.
+    If the largest density stays below the automatic threshold, half of that density is the threshold: the surface of a
+    thin but visible object. A threshold that the user chose is taken as it is.
 
     Raises:
         RuntimeError: densities that are not finite, a scene that is empty, a chosen threshold above every density.
@@ -109,7 +109,7 @@ def find_threshold(volume: Tensor, bound: float, threshold: float | None = None)
 
 
 def scene_device(scene: Scene3D) -> torch.device:
-    """Where a scene's parameters are; the CPU for one without any."""
+    """The device of a scene's parameters; the CPU for a scene without any."""
     parameters = scene.parameters() if hasattr(scene, "parameters") else ()
     return next((p.device for p in parameters), torch.device("cpu"))
 

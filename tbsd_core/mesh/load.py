@@ -1,8 +1,8 @@
-"""Meshes from files: one joined mesh in the file's own coordinates, and what was noticed about it.
+"""Meshes from files: one joined mesh in the file's own coordinates, and notes about it.
 
-A file comes from anywhere. It is read in the child process, within limits of time and memory (read.read_mesh); what it
-declares is checked before anything is allocated for it, and nothing is read but the file itself and, for an OBJ or PLY,
-what lies beside it in the same folder.
+A file comes from anywhere. It is read in the child process, within limits of time and memory (read.read_mesh). Its
+declared sizes are checked before anything is allocated, and only the file itself is read and, for an OBJ or PLY, files
+beside it in the same folder.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def load_mesh(
 ) -> LoadedMesh:
     """Read a GLB, OBJ, PLY or STL file; several objects are joined where their transforms put them.
 
-    Texture coordinates and a base colour texture are kept where all objects share one texture. So is what a GLB has
-    beside them: normals, tangents, and the maps and factors of its material. The pictures of several materials are put
-    into one (skin.py); what the materials of an OBJ have in common is kept (mtl.py). What cannot be kept is reported.
-    Faces without an area are dropped. Meshes that are open or not manifold are accepted, and reported.
+    The mesh keeps texture coordinates and a base colour texture if all objects share one texture. It also keeps a GLB's
+    normals and tangents, and the maps and factors of its material. The pictures of several materials are combined into
+    one (skin.py). Properties that all materials of an OBJ share are kept (mtl.py). The report names everything that is
+    lost. Faces without an area are dropped. Meshes that are open or not manifold are accepted, and reported.
 
     Args:
         colors: whether its colours are wanted. If so, a texture that cannot be kept is an error unless there are
             vertex colours; if not, no texture is unpacked, and the report has a line instead.
-        on_wait: called about ten times a second with what is done, in [0, 1]; what it raises stops the reading.
+        on_wait: called about ten times a second with the progress in [0, 1]; an exception from it stops the reading.
 
     Raises:
         ImportError: trimesh or Pillow is missing; with its pip line.

@@ -1,6 +1,6 @@
-"""What the materials of a glTF file say: their pictures and factors. Nothing is unpacked here.
+"""The materials of a glTF file: their pictures and factors. Nothing is unpacked here.
 
-A base colour that cannot be told makes a file damaged. All else may be wrong: it is left out, and named.
+A base colour that cannot be determined makes a file damaged. Anything else that is wrong is left out and named.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Look:
     """A material, as far as it is read.
 
     Args:
-        pictures: the number of the image of each that it has, by the names of WORDS.
+        pictures: the number of the image of each picture, by the names of WORDS.
         channel: the texture coordinates that they are all for.
         factors: by ComfyUI's names, in JSON. A material without one of glTF's has glTF's default; no material, none.
-        dropped: what it has beside, in words.
+        dropped: its other features, in words.
     """
 
     pictures: tuple[tuple[str, int], ...] = ()
@@ -53,10 +53,10 @@ class Look:
 
 
 def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
-    """The look of a primitive. Raises one of ERRORS where its base colour cannot be told.
+    """The look of a primitive. Raises one of ERRORS if its base colour cannot be determined.
 
     Args:
-        same: by the number of an image, that of the first one which is the same picture.
+        same: for the number of each image, the number of the first image with the same picture.
     """
     if "material" not in primitive:
         return Look()
@@ -110,7 +110,7 @@ def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
 
 
 def dropped_of(looks: Iterable[Look]) -> list[str]:
-    """One line on what of the materials is not kept, if there is something."""
+    """One line about the features of the materials that are lost, if any."""
     said = list(dict.fromkeys(x for look in looks for x in look.dropped))
     more = f" and {len(said) - 6} more" if len(said) > 6 else ""
     return [f"not kept of its material: {', '.join(said[:6])}{more}"] if said else []

@@ -1,7 +1,8 @@
 """The glTF 2.0 material of a mesh's surface.
 
-glTF's default is a metal. Ours is matte, and unlit (KHR_materials_unlit) where the light is already in the colours.
-What a surface says counts more, as in ComfyUI's own writer (save_glb): factors by its names, a negative one is unset.
+glTF's default is a metal. Ours is matte, and unlit (KHR_materials_unlit) if the light is already in the colours. The
+surface's own values take precedence, as in ComfyUI's own writer (save_glb): factors go by its names, and a negative one
+is unset.
 """
 
 from __future__ import annotations

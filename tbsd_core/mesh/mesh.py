@@ -1,4 +1,4 @@
-"""A triangle mesh with vertex colours, or with a texture, and what else its surface has."""
+"""A triangle mesh with vertex colours, or with a texture, and the other attachments of its surface."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Mesh:
     def vertex_normals(self) -> np.ndarray:
         """Unit normals [N, 3], the area-weighted mean of the faces around each vertex.
 
-        The copies of a vertex on a seam of the texture share one normal: the surface goes on there.
+        The copies of a vertex on a seam of the texture share one normal: the surface continues there.
         """
         a, b, c = (self.vertices[self.faces[:, k]].astype(np.float64) for k in range(3))
         face = np.cross(b - a, c - a)
@@ -66,7 +66,7 @@ class Mesh:
 
 
 def places(vertices: np.ndarray) -> np.ndarray:
-    """For each vertex the first one that is in the same place, [N].
+    """For each vertex [N] the first one at the same place.
 
     np.unique would sort rows, during which no other thread of the host runs.
     """

@@ -1,8 +1,8 @@
-"""The materials of a Wavefront OBJ (.mtl): the picture of their colour, and what their surface is like beside it.
+"""The materials of a Wavefront OBJ (.mtl): the picture of their colour, and their other surface properties.
 
 PBR as Blender writes it (https://benhouston3d.com/blog/extended-wavefront-obj-mtl-for-pbr/): Pr, Pm, Ke, and the
-pictures map_Pr, map_Pm, map_Ke, norm. A picture stands for its number, as Blender reads them. map_Bump is a normal map
-where it is as blue as one, since Blender writes these so. Nothing is read but what lies in the folder of the OBJ.
+pictures map_Pr, map_Pm, map_Ke, norm. A picture replaces its number, as in Blender. map_Bump counts as a normal map if
+it is as blue as one, since Blender writes them so. Only files in the folder of the OBJ are read.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ PICTURES = {b"map_kd": "color", b"map_pr": "roughness", b"map_pm": "metallic", b
 PICTURES |= {b"norm": "normal", b"map_bump": "bump", b"bump": "bump"}
 NUMBERS = {b"pr": "roughness", b"pm": "metallic", b"ke": "glow"}
 NOT_KEPT = {b"disp": "displacement map", b"map_d": "transparency"}
-BLUE = 40  # what the mean blue of a normal map has more than its red, in 255ths; one that is flat has 127
+BLUE = 40  # how far the mean blue of a normal map exceeds its red, in 255ths; a flat one has 127
 WORD = {"normal": WORDS["normal_map"], "bump": "bump map", "glow": WORDS["emissive"]}
 LINE = re.compile(rb"(?m)^[ \t]*([A-Za-z_]+)[ \t]+([^\r\n]*)")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One that a material names.
+    """A picture that a material names.
 
     Args:
-        channel: what -imfchan asks for; None: any.
+        channel: the channel that -imfchan asks for; None: any.
         strength: of -bm.
     """
 
@@ -66,7 +66,7 @@ class Material:
 
 
 def materials(library: bytes) -> dict[bytes, Material]:
-    """The materials of an .mtl file by their names; of a line that is there twice the last counts."""
+    """The materials of an .mtl file by their names; if a line appears twice, the last one counts."""
     lines: dict[bytes, dict[bytes, bytes]] = {}
     current: dict[bytes, bytes] = {}
     for match in LINE.finditer(library):
@@ -91,7 +91,7 @@ def _material(lines: dict[bytes, bytes]) -> Material:
 
 
 def _picture(line: bytes) -> Picture:
-    """A name with what stands before it; after options that are not known, a name with spaces cannot be told."""
+    """A picture's name and its options; after unknown options a name with spaces is ambiguous."""
     channel, strength, rest = None, 1.0, line.strip()
     while rest.startswith(b"-"):
         option, *words = rest.split()
@@ -116,9 +116,10 @@ def _numbers(text: bytes, most: int) -> tuple[float, ...]:
 
 
 def skin_of_obj(data: bytes, folder: Path) -> tuple[Found, Skin]:
-    """The picture that the materials of all faces of an OBJ share, and what else they have in common.
+    """The picture that the materials of all faces of an OBJ share, and their other common properties.
 
-    Materials that differ in their colours have none, those that differ in the rest none of that. Maps are unpacked.
+    Materials with different colours share no picture, and materials that differ otherwise share none of the rest. Maps
+    are unpacked.
     """
     chunks = re.split(rb"(?m)^[ \t]*usemtl[ \t]+([^\r\n]*)", data)
     used = {chunks[i].strip() for i in range(1, len(chunks) - 1, 2) if re.search(rb"(?m)^[ \t]*f[ \t]", chunks[i + 1])}
@@ -156,7 +157,7 @@ def _skin(found: set[Material], folder: Path) -> Skin:
     pictures, numbers = dict(material.pictures), dict(material.numbers)
 
     def read(name: str) -> np.ndarray | None:
-        """The picture [H, W, 3] uint8 of this name; None where there is none, or it cannot be read."""
+        """The picture [H, W, 3] uint8 of this name; None if there is none, or it cannot be read."""
         if name not in pictures:
             return None
         word = WORD.get(name, f"{name} map")

@@ -27,19 +27,19 @@ from .texture import sample_texture
 from .uv import UVConfig, unwrap_or_cut_up, uv_overlap
 
 MAX_OVERLAP = 0.01  # of the texture; texture coordinates with more are not used
-MANY_FACES = 20_000  # above these the child process works, so that the host goes on
+MANY_FACES = 20_000  # above these the child process does the work, so that the host stays responsive
 
 
 def texture_scene(
     mesh: Mesh,
-    config: MeshTextureConfig | None = None,  # its sizes are replaced by those of the mesh
+    config: MeshTextureConfig | None = None,  # the mesh's sizes replace its own
     place: PlacementConfig | None = None,
     on_wait: Callable[[float], None] = lambda done: None,
 ) -> MeshTextureScene:
     """A scene that paints this mesh.
 
     Args:
-        on_wait: called while a large mesh is worked on, with what is done in [0, 1]; may raise to stop.
+        on_wait: called while a large mesh is processed, with the progress in [0, 1]; may raise to stop.
 
     Raises:
         ValueError: the mesh has no faces or no area, is damaged, or is too large.
@@ -68,7 +68,7 @@ def texture_scene(
 
 
 def surface_of(scene: MeshTextureScene) -> Surface:
-    """What the mesh carried."""
+    """The surface that the mesh came with."""
     config = scene.config.surface
     arrays = {name: scene.attached[name].numpy() for name in config.names}
     about = {"has_occlusion": config.has_occlusion, "material_names": config.material_names}
@@ -93,10 +93,10 @@ def check_mesh(mesh: Mesh) -> None:
 
 def start_from_colors(scene: MeshTextureScene, mesh: Mesh, n_steps: int = 80, n_points: int = 8192) -> float:
     """Fit the scene's colours to those that the mesh has (its texture, else its vertex colours). A scene that begins in
-    grey only remembers its texture, for what a region keeps of it.
+    grey only remembers its texture, for a region that keeps some of it.
 
     Returns:
-        RMS error of the last step, in colours of [0, 1]; 0 of a scene that begins in grey.
+        RMS error of the last step, in colours of [0, 1]; 0 for a scene that begins in grey.
 
     Raises:
         ValueError: the mesh has no colours, or some that are not finite numbers.
@@ -134,7 +134,7 @@ def start_from_colors(scene: MeshTextureScene, mesh: Mesh, n_steps: int = 80, n_
 
 
 def remember_texture(scene: MeshTextureScene, texture: np.ndarray) -> None:
-    """Attach the texture [H, W, 3] that a mesh had: what the field does not hold of it, a region that is kept does."""
+    """Attach the texture [H, W, 3] that a mesh had: a region that is kept has the detail that the field lacks."""
     colors = torch.from_numpy(np.round(np.clip(texture, 0, 1) * 255).astype(np.uint8))
     scene.attach({**scene.attached, **with_original(scene, colors)})
 
@@ -161,14 +161,14 @@ def painted_mesh(
     on_progress: Callable[[str, float], None] = lambda stage, done: None,
     at_vertices: bool = False,
 ) -> tuple[Mesh, dict[str, Any]]:
-    """The mesh in its own coordinates with its colours as a texture, and what was done. All else is as it was given.
+    """The mesh in its own coordinates with its colours as a texture, and a report. Everything else stays as given.
 
     Texture coordinates of its own are kept where they lay the surface out without overlap. Where xatlas is needed and
     missing, the vertices are coloured instead, and the report's warnings say so.
 
     Args:
         at_vertices: colour the vertices, and make no texture.
-        on_progress: called with the name of a stage and what is done of all of them, in [0, 1]; may raise to stop.
+        on_progress: called with the name of a stage and the progress over all of them, in [0, 1]; may raise to stop.
 
     Returns:
         mesh; report with faces, vertices, texture (texels along a side, 0 for vertex colours), uv ("kept", or
@@ -180,7 +180,7 @@ def painted_mesh(
     uvs = scene.uvs.cpu().numpy() if len(scene.uvs) else None
     mesh, own = Mesh(scene.vertices.cpu().numpy(), scene.faces.cpu().numpy(), uvs=uvs), own_coordinates(scene)
     report: dict[str, Any] = {"uv": "kept", "texture": 0 if at_vertices else config.size}
-    if scene.kept is not None:  # what is locked stays as it is, so that no other texture will do
+    if scene.kept is not None:  # the locked part stays as it is, so only its own texture will do
         return _partly_painted(scene, Mesh(own, mesh.faces, uvs=uvs), report, on_progress)
     surface = surface_of(scene).painted()
     try:
@@ -221,7 +221,7 @@ def _partly_painted(
     """`painted_mesh` of a scene of which a part is locked: its own texture coordinates, and a texture of its size."""
     start = time.perf_counter()
     texture, covered = mixed_texture(scene, lambda done: on_progress("paint", done))
-    surface = surface_of(scene)  # with the factor of the base colour, which belongs to what is locked
+    surface = surface_of(scene)  # with the factor of the base colour, which belongs to the locked part
     unlit = scene.config.surface.unlit or (scene.config.shading == "none" and not surface.is_lit)
     n_faces, seconds = len(mesh.faces), {"unwrap": 0.0, "paint": time.perf_counter() - start}
     report |= {"texture": max(texture.shape[:2]), "covered": covered}
@@ -236,7 +236,7 @@ def _colors(scene: MeshTextureScene, points: Tensor) -> Tensor:
 
 
 def why_not_kept(mesh: Mesh, on_wait: Callable[[float], None] = lambda done: None) -> str:
-    """Why the texture coordinates of a mesh cannot hold a texture of its own; "" where they can."""
+    """Why the texture coordinates of a mesh cannot hold a texture of its own; "" if they can."""
     if mesh.uvs is None:
         return "the mesh has no texture coordinates"
     if not np.isfinite(mesh.uvs).all():

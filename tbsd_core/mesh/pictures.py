@@ -1,4 +1,4 @@
-"""Pictures that belong to mesh files: found beside them, and unpacked only where their size is known to be bearable."""
+"""Pictures that belong to mesh files: found beside them, and unpacked only if their size is acceptable."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 
 from ..optional import require
 
-MAX_TEXTURE = 8192  # texels along each side of what is kept
-MAX_UNPACKED = 16384  # of what is read; it is halved until it fits
+MAX_TEXTURE = 8192  # texels along each side of a kept picture
+MAX_UNPACKED = 16384  # of a picture that is read; it is halved until it fits
 MAX_BYTES = 1 << 29
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TGA", "TIFF")
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a mesh's faces have for their colours: one picture, or why there is none."""
+    """The colours of a mesh's faces: one picture, or why there is none."""
 
     data: bytes | None = None
     problem: str = ""
@@ -65,7 +65,7 @@ def picture_of_ply(data: bytes, folder: Path) -> Found:
 
 
 def unpacked(data: bytes, *, pixels: bool) -> tuple[np.ndarray | None, str]:
-    """A picture as uint8 [H, W, 3] where its pixels are wanted, and what is to be said about it.
+    """A picture as uint8 [H, W, 3], if its pixels are wanted, and a note about it.
 
     Its header alone is read first: a file of a few kB may hold gigabytes of pixels.
 

@@ -1,4 +1,4 @@
-"""Mesh files read with trimesh: a task of the child process (see native), for any of it may crash, hang or swell."""
+"""Mesh files read with trimesh: a task of the child process (see native), because any of it may crash or hang."""
 
 from __future__ import annotations
 
@@ -52,9 +52,8 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
 
     Returns:
         vertices [N, 3] float32, faces [M, 3] int64; materials [M] int32 and their material_names, where it has several;
-        colors [N, 3], uvs [N, 2], normals [N, 3], tangents [N, 4] float32,
-        texture [H, W, 3] uint8 or None; maps, a dict of such pictures; factors, has_occlusion and unlit of the
-        material; report, a list of lines.
+        `colors` [N, 3], uvs [N, 2], normals [N, 3], tangents [N, 4] float32, texture [H, W, 3] uint8 or None; maps, a
+        dict of such pictures; factors, has_occlusion and unlit of the material; report, a list of lines.
     """
     file = Path(path)
     name, kind, data = file.name, file.suffix.lower(), file.read_bytes()
@@ -108,7 +107,7 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
 
 
 def _base_color(skin: Skin, images: dict[int, bytes]) -> Found:
-    """What is still to be unpacked for the base colour."""
+    """The packed picture of the base colour."""
     if not skin.fits:
         return SEVERAL
     if skin.base is None:
@@ -117,7 +116,7 @@ def _base_color(skin: Skin, images: dict[int, bytes]) -> Found:
 
 
 def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[int, bytes], Skin]:
-    """The checked meshes of a file; the packed pictures of a GLB, what the surface of an OBJ is like."""
+    """The checked meshes of a file, the packed pictures of a GLB, and the surface of an OBJ."""
     if kind == ".glb":
         flat = flat_glb(data, file.name, MAX_FACES)
         numbered = [(int(key), mesh) for key, mesh in _meshes(flat.data, kind)]
@@ -178,7 +177,7 @@ def _glb_part(mesh: Any, matrices: np.ndarray) -> Part:
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
-    """glTF's numbers as float32; whole ones are parts of their largest."""
+    """glTF's numbers as float32; integers are fractions of their largest value."""
     scale = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1
     return np.asarray(values, dtype=np.float32) / scale
 
@@ -249,7 +248,7 @@ def _joined(parts: list[Part], uvs_fit: bool, name: str) -> tuple[dict[str, Any]
 
 
 def _directions(parts: list[Part], name: str) -> np.ndarray | None:
-    """The normals or tangents of all parts where they are shown; None where some lack them, or they are not numbers."""
+    """The normals or tangents of all parts where they are shown; None if some lack them, or they are not numbers."""
     turned = []
     for part in parts:
         own = getattr(part, name)

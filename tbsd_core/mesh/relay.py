@@ -1,4 +1,4 @@
-"""The maps of a surface in other texture coordinates than those that they were made for."""
+"""Maps of a surface, moved to other texture coordinates."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NO_MAPS = "Roughness, metal, normal and emissive maps are left out: there are no
 
 def relaid(
     surface: Surface,
-    uvs: np.ndarray | None,  # [N, 2], those that the maps are for
+    uvs: np.ndarray | None,  # [N, 2], the coordinates of the maps
     mesh: Mesh,  # with the new ones
     source: np.ndarray,  # [K], for each of its vertices the old one
     on_progress: Callable[[float], None] = lambda done: None,
 ) -> tuple[Surface, list[str]]:
-    """The surface of an unwrapped mesh, and what had to be left out: normal maps do not fit other tangents."""
+    """The surface of an unwrapped mesh, and the names of lost maps: normal maps do not fit other tangents."""
     normals = None if surface.normals is None else surface.normals[source]
     kept = replace(surface, normals=normals, tangents=None, normal_map=None, materials=None, material_names=())
     if not surface.has_maps:

@@ -1,8 +1,8 @@
 """One set of pictures and factors for all faces of a GLB, whatever materials they have.
 
-One material: its pictures as they are. Materials that share their texture coordinates without getting into each
-other's way (an atlas): these stay, and what differs is put where the faces of each lie. Others: the pictures are put
-side by side into a larger one, and the texture coordinates follow.
+One material keeps its pictures. Materials that share their texture coordinates without overlap (an atlas) keep the
+coordinates, and each part of a combined picture comes from the material whose faces lie there. Pictures of other
+materials go side by side into a larger one, and the texture coordinates follow.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ TOLERANCE = 1e-4
 
 @dataclass
 class Skin:
-    """What all faces share.
+    """The look that all faces share.
 
     Args:
-        uvs: of each part, where they are others than before.
-        base: the number of the base colour's image, where it is one as it is; texture is it where it was made.
-        fits: False where faces have different base colours that cannot be put together.
+        uvs: of each part, if they have changed.
+        base: the number of the base colour's image, if it is used unchanged; texture: the picture, if it was made.
+        fits: False if faces have different base colours that cannot be put together.
     """
 
     maps: dict[str, np.ndarray] = field(default_factory=dict)  # [H, W, 3] uint8
@@ -136,7 +136,7 @@ def _packed(images: dict[int, bytes], index: int) -> bytes:
 
 
 def _too_much(looks: Sequence[Look], images: dict[int, bytes]) -> str:
-    """Why the pictures of several looks are not put together; "" where they can be. Only their headers are read."""
+    """Why the pictures of several looks are not put together; "" if they can be. Only their headers are read."""
     if len(looks) > MAX_LOOKS:
         return f"it has {len(looks):,} materials; at most {MAX_LOOKS} are put together"
     try:
@@ -149,7 +149,7 @@ def _too_much(looks: Sequence[Look], images: dict[int, bytes]) -> str:
 
 
 def _areas(looks: Sequence[Look], pieces: Sequence[Piece]) -> np.ndarray | None:
-    """Which look each texel of a texture shows, [H, W] uint8, 0 is none; None where they overlap or leave it."""
+    """Which look each texel of a texture shows, [H, W] uint8, 0 is none; None if looks overlap or leave the texture."""
     size = 1024
     pil, draw, filters = (require(f"PIL.{name}", "pillow") for name in ("Image", "ImageDraw", "ImageFilter"))
     if sum(len(piece.faces) for piece in pieces) > MAX_DRAWN:
@@ -218,7 +218,7 @@ class _Tiles:
 
     @classmethod
     def of(cls, looks: Sequence[Look], pieces: Sequence[Piece], images: dict[int, bytes]) -> _Tiles | None:
-        """None where texture coordinates repeat a picture."""
+        """The tiles of several looks; None if texture coordinates repeat a picture."""
         for piece in pieces:
             if piece.uvs is None or not len(piece.uvs) or not np.isfinite(piece.uvs).all():
                 return None
@@ -244,7 +244,7 @@ class _Tiles:
         return ((uvs * self.size + corner) / self.shape[::-1]).astype(np.float32)
 
     def picture(self, looks: Sequence[Look], name: str, images: dict[int, bytes]) -> tuple[np.ndarray | None, str]:
-        """The pictures of all looks, each with its border repeated around it; None where no look has one."""
+        """The pictures of all looks, each with its border repeated around it; None if no look has one."""
         if not any(name in look.images for look in looks) and (name == "base_color" or not factors_differ(looks, name)):
             return None, ""
         made = np.zeros((*self.shape, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The attachments of a mesh beside its shape and its base colour, by glTF's names. Painting leaves it as it is."""
+"""The attachments of a mesh beside its shape and its base colour, by glTF's names. Painting leaves them as they are."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Surface:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """Those that are there, by name."""
+        """The arrays that it has, by name."""
         found = {f.name: getattr(self, f.name) for f in fields(self) if f.name in (*AT_VERTICES, *MAPS, AT_FACES)}
         return {name: array for name, array in found.items() if array is not None}
 
@@ -52,7 +52,7 @@ class Surface:
         return self.has_maps or bool(self.factors)
 
     def check(self, n_vertices: int, n_faces: int) -> None:
-        """Raise ValueError for arrays of shapes that cannot be."""
+        """Raise ValueError for arrays of invalid shapes."""
         for name, array in self.arrays.items():
             if name == AT_FACES and array.shape != (n_faces,):
                 raise ValueError(f"Mesh: {name} must be [{n_faces}], got {list(array.shape)}.")
@@ -65,5 +65,5 @@ class Surface:
         return replace(self, **dict.fromkeys(MAPS), tangents=None, has_occlusion=False)
 
     def painted(self) -> Surface:
-        """With the factor of the base colour left out: it would tint the colours that were painted."""
+        """Without the factor of the base colour, which would tint the painted colours."""
         return replace(self, factors={k: v for k, v in self.factors.items() if k != "base_color_factor"})

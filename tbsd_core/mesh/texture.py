@@ -21,7 +21,7 @@ def sample_texture(
     texture: np.ndarray,  # [H, W, C]
     uvs: np.ndarray,  # [..., 2], (0, 0) is the upper left corner
 ) -> np.ndarray:
-    """Values [..., C] between the four nearest texel centres; beyond the outermost ones the border goes on."""
+    """Values [..., C] between the four nearest texel centres; beyond the outermost ones the border continues."""
     height, width = texture.shape[:2]
     x = np.clip(uvs[..., 0].astype(np.float64) * width - 0.5, 0, width - 1)
     y = np.clip(uvs[..., 1].astype(np.float64) * height - 0.5, 0, height - 1)

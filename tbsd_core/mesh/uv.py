@@ -1,4 +1,4 @@
-"""Texture coordinates: unwrapping with xatlas, and what every texel shows."""
+"""Texture coordinates: unwrapping with xatlas, and the place of every texel on the surface."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def unwrap_copies(
     """The unwrapped shape alone, and which of the given vertices each of its N vertices is a copy of, [N] int64.
 
     Args:
-        on_wait: called about ten times a second with what is done in [0, 1]; may raise to stop.
+        on_wait: called about ten times a second with the progress in [0, 1]; may raise to stop.
 
     Raises:
         ImportError: xatlas is missing; with its pip line.
@@ -84,7 +84,7 @@ def unwrap_copies(
 def unwrap_or_cut_up(
     mesh: Mesh, config: UVConfig, on_wait: Callable[[float], None] = lambda done: None
 ) -> tuple[Mesh, np.ndarray, str]:
-    """`unwrap_copies`, or `triangle_charts` where xatlas fails; the third is then a sentence about it, else "".
+    """`unwrap_copies`, or `triangle_charts` if xatlas fails; the third is then a sentence about it, else "".
 
     Raises:
         NativeFailure: xatlas failed, and the texture has no room for so many charts.

@@ -35,7 +35,7 @@ class ClipModel:
 
     @torch.no_grad()
     def embed_texts(self, texts: list[str]) -> Tensor:
-        """[P, D] of texts; what is beyond the model's context is cut off."""
+        """[P, D] of texts; text beyond the model's context is cut off."""
         weight = self.model.text_projection.weight
         limit = self.model.config.text_config.max_position_embeddings
         tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=limit, return_tensors="pt")
@@ -44,7 +44,7 @@ class ClipModel:
 
 
 def load_clip_model(name: str, allow_download: bool = False, device: str = "cpu") -> ClipModel:
-    """A CLIP from a folder as transformers saves it, or from the hub where that is allowed.
+    """A CLIP from a folder as transformers saves it, or from the hub if that is allowed.
 
     Raises:
         FileNotFoundError: no such folder, and downloading was not allowed.

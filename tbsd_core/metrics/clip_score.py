@@ -1,6 +1,6 @@
 """Agreement of pictures and texts under a CLIP model, from embeddings of both.
 
-Whoever has a CLIP makes the embeddings: `clip_model.py` with transformers, the nodes with ComfyUI's sockets.
+The caller makes the embeddings: `clip_model.py` with transformers, the nodes with ComfyUI's sockets.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def r_precision(
 
 
 def check_widths(image_embeds: Tensor, text_embeds: Tensor) -> None:
-    """Raise ValueError where the two cannot come from one CLIP model."""
+    """Raise ValueError if the two cannot come from one CLIP model."""
     if image_embeds.ndim != 2 or text_embeds.ndim != 2 or image_embeds.shape[1] != text_embeds.shape[1]:
         raise ValueError(
             f"Picture and text embeddings must be [B, D] with the same D, got {list(image_embeds.shape)} and "

@@ -42,7 +42,8 @@ def mesh_occupancy_iou(
     inside: Callable[[Tensor], Tensor],  # points [N, 3] -> bool [N], the true solid
     resolution: int = 64,
 ) -> float:
-    """The same of what a mesh encloses: points from which a ray along z crosses it an odd number of times."""
+    """The same for the solid that a mesh encloses: points from which a ray along z crosses it an odd number of
+    times."""
     axis = (torch.arange(resolution) + 0.5) / resolution * 2 * bound - bound
     # rays that run along an edge or through a vertex would count it twice
     x, y = axis + 1.7e-5 * bound, axis + 2.3e-5 * bound

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 class Meaning(NamedTuple):
     label: str  # a few words, as a chart's axis has them
     sentence: str  # with the value of a perfect or of a neutral result
-    better: Literal["higher", "lower", ""] = ""  # "" where neither is, or where only results of one prompt compare
+    better: Literal["higher", "lower", ""] = ""  # "" if neither exists, or if only results of one prompt compare
 
 
 GLOSSARY: dict[str, Meaning] = {

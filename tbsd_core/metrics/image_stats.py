@@ -20,7 +20,7 @@ def foreground(images: Tensor, threshold: float = 0.26, gap: int = 3) -> Tensor:
     mask = ((images - border[..., None]) ** 2).sum(1, keepdim=True).sqrt() > threshold
     radius = max(1, round(gap * images.shape[-1] / 64))
     grown = F.max_pool2d(mask.float(), 2 * radius + 1, 1, radius)
-    # what lies outside the image counts as background, so that the mask shrinks back from the border, too
+    # pixels outside the image count as background, so that the mask shrinks back from the border, too
     return -F.max_pool2d(-F.pad(grown, (radius,) * 4), 2 * radius + 1, 1) > 0.5
 
 
@@ -31,7 +31,7 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def interior(mask: Tensor, margin: int = 3) -> Tensor:
-    """A boolean mask [B, 1, H, W] without its outermost `margin` pixels (of 64); as it is where nothing would be left.
+    """A boolean mask [B, 1, H, W] without its outermost `margin` pixels (of 64); unchanged if nothing would be left.
 
     Statistics of texture must not see the step at the outline, whose height depends on the background.
     """
@@ -77,7 +77,7 @@ def sharpness(images: Tensor) -> Tensor:
 
 
 def image_statistics(images: Tensor) -> dict[str, Tensor]:
-    """What needs no truth and no model, by name: one value [B] per picture. Saturation is measured on the
+    """Statistics that need neither truth nor model, by name: one value [B] per picture. Saturation is measured on the
     foreground."""
     return {
         "saturation": saturation(images, foreground(images)),

@@ -80,7 +80,7 @@ def _layout(views: Tensor) -> Tensor:
 
 @torch.no_grad()
 def view_errors(views: Tensor, shape: str, material: str, cameras: Cameras) -> dict[str, float]:
-    """From which side each view of a known object seems to be taken, against what its true render seems.
+    """How far views of a known object seem to be taken from another side than their true renders.
 
     The posterior over azimuths (viewpoint.py) of a view is compared with the posterior of the true render from the same
     camera rather than with the angle itself: a side that a symmetric object has twice is not an error.
@@ -92,8 +92,8 @@ def view_errors(views: Tensor, shape: str, material: str, cameras: Cameras) -> d
     Returns:
         view_error: mean distance of the two posteriors on the circle of azimuths, in degrees: 0 is perfect,
             180 means that every view is seen from the opposite side (Wasserstein-1).
-        janus: mean over the views from 90 degrees on of the probability that they show the front, as far as
-            it exceeds that of the true render: 0 is perfect, 1 means that the front is all around.
+        janus: mean over the views from 90 degrees on of the probability that they show the front, as far as it exceeds
+            the true render's: 0 is perfect, 1 means that the front is all around.
 
     Raises:
         ValueError: the shapes disagree, or no view is at least 90 degrees from the front.

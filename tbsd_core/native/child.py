@@ -26,7 +26,7 @@ GRACE = 5.0  # seconds after which a call that the parent should have stopped en
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the parent, which decides
     requests, replies = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # what libraries print must not come between the replies
+    os.dup2(2, 1)  # output of libraries must not come between the replies
     faulthandler.enable()
     sys.path[:] = [*sys.path[1:], *(p for p in json.loads(sys.argv[1]) if p not in sys.path)]
     if hasattr(os, "nice"):
@@ -86,8 +86,8 @@ def bare_package(name: str) -> None:
 
 
 def bound_memory(n_bytes: int):
-    """Let this process take so much memory more than it has; returns what lifts that. On Linux alone: other systems
-    lack the limit, or ignore it."""
+    """Limit this process to so much more memory than it has; returns a function that lifts the limit. Linux only: other
+    systems lack the limit, or ignore it."""
     if sys.platform != "linux":
         return lambda: None
     import resource

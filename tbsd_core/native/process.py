@@ -1,4 +1,4 @@
-"""The parent's side: start the child, send a task, wait for it, and end it where it must not go on."""
+"""The parent's side: start the child, send a task, wait for it, and end it if it must not continue."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Limits:
     """How much a task may take."""
 
     seconds: float = 300.0
-    bytes: int = 8 << 30  # of memory, beyond what its inputs take
+    bytes: int = 8 << 30  # of memory, beyond its inputs
 
     def __post_init__(self) -> None:
         if not self.seconds > 0 or not self.bytes > 0:
@@ -61,8 +61,8 @@ def run_native(
     """Run a task in the child process and return its result. Any thread may call; each then has a child to itself.
 
     Args:
-        on_wait: called about ten times a second with the last progress in [0, 1] that the task reported. If it
-            raises, the child is ended at once and the error goes on to the caller.
+        on_wait: called about ten times a second with the last progress in [0, 1] that the task reported. If it raises,
+            the child is ended at once and the error propagates.
 
     Raises:
         NativeFailure: the task crashed, took too long or too much memory, or no child could be started.
@@ -214,7 +214,7 @@ def _widen(pipe: Any) -> None:
 
 
 def _resident(pid: int) -> int:
-    """Bytes of memory that a process holds; 0 where that cannot be told."""
+    """Bytes of memory that a process holds; 0 if that is unknown."""
     try:
         psutil = importlib.import_module("psutil")
     except ImportError:

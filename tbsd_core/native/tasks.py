@@ -1,7 +1,7 @@
-"""What the child process can be asked to do: a module below tbsd_core and a function in it.
+"""The tasks of the child process: a module below tbsd_core and a function in it.
 
 A task is called as `function(on_progress, **inputs)` and returns a dict; inputs and results are what wire.py carries.
-`on_progress(part)` takes what is done in [0, 1]. Its module and the packages on the way to it are imported without
+`on_progress(part)` takes the progress in [0, 1]. Its module and the packages on the way to it are imported without
 their __init__.py, so that torch stays out of the child: import numpy and the standard library at the top, siblings
 relatively, anything compiled inside the function.
 """

@@ -1,4 +1,4 @@
-"""The optimisation loop and what surrounds it: configuration, state, records.
+"""The optimisation loop, and its configuration, state and records.
 
 The loop knows only protocols; a new method, scene or prior needs no change here.
 """

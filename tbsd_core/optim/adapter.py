@@ -20,7 +20,7 @@ from ..transfer import to_device
 from .parts import parts_of
 from .skipping import make_optimizer
 
-ADAPTER_NAMES = ("lora", "lora_no_camera")  # what a method's `required` may ask of it
+ADAPTER_NAMES = ("lora", "lora_no_camera")  # names that a method's `required` may ask for
 
 
 @dataclass
@@ -33,7 +33,7 @@ class AdapterState:
     def predict(
         self, name: str, x_t: Tensor, t: Tensor, conditions: Sequence[Condition], poses: Tensor | None
     ) -> Tensor:
-        """Noise [B, C, h, w] for one of ADAPTER_NAMES. Without its camera a view is not told to the prior as one."""
+        """Noise [B, C, h, w] for one of ADAPTER_NAMES. Without its camera, a view counts as a plain picture."""
         if name != "lora":
             conditions, poses = without_views(conditions), None
         return self.adapter.predict_noise(x_t, t, conditions, poses)
@@ -64,7 +64,7 @@ class AdapterState:
         if dropped:
             conditions, poses = without_views(conditions), None
         self.optimizer.zero_grad(set_to_none=True)
-        # of a sum: that of a mean is lost inside a network in float16. A power of two is divided out exactly
+        # of a sum, since float16 loses the gradient of a mean inside a network. A power of two is divided out exactly
         scale = 2.0 ** math.ceil(math.log2(noise.numel()))
         losses, n = [], len(latents)
         for rows in parts_of(n, whole_groups(at_once, group)):
@@ -96,9 +96,9 @@ def create_adapter(prior: Prior, guidance: Guidance, seed: int) -> AdapterState 
 
 
 def adapter_conditions(prompts: PromptSet, n: int) -> list[Condition]:
-    """What a LoRA is told of n samples beside their poses: the target without view words, as in threestudio, which
-    turns view-dependent prompting off for it (stable_diffusion_vsd_guidance.py). A camera that is left out is then left
-    out of the text, too."""
+    """The conditions of a LoRA for n samples, beside their poses: the target without view words, as in threestudio,
+    which turns view-dependent prompting off for it (stable_diffusion_vsd_guidance.py). A camera that is left out is
+    missing from the text, too."""
     return prompts.select("target", [""] * n)
 
 

@@ -1,4 +1,4 @@
-"""What is kept of a run of unknown length: a bounded number of items, spread evenly over its steps."""
+"""A history of a run of unknown length: a bounded number of items, spread evenly over its steps."""
 
 from __future__ import annotations
 

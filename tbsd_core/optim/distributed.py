@@ -30,7 +30,7 @@ class Split:
     size: int = 1
 
     def own(self, rows: T) -> T:
-        """This process's part of what has a row per view (a tensor, cameras)."""
+        """This process's rows of a tensor, or of cameras, with a row per view."""
         n = len(rows) // self.size  # type: ignore[arg-type]
         return rows[self.rank * n : (self.rank + 1) * n]  # type: ignore[index]
 
@@ -47,7 +47,7 @@ class Split:
         return value
 
     def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Leave the mean over the processes in every gradient; one that no process has stays None."""
+        """Replace every gradient by its mean over the processes; one that no process has stays None."""
         if self.size == 1:
             return
         parameters = list(parameters)
@@ -63,7 +63,7 @@ WHOLE = Split()
 
 
 def check_split(split: Split, config: OptimConfig, scene: Scene, guidance: Guidance) -> None:
-    """Raise ValueError for what cannot be split, with what to do instead."""
+    """Raise ValueError for a run that cannot be split, with what to do instead."""
     if split.size == 1:
         return
     name = type(guidance).__name__

@@ -35,8 +35,8 @@ def draw(
     seeds: Sequence[tuple[int, int]] | None = None,  # one pair per sample
     group: int = 1,  # samples in a row that have one timestep
 ) -> tuple[Tensor, Tensor]:
-    """Timesteps [B] and noise [B, C, h, w] of a step, on the CPU; with `seeds` row i is what a batch of one
-    with that pair of seeds draws."""
+    """Timesteps [B] and noise [B, C, h, w] of a step, on the CPU; with `seeds`, row i has the draws of a batch of one
+    with that pair of seeds."""
     if seeds is not None:
         rows = [draw(replace(config, seed=s, timestep_seed=t), n_timesteps, (1, *shape[1:]), step) for s, t in seeds]
         return torch.cat([t for t, _ in rows]), torch.cat([noise for _, noise in rows])

@@ -28,13 +28,13 @@ REUSABLE = ("uncond", "negative", "target_negative", "source_negative", *AT_SOUR
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step asks about.
+    """The batch that a step asks about.
 
     Args:
         latents: [B, C, h, w], clean.
         t: [B] timestep indices; on the host a trajectory need not wait for them.
         noise: [B, C, h, w], drawn.
-        images: [B, 3, H, W] in [0, 1], what was encoded; None where latents are the scene.
+        images: [B, 3, H, W] in [0, 1], the encoded pictures; None if latents are the scene.
         source: [B, C, h, w], clean latents of the source, for a method that has one.
     """
 
@@ -47,7 +47,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a method says of a batch, and the predictions that the next step may take again (see reuse_steps)."""
+    """The answer of a method for a batch, and the predictions that the next step may reuse (see reuse_steps)."""
 
     out: GuidanceOutput
     reusable: Mapping[str, Tensor]
@@ -58,7 +58,7 @@ def predict_and_guide(
     predict: Predictor,
     batch: Batch,
     progress: float,
-    known: Mapping[str, Tensor] | None = None,  # predictions of an earlier step that are taken again, by condition
+    known: Mapping[str, Tensor] | None = None,  # predictions of an earlier step that are reused, by condition
     generator: torch.Generator | None = None,  # of what trajectories draw; None as in the first step of seed 0
 ) -> Judgement:
     """Noise the latents, evaluate the conditions that the method needs in one forward, and ask the method.

@@ -1,7 +1,7 @@
-"""What a ControlNet is shown of the views of a step, so that the prior paints onto the geometry that is there.
+"""The hints that a ControlNet gets for the views of a step, so that the prior paints onto the existing geometry.
 
-Depth or normals that are rendered from each camera go into the network with every condition, as TEXTure
-(arXiv:2302.01721) and Fantasia3D (arXiv:2303.13873) have it: features that belong to another pose find no place.
+Depth or normals that are rendered from each camera go into the network with every condition, as in TEXTure
+(arXiv:2302.01721) and Fantasia3D (arXiv:2303.13873): features that belong to another pose find no place.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class ControlConfig:
 
 @dataclass(frozen=True)
 class Hints:
-    """Of the B views of a step."""
+    """The hints of the B views of a step."""
 
     maps: Tensor  # [B, 3, H, W] in [0, 1]
     strength: float
 
     def on(self, conditions: Sequence[Condition], samples: Sequence[int]) -> list[Condition]:
-        """Conditions with the hints of the views that they are for."""
+        """Conditions with the hints of their views."""
         return [Hinted(c, self.maps[i], self.strength) for c, i in zip(conditions, samples, strict=True)]
 
 
@@ -76,14 +76,14 @@ def view_hints(
     config: ControlConfig,
     scene: Scene,
     cameras: Cameras,  # B, on the scene's device
-    render: RenderOutput,  # what the step has rendered of them
+    render: RenderOutput,  # the step's own render of them
     side: int,  # pixels of the pictures that the model sees
     at_once: int = 0,  # views that are rendered together; 0 for all
 ) -> Hints:
     """The hints [B, 3, side, side] of the views of a step, for a kind that is not none.
 
-    The depth of a scene whose shape changes is that of the step's own render, enlarged, at no cost. Its normals take
-    a render more. A mesh that is painted is rendered at `side`, which is cheap.
+    A scene whose shape changes takes the depth of the step's own render, enlarged, at no cost; its normals take another
+    render. A painted mesh is rendered at `side`, which is cheap.
     """
     again = scene.fixed_geometry or config.kind == "normal"
     if not again:

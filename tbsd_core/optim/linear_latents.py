@@ -1,4 +1,4 @@
-"""Latents straight from colours: what the first part of a 3D run renders, without the encoder."""
+"""Latents straight from colours, without the encoder, for the first part of a 3D run."""
 
 from __future__ import annotations
 

@@ -32,15 +32,14 @@ def optimize(run: Distillation, state: OptimState) -> Iterator[StepRecord]:
     of one picture would give, up to the rounding of batched arithmetic. (A method that trains a LoRA
     trains one for all of them, and a gradient that is not finite skips the step for all of them.)
 
-    An exception, wherever in a step it comes from, leaves scene and state as they were before the step or as they are
-    after it. On a device that computes while the host goes on nothing here waits for it, but for the step before:
-    see StepRecord for what does.
+    An exception anywhere in a step leaves scene and state as they were before the step or as they are after it. On a
+    device that works asynchronously nothing here waits, except for the step before; see StepRecord.
 
     Raises:
         ValueError: the image size does not fit the prior, or the prompts lack a needed condition, or
             a method that edits has no source.
-        RuntimeError: `max_bad_steps` consecutive gradients were not finite; a device that is not waited for may be one
-            step further by then.
+        RuntimeError: `max_bad_steps` consecutive gradients were not finite; an asynchronous device may be one step
+            further by then.
     """
     check(run, state)
     config, linear = run.config, None
@@ -91,7 +90,7 @@ def check(run: Distillation, state: OptimState) -> None:
 
 
 def check_groups(run: Distillation, split: Split) -> None:
-    """Raise ValueError for views that are no whole groups, of a prior that sees them so, saying what to change."""
+    """Raise ValueError, saying what to change, for views that do not form whole groups if the prior needs groups."""
     group, n_views = views_per_group(run.prior), run.config.views_per_step
     if group == 1 or not run.scene.uses_cameras:
         return

@@ -1,11 +1,11 @@
-"""What the gradient of a method is divided by, so that regularisers keep their weight beside it.
+"""The number that divides the gradient of a method, so that regularisers keep their weight beside it.
 
-By its RMS, a noisy gradient leaves less room for what all draws agree on: k times as much noise as signal, and every
-regulariser weighs k times as much, though the signal is the same. By its signal it does not. Noise of the draw is
-white, or nearly, over latent cells; what a gradient says of an object is not, so the covariance of neighbouring cells
-is that of the signal alone. Its share of the whole, averaged over about 1 / (1 - MEMORY) steps, is what `signal` goes
-by (ours). Over the steps of Adam it could not be told: the moments of a run on the small world show a share of .03 and
-less even without added noise, since each step has other cameras and timesteps.
+Division by the RMS leaves a noisy gradient less room for the part that all draws agree on: with k times as much noise
+as signal, every regulariser weighs k times as much, though the signal is the same. Division by the signal avoids this.
+The noise of a draw is nearly white over latent cells and the gradient of an object is not, so the covariance of
+neighbouring cells comes from the signal alone. `signal` uses its share of the whole, averaged over about 1 / (1 -
+MEMORY) steps (ours). Adam's moments could not show it: in a run on the small world they have a share of .03 and less
+even without added noise, since each step has other cameras and timesteps.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ MEMORY = 0.99
 # of gradients without added noise on the small world .33 in the first and .10 in the last steps of a NeRF: the weights
 # of regularisers that were chosen with "rms" mean the same with "signal" there
 CLEAN_SHARE = 0.2
-LEAST_SHARE = 1e-3  # below it the estimate is made of noise
+LEAST_SHARE = 1e-3  # below it the estimate is noise
 
 
 def neighbour_moments(grad: Tensor) -> Tensor:
-    """Of a gradient [B, C, h, w] its mean square and the mean product of cells side by side: [2]."""
+    """The mean square of a gradient [B, C, h, w] and the mean product of neighbouring cells: [2]."""
     across, down = grad[..., 1:] * grad[..., :-1], grad[..., 1:, :] * grad[..., :-1, :]
     return torch.stack([grad.square().mean(), (across.mean() + down.mean()) / 2])
 
@@ -34,9 +34,9 @@ def remembered(moments: Tensor, known: Tensor | None) -> Tensor:
 
 
 def signal_part(sums: Tensor) -> Tensor:
-    """How much smaller than its RMS the signal of a gradient is, next to that of a clean one: [] from its running sums.
+    """How much smaller than its RMS the signal of a gradient is, relative to a clean one: [] from its running sums.
 
-    About 1 on the small world, and 1 / sqrt(1 + k^2) of that with white noise of k times the RMS.
+    About 1 on the small world; white noise of k times the RMS multiplies it by 1 / sqrt(1 + k^2).
     """
     square, product = sums
     return ((product / square.clamp_min(1e-30)).clamp(LEAST_SHARE, 1.0) / CLEAN_SHARE).sqrt()

@@ -1,9 +1,9 @@
 """The views of a step a few at a time: the same gradient in the memory of some of them.
 
-A method may look at all views before it says anything of one (its gradient is divided by that of all of them), and a
-scene's penalties are of the whole render. So the views are first seen without a gradient, part by part; the loss is
-differentiated by what was seen, as if that were parameters; and then each part is seen again, with a gradient, and
-what the loss said of it goes back to the scene. It costs one more render and encoding; no graph is of more than a part.
+A method may need all views before it judges one (it divides the gradient by a norm over all), and a scene's penalties
+cover the whole render. So every part is first seen without a gradient. The loss is differentiated with respect to these
+results, as if they were parameters. Then each part is seen again, with a gradient, and its share of the loss's gradient
+goes back to the scene. That costs one more render and encoding, and no graph holds more than a part.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..scenes.base import RenderOutput
 class Seen:
     """Some views of a scene: their render, the pictures [B, 3, H, W] that were encoded, and their latents.
 
-    `images` is None where latents are the scene, or come without the encoder.
+    `images` is None if latents are the scene, or come without the encoder.
     """
 
     render: RenderOutput
@@ -34,7 +34,7 @@ PER_VIEW = ("rgb", "opacity", "depth", "normal", "latents")  # of a RenderOutput
 
 
 def parts_of(n: int, at_once: int) -> list[slice]:
-    """Rows 0 to n - 1 in slices of `at_once`; 0 for one of all."""
+    """Rows 0 to n - 1 in slices of `at_once`; 0 for one slice."""
     step = at_once or n
     return [slice(i, min(i + step, n)) for i in range(0, n, step)]
 
@@ -71,7 +71,7 @@ def seen_in_parts(see: See, parts: Sequence[slice]) -> Seen:
 
 
 def pull_back(see: See, parts: Sequence[slice], whole: Seen) -> None:
-    """Add to the parameters' gradients what the gradients of `whole`, of `seen_in_parts`, say of them."""
+    """Add to the parameters' gradients their share of the gradients of `whole`, which `seen_in_parts` made."""
     n, total = parts[-1].stop, _tensors(whole)
     for rows in parts:
         seen = see(rows)

@@ -1,4 +1,4 @@
-"""How long the parts of a step take, by the clock of the device that does them."""
+"""The time of the parts of a step, by the clock of the device that computes them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..transfer import is_asynchronous, record_event
 
 
 class Stopwatch:
-    """Marks the ends of phases. On a device that computes while the host goes on they are events among its work, so
-    that what the prior takes is not found where the host first waits for it."""
+    """Marks the ends of phases. On an asynchronous device the marks are events among its work, so that the time of the
+    prior does not show up where the host first waits."""
 
     def __init__(self, device: torch.device) -> None:
         self._device, self._marks = device, []

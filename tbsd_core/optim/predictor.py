@@ -5,7 +5,7 @@ paper interpolates embeddings we interpolate the predictions of the two views, s
 into its conditions. The views that a negative names are then among them: between front and side a camera
 costs 3 predictions with the empty prompt, between side and back 4, from overhead 2.
 
-What a method asks about its source is in the same forward: other noisy latents at the same timesteps.
+Predictions about a source share the forward: other noisy latents at the same timesteps.
 
 A prior that sees groups of views is told the camera of every sample, and is never given a part of a group.
 """
@@ -30,13 +30,13 @@ from .hints import Hints
 
 @dataclass(frozen=True)
 class Predictor:
-    """What a step may ask the models, whatever the noise level; satisfies `guidance.base.Predict`.
+    """Noise predictions for a step, at any noise level; satisfies `guidance.base.Predict`.
 
     Args:
         views: B view names, "" for none.
         adapter: for methods that train a LoRA.
-        poses: [B, 16], what the LoRA is told about the cameras.
-        angles: B (azimuth, elevation) in degrees, for Perp-Neg and for a prior of groups; None where there are no
+        poses: [B, 16], the cameras as the LoRA gets them.
+        angles: B (azimuth, elevation) in degrees, for Perp-Neg and for a prior of groups; None if there are no
             cameras.
         at_once: samples in one forward, in whole groups; 0 for all. No prior splits a condition's samples itself.
         hints: of the B samples, for a ControlNet; they go with every condition, whatever method asks.

@@ -17,8 +17,8 @@ from ..transfer import Late
 class StepRecord:
     """The record of one step.
 
-    On a device that computes while the host goes on, `scalars`, `seconds` and `skipped` are on their way when the
-    record is made. Whoever reads them waits for the step: read the records of the step before, or only now and then.
+    On an asynchronous device `scalars`, `seconds` and `skipped` are still on their way when the record is made. Reading
+    them waits for the step: read the record of the step before, or read only now and then.
 
     Args:
         step: index of the step just done; progress = step / n_steps.
@@ -46,7 +46,7 @@ class StepRecord:
 
 
 class LateScalars(Mapping[str, float]):
-    """Numbers by name: those that are on their way from the device, then those that are known."""
+    """Numbers by name: first the ones on their way from the device, then the known ones."""
 
     def __init__(self, names: Sequence[str], late: Late, known: Mapping[str, float]) -> None:
         self._index = {name: i for i, name in enumerate(names)}
@@ -65,7 +65,7 @@ class LateScalars(Mapping[str, float]):
 
 @dataclass(frozen=True)
 class Report:
-    """What is read of a StepRecord: without its pictures, so that it can be kept until its numbers are here."""
+    """The numbers of a StepRecord, without its pictures, so that it can be kept until they arrive."""
 
     step: int
     scalars: Mapping[str, float]
@@ -84,7 +84,8 @@ class Backlog:
         self._reports: deque[Report] = deque()
 
     def add(self, record: StepRecord) -> Iterator[Report]:
-        """Keep a record; gives those that can be read: all but it, and it where its numbers are here.
+        """Keep a record; returns the records that can be read: all earlier ones, and this one if its numbers have
+        arrived.
 
         So the device has the work of a step while the host waits for the numbers of the one before.
         """
@@ -93,7 +94,7 @@ class Backlog:
             yield self._reports.popleft()
 
     def rest(self) -> Iterator[Report]:
-        """Those that are left; reading them waits for the newest step."""
+        """The remaining records; reading them waits for the newest step."""
         while self._reports:
             yield self._reports.popleft()
 
@@ -163,7 +164,7 @@ class Curves:
         return {"steps": self.steps, "series": clean, "seconds": self.seconds, "skipped_steps": self.skipped}
 
     def copy(self) -> Curves:
-        """One that further steps do not change."""
+        """A copy that further steps do not change."""
         series = {name: list(values) for name, values in self.series.items()}
         return Curves(list(self.steps), series, dict(self.seconds), self.skipped)
 

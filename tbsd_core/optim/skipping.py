@@ -15,8 +15,8 @@ from ..transfer import Late, is_asynchronous
 def make_optimizer(kind: type[torch.optim.Optimizer], groups: Sequence[dict[str, Any]], **settings: Any) -> Any:
     """An optimiser, in its fused form where the parameters are on a device for which torch has one.
 
-    That takes one kernel, needs no memory of its own, and can leave a step out by what a tensor says (Apple's does
-    not look at it, nor does the host have to wait for the CPU).
+    It takes one kernel, needs no memory of its own, and can skip a step according to a tensor. (Apple's version ignores
+    the tensor; on a CPU the host need not wait.)
     """
     first = next(iter(groups[0]["params"]))
     if is_asynchronous(first.device) and issubclass(kind, (torch.optim.Adam, torch.optim.AdamW)):
@@ -38,10 +38,10 @@ def not_finite(gradients: Iterable[Tensor | None], device: torch.device) -> Tens
 
 
 def step_unless(bad: Tensor, optimizers: Iterable[torch.optim.Optimizer]) -> None:
-    """Step the optimisers unless `bad` [] is 1.0. Waits for it only where an optimiser cannot ask it on its device.
+    """Step the optimisers unless `bad` [] is 1.0. Waits for it only if an optimiser cannot read it on its device.
 
-    What `torch.amp.GradScaler` asks of optimisers is asked here, too: one whose `_step_supports_amp_scaling` is set
-    does nothing where its `found_inf` is 1.0.
+    Optimisers follow the protocol of `torch.amp.GradScaler`: one whose `_step_supports_amp_scaling` is set does nothing
+    if its `found_inf` is 1.0.
     """
     skip: bool | None = None
     for optimizer in optimizers:
@@ -71,7 +71,7 @@ class BadSteps:
     def settle(self, n_open: int = 0) -> int:
         """Skipped steps in a row up to all but the newest `n_open`, which are only read where that waits for nothing.
 
-        Returns 0 also where no step was read, so that what was told once is not told again.
+        Also returns 0 if no step was read, so that nothing is reported twice.
         """
         found = 0
         while self._open and (len(self._open) > n_open or self._open[0].is_here):

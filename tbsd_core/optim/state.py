@@ -22,14 +22,14 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 
 @dataclass
 class OptimState:
-    """What a checkpoint must hold besides the scene: the next step, the optimiser's moments, a LoRA."""
+    """The contents of a checkpoint besides the scene: the next step, the optimiser's moments, a LoRA."""
 
     step: int
     optimizer: torch.optim.Optimizer
     base_lrs: list[float]  # learning rates of its groups before any schedule
     adapter: AdapterState | None = None  # of methods that train one
     reused: dict[str, Tensor] = field(default_factory=dict)  # predictions by condition name, see reuse_steps
-    signal: Tensor | None = None  # [2] running sums of normalization.neighbour_moments, where that is asked for
+    signal: Tensor | None = None  # [2] running sums of normalization.neighbour_moments, if asked for
     split: Split = WHOLE  # the part of the views that this process has
     view_chunk: int = 0  # views (or pictures) that go through at once, see views.py; 0: all. Never part of a file
     bad: BadSteps = field(default_factory=BadSteps)
@@ -45,7 +45,7 @@ class OptimState:
 
     @classmethod
     def create(cls, scene: Scene, config: OptimConfig, adapter: AdapterState | None = None) -> OptimState:
-        """The state before the first step; `adapter` is that of `create_adapter`.
+        """The state before the first step; `adapter` comes from `create_adapter`.
 
         Raises:
             ValueError: an unknown optimiser.

@@ -1,4 +1,4 @@
-"""The state of a run as tensors by name, on the CPU, and back: what is written beside a scene."""
+"""The state of a run as tensors by name, on the CPU, and back; they are written beside a scene."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def state_tensors(state: OptimState) -> dict[str, Tensor]:
 
 
 def load_state(state: OptimState, tensors: Mapping[str, Tensor], step: int, bad_steps: int) -> None:
-    """Set a state to where another one was, whose tensors further steps do not change.
+    """Load tensors into a state; further steps do not change these tensors.
 
     Raises:
-        ValueError: that one was of another scene, optimiser or method.
+        ValueError: they belong to another scene, optimiser or method.
     """
     tensors = {name: value.clone() for name, value in tensors.items()}  # optimisers take them as they are
     adapter = state.adapter
@@ -54,7 +54,7 @@ def prefixed(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def without(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those whose names begin so, without that."""
+    """The tensors whose names have this prefix, without the prefix."""
     return {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
 
 

@@ -42,11 +42,11 @@ LATENT_SUPERSAMPLING = 2  # rays along each side of a latent cell, in the phase 
 
 @dataclass(frozen=True)
 class Distillation:
-    """What a run is made of, the same from its first step to its last; OptimState is what changes beside the scene.
+    """The parts of a run, the same from its first step to its last; OptimState holds what changes beside the scene.
 
     Args:
-        seeds: of each picture of a scene, see OptimConfig.draw_seeds; None: all follow from those of `config`.
-        control: what a ControlNet of the prior is shown of the views.
+        seeds: of each picture of a scene, see OptimConfig.draw_seeds; None: all follow from the seeds of `config`.
+        control: the settings of the hints for a ControlNet of the prior.
         source: the scene as it was, for a method that edits; nothing changes it.
     """
 
@@ -63,7 +63,7 @@ class Distillation:
 
 @dataclass(frozen=True)
 class _Gradient:
-    """What a step has found out before it changes anything; the parameters hold their gradients, also a LoRA's."""
+    """The results of a step before it changes anything; the parameters hold their gradients, also a LoRA's."""
 
     render: RenderOutput
     t: Tensor  # on the host
@@ -82,7 +82,7 @@ class Step:
     state: OptimState
     index: int
     linear: LinearLatents | None  # for steps without the encoder
-    known: dict[str, Tensor] = field(default_factory=dict)  # of the source, what is the same in all steps
+    known: dict[str, Tensor] = field(default_factory=dict)  # the parts of the source that are the same in all steps
 
     @property
     def progress(self) -> float:
@@ -146,14 +146,14 @@ class Step:
         return StepRecord(self.index, config.n_steps, self.progress, found.render, found.t, scalars, seconds, late)
 
     def _in_memory(self) -> _Gradient:
-        """The gradient; where there is not enough memory with fewer views at once, then with what the encoder computes
-        again, then with what a scene can save."""
+        """The gradient. If memory runs out, it is computed with fewer views at once, then with a recomputed encoder,
+        then with a scene that saves memory."""
         scene, config, state = self.run.scene, self.run.config, self.state
         while True:
             try:
                 return self._gradient()
             except (RuntimeError, MemoryError) as error:
-                alone = state.split.size == 1  # what one process did again, the others would wait for
+                alone = state.split.size == 1  # if one process tried again, the others would wait
                 if not is_out_of_memory(error) or not alone:
                     raise
                 n_views = self.n_views
@@ -168,7 +168,7 @@ class Step:
                         f"Use a smaller size (now {config.size}) or fewer views_per_step (now "
                         f"{config.views_per_step}). {error}"
                     ) from error
-            # what the failed attempt held is only free out here
+            # the memory of the failed attempt is only free out here
             state.optimizer.zero_grad(set_to_none=True)
             free_cached(self.device)
 
@@ -276,7 +276,7 @@ class Step:
         config, prior = self.run.config, self.run.prior
         scene = self.run.scene if scene is None else scene
         all_rows = slice(0, len(cameras))
-        # what pictures are is cheap to compute, and none is seen alone
+        # pictures are cheap to compute, and none is seen alone
         drawn = rows if scene.uses_cameras else all_rows
         own, n_views = self.state.split.views(drawn, len(cameras))
         jitter = PartGenerator.of(named_generator(config.seed, "jitter", self.index), own, n_views, known)
@@ -301,12 +301,12 @@ class Step:
 
 
 def lr_factor(config: OptimConfig, progress: float) -> float:
-    """What learning rates are multiplied by at this progress in [0, 1]: 1 until halfway, lr_end at the end."""
+    """The factor of the learning rates at this progress in [0, 1]: 1 until halfway, lr_end at the end."""
     return config.lr_end ** max(0.0, 2 * progress - 1)
 
 
 def _numbers(found: _Gradient, bad: Tensor) -> tuple[list[str], Tensor]:
-    """What a step reports and the names of it; last of all, without a name, whether it was skipped."""
+    """The numbers that a step reports, and their names; the last, without a name, says whether it was skipped."""
     means = {}
     if found.out.scalars:
         per_sample = torch.stack([v.float() for v in found.out.scalars.values()])

@@ -1,4 +1,4 @@
-"""Noise that is fixed to what is seen: the same place of a surface has the same noise in every view and every step.
+"""Noise that is fixed to surfaces: the same place has the same noise in every view and every step.
 
 Consistent Flow Distillation, arXiv:2501.05445, Section 4.3: with noise that is new in each view a model asks each view
 for other detail, and their mean is blurred; with noise that belongs to the surface all views ask for the same. Its
@@ -22,7 +22,7 @@ FRESH, SURFACE = "fresh", "surface"
 NOISES = (FRESH, SURFACE)
 N_VALUES = 1 << 18  # different noise values per channel; cells share them by a hash
 PRIMES = (73856093, 19349663, 83492791)
-BESIDE = 1 << 40  # added to the cells of what lies behind the object, which are directions
+BESIDE = 1 << 40  # added to the cells of the background, which are directions
 
 
 def surface_noise(

@@ -1,4 +1,4 @@
-"""Signs that a run goes wrong, each told once in plain language while something can still be done about it."""
+"""Signs that a run goes wrong, each reported once in plain language while something can still be done about it."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ ADVICE = {
 class Watchdog:
     """Call it with each record; returns advice when something has just gone wrong, else "".
 
-    It waits for no step that was just begun, so on a device its advice may come a step late; `rest` is what it says of
-    the steps that it has not read yet.
+    It never waits for a step that has just begun, so on a device its advice may come a step late; `rest` gives its
+    advice on the steps that it has not read yet.
 
     Args:
-        has_opacity: whether the opacity says something; pictures are always full.
+        has_opacity: whether the opacity means anything; pictures are always full.
     """
 
     def __init__(self, has_opacity: bool, config: WatchdogConfig | None = None) -> None:

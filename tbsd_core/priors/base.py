@@ -18,11 +18,11 @@ Condition = Any
 
 @dataclass(frozen=True, eq=False)
 class Hinted:
-    """A condition together with what a ControlNet is shown of its sample.
+    """A condition together with the hint that a ControlNet gets for its sample.
 
     Args:
         hint: [3, H, W] in [0, 1], of any size.
-        strength: what the ControlNet's residuals are multiplied by; the same for all samples of a call.
+        strength: factor of the ControlNet's residuals; the same for all samples of a call.
     """
 
     condition: Condition
@@ -61,7 +61,7 @@ def split_views(rows: Sequence[Condition], group: int) -> tuple[list[Condition],
     """The plain conditions of some samples, and the azimuths and elevations [n] of their cameras, or None.
 
     Raises:
-        ValueError: only some of them have a camera, or they are no whole groups of `group` views.
+        ValueError: only some of them have a camera, or they do not form whole groups of `group` views.
     """
     viewed = [row for row in rows if isinstance(row, Viewed)]
     if not viewed:
@@ -119,7 +119,7 @@ class TextPrior(Prior, Protocol):
 class ControlledPrior(Protocol):
     """A prior with a ControlNet, or a place for one: it takes Hinted conditions, in predictions and in a LoRA's."""
 
-    hint_kind: str  # what its ControlNet was trained on, "depth" or "normal"; "" while it has none
+    hint_kind: str  # the kind of hint that its ControlNet was trained on, "depth" or "normal"; "" while it has none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ class Adapter(Protocol):
 
     config: LoRAConfig
 
-    # what nn.Module gives it
+    # inherited from nn.Module
     def parameters(self) -> Iterator[nn.Parameter]: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
@@ -197,7 +197,7 @@ def whole_groups(at_once: int, group: int) -> int:
 
 @runtime_checkable
 class RecomputingPrior(Protocol):
-    """A prior whose encoder can compute again in backward what it else keeps until then: the same gradient."""
+    """A prior whose encoder can recompute in backward what it otherwise keeps until then: the same gradient."""
 
     recompute_encoder: bool
 

@@ -32,7 +32,7 @@ FLOAT32, HALF = Accuracy((0.1, 0.01, 0.001), 0.05), Accuracy((1.0, 0.3, 0.1), 0.
 
 
 def accuracy(dtype: torch.dtype) -> Accuracy:
-    """What can be asked of a network that runs in `dtype`."""
+    """The test for a network that runs in `dtype`."""
     return FLOAT32 if torch.finfo(dtype).eps < 1e-5 else HALF
 
 
@@ -44,9 +44,9 @@ def derivative_error(
 ) -> float:
     """Relative difference of the derivative of f along its own gradient from a central difference.
 
-    The gradient is that of a random projection of f. A true one gives about 0, one of the same size in an
-    unrelated direction about 1; infinite where it is zero or not finite. The smallest over the spans that
-    were needed. What it cannot see is a gradient that lacks a part and is true in the rest.
+    It takes the gradient of a random projection of f. A true one gives about 0, one of the same size in an unrelated
+    direction about 1; infinite if it is zero or not finite. Returns the smallest over the spans that were needed. It
+    cannot see that a gradient lacks a part and is true in the rest.
     """
     leaves = [x.detach().clone().requires_grad_() for x in inputs]
     with torch.enable_grad():

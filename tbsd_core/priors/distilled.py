@@ -1,4 +1,4 @@
-"""Models that were distilled to a few steps, told by what there is to see of them.
+"""Recognises models that were distilled to a few steps.
 
 Score distillation asks a model for its score at every noise level. A student of consistency, adversarial or
 distribution matching distillation (arXiv:2310.04378, 2311.17042, 2402.13929) was trained at a few levels to jump to
@@ -44,7 +44,7 @@ def warning(what: str, kind: str) -> str:
 
 
 def named_warning(names: Iterable[str]) -> str:
-    """What to say of a model by the names of its files and LoRAs, or its title; "" where none of them tells."""
+    """A warning about a model, by the names of its files and LoRAs or its title; "" if none of them tells."""
     for name in names:
         for kind, words in NAMES:
             if words.search(name):
@@ -53,7 +53,7 @@ def named_warning(names: Iterable[str]) -> str:
 
 
 def network_refusal(what: str, network: Mapping[str, Any]) -> str:
-    """Why a UNet cannot be used, by its configuration in a pipeline; "" where it can.
+    """Why a UNet cannot be used, by its configuration in a pipeline; "" if it can.
 
     The student of a guided LCM takes the guidance scale as an embedding beside the timestep (arXiv:2310.04378 Eq. 7).
     """
@@ -63,7 +63,7 @@ def network_refusal(what: str, network: Mapping[str, Any]) -> str:
 
 
 def scheduler_warning(scheduler: Mapping[str, Any]) -> str:
-    """What to say of a pipeline by the configuration of its scheduler; "" where that tells nothing."""
+    """A warning about a pipeline, by the configuration of its scheduler; "" if that tells nothing."""
     name = scheduler.get("_class_name", "")
     if name in SCHEDULERS:
         return warning(f"A pipeline with the {name}", SCHEDULERS[name])

@@ -1,8 +1,8 @@
 """A low-rank addition to a frozen network, with the camera as a further input: the score of the present renders.
 
 Variational score distillation (ProlificDreamer, arXiv:2305.16213) distils the difference between the
-prior and a copy of it that is fine-tuned on what the scene looks like now. The copy is the frozen network
-plus a LoRA (arXiv:2106.09685) on its attention projections and an embedding of the camera pose.
+prior and a copy of it that is fine-tuned on the present renders. The copy is the frozen network plus a LoRA
+(arXiv:2106.09685) on its attention projections and an embedding of the camera pose.
 
 Both are forward hooks that exist only inside `LoRAAdapter._active`: outside it the network is untouched,
 bit for bit, and no weight of it is ever changed. So this works on any network of torch layers, also on one
@@ -38,7 +38,7 @@ POSE_SIZE, POSE_WIDTH = 16, 64
 
 @runtime_checkable
 class Projection(Protocol):
-    """A layer that maps features to features: nn.Linear, and the quantised layers of hosts that are none."""
+    """A layer that maps features to features: nn.Linear, and quantised layers of hosts that do not extend it."""
 
     in_features: int
     out_features: int

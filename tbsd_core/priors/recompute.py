@@ -16,8 +16,8 @@ def recomputed(
 ) -> Iterator[None]:
     """Inside, these blocks keep their input alone; backward computes the rest again.
 
-    Of an autoencoder of Stable Diffusion it takes 0.38 of the memory for a third more operations
-    (`python -m benchmarks.real_models`).
+    For an autoencoder of Stable Diffusion it takes 0.38 of the memory for a third more operations (`python -m
+    benchmarks.real_models`).
     """
 
     def twice(block: nn.Module) -> Callable[..., Tensor]:

@@ -39,7 +39,7 @@ def decay(a: float, b: float, c: float, r: float) -> float:
 
 
 def view_mixture(azimuth: float, elevation: float) -> ViewMixture:
-    """What a camera at `azimuth`, 0 = front, and `elevation`, both in degrees, sees."""
+    """The views that a camera at `azimuth`, 0 = front, and `elevation`, both in degrees, sees."""
     if elevation >= OVERHEAD:
         return ViewMixture({"overhead": 1.0}, {})
     turned = abs((azimuth + 180) % 360 - 180)

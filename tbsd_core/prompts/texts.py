@@ -1,9 +1,9 @@
 """From one prompt to the texts of the named conditions, per view direction.
 
 TNP (target negative prompt) keeps the target in the negative: "a brick house, blurry, dark". GNP
-(generic negative prompt) is the descriptors alone: "blurry, dark". The construction is that of Rethinking
-Score Distillation as a Bridge (arXiv:2406.09417); the two names are those of TBSD (arXiv:2511.11710).
-The source is what an edit starts from, in words; "" where nobody has described it.
+(generic negative prompt) is the descriptors alone: "blurry, dark". The construction comes from Rethinking Score
+Distillation as a Bridge (arXiv:2406.09417), the two names from TBSD (arXiv:2511.11710). The source is the start of an
+edit, in words; "" if nobody has described it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ VIEW_WORDS = ("front", "side", "back", "overhead")
 
 @dataclass(frozen=True, kw_only=True)
 class PromptConfig:
-    """What is wanted, and the words that say what good and bad pictures of it are like."""
+    """The target, and the words for good and bad pictures of it."""
 
     prompt: str  # the target, e.g. "a brick house"; not empty
     target_modifier: str = "sharp, detailed, high quality"  # appended to the target only; "" for none
@@ -30,7 +30,7 @@ class PromptConfig:
     ready_made: bool = False  # the conditions are CONDITIONING of ComfyUI: the texts here say nothing about them
     # strength of Perp-Neg between the views; 0 = off, 1 = published. Needs view_dependent
     perp_neg: float = setting(0.0, at_least=0)
-    source: str = ""  # what an edit starts from, e.g. "a brick house"; "" where it is not described
+    source: str = ""  # the start of an edit, e.g. "a brick house"; "" if it is not described
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -97,7 +97,7 @@ def build_texts(
         elif name == "negative":
             texts[name] = {"": generic_negative_text(config.negative_descriptors)}
         elif name == "source" and config.source.strip():
-            # with the words of praise that the target has, so that the two differ in what changes alone
+            # with the target's words of praise, so that the two differ only in the change
             source = config.source.strip()
             texts[name] = {v: with_modifier(with_view(source, v), config.target_modifier) for v in views}
         else:

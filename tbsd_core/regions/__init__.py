@@ -1,6 +1,6 @@
 """Where a run may change a scene. A new way to say it is a function of a scene that returns a Region.
 
-A `Region` is what may change; `limited` makes the scene that a run then works on.
+A `Region` is the part that may change; `limited` makes the scene that a run then works on.
 """
 
 from .limit import check_same, everything, limited, ready

@@ -1,4 +1,4 @@
-"""From what is free to how much it may change: 0 where it is locked, rising to 1 over a border inside the free part."""
+"""From the free part to the weight of change: 0 where it is locked, rising to 1 over a border inside the free part."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ def between_points(
     free: Tensor,  # [K] bool
     width: float,  # in their units
 ) -> tuple[Tensor, Tensor]:
-    """Weights [K] of points on a surface, by their distance to the nearest that is locked: across seams of a texture,
-    which parts of it that lie side by side on the surface do not know of. And which that is, [K]; beyond the border the
-    point itself."""
+    """Weights [K] of points on a surface, by their distance to the nearest locked point, also across seams of a
+    texture; and the index [K] of that point. Beyond the border it is the point itself."""
     nearest = torch.arange(len(points))
     if width == 0 or not bool(free.any()) or bool(free.all()):
         return free.float(), nearest

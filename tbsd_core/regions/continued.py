@@ -1,4 +1,4 @@
-"""The colours that a free part of a surface continues: those of the locked part beside it, and how near that is."""
+"""For the free part of a surface: the colours of the locked part beside it, and how near that part is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROWS = 1024  # of a matrix of distances
 def continued(
     points: Tensor,  # [K, 3] on a surface, in parts of the scene's radius
     free: Tensor,  # [K] bool
-    colors: Tensor,  # [K, 3]; those of free points are not read
+    colors: Tensor,  # [K, 3]; the values at free points are not read
 ) -> tuple[Tensor, Tensor]:
     """Colours [K, 3] of locked cells, averaged by inverse distance (Shepard 1968, power 4), and nearness [K] in [0, 1].
 

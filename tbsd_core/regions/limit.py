@@ -32,10 +32,10 @@ KINDS: dict[type[Scene], str] = {ImageScene: PIXELS, MeshTextureScene: TEXELS, G
 
 @torch.no_grad()
 def limited(scene: S, region: Region) -> S:
-    """A copy of the scene, which shows what the scene shows, and changes in the region alone.
+    """A copy of the scene that looks the same and changes in the region alone.
 
-    What the scene shows now is kept. Where the weight of the region is 0 the copy shows it to the bit whatever becomes
-    of its parameters; over the border old and new are mixed.
+    The copy keeps the scene's present look. Where the weight of the region is 0 it shows that look to the bit, whatever
+    becomes of its parameters; over the border it mixes old and new.
 
     Raises:
         ValueError: nothing of such a scene can be kept, the region is of another one, or nothing is free in it.
@@ -49,7 +49,7 @@ def limited(scene: S, region: Region) -> S:
 
 
 def kept_by(scene: Scene, region: Region) -> Mapping[str, Tensor]:
-    """What `limited` attaches to the copy."""
+    """The attachments that `limited` gives the copy."""
     kind, shape = kind_of(scene), shape_of(scene)
     if region.kind != kind or tuple(region.free.shape) != shape:
         wanted = said(Region(kind, torch.zeros(shape, dtype=torch.bool)))
@@ -62,7 +62,7 @@ def kept_by(scene: Scene, region: Region) -> Mapping[str, Tensor]:
 
 
 def ready(scene: S, region: Region | None = None) -> S:
-    """The scene that a run works on: `limited` where there is a region; one whose colours are pinned to those it had
+    """The scene that a run works on: `limited` if there is a region. A scene whose colours are pinned to its old ones
     (pin_weight) keeps these. Raises ValueError as `limited`."""
     if region is not None:
         return limited(scene, region)
@@ -83,7 +83,7 @@ def check_same(scene: Scene, region: Region) -> None:
 
 
 def kind_of(scene: Scene) -> str:
-    """What the regions of a scene are made of. Raises ValueError for a scene that has none, saying what to do."""
+    """The kind of region that a scene has. Raises ValueError for a scene that has none, saying what to do."""
     if type(scene) not in KINDS:
         raise ValueError(
             f"No part of a {type(scene).__name__} can be locked: it has no pixels, texels or Gaussians of its own. "
@@ -103,12 +103,12 @@ def shape_of(scene: Scene) -> tuple[int, ...]:
 
 
 def everything(scene: Scene) -> Region:
-    """All of a scene; a scene that is `limited` to it knows how it was before. Raises ValueError as `kind_of`."""
+    """The whole scene; a scene that is `limited` to it knows how it was before. Raises ValueError as `kind_of`."""
     return Region(kind_of(scene), torch.ones(shape_of(scene), dtype=torch.bool), 0.0)
 
 
 def _start_from(scene: Scene, kept: Mapping[str, Tensor]) -> None:
-    """Set the parameters to what is kept."""
+    """Set the parameters to the kept values."""
     if isinstance(scene, ImageScene):
         scene.pixels.copy_(torch.logit(kept[PREFIX + "pixels"], eps=EDGE) / GAIN)
     elif isinstance(scene, MeshTextureScene):
@@ -150,7 +150,7 @@ def _texels(scene: MeshTextureScene, region: Region) -> Mapping[str, Tensor]:
     width = region.border * float((area / len(at.points)).sqrt())
     weight = torch.zeros(at.known.shape)
     weight[at.known], nearest = between_points(at.points, region.free[at.known], width)
-    beside = nearest_known(at.known)  # filtering at seams reads what lies beside the surface
+    beside = nearest_known(at.known)  # filtering at seams reads texels beside the surface
     weight, texture = weight.flatten()[beside], texture_now(scene)
     if region.old == LOCKED:
         colors, nearness = continued(at.points.float() / scene.bound, region.free[at.known], texture[at.known] / 255)

@@ -13,11 +13,11 @@ def free_of(
     size: tuple[int, int],  # of what it is for: rows, columns
     what: str,  # that is, for messages: "the picture"
 ) -> Tensor:
-    """Where a mask is more than half, [H, W] bool, on the CPU. It is never resized: one of another size is of another
-    picture.
+    """Where a mask is more than half, [H, W] bool, on the CPU. It is never resized: a mask of another size belongs to
+    another picture.
 
     Raises:
-        ValueError: another size, numbers that are none, or nothing in it.
+        ValueError: another size, values that are not numbers, or an empty mask.
     """
     if tuple(mask.shape) != size:
         got, wanted = (f"{' x '.join(map(str, reversed(x)))}" for x in (tuple(mask.shape), size))
@@ -26,7 +26,7 @@ def free_of(
 
 
 def chosen(mask: Tensor) -> Tensor:
-    """Where a mask of any size is more than half. Raises ValueError where it is nowhere."""
+    """Where a mask of any size is more than half. Raises ValueError if it is nowhere."""
     if not bool(torch.isfinite(mask).all()):
         raise ValueError("The mask has numbers that are not finite.")
     free = mask.detach().cpu() > 0.5

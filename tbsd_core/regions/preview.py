@@ -1,4 +1,4 @@
-"""What a region is, as pictures: what may change is tinted."""
+"""A region as pictures: the part that may change is tinted."""
 
 from __future__ import annotations
 

@@ -21,8 +21,9 @@ class Region:
         free: bool, True where a run may change things: [H, W] pixels or texels, or [N] Gaussians. On the CPU.
         border: width of the ramp inside the free part, over which old and new are mixed: in pixels, in texels along the
             surface, or in distances between neighbouring Gaussians. 0: a hard edge.
-        old: what new colours are mixed with over the border: WAS, the colours that were there, or LOCKED, those of the
-            nearest place that is locked, where nothing of worth was there. Gaussians always mix with what was there.
+        old: the colours that new ones are mixed with over the border: WAS, the previous colours, or LOCKED, the colours
+            of the nearest locked place, if the previous ones are worth nothing. Gaussians always mix with their
+            previous values.
     """
 
     kind: str
@@ -43,7 +44,7 @@ class Region:
 
 
 def inverted(region: Region) -> Region:
-    """What was locked is free, and the other way round."""
+    """The inverse: locked parts become free, and free ones locked."""
     return replace(region, free=~region.free)
 
 

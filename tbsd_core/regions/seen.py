@@ -1,4 +1,4 @@
-"""What cameras see of a surface or of splats: places that nothing hides."""
+"""The parts of a surface or of splats that cameras see: places that nothing hides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..scenes import GaussianScene
 from .masks import EMPTY, chosen
 
 SIZE = 512  # pixels of a view without a mask
-MIN_COSINE = 0.2  # of the angle between normal and view, as in mesh.bake: what is seen more flatly shows nothing
+MIN_COSINE = 0.2  # of the angle between normal and view, as in mesh.bake: flatter views show nothing
 TOLERANCE = 0.02  # of the bound: a place so little behind what the camera sees is not hidden
 DEEP = 0.06  # of the bound, for splats, which have a thickness
 MIN_OPACITY = 0.5

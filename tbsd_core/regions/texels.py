@@ -1,4 +1,4 @@
-"""Parts of the surface of a painted mesh: by a mask in its texture, by what is seen of it, by part or material."""
+"""Parts of the surface of a painted mesh: by a mask in its texture, by a camera's view, by part or material."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def over_background(
     opacity: Tensor,  # [..., 1]
     color: tuple[float, float, float] | Tensor = BACKGROUND,  # or a tensor that broadcasts to rgb
 ) -> Tensor:
-    """Put premultiplied colours over a background: rgb + (1 - opacity) color."""
+    """Put premultiplied colours over a background: rgb + (1 - opacity) `color`."""
     if not isinstance(color, Tensor):
         color = torch.tensor(color, dtype=rgb.dtype).to(rgb.device, non_blocking=True)
     return torch.addcmul(rgb, 1 - opacity, color)

@@ -19,7 +19,7 @@ NEAR = 1e-3  # world units; a triangle with a corner nearer than that, or behind
 
 @dataclass(frozen=True)
 class Fragments:
-    """What the pixels of B images of H x W see.
+    """The triangles that the pixels of B images of H x W see.
 
     Args:
         face: [B, H, W] int64, index of the nearest triangle, -1 where there is none.

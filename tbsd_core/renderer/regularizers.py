@@ -35,8 +35,8 @@ def orientation(
 
 
 def normal_smoothness(normal: Tensor) -> Tensor:
-    """Mean squared difference of neighbouring unit normals [B, 3, H, W], where both are known (not 0): what bumps a
-    surface has are in its colours (Magic123, arXiv:2306.17843, Section 3.1)."""
+    """Mean squared difference of neighbouring unit normals [B, 3, H, W], where both are known (not 0): bumps of a
+    surface belong in its colours (Magic123, arXiv:2306.17843, Section 3.1)."""
     is_known = normal.detach().square().sum(1, keepdim=True) > 0
     total = normal.new_zeros(())
     for axis in (2, 3):

@@ -94,7 +94,7 @@ def project_splats(
     """Centres [B, N, 2] in pixels, covariances [B, N, 3] (xx, xy, yy) in pixels^2 and depths [B, N] along the axis.
 
     The covariance is J R Sigma R^T J^T + 0.3 I with the Jacobian J of the projection (arXiv:2308.04079, Eq. 5).
-    Depths <= NEAR are of Gaussians that are not to be drawn: their other numbers mean nothing.
+    Gaussians with depths <= NEAR are not drawn: their other numbers mean nothing.
     """
     rotation = viewmats[:, None, :3, :3]
     x, y, z = (splats.means @ viewmats[:, :3, :3].transpose(1, 2) + viewmats[:, None, :3, 3]).unbind(-1)
@@ -117,7 +117,7 @@ def splat_reference(
     ks: Tensor,  # [B, 3, 3]
     height: int,
     width: int,
-    rows_at_once: int = 0,  # pixel rows of all views; 0: all of them, on a CPU those of one view
+    rows_at_once: int = 0,  # pixel rows of all views; 0: all of them, on a CPU the rows of one view
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Premultiplied colours [B, H, W, 3], opacities [B, H, W, 1] and accumulated axial depths [B, H, W, 1].
 
@@ -194,7 +194,7 @@ class _Composite(torch.autograd.Function):
 
 
 def _shown(features: Tensor) -> Tensor:
-    """What a Gaussian adds to a pixel, [B * N, 5]: colour, depth, and 1 to the opacity."""
+    """The values that a Gaussian adds to a pixel, [B * N, 5]: colour, depth, and 1 to the opacity."""
     return F.pad(features[:, 6:], (0, 1), value=1.0)
 
 
@@ -223,7 +223,7 @@ def _pairs(
     band: slice,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(Gaussian, pixel of the band, alpha) of the pairs [M] with an alpha of at least MIN_ALPHA, by pixel, in it near
-    to far. The host waits twice, for the number of candidates and for that of the pairs."""
+    to far. The host waits twice, for the number of candidates and for the number of pairs."""
     opacity, depth = features[:, 5], features[:, 9]
     device = features.device
     # alpha falls to MIN_ALPHA at this many standard deviations: a tight box that leaves nothing out
@@ -238,7 +238,7 @@ def _pairs(
     y0, y1 = ((y.clamp(max=height).long() + top).clamp_(0, band.stop - band.start) for y in (y0, y1))
     columns = (x1 - x0).clamp_(min=0)
     rows = (y1 - y0).clamp_(min=0) * ((depth > NEAR) & (opacity >= MIN_ALPHA) & (columns > 0))
-    # a run of columns in each row of a box, then the columns: numbers of runs are divided, not those of pixels
+    # a run of columns in each row of a box, then the columns: the division is of runs, not of pixels
     near_to_far = torch.argsort(depth, stable=True)
     runs = rows.index_select(0, near_to_far)
     n_runs, n_candidates = torch.stack([rows.sum(), (rows * columns).sum()]).tolist()
@@ -269,7 +269,7 @@ def splat_gsplat(
     width: int,
     rows_at_once: int = 0,  # without a meaning here: its memory is small
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What `splat_reference` returns, from gsplat's CUDA kernels.
+    """The same as `splat_reference`, from gsplat's CUDA kernels.
 
     Raises:
         ImportError: gsplat is not installed, with the pip line.

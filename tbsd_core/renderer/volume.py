@@ -1,7 +1,7 @@
 """Emission-absorption compositing along rays (NeRF, arXiv:2003.08934, Eq. 3) through nerfacc.
 
-Only what is plain PyTorch inside nerfacc is called, accumulation by ray index: it runs on every device and never
-starts nerfacc's CUDA compiler. Its weights are twice as many kernels as `render_weights`, which equal them.
+Only plain PyTorch inside nerfacc is called, accumulation by ray index: it runs on every device and never starts
+nerfacc's CUDA compiler. Its weights are twice as many kernels as `render_weights`, which equal them.
 """
 
 from __future__ import annotations

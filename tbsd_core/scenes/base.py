@@ -21,7 +21,7 @@ class RenderOutput:
     Args:
         rgb: [B, 3, H, W] in [0, 1] (for a latent scene: a cheap stand-in, see `latents`).
         opacity, depth: [B, 1, H, W]; depth in world units along the ray, 0 where nothing is.
-        normal: [B, 3, H, W] unit vectors in world space, or None where it was not asked for.
+        normal: [B, 3, H, W] unit vectors in world space, or None if it was not asked for.
         latents: [B, C, h, w] when the scene lives in the prior's latent space; the loop then skips encoding.
         penalties: scalars that can only be computed while rendering, by name, unweighted; empty where no weight asks
             for them.
@@ -61,7 +61,8 @@ class Scene(nn.Module, ABC):
         self.kept = kept_of(tensors)
 
     def attachable(self) -> dict[str, tuple[int, ...]]:
-        """Shapes by name of what is kept of it where a run may not change it (scenes.kept); {}: nothing can be."""
+        """Shapes, by name, of the tensors that keep the parts a run may not change (scenes.kept); {}: nothing can be
+        kept."""
         return {}
 
     @abstractmethod
@@ -98,7 +99,8 @@ class PictureScene(Scene):
         return [{"params": list(self.parameters()), "lr": lr, "per_row": True}]
 
     def as_render(self, cameras: Cameras, rgb: Tensor, latents: Tensor | None = None) -> RenderOutput:
-        """The pictures [n_images, 3, H, W] as what cameras see. Raises ValueError for another number of cameras."""
+        """The pictures [n_images, 3, H, W] in place of camera views. Raises ValueError for another number of
+        cameras."""
         if len(cameras) != self.n_images:
             raise ValueError(
                 f"{type(self).__name__} holds {self.n_images} image(s) but was given {len(cameras)} camera(s): use as "
@@ -127,7 +129,7 @@ class ShrinkingScene(Protocol):
     """A scene that can render the same pictures in less memory, more slowly."""
 
     def shrink(self) -> bool:
-        """Use less memory from now on; False where that is as little as it can be."""
+        """Use less memory from now on; False if it is as little as it can be."""
         ...
 
 
@@ -138,5 +140,5 @@ class AdaptiveScene(Protocol):
     def adapt(self, optimizer: torch.optim.Optimizer, step: int, n_steps: int) -> None:
         """Called before each step renders, once the learning rates of the step are set; it may change these, too.
         Parameters keep their shapes, and what happens is a function of them, the optimiser's state and the step,
-        so that a resumed run goes on exactly."""
+        so that a resumed run continues exactly."""
         ...

@@ -1,4 +1,4 @@
-"""What a trainable function of position is: points in [-1, 1]^3 -> 4 raw values (density logit, 3 colour logits)."""
+"""A trainable function of position: points in [-1, 1]^3 -> 4 raw values (density logit, 3 colour logits)."""
 
 from __future__ import annotations
 

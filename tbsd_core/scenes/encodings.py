@@ -47,7 +47,7 @@ class DenseGrids(Encoding):
 
     The levels are added up on the finest grid before it is read, so that any number of levels costs one
     look-up per point. Where each resolution minus one divides the next one's, as in (17, 49), that equals
-    reading every level by itself. All values start at 0: the scene's density prior is the initial shape.
+    reading every level alone. All values start at 0: the scene's density prior is the initial shape.
     """
 
     def __init__(self, resolutions: Sequence[int], generator: torch.Generator) -> None:
@@ -121,7 +121,7 @@ class KPlanes(Encoding):
 
 
 ENCODINGS: dict[str, type[Encoding]] = {"dense": DenseGrids, "kplanes": KPlanes, "hash": HashGrid}
-# a configuration may come from a file: these bound what is allocated for it (2 GB for the dense grid)
+# a configuration may come from a file: these bound its memory (2 GB for the dense grid)
 MAX_RESOLUTIONS: dict[str, int] = {"dense": 512, "kplanes": 4096, "hash": 65536}
 MAX_LEVELS = 16
 
@@ -142,8 +142,8 @@ def encoding_setting(what: str, **hint: Any) -> Any:
 
 
 def resolutions_setting(levels: tuple[int, ...], tooltip: str, **hint: Any) -> Any:
-    """The field `resolutions`, grid points per axis of each level. A widget shows the finest one, and what it says
-    stands above those coarser ones of the default that are smaller."""
+    """The field `resolutions`, grid points per axis of each level. A widget shows the finest one, and its value stands
+    above those coarser ones of the default that are smaller."""
     return setting(
         levels,
         tooltip,

@@ -126,7 +126,7 @@ class GaussianScene(Scene):
         )
 
     def values(self) -> dict[str, Tensor]:
-        """The parameters by name, with those that are locked as they were."""
+        """The parameters by name; locked ones have their old values."""
         found: dict[str, Tensor] = dict(self.named_parameters())
         if self.kept is None:
             return found
@@ -204,7 +204,7 @@ class GaussianScene(Scene):
     def adapt(self, optimizer: torch.optim.Optimizer, step: int, n_steps: int) -> None:
         """Before a step: the position rate of this step, and faded Gaussians moved to where others are opaque.
 
-        All of it is a function of the parameters and the step, so that a resumed run goes on as it would have.
+        All of it is a function of the parameters and the step, so that a resumed run continues exactly.
         """
         c = self.config
         progress = step / n_steps

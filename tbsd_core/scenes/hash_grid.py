@@ -96,7 +96,7 @@ class HashGrid(Encoding):
         x, y, z = torch.stack([near, near + self.strides], 1)  # [2, N, levels] each, for the near and the far corner
         y, z = y[:, None], z[:, None, None]
         dense, hashed = slice(0, self.n_dense), slice(self.n_dense, None)
-        # the lowest bits of a product of integers are those of the product of their lowest bits
+        # the lowest bits of a product of integers follow from their lowest bits alone
         rows = [
             x[..., dense] + y[..., dense] + z[..., dense],
             (x[..., hashed] ^ y[..., hashed] ^ z[..., hashed]) & (self.n_rows - 1),

@@ -1,8 +1,8 @@
 """The parts of a scene that a run may not change, kept as they were.
 
-What is shown, measured and saved is mixed from the kept values and the parameters, by a weight that is 0 where nothing
-may change. So neither moments of an optimiser nor regularisers nor a step that moves things can reach what is locked:
-whatever becomes of the parameters there, nobody looks at them.
+Shown, measured and saved values are mixed from the kept values and the parameters, by a weight that is 0 where nothing
+may change. So neither the moments of an optimiser nor regularisers nor a step that moves things can reach a locked
+part: whatever becomes of its parameters, nobody looks at them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Kept(nn.Module):
 
 
 def kept_of(tensors: Mapping[str, Tensor]) -> Kept | None:
-    """Those of what is attached to a scene; None where all of it may change."""
+    """The kept values among the attachments of a scene; None if all of it may change."""
     found = {name.removeprefix(PREFIX): value for name, value in tensors.items() if name.startswith(PREFIX)}
     return Kept(found) if found else None
 
@@ -46,7 +46,7 @@ def check_kept(
     tensors: Mapping[str, Tensor],
     expected: Mapping[str, tuple[int, ...]],  # shapes by name
 ) -> None:
-    """Raise ValueError unless these are all that is kept of a scene, or none, with numbers that can be."""
+    """Raise ValueError unless these are all kept tensors of a scene, or none, with possible numbers."""
     found = {name: tuple(value.shape) for name, value in tensors.items() if name.startswith(PREFIX)}
     wanted = {name: shape for name, shape in expected.items() if name.startswith(PREFIX)}
     if found and found != wanted:
@@ -65,7 +65,7 @@ def check_kept(
 
 
 def fingerprint(scene: nn.Module) -> Tensor:
-    """Of the values of its parameters: [N_BYTES] uint8, the same on every device."""
+    """A fingerprint of the values of its parameters: [N_BYTES] uint8, the same on every device."""
     found = hashlib.sha256()
     for name, value in sorted(scene.named_parameters()):
         found.update(name.encode())
@@ -74,12 +74,12 @@ def fingerprint(scene: nn.Module) -> Tensor:
 
 
 def with_original(scene: nn.Module, colors: Tensor) -> dict[str, Tensor]:
-    """What to attach to a scene that was just made of these colours, so that they are known exactly."""
+    """The attachments for a scene that was just made of these colours, so that they are known exactly."""
     return {ORIGINAL: colors, ORIGINAL_OF: fingerprint(scene)}
 
 
 def original_of(scene: nn.Module, attached: Mapping[str, Tensor]) -> Tensor | None:
-    """The colours that a scene was made of; None where it has changed since, or was made of none."""
+    """The colours that a scene was made of; None if it has changed since, or was made of none."""
     if ORIGINAL not in attached or not torch.equal(attached[ORIGINAL_OF], fingerprint(scene)):
         return None
     return attached[ORIGINAL]

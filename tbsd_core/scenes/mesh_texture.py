@@ -72,9 +72,9 @@ class MeshTextureConfig:
     # to the colours of the locked part beside, near it; for a region that mixes with what is locked
     match_weight: float = setting(0.0, at_least=0)
     pin_width: float = setting(0.125, above=0, at_most=1)  # side of a patch / side of a view
-    # what a mesh that keeps its colours begins with where it may change; a pattern that is there would stay visible
+    # the start of a mesh that keeps its colours, where it may change; an existing pattern would stay visible
     begin: str = setting(COLORS, choices=(COLORS, GREY))
-    surface: SurfaceConfig = field(default_factory=SurfaceConfig)  # what the mesh carries beside its colours
+    surface: SurfaceConfig = field(default_factory=SurfaceConfig)  # the mesh's attachments beside its colours
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -147,7 +147,7 @@ class MeshTextureScene(Scene):
         self.check_geometry()
 
     def attach(self, tensors: Mapping[str, Tensor]) -> None:
-        """What the mesh carries beside its colours; its texture, where it had one, and how far that may change."""
+        """The mesh's attachments beside its colours; its texture, if it had one, and how far that may change."""
         ours = {n: v for n, v in tensors.items() if n.startswith(PREFIX) or n in (ORIGINAL, ORIGINAL_OF)}
         self.config.surface.check({n: v for n, v in tensors.items() if n not in ours})
         check_kept(type(self).__name__, ours, texture_shapes(ours))
@@ -236,10 +236,10 @@ class MeshTextureScene(Scene):
 
 
 def texture_shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """What shapes the attached texture and its weight must have; they are as large as the texture is.
+    """The shapes that the attached texture and its weight must have; they follow the texture's size.
 
     Raises:
-        ValueError: a texture that is none.
+        ValueError: an invalid texture.
     """
     shapes: dict[str, tuple[int, ...]] = {ORIGINAL_OF: (N_BYTES,)}
     for name in (ORIGINAL, TEXTURE):

@@ -173,9 +173,8 @@ class NeRFScene(Scene3D):
     ) -> RenderOutput:
         """Render B views; `normal` is 0 where nothing is.
 
-        With a generator (training) samples are jittered, and light and background drawn, light from the progress
-        `shaded_from` on; without one the
-        views are those of the plain colours in front of the solid or learned background.
+        With a generator (training), samples are jittered, and background and light are drawn, light from the progress
+        `shaded_from` on. Without one, views have the plain colours in front of the solid or learned background.
         """
         c = self.config
         device, n_views = next(self.parameters()).device, len(cameras)

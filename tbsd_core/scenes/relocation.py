@@ -52,7 +52,7 @@ def draw_targets(
 
 
 def clear_moments(optimizer: torch.optim.Optimizer, parameter: Tensor, rows: Tensor) -> None:
-    """Forget what the optimiser has gathered for some rows of a parameter."""
+    """Forget the optimiser's moments for some rows of a parameter."""
     for value in optimizer.state.get(parameter, {}).values():
         if isinstance(value, Tensor) and value.shape == parameter.shape:
             value[rows] = 0

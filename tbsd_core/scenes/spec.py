@@ -1,4 +1,4 @@
-"""The facts about a kind of scene: everything that lists, makes, configures or shows scenes reads it here."""
+"""The facts about a kind of scene. Everything that lists, makes, configures or shows scenes reads them here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .base import Scene
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What is known before a scene is made, and decides sizes of some.
+    """The facts that are known before a scene is made; some scenes take their sizes from them.
 
     Args:
         size: pixels along each side of a view.
@@ -33,14 +33,14 @@ class SceneSpec:
     Args:
         name: in files, on the command line and in tables.
         label: in titles, and in the name of the node: "NeRF".
-        scene: makes it of its configuration (None: the defaults).
+        scene: makes the scene from its configuration (None: the defaults).
         config: its frozen dataclass; ranges, words and widgets stand on the fields (settings.setting).
         summary: a line of a list.
         uses_cameras: as of the scene: False for pictures.
         paints_mesh: whether it is made of a given mesh (mesh.paint.texture_scene).
         fit: the configuration with the sizes that are given.
         description: what the node is for, to a user; "" for a scene whose node is not made of its settings.
-        presets: where a run begins, by kind of model family and method.
+        presets: the settings a run begins with, by kind of model family and method.
     """
 
     name: str

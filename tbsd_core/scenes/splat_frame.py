@@ -1,4 +1,4 @@
-"""Splats moved, turned and scaled, and the two frames that they live in: the scene's, +y up, and that of files and of
+"""Moves, turns and scales splats, and converts between two frames: the scene's, +y up, and the frame of files and of
 ComfyUI's SPLAT, +y down, which is the scene's after half a turn about x."""
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Splats as the .ply file of the authors of 3D Gaussian splatting (arXiv:2308.04079), which viewers read.
 
 Binary little endian, one vertex per Gaussian: x y z, nx ny nz (0), f_dc_0..2 (spherical harmonics of degree 0),
-opacity (logit), scale_0..2 (logarithms), rot_0..3 (w, x, y, z). The axes are those of captured scenes, which every
-viewer and ComfyUI take for granted: +y down (splat_frame.TURNED_OVER).
+opacity (logit), scale_0..2 (logarithms), rot_0..3 (w, x, y, z). The axes follow captured scenes, as every viewer and
+ComfyUI expect: +y down (splat_frame.TURNED_OVER).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Splat files read: the .ply of 3D Gaussian splatting and the .splat of web viewers. Both are plain tables of numbers.
 
-A file comes from anywhere: what it declares is compared with its size before anything is allocated.
+A file comes from anywhere: its declared sizes are compared with its own before anything is allocated.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _ply(data: bytes, name: str) -> ReadSplats:
 
 
 def of_degree(n_coefficients: int) -> str:
-    """What is said of splats whose colours depend on the view."""
+    """The note on splats whose colours depend on the view."""
     return f"colours that change with the view (degree {round(n_coefficients**0.5) - 1}) are not kept, only their mean"
 
 

@@ -1,4 +1,4 @@
-"""A Gaussian scene that starts from splats that are there, and what it has become in their own coordinates."""
+"""A Gaussian scene that starts from given splats, and its result in their own coordinates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MIN_SCALE = 1e-5  # of the scene; flat splats have an axis of 0
 def scene_of_splats(
     splats: Splats, config: GaussianConfig | None = None, place: SplatPlacementConfig | None = None
 ) -> tuple[GaussianScene, list[str]]:
-    """A scene of these Gaussians, all of which can be optimised, and what was left out.
+    """A scene of these Gaussians, all of which can be optimised, and a note on the ones left out.
 
     The opaque ones fill the ball that cameras look at; faint ones outside of the scene's bound, which it would push to
     its edge, are dropped.
@@ -52,7 +52,7 @@ def scene_of_splats(
 
 @torch.no_grad()
 def file_splats(scene: GaussianScene) -> Splats:
-    """The Gaussians in the frame of files, +y down, where those that the scene started from were."""
+    """The Gaussians in the frame of files, +y down, at the place of the splats that the scene started from."""
     place = np.eye(4)
     place[:3] = np.array(scene.config.place).reshape(3, 4)
     return moved(scene.splats(), TURNED_OVER @ np.linalg.inv(place))

@@ -1,4 +1,4 @@
-"""Scenes from what a file says of them, and copies of scenes."""
+"""Scenes made from the contents of files, and copies of scenes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def scene_of(
     tensors: Mapping[str, Tensor],  # its state, by name
     source: str,  # where both are from, for messages
 ) -> Scene:
-    """A scene from what a file says. Its configuration is compared with the tensors before anything is allocated: a
+    """A scene as a file describes it. Its configuration is compared with the tensors before anything is allocated: a
     small file cannot ask for a large scene.
 
     Raises:
@@ -49,13 +49,13 @@ def scene_of(
     try:
         scene.load_state_dict(tensors)
         scene.attach(attached)
-    except ValueError as error:  # values that cannot be
+    except ValueError as error:  # impossible values
         raise ValueError(f"{source} is damaged: {error}") from error
     return scene
 
 
 def stored_tensors(scene: Scene) -> dict[str, Tensor]:
-    """What a file holds of a scene, as `scene_of` takes it."""
+    """The description of a scene in a file, as `scene_of` takes it."""
     return {**scene.state_dict(), **{ATTACHED + name: value for name, value in scene.attached.items()}}
 
 

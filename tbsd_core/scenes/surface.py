@@ -1,4 +1,4 @@
-"""What a painted mesh carries beside its colours, on its way through a run: kept on the CPU, never changed or moved."""
+"""The attachments of a painted mesh beside its colours, in a run: kept on the CPU, never changed or moved."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SurfaceConfig:
         self.material()
 
     def material(self) -> dict[str, Any]:
-        """The factors. Raises ValueError for text that is none."""
+        """The factors. Raises ValueError for invalid text."""
         try:
             found = json.loads(self.factors)
         except (ValueError, RecursionError) as error:
@@ -51,7 +51,8 @@ class SurfaceConfig:
 
 
 def surface_config(mesh: Any) -> SurfaceConfig:
-    """What a mesh (mesh.Mesh) carries beside its colours. Raises ValueError for a material that is not plain data."""
+    """The attachments of a mesh (mesh.Mesh) beside its colours. Raises ValueError for a material that is not plain
+    data."""
     arrays = mesh.surface.arrays
     try:
         factors = json.dumps(dict(mesh.surface.factors))

@@ -1,8 +1,8 @@
-"""A study: many experiments under one rule, that settings which define a method travel with it.
+"""A study: many experiments under one rule. Settings that define a method travel with it.
 
 It is a list of jobs. A `Pool` runs them (in this process, in several, on a Ray cluster, on ComfyUI servers) and hands
 back their files as bytes, so that no machine needs a disk in common with another. The runner alone writes, skips, tries
-again and gives up. Every job's folder is that of a run.
+again and gives up. Every job's folder is a run's folder.
 """
 
 from .entry import Entry

@@ -17,13 +17,13 @@ WINDOW = 1_000  # tasks that are handed in: enough to let an autoscaler see the 
 
 
 class RayPool:
-    """One Ray task per job; it takes tasks of one. See pool.Pool.
+    """One Ray task per job; a task has a single job. See pool.Pool.
 
     A task whose worker or machine dies is run again by Ray, `retries` times. The code of this package travels to the
     cluster with the sweep; torch and the packages of requirements.txt must be there.
 
     Args:
-        address: "local", or that of a cluster: "auto", "ray://HOST:10001", "HOST:6379".
+        address: "local", or the address of a cluster: "auto", "ray://HOST:10001", "HOST:6379".
         cpus: of a task; also its threads.
         gpus: of a task, 0 for none; a fraction lets several share one.
         n_workers: CPUs of a local cluster.
@@ -49,7 +49,7 @@ class RayPool:
         self._running: dict[Any, int] = {}
 
     def _check(self, cpus: float, gpus: float, address: str) -> None:
-        """A task that fits nowhere would wait for ever; a cluster that grows has its say in the docs."""
+        """Refuse a task that fits nowhere on this machine: it would wait for ever. A cluster may grow."""
         if address != LOCAL:
             return
         have = self._ray.cluster_resources()

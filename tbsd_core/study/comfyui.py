@@ -19,7 +19,7 @@ class Refused(ValueError):
 
 
 class ComfyUIServer:
-    """One server. Every method raises an error of GONE where it does not answer, Refused where it says no."""
+    """One server. Every method raises an error of GONE if it does not answer, Refused if it says no."""
 
     def __init__(self, url: str) -> None:
         parts = urllib.parse.urlsplit(url)
@@ -35,12 +35,12 @@ class ComfyUIServer:
         return answer["prompt_id"]
 
     def history(self, run: str) -> dict[str, Any] | None:
-        """What a run that has ended has left, or None."""
+        """The results of a run that has ended, or None."""
         answer = self._json(f"/history/{urllib.parse.quote(run)}")
         return answer.get(run) if isinstance(answer, dict) else None
 
     def queued(self) -> tuple[set[str], set[str]]:
-        """The ids of what runs, and of what waits."""
+        """The ids of running and of waiting runs."""
         answer = self._json("/queue")
         running, waiting = ({str(item[1]) for item in answer.get(f"queue_{k}", [])} for k in ("running", "pending"))
         return running, waiting
@@ -58,7 +58,7 @@ class ComfyUIServer:
         return self._request(f"/view?{query}")
 
     def cancel(self, run: str) -> None:
-        """Take a run out of the queue, or stop it where it is the one under way."""
+        """Take a run out of the queue, or stop it if it is the one under way."""
         self._request("/queue", {"delete": [run]})
         if run in self.queued()[0]:  # older servers stop whatever runs
             self._request("/interrupt", {"prompt_id": run})
@@ -84,7 +84,7 @@ class ComfyUIServer:
 
 
 def _reason(raw: bytes) -> str:
-    """What ComfyUI says about a workflow that it does not take, in one line."""
+    """ComfyUI's reasons for refusing a workflow, in one line."""
     text = raw.decode(errors="replace")
     try:
         stored = json.loads(text)

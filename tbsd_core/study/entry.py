@@ -18,11 +18,11 @@ class Entry:
 
     Args:
         label: what tables and sheets call it.
-        config: all of it. What defines a method (timesteps, learning rate, ...) is in there, and its own.
+        config: the whole configuration, with the method's own settings (timesteps, learning rate, ...).
         prompts: encoded by somebody else (ComfyUI's CLIP); None: by the prior.
         start: a scene that is copied; None: made of the configuration.
-        source: what a method that edits compares with; None: the start.
-        facts: what distinguishes it, as plain data for the numbers of a sheet.
+        source: the reference of a method that edits; None: the start.
+        facts: its distinguishing facts, as plain data for the numbers of a sheet.
     """
 
     label: str

@@ -18,7 +18,7 @@ from ..experiment.results import FINAL_FILES, REPORT
 
 NAMED_DIFFERENCES = 8
 
-Report = dict[str, Any]  # what run.json holds; written last: where it is, the job is finished
+Report = dict[str, Any]  # the contents of run.json; written last: if it exists, the job is finished
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Job:
 
     @property
     def n_steps(self) -> int | None:
-        """None where a workflow decides it."""
+        """None if a workflow decides it."""
         return self.config["optim"]["n_steps"] if "optim" in self.config else None
 
 
@@ -69,13 +69,13 @@ def slug(text: str) -> str:
 
 
 def read_report(out: Path, job: Job, anew: bool = False) -> Report | None:
-    """run.json of a finished job, or None where it has not finished.
+    """run.json of a finished job, or None if it has not finished.
 
     Args:
         anew: whether the result of another configuration counts as none.
 
     Raises:
-        ValueError: the folder holds one, and it does not; says which settings differ.
+        ValueError: the folder holds such a result and `anew` is False; the message names the settings that differ.
     """
     folder = job_folder(out, job)
     try:

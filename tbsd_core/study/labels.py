@@ -1,4 +1,4 @@
-"""What experiments are called: short words that tell them apart."""
+"""Labels of experiments: short words that tell them apart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORDS = {("negative", "target_negative"): "TNP", ("negative", "negative"): "GNP"
 
 
 def labels_of(configs: Sequence[ExperimentConfig]) -> list[str]:
-    """The method of each, and where it occurs more than once the settings in which its experiments differ.
+    """The method of each, and the settings in which its experiments differ if it occurs more than once.
 
     Experiments that differ in no setting (prompts that were encoded elsewhere tell none) are numbered.
     """

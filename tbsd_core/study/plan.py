@@ -1,7 +1,7 @@
-"""What is compared: methods under labels, each with its own settings, on the same prompts and draws.
+"""The experiments of a comparison: methods under labels, each with its own settings, on the same prompts and draws.
 
-The rule: settings that define a method travel with it. Every label has the whole preset of its method, what is set for
-all that have the key, and what is set for it alone. So it is the same experiment whatever stands beside it.
+The rule: settings that define a method travel with it. Every label has the whole preset of its method, the settings for
+all labels with that key, and its own settings. So an experiment does not depend on the others.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def assigned(by_label: dict[str, ExperimentConfig], assignments: Iterable[str]) 
         if key in OF_THE_STUDY:
             raise ValueError(f"{key!r} comes from the prompts, --seeds, --methods and --scene; leave it out.")
         having = [name for name, config in configs.items() if key in all_settings(config)]
-        for name in [label] if colon else having or configs:  # where none has it, the first one says what there is
+        for name in [label] if colon else having or configs:  # if none has it, the error of the first lists the keys
             configs[name] = with_setting(configs[name], key, value)
     return configs
 

@@ -34,15 +34,15 @@ class Pool(Protocol):
     def submit(self, task: Task) -> None: ...
 
     def wait(self) -> list[Outcome]:
-        """What has ended; waits about a second for something to."""
+        """The outcomes of jobs that have ended; waits about a second for one."""
         ...
 
     def close(self) -> None:
-        """End what is under way, and free everything."""
+        """End the running tasks, and free everything."""
         ...
 
 
 def only(task: Task) -> tuple[int, Job]:
-    """The job of a task of one, for pools that take no others."""
+    """The job of a task with a single job, for pools that take no others."""
     ((index, job),) = task.items()
     return index, job

@@ -1,4 +1,4 @@
-"""Runs the jobs of a study on a pool: skips finished ones, writes what ends, tries failed ones again."""
+"""Runs the jobs of a study on a pool: skips finished ones, writes results, tries failed ones again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run_jobs(
         ValueError: two jobs share a folder, or one holds the result of another configuration.
         RuntimeError: the pool can do no more (no server answers, say).
         OSError: a result cannot be written.
-        KeyboardInterrupt: passed on; what was finished stays on disk.
+        KeyboardInterrupt: passed on; finished results stay on disk.
     """
     if retries < 0:
         raise ValueError(f"retries must be at least 0, got {retries}.")

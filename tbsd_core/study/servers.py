@@ -28,7 +28,7 @@ class _Running:
 
 
 class ServerPool:
-    """It takes tasks of one. See pool.Pool. A server that is gone is not asked again in this sweep."""
+    """It takes tasks with a single job. See pool.Pool. A server that is gone is not asked again in this sweep."""
 
     def __init__(self, servers: Sequence[ComfyUIServer], on_note: Callable[[str], None] = lambda text: None) -> None:
         self._servers = list(servers)

@@ -15,7 +15,8 @@ from .views import montage, picture, read_views
 
 
 def write_sheet(jobs: Sequence[Job], reports: Reports, out: Path, name: str, max_rows: int | None = None) -> None:
-    """Write a sheet of the first `max_rows` prompts and seeds (None: of all); what failed or was not run says so."""
+    """Write a sheet of the first `max_rows` prompts and seeds (None: of all); cells that failed or did not run say
+    so."""
     columns = list(dict.fromkeys(job.label for job in jobs))
     rows: dict[str, dict[str, Tensor | str]] = {}
     for i, job in enumerate(jobs):

@@ -69,7 +69,7 @@ def run_side_by_side(
     in_full: bool = False,
     on_step: Callable[[StepRecord], None] = lambda record: None,
 ) -> None:
-    """Run all to the end, and write to each one's folder what `experiment.run` does."""
+    """Run all to the end, and write the files of `experiment.run` to each one's folder."""
     cpu, n = time.process_time(), len(configs)
     scene = side_by_side([make_scene(config) for config in configs]).to(configs[0].device)
     joint = Experiment(configs[0], prior, scene=scene, seeds=[config.optim.draw_seeds for config in configs])

@@ -17,7 +17,7 @@ class Worker:
 
     Args:
         in_full: whether results have curves, turntables and meshes; see experiment.write_results.
-        prior: None loads that of the jobs.
+        prior: None loads the jobs' prior.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Worker:
                     run_side_by_side(configs, folders, prior, self._in_full, step)
                 return [Outcome(i, read_files(folder)) for i, folder in zip(task, folders, strict=True)]
         except Exception as error:  # any failure is these jobs' result; the others must still run
-            # what a configuration cannot do it cannot do twice; memory and machines may recover
+            # a second try would fail the same way for a configuration; memory and machines may recover
             reason, again = f"{type(error).__name__}: {error}", not isinstance(error, ValueError)
             return [Outcome(index, error=reason, again=again) for index in task]
 

@@ -16,7 +16,7 @@ class StudyStep:
     """Where a study is.
 
     Args:
-        experiment: that of the entry, between two steps.
+        experiment: the entry's experiment, between two steps.
         done, total: steps of all entries together.
         record: of the step just done; None before the first one of an entry.
     """
@@ -38,10 +38,10 @@ class StudyStep:
 
 
 def watch(entries: Sequence[Entry], prior: Prior) -> Iterator[StudyStep]:
-    """Run each entry in turn; yields before its first step and after each. To stop consuming it is a clean stop.
+    """Run each entry in turn; yields before its first step and after each. The caller may stop after any of them.
 
     Raises:
-        ValueError: as Experiment and optim.optimize do.
+        ValueError: as `Experiment` and `optim.optimize` do.
     """
     done, total = 0, sum(entry.config.optim.n_steps for entry in entries)
     for entry in entries:

@@ -74,7 +74,7 @@ def with_method(workflow: Workflow, method: str, describe: Callable[[str], NodeI
         describe: /object_info of a node class, from a server.
 
     Raises:
-        ValueError: there is no guidance node, or several, or the method's needs what the workflow lacks.
+        ValueError: there is no guidance node, or several, or the method needs an input that the workflow lacks.
     """
     if method not in METHOD_NODES:
         raise ValueError(f"Unknown method {method!r}; choose one of {', '.join(METHOD_NODES)}.")

@@ -1,4 +1,4 @@
-"""What users meet: cancelling, mistakes, the demo models in core nodes, saving and going on."""
+"""A user's encounters: cancelling, mistakes, the demo models in core nodes, saving and continuing."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def node(kind: str, /, **inputs) -> dict:
 
 @pytest.fixture(scope="module")
 def defaults(server) -> dict:
-    """What the widgets of the guidance nodes begin with."""
+    """The values that the widgets of the guidance nodes begin with."""
     nodes = server.request("/object_info")
     found = {}
     for spec in METHODS.values():

@@ -1,4 +1,4 @@
-"""Image models of today whose latents are those of a video of one frame, and Z-Image, as priors."""
+"""Image models of today whose latents look like a video of one frame, and Z-Image, as priors."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def nodes(server) -> dict:
 
 
 def widgets(nodes: dict, kind: str) -> dict:
-    """What the widgets of a node begin with, optional ones included."""
+    """The values that the widgets of a node begin with, optional ones included."""
     inputs = nodes[kind]["input"]
     found = {**inputs.get("required", {}), **inputs.get("optional", {})}
     return {name: options["default"] for name, (_, options) in found.items() if "default" in options}

@@ -50,7 +50,7 @@ def test_the_docs_name_the_hosts_of_the_table(reports):
 
 
 def test_the_nodes_are_the_same_on_every_host(reports):
-    """What /object_info says of them, but for keys that only one host knows: those say the same of every node."""
+    """The entries of /object_info, but for keys that only one host knows: those say the same of every node."""
     if len(reports) < 2:
         pytest.skip("one ComfyUI: COMFYUI_PATHS names several")
     first, *others = (report["nodes"] for report in reports.values())

@@ -1,4 +1,4 @@
-"""What a run leaves in the output folder for the case that it, or the graph that it is in, does not reach its end."""
+"""Files of a run in the output folder, in case that it, or the graph that it is in, does not reach its end."""
 
 from __future__ import annotations
 

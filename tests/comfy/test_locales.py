@@ -1,5 +1,5 @@
-"""The pack in the user's language: locales/en is what the nodes and the panel say, and each other language says all
-of it, as ComfyUI serves it. What the browser makes of it is in tests/web/test_language.py."""
+"""The pack in the user's language: locales/en holds the texts of the nodes and the panel, and each other language has
+all of them, as ComfyUI serves it. The browser's side is in tests/web/test_language.py."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def node(kind: str, /, **inputs) -> dict:
 
 
 def of_the_command_line(scene: str, method: str, n_steps: int = STEPS) -> ExperimentConfig:
-    """What `run` makes of the same wishes."""
+    """The experiment of `run` for the same wishes."""
     config = default_config(PROMPT, scene, method, n_steps=n_steps, size=SIZE)
     for name, value in (NERF if scene == "nerf" else {}).items():
         config = replaced(config, name, value)
@@ -102,7 +102,7 @@ def models() -> dict:
 
 
 def graph(server, scene: str) -> dict:
-    """Every method by itself, and beside others in another order."""
+    """Every method alone, and beside others in another order."""
     prompt = models() | {"start": scene_node(scene)}
     pictures, kept = (0, 1) if scene == "image" else (1, 0)
     for method in METHODS:
@@ -193,7 +193,7 @@ def test_the_multiview_model_makes_the_run_of_the_command_line(server):
     away = torch.cat([(file.tensors[n] - v.detach()).abs().flatten() for n, v in experiment.scene.named_parameters()])
     assert float((away > 1e-4).float().mean()) <= 1e-3 and float(away.max()) <= 1e-3, float(away.max())
 
-    # six views are no whole groups: one sentence, which says what to set
+    # six views do not form whole groups: one sentence, which says what to set
     run_node["inputs"]["views_per_step"] = 6
     assert "Set optim.views_per_step to 8" in server.error(prompt)
 
@@ -210,7 +210,7 @@ def test_beside_others_and_in_another_order_a_method_makes_the_same_pictures(mad
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("method", ["tbsd", "vsd"])
 def test_a_run_of_the_command_line_goes_on_in_comfyui_and_back(scene, method, server, prior, tmp_path):
-    """Begun here, kept there without a change, gone on with there, and ended here."""
+    """Begun here, kept there without a change, continued there, and ended here."""
     whole = of_the_command_line(scene, method, 2 * STEPS)
     part = tmp_path / "part"
 
@@ -243,14 +243,14 @@ def test_a_run_of_the_command_line_goes_on_in_comfyui_and_back(scene, method, se
     for of_copy, of_begun in ((copy.tensors, begun.tensors), (copy.run.tensors, begun.run.tensors)):
         assert of_copy.keys() == of_begun.keys() and all(torch.equal(v, of_begun[k]) for k, v in of_copy.items())
 
-    # the file that went through ComfyUI is taken up here to the last bit
+    # the file that went through ComfyUI is resumed here to the last bit
     run(whole, tmp_path / "whole")
     arguments = ["run", "--resume", str(server.base / "output" / outputs["copy"]["text"][0])]
     assert main([*arguments, "--out", str(tmp_path / "back")]) == 0
     expected, back = read_newest(tmp_path / "whole"), read_newest(tmp_path / "back")
     assert all(torch.equal(v, back.tensors[k]) for k, v in expected.tensors.items())
 
-    # and what ComfyUI went on with ends here where the uninterrupted run does
+    # and the run that ComfyUI continued ends here where the uninterrupted run does
     assert resumed.run.step == 2 * STEPS - 1
     arguments = ["run", "--resume", str(server.base / "output" / outputs["save"]["text"][0])]
     assert main([*arguments, "--set", f"optim.n_steps={2 * STEPS}", "--out", str(tmp_path / "ended")]) == 0

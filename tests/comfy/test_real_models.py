@@ -39,7 +39,7 @@ def one_step(name: str, family: str, **inputs) -> dict:
     (run,) = (k for k, node in prompt.items() if node["class_type"] in OPTIMIZERS)
     prompt[run]["inputs"] |= {"steps": 1, "views_per_step": 1, "size": 64, **inputs}
     prompt[run]["inputs"].pop("start_size", None)
-    prompt["2"]["inputs"]["view_dependent"] = False  # three texts for SDXL's text encoders in the place of eleven
+    prompt["2"]["inputs"]["view_dependent"] = False  # three texts for SDXL's text encoders instead of eleven
     prompt["1"]["inputs"]["ckpt_name"] = f"{family}.safetensors"
     waiting, kept = [run], {}
     while waiting:

@@ -97,7 +97,7 @@ def test_what_a_camera_does_not_see_is_painted_and_the_rest_comes_back_to_the_by
     assert (painted[weight == 1] != pixels[weight == 1]).any(-1).mean() > 0.5
     assert np.allclose(out.bounds, mesh.bounds, rtol=1e-4) and np.allclose(out.visual.uv, mesh.visual.uv, atol=1e-5)
 
-    # the run goes on with its region, and with no other
+    # the run continues with its region, and with no other
     load = {"load": node("TBSD_LoadScene", scene_file=outputs["keep"]["text"][0])}
     again = {**graph["run"]["inputs"], "scene": ["load", 0], "steps": 4, "resume": True}
     wider = node("TBSD_RegionFromMask", scene=["load", 0], mask=["mask", 0], **HERE)

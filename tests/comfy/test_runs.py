@@ -1,4 +1,4 @@
-"""What browsers may ask about a run and do with it, over HTTP and the websocket of a real server."""
+"""Questions of browsers about a run, and their actions on it, over HTTP and the websocket of a real server."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_a_run_that_cannot_be_continued_says_why(server):
 
 @pytest.fixture(scope="module")
 def cancelled(server) -> str:
-    """A run to go on with, of three steps or more."""
+    """A run to continue, of three steps or more."""
     prompt_id = server.queue(graph(50_000, 906, "long"))
     running(server, "long")
     server.request("/interrupt", {})

@@ -23,7 +23,7 @@ SEARCHES = {
 
 def rank(query: str, text: str) -> tuple[int, float] | None:
     """How well a text answers, as the browser's search sorts what it found: the same words first, then texts that begin
-    with them, that have them as words, and that have them at all; shorter ones first. None where a word is missing."""
+    with them, that have them as words, and that have them at all; shorter ones first. None if a word is missing."""
     text, parts = text.lower(), query.split()
     words = re.split(r"[^a-z0-9]+", text)
     if text == query:

@@ -89,7 +89,7 @@ def test_every_method_makes_a_workflow_that_the_server_takes(server, method):
 
 @pytest.fixture(scope="module")
 def pictures() -> dict[str, np.ndarray]:
-    """What the command line makes of each method, with 8 bits."""
+    """The command line's experiment of each method, with 8 bits."""
     prior, found = read_prior(default_config("a brick house", "latent")), {}
     for method in PAINTING:
         experiment = Experiment(default_config("a brick house", "latent", method, n_steps=3, size=32), prior)

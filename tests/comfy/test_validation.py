@@ -1,4 +1,4 @@
-"""What a workflow asks wrongly is said in plain words, before it runs where that can be known."""
+"""Mistakes in a workflow are reported in plain words, before it runs if that can be known."""
 
 from __future__ import annotations
 

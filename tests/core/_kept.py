@@ -1,4 +1,4 @@
-"""Scene and state kept in the one file and taken up again, for tests that have no whole configuration."""
+"""Scene and state kept in the one file and resumed, for tests that have no whole configuration."""
 
 from __future__ import annotations
 

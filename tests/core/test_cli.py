@@ -90,7 +90,7 @@ def test_bad_arguments_end_with_code_2_one_message_and_no_files(arguments, messa
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
     assert error.count("tbsd_core") == 1
-    if "dragon" not in message:  # that message goes on with the vocabulary
+    if "dragon" not in message:  # that message continues with the vocabulary
         assert len(error.strip().splitlines()) == 1
     assert not out.exists()
 

@@ -1,4 +1,4 @@
-"""What is linear light and what is sRGB, held against trimesh and the standard."""
+"""Which colours are linear light and which are sRGB, held against trimesh and the standard."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_pinned_values(family, scene, method, expected):
 
 
 def test_the_whole_configuration_of_tbsd_on_the_demo_model():
-    """What docs/benchmark.md measures under the name TBSD."""
+    """The configuration that docs/benchmark.md measures under the name TBSD."""
     schedule = ProgressSchedule(start=1.0, end=0.4)
     expected = TBSDConfig(guidance_scale=6.0, balancer="unit_schedule", balance=BalanceConfig(schedule=schedule))
     assert default_config("a brick house", "nerf", "tbsd").guidance == expected

@@ -1,9 +1,9 @@
 """ComfyUI's dynamic VRAM (comfy-aimdo) without a GPU: its native calls are replaced, the host's code is as it is.
 
 Weights live in pages of CPU memory that the pretend device shows. `limit` bytes of them may be resident: a fault pins
-an allocation and evicts unpinned ones of other models, oldest first. What is evicted is filled with NaN, where the real
-one unmaps it. Where nothing can be evicted the weight is streamed: ComfyUI casts it into a buffer that the layer after
-next uses again, as it does with the two offload streams that it has on NVIDIA.
+an allocation and evicts unpinned ones of other models, oldest first. Evicted pages are filled with NaN; the real one
+unmaps them. If nothing can be evicted, the weight is streamed: ComfyUI casts it into a buffer that the layer after next
+uses again, as it does with the two offload streams that it has on NVIDIA.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class HostBuffer:
 
 
 class CastBuffer:
-    """What layers cast streamed weights into, over and over."""
+    """The buffers that layers cast streamed weights into, over and over."""
 
     def __init__(self, max_size: int, index: int | None) -> None:
         self.memory = torch.empty(0, dtype=torch.uint8)

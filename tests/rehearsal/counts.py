@@ -1,4 +1,4 @@
-"""What a step asks of a device, by scene and method: a table that may only fall.
+"""Kernels, waits and copies of a step, by scene and method: a table that may only fall.
 
     python -m tests.rehearsal.counts            compare
     python -m tests.rehearsal.counts --write    lower the table to what is measured; --raise lets it also rise

@@ -2,8 +2,8 @@
 
 Its tensors keep their data on the CPU and report another device. Every ATen op runs on the CPU, once it is checked
 that CUDA would have run it: all tensors on one device, but for what CUDA lets pass (a number as a 0-dim CPU tensor
-in a pointwise op, CPU indices into a tensor of the device). What CUDA refuses raises its RuntimeError here. `Watch`
-counts what makes a GPU wait or idle: kernels, points at which the host waits for the device, and bytes.
+in a pointwise op, CPU indices into a tensor of the device). Calls that CUDA refuses raise its RuntimeError here.
+`Watch` counts what makes a GPU wait or idle: kernels, points at which the host waits for the device, and bytes.
 
     import device                                       # this file alone, by its folder on sys.path
     device.install()                                    # once in a process, before the first backward
@@ -14,14 +14,14 @@ counts what makes a GPU wait or idle: kernels, points at which the host waits fo
             print(step.kernels, step.syncs, step.waits())
     print(watch.total.report())                         # every wait by file, line and op
 
-It changes torch for the whole process, so what uses it runs in a process of its own (see inside/).
+It changes torch for the whole process, so its users run in processes of their own (see inside/).
 
-What is like CUDA: device errors, CPU generators refused for draws on the device, `.numpy()` refused, "cuda" is not
-"cuda:0", Adam's foreach and fused paths, parameters that stay the same objects under `module.to`, events. What is
-not: there are no streams (each copy is over when it returns, and is counted as a wait when CUDA's would be one), no
-generator of the device, no autocast, no kernels but ATen's (`tensor.is_cuda` is False), float sums are the CPU's,
-memory is what tensors hold, without the workspace of kernels and the caching allocator's rounding. One op counts as
-one kernel: some launch several.
+Like CUDA: device errors, CPU generators refused for draws on the device, `.numpy()` refused, "cuda" is not "cuda:0",
+Adam's foreach and fused paths, parameters that stay the same objects under `module.to`, events. Unlike CUDA: there are
+no streams (each copy is over when it returns, and is counted as a wait when CUDA's would be one), no generator of the
+device, no autocast, no kernels but ATen's (`tensor.is_cuda` is False), float sums are the CPU's, memory is what tensors
+hold, without the workspace of kernels and the caching allocator's rounding. One op counts as one kernel: some launch
+several.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CPU = torch.device("cpu")
 HERE = os.path.abspath(__file__)
 aten = torch.ops.aten
 
-# What CUDA does with an op; names are those of packets ("index_put_" and not "index_put_.default")
+# CUDA's way with an op, named after its packet ("index_put_" and not "index_put_.default")
 
 ANY_DEVICE = {"copy_", "_to_copy", "_copy_from", "_copy_from_and_resize", "set_", "record_stream"}
 INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index", "_unsafe_index_put"}
@@ -64,7 +64,7 @@ def is_on_device(x: Any) -> bool:
 
 
 def _leaves(args: tuple, kwargs: dict) -> list:
-    """What an op is given; a list is all that its arguments can be nested in."""
+    """The arguments of an op; a list is all that they can be nested in."""
     found = []
     for x in (*args, *kwargs.values()):
         if isinstance(x, (list, tuple)):
@@ -102,7 +102,7 @@ def _is_mask(index: Any) -> bool:
 
 
 def mismatch(func, args: tuple, kwargs: dict) -> str | None:
-    """What CUDA would say against these arguments; None where it would run."""
+    """CUDA's complaint about these arguments; None if it would run."""
     name, flat = _name(func), _leaves(args, kwargs)
     generator = next((x for x in flat if isinstance(x, torch.Generator)), None)
     if generator is not None and generator.device.type != NAME:
@@ -321,8 +321,8 @@ def _wrapped(x: Any) -> Any:
 
 
 class Event:
-    """What `torch.cuda.Event` is. The host that asks for it waits, unless the device has been asked for more since
-    and so has work while it waits: then `Lap.late_waits` counts it."""
+    """The `torch.cuda.Event` of this device. The host that asks for it waits, unless the device has been asked for more
+    since and so has work while it waits: then `Lap.late_waits` counts it."""
 
     def __init__(self, enable_timing: bool = False) -> None:
         self.at, self.kernels = 0.0, -1
@@ -345,7 +345,7 @@ class _Launched:
 
 
 class Module:
-    """What `torch.pretend` is: the functions that `torch.cuda` has under the same names."""
+    """The module `torch.pretend`: the functions that `torch.cuda` has under the same names."""
 
     Event = Event
 
@@ -464,14 +464,14 @@ _watches: list[Watch] = []
 
 
 def _each(do) -> None:
-    """What happens is told to every watch that is entered."""
+    """Every watch that is entered hears of all events."""
     for watch in _watches:
         do(watch)
 
 
 @dataclass
 class Lap:
-    """What happened between two laps.
+    """The events between two laps.
 
     Args:
         ops: ops on the device, by name, with views and allocations, which launch nothing.

@@ -1,4 +1,4 @@
-"""What a step is made of does on a device what it does on the CPU, and waits where it says."""
+"""The parts of a step do the same on a device as on the CPU, and wait where they say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step of the optimiser nodes asks of a device, ComfyUI's own part of it included."""
+"""The load of a step of the Optimize nodes on a device, ComfyUI's own part of it included."""
 
 from __future__ import annotations
 

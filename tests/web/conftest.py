@@ -146,7 +146,7 @@ class Tab:
         self.page.wait_for_function(script, timeout=seconds * SECONDS)
 
     def outputs(self, seconds: float = 240) -> dict[str, dict]:
-        """What the nodes show once the graph has run, by their ids; the page must show no error."""
+        """The outputs that the nodes show once the graph has run, by their ids; the page must show no error."""
         waiting = "async () => Object.values(await (await fetch('/queue')).json()).flat().length"
         for _ in range(round(2 * seconds)):
             self.page.wait_for_timeout(500)  # in which the graph reaches the queue, or the page hears of the end

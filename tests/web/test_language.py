@@ -1,4 +1,4 @@
-"""What a user sees whose ComfyUI speaks Chinese: names, tooltips and the panel, from locales/zh."""
+"""ComfyUI in Chinese as a user sees it: names, tooltips and the panel, from locales/zh."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def chinese(name: str) -> dict:
 
 
 def shown(tab, node_id: str) -> dict:
-    """What the canvas writes on a node."""
+    """The texts that the canvas writes on a node."""
     script = """(id) => {
         const node = app.graph.getNodeById(id), label = (slot) => slot.label ?? slot.localized_name ?? slot.name;
         return {

@@ -65,7 +65,7 @@ def test_a_run_of_a_server_that_was_killed_goes_on_with_one_click(comfyui, start
         server.kill()
         left = files_of(folder)
         server.start()
-        tab.panel("lost").locator(OFFER).wait_for()  # the page connects again by itself
+        tab.panel("lost").locator(OFFER).wait_for()  # the page connects again automatically
         tab.errors.clear()  # what the host says of the connection
         tab.page.wait_for_timeout(1500)  # in which the page stores its graph
         tab.reload()

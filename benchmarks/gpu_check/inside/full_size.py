@@ -68,7 +68,7 @@ SD3_CUT = {
     "depth": 2,
     "context_embedder_config": {"target": "torch.nn.Linear", "params": {"in_features": 4096, "out_features": 128}},
 }
-# network, its shape and that of a quick check; widths of the text and of the pooled embedding; latent channels
+# network, its shape and the shape for a quick check; widths of the text and of the pooled embedding; latent channels
 SHAPES = {
     "sd15": (UNetModel, SD15, SD15, 768, 768, 4),
     "sdxl": (UNetModel, SDXL, SDXL, 2048, 1280, 4),
@@ -121,7 +121,7 @@ def network_file(folder: Path, name: str, dtype: torch.dtype, quick: bool) -> Pa
 
 
 def autoencoder_file(folder: Path, channels: int) -> Path:
-    """The same of an autoencoder, in float32 as such files are; those of SD 3 have no quant_conv."""
+    """The file of an autoencoder's weights, in float32 as such files are; the ones of SD 3 have no quant_conv."""
     path = folder / f"autoencoder-{channels}.safetensors"
     if not path.exists():
         with static(), torch.device("meta"):

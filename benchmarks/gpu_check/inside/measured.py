@@ -24,7 +24,7 @@ def is_dynamic() -> bool:
 
 
 def measure(case: str, load, weights: Path, quick: bool, short: bool) -> dict:
-    """What is recorded of "model dtype"; `weights` is the folder of their files."""
+    """The record of "model dtype"; `weights` is the folder of their files."""
     name, dtype_name = case.split()
     dtype = getattr(torch, dtype_name)
     work = Work(name, dtype, load, weights, quick)
@@ -55,7 +55,7 @@ def freed() -> None:
 
 
 class Work:
-    """The models of a case and what is asked of them.
+    """The models of a case and the questions to them.
 
     Args:
         load: imports a submodule of the pack.
@@ -80,7 +80,7 @@ class Work:
         return [[torch.randn(1, 77, self.width, generator=generator), {"pooled_output": pooled}]]
 
     def exact(self) -> dict[str, list[torch.Tensor]]:
-        """What it should be: the encoder by torch alone, the network with weights that nothing moves."""
+        """The truth: the encoder by torch alone, the network with weights that nothing moves."""
         mm.vram_state = mm.VRAMState.NORMAL_VRAM if mm.get_torch_device().type != "cpu" else NORMAL
         with torch.inference_mode(), full_size.static():
             model = full_size.plain_network(self.network, self.dtype)
@@ -92,7 +92,7 @@ class Work:
             mm.vram_state = NORMAL
 
     def run(self, model, vae, trains: bool, plain: bool = False) -> dict[str, list[torch.Tensor]]:
-        """A run's encoder and predictions, or what a method that trains a LoRA has of the network."""
+        """A run's encoder and predictions, or the network as a method that trains a LoRA uses it."""
         bridge, conditioning = self.load("nodes.bridge.prior"), self.load("nodes.bridge.conditioning")
         condition = conditioning.to_condition(self.conditioning(0))
         body = self.lora if trains else self.encoder
@@ -131,8 +131,8 @@ class Work:
         return {"network": [torch.cat([grad.flatten() for grad in used]).cpu()]}
 
     def compared(self, exact: dict[str, list[torch.Tensor]], trains: bool) -> dict[str, float]:
-        """Relative differences on models of this mode that a KSampler and a VAE Encode have used, and what the pack's
-        own checks found."""
+        """Relative differences on models of this mode that a KSampler and a VAE Encode have used, and the findings of
+        the pack's own checks."""
         with torch.inference_mode():
             model = full_size.load_network(self.network, self.dtype)
             vae = full_size.load_autoencoder(self.autoencoder, self.autoencoder_dtype)

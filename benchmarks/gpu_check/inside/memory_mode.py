@@ -21,8 +21,8 @@ FOLDER = Path(REQUEST["folder"])
 
 
 def boot():
-    """ComfyUI without its server: `main` does all that a start does, dynamic VRAM included. Returns what imports a
-    submodule of the pack."""
+    """ComfyUI without its server: `main` does everything that a start does, dynamic VRAM included. Returns a function
+    that imports a submodule of the pack."""
     base = FOLDER / "comfyui"
     for name in ("models", "input", "output", "temp", "user", "custom_nodes"):
         (base / name).mkdir(parents=True)

@@ -1,7 +1,7 @@
-"""ComfyUI's LOAD3D_CAMERA, that of its 3D viewers: right-handed, +y up, looking along its own -z, as ours do.
+"""ComfyUI's LOAD3D_CAMERA, the camera of its 3D viewers: right-handed, +y up, looking along its own -z, like ours.
 
-Our cameras look at the object's centre and stand upright. So a viewer's target is taken for that centre: where the
-camera is seen from there, how far, and through which lens. A rolled or an orthographic camera has no counterpart.
+Our cameras look at the object's centre and stand upright. So a viewer's target counts as that centre, which gives the
+camera's direction, distance and lens. A rolled or an orthographic camera has no counterpart.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ MAX_BYTES = 1 << 30  # of a file that is read
 
 
 def bytes_of(file: Any) -> tuple[bytes, str]:
-    """What a FILE_3D holds, and a name for messages. Raises ValueError for one that is too large."""
+    """The contents of a FILE_3D, and a name for messages. Raises ValueError for one that is too large."""
     data = file.get_bytes()
     if len(data) > MAX_BYTES:
         raise ValueError(f"The 3D file has {len(data) >> 20} MB; at most {MAX_BYTES >> 20} MB are read.")
@@ -22,7 +22,7 @@ def bytes_of(file: Any) -> tuple[bytes, str]:
 
 @contextmanager
 def path_of(file: Any) -> Iterator[Path]:
-    """Where a FILE_3D lies, with what belongs to it beside it; one in memory lies in a folder of its own meanwhile."""
+    """The path of a FILE_3D, with its companions beside it; a file in memory gets a temporary folder of its own."""
     if file.is_disk_backed:
         yield Path(file.get_source())
         return

@@ -18,7 +18,7 @@ from ..compat import mesh_class
 
 
 def to_mesh(mesh: Mesh) -> Any:
-    """MESH with vertices [1, N, 3], faces [1, M, 3], and what the mesh has beside them, each None where it has none."""
+    """MESH with vertices [1, N, 3], faces [1, M, 3], and what the mesh has beside them, each None if it has none."""
     out = mesh_class()(torch.from_numpy(mesh.vertices)[None], torch.from_numpy(mesh.faces)[None])
     colors = None if mesh.colors is None else srgb_to_linear(mesh.colors).astype(np.float32)
     arrays = {"vertex_colors": colors, "uvs": mesh.uvs, "texture": mesh.texture}

@@ -14,13 +14,13 @@ from ..autograd import optimization_mode
 
 
 def squares(image: Tensor, size: int) -> Tensor:
-    """IMAGE [B, H, W, C] as [B, 3, size, size]: what fits of it around its middle."""
+    """IMAGE [B, H, W, C] as [B, 3, size, size]: the middle square of each."""
     channels = image[..., :3].movedim(-1, 1).float()
     return comfy.utils.common_upscale(channels, size, size, "bicubic", "center").clamp(0, 1)
 
 
 def picture_scene(image: Tensor, config: Any, size: int, vae: Any = None, model: Any = None) -> Scene:
-    """A scene that starts from pictures: pixels, or where a VAE is given its latents in the scale of the model.
+    """A scene that starts from pictures: pixels or, with a VAE, its latents in the scale of the model.
 
     Raises:
         ValueError: there is a VAE and no model.

@@ -77,8 +77,8 @@ def from_splat(splat: Any) -> ReadSplats:
 def gaussian_scene(
     config: GaussianConfig, place: SplatPlacementConfig, splat: Any = None, file: Any = None, name: str = ""
 ) -> tuple[GaussianScene, list[str]]:
-    """A scene of its own points, or of the splats of a SPLAT, of a FILE_3D or of a file in ComfyUI's folders, and what
-    there is to be said of it.
+    """A scene of its own points, or of the splats of a SPLAT, of a FILE_3D or of a file in ComfyUI's folders, and notes
+    about it.
 
     Raises:
         ValueError: several are given, or one that cannot be used.

@@ -64,7 +64,7 @@ def load_diffusers_prior(
 
 
 def check_pipeline(path: Path) -> Pipeline:
-    """What the configuration of a folder or checkpoint says, before any weight is read.
+    """The configuration of a folder or checkpoint, before any weight is read.
 
     Raises:
         ValueError: the class of the pipeline is not in FAMILIES, or its network gives no score.

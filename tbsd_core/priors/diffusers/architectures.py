@@ -1,7 +1,7 @@
 """The configurations that a single checkpoint does not carry, in the form of a diffusers pipeline folder.
 
-diffusers would fetch them from the hub even when told to stay local. The numbers are those of the
-published pipelines, without the entries that equal diffusers' or transformers' own defaults.
+diffusers would fetch them from the hub even when told to stay local. The numbers come from the published pipelines,
+without the entries that equal diffusers' or transformers' own defaults.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def pipeline(kind: str, unet: dict[str, Any], vae_scale: float, size: int, *texts: dict[str, Any]) -> dict[str, Any]:
-    """Config dictionaries by part; the keys are those of a pipeline folder."""
+    """Config dictionaries by part, with the keys of a pipeline folder."""
     vae = {
         "block_out_channels": [128, 256, 512, 512],
         "down_block_types": ["DownEncoderBlock2D"] * 4,

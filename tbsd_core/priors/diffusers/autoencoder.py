@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..recompute import recomputed
 
-BLOCKS = ("ResnetBlock2D", "Attention")  # diffusers' classes of what is worth running twice
+BLOCKS = ("ResnetBlock2D", "Attention")  # diffusers' classes of blocks that are worth computing twice
 
 
 def encode_images(
@@ -35,7 +35,7 @@ def decode_latents(vae, latents: Tensor) -> Tensor:
 
 
 def shift(vae) -> float:
-    """What is subtracted before scaling: 0 except in flow models."""
+    """The number that is subtracted before scaling: 0 except in flow models."""
     return getattr(vae.config, "shift_factor", None) or 0.0
 
 

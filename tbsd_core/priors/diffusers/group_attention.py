@@ -1,6 +1,6 @@
 """Self-attention over the views of a group, in a network that was made for single pictures (MVDream, arXiv:2308.16512).
 
-The tokens of the views of an object are one sequence: what a view shows is seen by the others. No weight is added.
+The tokens of all views of an object form one sequence, so that each view sees the others. No weight is added.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 class GroupProcessor:
     """An attention processor of diffusers around another one, which then sees `views` samples as one.
 
-    Only self-attention, that which has no context, is widened. With one view nothing changes, bit for bit.
+    Only self-attention, which has no context, is widened. With one view nothing changes, bit for bit.
     """
 
     def __init__(self, inner: Any) -> None:

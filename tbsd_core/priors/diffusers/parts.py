@@ -83,7 +83,7 @@ def load_tokenizer(folder: Path):
 
 
 def token_ids(tokenizer, text: str, length: int) -> Tensor:
-    """Token ids [1, length], padded as the tokenizer says; what does not fit is left out with a warning."""
+    """Token ids [1, length], padded as the tokenizer says; tokens beyond that are dropped with a warning."""
     n_tokens = len(tokenizer(text).input_ids)
     if n_tokens > length:
         logger.warning("The text encoder reads %d of the %d tokens of the prompt %r.", length, n_tokens, text)

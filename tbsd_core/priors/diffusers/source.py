@@ -1,4 +1,4 @@
-"""Where a pipeline is, and what its configuration says about it before any weight is read."""
+"""The place of a pipeline, and its configuration before any weight is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOWNLOADED = ["*.json", "*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model"]  
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The configuration of a pipeline: what is in model_index.json and in the config files of three of its parts."""
+    """The configuration of a pipeline: model_index.json and the config files of three of its parts."""
 
     index: Mapping[str, Any]
     network: Mapping[str, Any]  # the UNet's or transformer's
@@ -31,7 +31,7 @@ class Pipeline:
 
     @property
     def title(self) -> str:
-        """What its maker calls it; "" where that is not said."""
+        """The name that its maker gives it; "" if unknown."""
         return str(self.index.get("_name_or_path", ""))
 
     @property
@@ -56,7 +56,7 @@ class Pipeline:
 
     @property
     def native_size(self) -> int | None:
-        """Pixels along a side of the pictures it was trained on; None where its configuration does not say."""
+        """Pixels along a side of the pictures it was trained on; None if its configuration does not say."""
         cells = self.network.get("sample_size")
         return cells * self.spatial_factor if isinstance(cells, int) else None
 

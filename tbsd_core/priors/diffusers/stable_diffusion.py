@@ -1,4 +1,4 @@
-"""Stable Diffusion 1 and 2, and what is shaped like them: a UNet, an autoencoder, one text encoder."""
+"""Stable Diffusion 1 and 2, and models of the same shape: a UNet, an autoencoder, one text encoder."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class DiffusersPrior:
 
         Args:
             control: a ControlNetModel of diffusers.
-            kind: what it was trained on, "depth" or "normal".
+            kind: the hints that it was trained on, "depth" or "normal".
 
         Raises:
             ValueError: it was made for another UNet.
@@ -103,8 +103,8 @@ class DiffusersPrior:
         self.hint_kind = kind
 
     def attach_cameras(self, tokens: CameraTokens, views_per_group: int) -> None:
-        """Tell Viewed conditions' cameras to the UNet, which was fine-tuned for these tokens, and let it see such
-        conditions' samples in groups; others are predicted as ever."""
+        """Tell Viewed conditions' cameras to the UNet, which was fine-tuned for these tokens, and let it see their
+        samples in groups; other conditions are predicted as before."""
         attend_in_groups(self.unet)
         self._cameras = tokens.to(self._device).requires_grad_(False).eval()
         self.views_per_group = views_per_group
@@ -113,7 +113,7 @@ class DiffusersPrior:
     def _residuals(
         self, x_t: Tensor, t: Tensor, context: Tensor, hints: Tensor | None, strength: float
     ) -> dict[str, Any]:
-        """What the ControlNet adds to the UNet's activations, as its arguments; none without hints."""
+        """The ControlNet's additions to the UNet's activations, as its arguments; none without hints."""
         if hints is None:
             return {}
         if self._control is None:

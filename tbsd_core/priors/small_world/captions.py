@@ -152,7 +152,7 @@ def sample_caption(
     generator: torch.Generator,
     view_share: float = 0.9,  # how often the view is said
 ) -> str:
-    """A random training caption that says some of what is true of an image, and nothing false."""
+    """A random training caption: it says some true things about an image, and nothing false."""
     if _chance(0.10, generator):
         return ""
     noun = _choice(SHAPE_WORDS[shape], generator, 0.8) if _chance(0.94, generator) else "object"

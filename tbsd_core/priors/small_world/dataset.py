@@ -17,13 +17,13 @@ from .world import IMAGE_SIZE, render_materials, view_cameras, view_of
 
 @dataclass(frozen=True)
 class Label:
-    """What is true of one training image."""
+    """The true facts about one training image."""
 
     shape: str
     material: str
     view: str
     degradations: tuple[str, ...]
-    hint: int = 0  # which of the hints is that of its camera and shape
+    hint: int = 0  # index of the hint for its camera and shape
 
 
 @dataclass(frozen=True)

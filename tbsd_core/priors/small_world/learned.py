@@ -51,7 +51,7 @@ def load_multiview_prior(folder: Path = WEIGHTS, device: str = "cpu") -> Diffuse
 
 
 def load_camera_tokens(folder: Path = WEIGHTS) -> CameraTokens:
-    """What tells a camera to that UNet, in float32 on the CPU."""
+    """The network that tells a camera to that UNet, in float32 on the CPU."""
     tokens = CameraTokens(**read_json(folder / CAMERA_TOKENS / "config.json"))
     tokens.load_state_dict(read_weights(folder / CAMERA_TOKENS))
     return tokens.requires_grad_(False).eval()

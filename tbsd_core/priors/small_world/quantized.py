@@ -1,8 +1,8 @@
-"""Weights with eight bits each: what ships, at half the size of float16.
+"""Weights with eight bits each, as they ship: half the size of float16.
 
 A matrix or kernel is kept as int8 with one scale per output channel (symmetric, rounded to nearest:
-Krishnamoorthi 2018, arXiv:1806.08342, section 2.4); what is small stays float16, and so do the first
-and the last layer. Only the files are: the networks compute in float32.
+Krishnamoorthi 2018, arXiv:1806.08342, section 2.4); small tensors stay float16, and so do the first and the last layer.
+Only the files are quantised: the networks compute in float32.
 
     python -m tbsd_core.priors.small_world.quantized FOLDER OUT            a trained pipeline as it ships
     python -m tbsd_core.priors.small_world.quantized FOLDER OUT --expand   back to a folder that diffusers reads

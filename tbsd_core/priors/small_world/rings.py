@@ -28,7 +28,7 @@ class Rings:
     Args:
         azimuth: [S, R, A] in degrees.
         elevation: [S, R] in degrees, one of all cameras of a ring.
-        faults: names by shape, material and ring: what is wrong with all of the faulty pictures there.
+        faults: names by shape, material and ring: the faults of all faulty pictures there.
     """
 
     latents: Tensor
@@ -38,7 +38,7 @@ class Rings:
 
 
 def ring_elevations(n_rings: int, generator: torch.Generator) -> Tensor:
-    """Elevations [n_rings] in degrees, spread over those of `dataset.sample_views`: one in eight is overhead."""
+    """Elevations [n_rings] in degrees, spread as in `dataset.sample_views`: one in eight is overhead."""
     u = (torch.arange(n_rings) + torch.rand(n_rings, generator=generator)) / n_rings
     overhead = n_rings // 8 / n_rings
     return torch.where(u < overhead, 60 + 25 * u / max(overhead, 1e-6), -2 + 52 * (u - overhead) / (1 - overhead))
@@ -77,7 +77,7 @@ def build_rings(
 
 
 def load_rings(out: Path, build: Callable[[], Rings]) -> Rings:
-    """What an earlier call has kept in `out`, or what `build` makes now."""
+    """The rings that an earlier call has kept in `out`, or new ones from `build`."""
     from safetensors.torch import load_file
 
     kept, described = out / KEPT, out / DESCRIBED
@@ -91,7 +91,7 @@ def load_rings(out: Path, build: Callable[[], Rings]) -> Rings:
 
 
 def save_rings(out: Path, rings: Rings) -> None:
-    """Keep them in a folder; what describes them comes last, so that it is there where they are whole."""
+    """Keep them in a folder. Their description is written last, so that it exists only if they are complete."""
     from safetensors.torch import save_file
 
     tensors = {"latents": rings.latents, "azimuth": rings.azimuth, "elevation": rings.elevation}

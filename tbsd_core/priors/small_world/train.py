@@ -1,9 +1,9 @@
 """Train the learned prior from nothing: `python -m tbsd_core.priors.small_world.train --out DIR`.
 
 Stable Diffusion in miniature, in its own three steps: a KL autoencoder on random crops, its latents
-cached once, then UNet and text encoder together on captions that name some of what is true of an
-image. Writes fp16 safetensors in diffusers layout; quantized.py makes what ships of them. About an hour
-on 2 CPU cores, minutes on a GPU.
+cached once, then UNet and text encoder together on captions that say some true things about an image. Writes fp16
+safetensors in diffusers layout; quantized.py makes the files that ship from them. About an hour on 2 CPU cores, minutes
+on a GPU.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def encode_all(vae, images: Tensor, device: str) -> Tensor:
 def train_unet(data: Dataset, latents: Tensor, tokenizer, config: TrainConfig, save=None, start_from=None):
     """Fit UNet and text encoder on scaled latents; returns their exponential moving averages.
 
-    `start_from` is a (UNet, text encoder) pair to go on from instead of a random start.
+    `start_from` is a (UNet, text encoder) pair to continue from instead of a random start.
     """
     torch.manual_seed(config.seed)
     model = torch.nn.ModuleDict({"unet": make_unet(), "text": make_text_encoder(tokenizer)})

@@ -1,7 +1,7 @@
 """Train the learned prior's ControlNet for depth: `python -m tbsd_core.priors.small_world.train_control --out DIR`.
 
 A copy of the UNet's encoder reads the depth of a picture (arXiv:2302.05543) while the UNet stays as it is. Data and
-state are kept in DIR once a minute, so that the same command goes on after an interruption, with the same result.
+state are kept in DIR once a minute, so that the same command continues after an interruption, with the same result.
 Writes the eight-bit weights that ship. About five minutes on one free CPU core.
 """
 
@@ -45,7 +45,7 @@ class ControlTrainConfig:
 
 @dataclass(frozen=True)
 class Examples:
-    """What is trained on: latents [N, 4, h, w] scaled, hints [V, 1, H, W] as uint8, and one label per latent."""
+    """The training data: latents [N, 4, h, w] scaled, hints [V, 1, H, W] as uint8, and one label per latent."""
 
     latents: Tensor
     hints: Tensor
@@ -85,7 +85,7 @@ def control_loss(prior: DiffusersPrior, control, x_0: Tensor, hints: Tensor, con
 
 
 def load_examples(out: Path, prior: DiffusersPrior, config: ControlTrainConfig) -> Examples:
-    """Render and encode the pictures, or read what an earlier call has kept in `out`."""
+    """Render and encode the pictures, or read the ones that an earlier call has kept in `out`."""
     from safetensors.torch import load_file, save_file
 
     kept, described = out / "examples.safetensors", out / "examples.json"

@@ -3,8 +3,8 @@
 The learned prior's UNet is fine-tuned on groups of views of one object: self-attention runs over all of a group, and
 each view's camera is further words of its prompt (MVDream, arXiv:2308.16512, with another camera embedding). A part of
 the batches stays single pictures, with and without their camera, so that it remains a prior of pictures. Data and state
-are kept in DIR once a minute, so that the same command goes on after an interruption, with the same result. Writes the
-eight-bit weights that ship. About an hour on one CPU core, minutes on a GPU.
+are kept in DIR once a minute, so that the same command continues after an interruption, with the same result. Writes
+the eight-bit weights that ship. About an hour on one CPU core, minutes on a GPU.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def group_loss(model: nn.ModuleDict, prior: DiffusersPrior, batch: Examples, con
 
 
 def train_multiview(out: Path, config: MultiviewTrainConfig) -> nn.ModuleDict:
-    """Train, or go on with a training in `out`; returns the moving average, which is also written there.
+    """Train, or resume a training in `out`; returns the moving average, which is also written there.
 
     The files of the training (rings, state) stay: delete them when the weights are good.
     """

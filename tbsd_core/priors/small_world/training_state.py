@@ -80,7 +80,7 @@ def keep(path: Path, model: nn.Module, ema: dict[str, Tensor], optimizer: torch.
 
 
 def go_on(path: Path, model: nn.Module, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
-    """Read what `keep` wrote into the given objects; returns the step that comes next, 0 where there is no file."""
+    """Read the state that `keep` wrote into the given objects; returns the step that comes next, 0 without a file."""
     from safetensors import safe_open
 
     if not path.exists():

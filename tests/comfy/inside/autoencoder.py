@@ -95,7 +95,7 @@ def recomputation():
 
 
 def estimate():
-    """What is asked of the host for an encoder of Stable Diffusion's shape, over what the plan measures of it."""
+    """The memory asked of the host for an encoder of Stable Diffusion's shape, over the plan's measure of it."""
     config = {"ch": 128, "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2}
     vae = tiny.vae(dtype=torch.float32, **config)
     counting, plan = load("tbsd_core.counting"), load("tbsd_core.experiment.plan")

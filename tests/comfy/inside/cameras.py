@@ -1,4 +1,4 @@
-"""Our cameras as the host's, back again, and those of its own nodes as ours."""
+"""Our cameras as the host's and back again, and the cameras of its own nodes as ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small UNet that ComfyUI's detection takes for that of Stable Diffusion 1.5."""
+"""A small UNet that ComfyUI's detection takes for Stable Diffusion 1.5."""
 
 # what detection looks at is as in SD 1.5: 320 channels, 768-wide context, convolutions in the transformers
 SHAPE = dict(

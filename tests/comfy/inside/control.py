@@ -45,7 +45,7 @@ def with_hints(condition, samples=(0, 1), strength=1.0):
 
 
 def apply_control_net(condition, net, picture, vae=None):
-    """What the host's own node makes of one picture and a condition, for the positive and the negative."""
+    """The result of the host's own node for one picture and a condition, for the positive and the negative."""
     node = host_nodes.ControlNetApplyAdvanced()
     positive, negative = node.apply_controlnet(
         condition.entries, condition.entries, net, picture[None].movedim(1, -1), 1.0, 0.0, 1.0, vae
@@ -94,7 +94,7 @@ def predictions():
 
 
 def chained():
-    """A ControlNet that the conditioning brings along stays, below that of the views."""
+    """A ControlNet that the conditioning brings along stays, below the ControlNet of the views."""
     picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(9))
     model, x = tiny.unet(), x_t()
     own = conditioning.to_condition(tiny.conditioning(0, control=tiny.controlnet(picture)))

@@ -1,4 +1,4 @@
-"""What the pack makes of each of comfy's own model descriptions; the networks are left out."""
+"""The pack's reading of each of comfy's own model descriptions; the networks are left out."""
 
 from __future__ import annotations
 

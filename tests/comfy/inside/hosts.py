@@ -1,4 +1,4 @@
-"""What the pack's nodes are on this host, and what its table of versions says against what the host has."""
+"""The pack's nodes on this host, and its table of versions against the features that the host has."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def refusal(version: tuple[int, ...]) -> str:
 
 
 def graph_of(without: bool) -> list[dict[str, str]]:
-    """What the pack writes into files of the graph that runs, and for a prompt that the page did not queue."""
+    """The pack's texts in files, of the graph that runs, and for a prompt that the page did not queue."""
     args.disable_metadata = without
     hidden = comfy_api.latest.io.Hidden
     about = {hidden.prompt: {"1": {}}, hidden.extra_pnginfo: {"workflow": {"id": "ä"}, "notes": 1}}

@@ -1,4 +1,4 @@
-"""What runs leave in the output folder: while they go on, when they fail, and beyond what is kept."""
+"""Files that runs leave in the output folder: while they run, when they fail, and beyond the bounds."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ try:
     run.check_finite(experiment.scene)
 except RuntimeError as error:
     report["nan"] = str(error)
-six.step, six.n_steps = 100, 110  # a run that was taken up after 100 steps
+six.step, six.n_steps = 100, 110  # a run that was resumed after 100 steps
 for step in range(101, 104):
     six.advance(step)
     time.sleep(0.05)

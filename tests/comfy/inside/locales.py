@@ -18,7 +18,7 @@ SETTING = re.compile(r'id: "([\w.]+)",\s+name: "(.+)",\s+tooltip: "(.+)",')
 
 
 def node_texts(node: dict) -> dict:
-    """What a node says, keyed as ComfyUI's frontend looks it up; `node` is its entry in /object_info."""
+    """The texts of a node, keyed as ComfyUI's frontend looks it up; `node` is its entry in /object_info."""
     sockets = {**node["input"].get("required", {}), **node["input"].get("optional", {})}
     inputs = {
         name.replace(".", "_"): {"name": options.get("display_name") or name, "tooltip": options["tooltip"]}
@@ -38,7 +38,7 @@ def panel_texts(root: Path) -> list[str]:
 
 
 def setting_texts(root: Path) -> dict[str, dict]:
-    """What the host's dialog says of the pack's settings, keyed as its frontend looks it up."""
+    """The texts of the pack's settings in the host's dialog, keyed as its frontend looks it up."""
     found = SETTING.findall((root / "web" / "js" / "settings.js").read_text("utf-8"))
     return {name.replace(".", "_"): {"name": text, "tooltip": tooltip} for name, text, tooltip in found}
 

@@ -77,7 +77,7 @@ def measure(model) -> dict[str, float]:
 
 
 def different_hooks() -> str:
-    """What training says to a batch whose samples have different LoRA hooks."""
+    """The answer of training to a batch whose samples have different LoRA hooks."""
     with torch.inference_mode():
         model = tiny.unet()
         key = next(k for k in model.model.state_dict() if k.endswith("attn1.to_v.weight"))

@@ -44,7 +44,7 @@ size, viewed, plain = bridge.with_prior(multiview, vae, conditions, (len(angles)
 
 
 def of_a_lora(prior):
-    """What the network predicts with a LoRA that does nothing yet, and whether that can be trained."""
+    """The network's prediction with a LoRA that does nothing yet, and whether that can be trained."""
     adapter, row = prior.make_adapter(LoRAConfig(), 0), [Viewed(conditions[0], *a) for a in angles]
     eps = adapter.predict_noise(reference["views"], reference["t_views"], row, None)
     poses = torch.ones(len(angles), 16)

@@ -222,7 +222,7 @@ def control():
 
 
 def wrappers():
-    """What a model wrapper and an attention patch see of a step with three conditions."""
+    """A model wrapper's and an attention patch's view of a step with three conditions."""
     model = tiny.unet()
     seen, sides = [], []
 

@@ -1,4 +1,4 @@
-"""What Recommended Settings gives the other nodes, beside what the command line begins with on the demo model."""
+"""The settings that Recommended Settings gives the other nodes, beside the command line's on the demo model."""
 
 from __future__ import annotations
 

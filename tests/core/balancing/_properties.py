@@ -1,4 +1,4 @@
-"""What every balancer must satisfy, whatever its rule."""
+"""Properties of every balancer, whatever its rule."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def test_an_interrupt_ends_the_workers(tmp_path):
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal reaches all of them
     assert process.wait(120) == 130
-    end = time.monotonic() + 30  # the tracker follows by itself
+    end = time.monotonic() + 30  # the tracker follows automatically
     while members(process.pid) and time.monotonic() < end:
         time.sleep(0.1)
     assert members(process.pid) == 0

@@ -1,4 +1,4 @@
-"""The ControlNet of a configuration: stored, taken up again, given to the prior, or refused in plain words."""
+"""The ControlNet of a configuration: stored, resumed, given to the prior, or refused in plain words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run costs is known before it is run: the same number that a counting prior finds."""
+"""The cost of a run is known before it begins: the same number that a counting prior finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run kept in its file and taken up again is as if nothing had happened."""
+"""A run kept in its file and resumed is as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_run_goes_on_from_its_file_bit_for_bit(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["image", "nerf", "gaussian"])
 def test_a_state_that_is_taken_up_twice_is_the_same_both_times(name):
-    """ComfyUI keeps what Load Scene has read, and the next graph that is queued goes on with it again."""
+    """ComfyUI keeps the result of Load Scene, and the next graph that is queued continues it again."""
     config = small(name)
     prior = read_prior(config)
     part = advance(Experiment(config, prior), 3)

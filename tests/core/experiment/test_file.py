@@ -1,4 +1,4 @@
-"""The one file of scenes and runs: complete or absent, checked, and that of release 0.1 is still read."""
+"""The one file of scenes and runs: complete or absent, checked, and files of release 0.1 are still read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model does not silently see pictures of another size than those of its training."""
+"""A model does not silently see pictures of another size than in its training."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_latents_and_views_of_the_demo_model_stay():
 @pytest.mark.parametrize(
     "scene, size, encode_size, prior, said",
     [
-        ("nerf", 32, None, "learned", "the demo model of this pack was trained on pictures of 64 pixels and sees 32"),
+        ("nerf", 32, None, "learned", "The demo model of this pack was trained on pictures of 64 pixels and sees 32"),
         ("nerf", 32, None, "exact", ""),
         ("nerf", 48, None, "learned", ""),
         ("nerf", 128, None, "learned", "Set size to 64"),

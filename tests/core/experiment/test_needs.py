@@ -1,4 +1,4 @@
-"""What is extended from small views to large ones, and the ways that are chosen by it."""
+"""Extrapolation from small views to large ones, and the choices that rest on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step is said to need."""
+"""The stated needs of a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an edit starts from is part of its run: kept in the file, taken up to the bit, missed with one sentence."""
+"""The start of an edit is part of its run: kept in the file, resumed to the bit, missed with one sentence."""
 
 from __future__ import annotations
 

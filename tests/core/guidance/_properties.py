@@ -1,4 +1,4 @@
-"""What every guidance method must satisfy, and the Gaussian inputs to check it on."""
+"""Properties of every guidance method, and the Gaussian inputs to check them on."""
 
 from __future__ import annotations
 

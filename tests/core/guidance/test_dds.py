@@ -17,7 +17,7 @@ def test_the_fixed_point_is_the_source_moved_by_the_difference_of_the_prompts(sc
 
 
 def test_the_drawn_noise_cancels():
-    """On a Gaussian it does altogether, and that of SDS does not."""
+    """On a Gaussian it does altogether, and the residual of SDS does not."""
     prior, _ = equal_variances()
     one, other = (gradient(DDS(), prior, a_source() + 0.1, a_source(), seed=seed) for seed in (0, 1))
     torch.testing.assert_close(one, other)

@@ -1,4 +1,4 @@
-"""What must hold of TBSD whatever its true formula is."""
+"""Properties of TBSD, whatever its true formula is."""
 
 from __future__ import annotations
 

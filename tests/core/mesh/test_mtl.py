@@ -1,4 +1,4 @@
-"""What an OBJ says of its surface beside its colour, compared with trimesh's reading of the same files."""
+"""An OBJ's surface beside its colour, compared with trimesh's reading of the same files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mesh carries beside its colours survives painting, files and saved scenes."""
+"""The attachments of a mesh beside its colours survive painting, files and saved scenes."""
 
 from __future__ import annotations
 

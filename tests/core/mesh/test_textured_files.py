@@ -23,7 +23,7 @@ CORNERS = {(-1, -1): (0, 0, 1), (1, -1): (1, 1, 1), (1, 1): (0, 1, 0), (-1, 1): 
 
 
 def corner_colors(visual, picture) -> np.ndarray:
-    """What another reader sees at its vertices: trimesh counts v from the lower edge."""
+    """Another reader's view of the vertices: trimesh counts v from the lower edge."""
     pixels = np.asarray(picture.convert("RGB")) / 255
     height, width = pixels.shape[:2]
     x = np.clip(visual.uv[:, 0] * width, 0, width - 1).astype(int)

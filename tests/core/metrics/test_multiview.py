@@ -137,7 +137,7 @@ def test_angles_and_distances_on_the_circle():
     p, q = p / p.sum(1, keepdim=True), q / q.sum(1, keepdim=True)
     steps = list(range(12))
     for i, found in enumerate(circular_wasserstein(p, q).tolist()):
-        # on a line the cut is fixed, so the circle's distance is at most that of every cut
+        # on a line the cut is fixed, so the circle's distance is at most the distance of every cut
         cuts = [
             wasserstein_distance(steps, steps, p[i].roll(k).double(), q[i].roll(k).double()) * 30 for k in range(12)
         ]

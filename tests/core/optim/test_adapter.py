@@ -1,4 +1,4 @@
-"""What the LoRA that a method trains is told."""
+"""The conditions of the LoRA that a method trains."""
 
 from __future__ import annotations
 

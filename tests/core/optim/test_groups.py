@@ -134,7 +134,7 @@ def test_a_run_that_is_resumed_ends_as_the_whole_one(tmp_path, prior):
 
 
 def test_the_cost_of_a_run_counts_the_timesteps_that_groups_have():
-    """A trajectory is as long as that of its group, which another configuration of the same seed has not."""
+    """A trajectory is as long as its group's, which another configuration of the same seed has not."""
     priors = ("learned", "multiview")
     of = {name: default_config("a brick house", method="ism", prior=name, n_steps=20) for name in priors}
     t = [draw_timesteps(of["multiview"].optim, 1000, 4, step, 4) for step in range(20)]

@@ -97,7 +97,7 @@ def test_a_batch_of_two_views_equals_each_alone(prior, prompts):
 
 
 def test_parts_of_a_step_and_views_between_two_words_keep_their_hints(prior, prompts):
-    """With Perp-Neg a view takes rows in a second forward; a few samples at a time are those of all at once."""
+    """With Perp-Neg a view takes rows in a second forward; a few samples at a time give the result of all at once."""
     maps = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     x_t, t = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor([900, 300])
     mixed = encode_texts(build_texts(PromptConfig(prompt="a brick house")), prior.encode_prompt, 1.0)

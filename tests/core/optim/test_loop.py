@@ -353,7 +353,7 @@ def test_views_that_change_cannot_reuse_predictions():
 
 
 def pictures_of(seeds, config, size=SIZE):
-    """One batched run with a pair of seeds for each picture; every picture begins as that of its seed."""
+    """One batched run with a pair of seeds for each picture; every picture begins as its seed's."""
     scene = ImageScene(ImageConfig(n_images=len(seeds), size=size))
     with torch.no_grad():
         for row, (seed, _) in zip(scene.pixels, seeds, strict=True):

@@ -81,7 +81,7 @@ def test_sds_with_perp_neg_is_the_published_prediction(scale, strength):
         for view, w in mixture.negative.items():
             e = eps(conditions["target"][view]) - uncond
             total -= strength * w * (e - (e * plus).sum() / (plus * plus).sum() * plus)
-        # at s = 1 SDS asks for the target alone, and Perp-Neg adds the empty prompt by itself
+        # at s = 1 SDS asks for the target alone, and Perp-Neg adds the empty prompt automatically
         expected = uncond + scale * total - noise[i]
         torch.testing.assert_close(out.grad[i].double(), expected, atol=1e-4, rtol=1e-4)
 

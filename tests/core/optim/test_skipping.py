@@ -1,4 +1,4 @@
-"""What a step whose gradient is not finite leaves alone, decided on the host and on a device."""
+"""A step whose gradient is not finite changes nothing, decided on the host and on a device."""
 
 from __future__ import annotations
 

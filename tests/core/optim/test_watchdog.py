@@ -16,7 +16,7 @@ def record(step: int, opacity: float = 0.4, rms: float = 1.0, skipped: bool = Fa
 
 
 def watch(records, has_opacity: bool = True) -> list[str]:
-    """What is said, step by step."""
+    """The messages, step by step."""
     watchdog = Watchdog(has_opacity)
     return [watchdog(r) for r in records]
 

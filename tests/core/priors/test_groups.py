@@ -1,4 +1,4 @@
-"""A prior that sees the views of a group together: what a view is told, and what it is told of the others."""
+"""A prior that sees the views of a group together: what a view gets, and what it gets of the others."""
 
 from __future__ import annotations
 

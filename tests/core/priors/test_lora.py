@@ -133,7 +133,7 @@ def test_a_network_without_attention_is_refused():
 
 
 def test_a_step_leaves_the_gradient_of_the_mean_loss(prior):
-    """It goes through the network as that of a sum, and a power of two is divided out of it exactly."""
+    """It goes through the network as the gradient of a sum, and a power of two is divided out of it exactly."""
     latents = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     conditions, known = [prior.encode_prompt("a brick house")] * 2, {}
     state = create_adapter(prior, VSD(VSDConfig()), 0)

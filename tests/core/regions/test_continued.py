@@ -1,4 +1,4 @@
-"""The colours that a free part continues."""
+"""A free part knows the colours of the locked part beside it."""
 
 from __future__ import annotations
 

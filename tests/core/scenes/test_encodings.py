@@ -64,7 +64,7 @@ def test_hash_grid_equals_a_loop_over_levels_and_corners(resolutions, bits, monk
 
 
 def test_the_slope_of_a_hash_grid_has_a_gradient():
-    """What analytic normals need: the second derivative, of autograd through the plain loop."""
+    """Analytic normals need the second derivative, of autograd through the plain loop."""
     grid = filled(HashGrid((4, 100), torch.Generator()))
     points = some_points(6).requires_grad_()
     second = []

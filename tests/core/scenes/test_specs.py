@@ -1,4 +1,4 @@
-"""What the table of scenes says, against the scenes."""
+"""The table of scenes, against the scenes."""
 
 from __future__ import annotations
 

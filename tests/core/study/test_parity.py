@@ -55,7 +55,7 @@ def prior():
 
 @pytest.fixture(scope="module")
 def wanted(prior, tmp_path_factory) -> dict[tuple[str, str], Scene]:
-    """What `run` makes of each case."""
+    """The result of `run` for each case."""
     out = tmp_path_factory.mktemp("run")
     for scene, method in CASES:
         run(config(scene, method), out / scene / method, in_full=False, prior=prior)

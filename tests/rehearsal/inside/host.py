@@ -39,7 +39,7 @@ def has_dynamic_memory() -> bool:
 
 
 def set_dynamic(on: bool) -> None:
-    """What main.py does on an NVIDIA card, or under --disable-dynamic-vram."""
+    """The start of main.py on an NVIDIA card, or under --disable-dynamic-vram."""
     import comfy.memory_management
     import comfy.model_patcher as patchers
 

@@ -21,7 +21,7 @@ rows, mask = torch.tensor([0, 2]), host[:, 0] > 0
 
 
 def error(attempt: Callable[[], object]) -> str:
-    """What it raises, "" for nothing."""
+    """The error that it raises, "" for none."""
     try:
         attempt()
     except (RuntimeError, TypeError) as raised:

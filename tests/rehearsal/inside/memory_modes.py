@@ -139,7 +139,7 @@ def encoded_by_host(the_vae):
 
 
 def outcome(case):
-    """What a case measures, or the sentence with which it was refused."""
+    """The measures of a case, or the sentence with which it was refused."""
     try:
         return case()
     except (RuntimeError, ValueError) as error:
@@ -322,7 +322,7 @@ def networks() -> dict:
 
 
 def checks() -> dict:
-    """What the checks at the start of a run say where the gradient is false: with the host's own weights, streamed."""
+    """The checks at the start of a run find a false gradient: with the host's own weights, streamed."""
 
     def encoder():
         aimdo.limit = 0

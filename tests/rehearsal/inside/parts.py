@@ -1,4 +1,4 @@
-"""What a step is made of, on the pretend device; prints a JSON object of what was found."""
+"""The parts of a step on the pretend device; prints a JSON object of the findings."""
 
 from __future__ import annotations
 

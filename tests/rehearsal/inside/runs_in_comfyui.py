@@ -67,7 +67,7 @@ def steps(name: str, method: str) -> dict[str, int]:
 
 
 run_module.RunProgress = Progress
-load("tbsd_core.experiment.autosave").LEAST_SECONDS = 3600.0  # what is saved now and then is no part of a step
+load("tbsd_core.experiment.autosave").LEAST_SECONDS = 3600.0  # saving now and then does not belong to a step
 with torch.inference_mode():
     model, clip, vae = demo.load_demo_models()
     with device.Watch(roots=["nodes/", "tbsd_core/"]) as watch:

@@ -54,7 +54,7 @@ def test_training_goes_on_as_if_it_had_not_been_interrupted(prior, tmp_path, mon
 
 
 def test_the_shipped_net_is_small_and_knows_depth():
-    """With the depth of a picture the noise in it is predicted better than without, and than with that of another."""
+    """With the depth of a picture the noise in it is predicted better than without, and than with another depth."""
     assert sum(p.stat().st_size for p in (WEIGHTS / "control_depth").iterdir()) < 1.8e6
     prior = load_learned_prior()
     prior.attach_control(load_learned_control(), "depth")

@@ -20,7 +20,7 @@ TINY = MultiviewTrainConfig(n_rings=1, steps=3, batch=4, grouped=0.5, viewed=0.3
 
 @pytest.fixture(scope="module")
 def made() -> Rings:
-    """Noise in the place of pictures: what is drawn of them does not depend on what they show."""
+    """Noise instead of pictures: the draws from them do not depend on what they show."""
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(len(SHAPES), len(MATERIALS), 2, 1, N_AZIMUTHS, 4, 16, 16, generator=generator).half()
     azimuth = (torch.arange(N_AZIMUTHS) * 22.5).expand(len(SHAPES), 1, -1)
