@@ -123,7 +123,7 @@ def preset(
 
 
 def _holds(name: str, found: Settings, method: str) -> bool:
-    """Whether a setting of OF_PICTURES is one of this scene and method; one that draws the highest noise has its own."""
+    """Whether a setting of OF_PICTURES is one of this scene and method; those that draw the highest noise keep it."""
     group, *_, last = name.split(".")
     if group == "guidance":
         return method == "sds"

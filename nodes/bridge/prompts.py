@@ -56,8 +56,8 @@ def with_source(prompts: Prompts, text: str) -> Prompts:
     """Prompts that also describe what an edit starts from; an empty text says nothing of it.
 
     Raises:
-        ValueError: it is the prompt itself, or the prompts came ready-made or are of a picture, so that there is nothing
-            to encode it with.
+        ValueError: it is the prompt itself, or the prompts came ready-made or are of a picture, so that nothing can
+            encode it.
     """
     check_texts(prompts, "A method that edits")
     if prompts.config is not None:
@@ -79,8 +79,8 @@ def check_texts(prompts: Prompts, what: str) -> None:
     """Raise ValueError if the prompts are of a picture; `what` needs texts."""
     if prompts.reference is not None:
         raise ValueError(
-            f"{what} needs texts, but these prompts are of a picture, and their model reads no text. Use SDS, or another "
-            "method that needs a target and an empty prompt only."
+            f"{what} needs texts, but these prompts are of a picture, and their model reads no text. Use SDS, or "
+            "another method that needs a target and an empty prompt only."
         )
 
 

@@ -52,7 +52,9 @@ class PicturePrompt:
         return torch.cat([self.embedding.to(numbers).expand(len(numbers), -1, -1), numbers], -1)
 
 
-def picture_prompts(clip_vision, vae, image: Tensor, mask: Tensor | None, kind: str, config: ReferenceConfig) -> Prompts:
+def picture_prompts(
+    clip_vision, vae, image: Tensor, mask: Tensor | None, kind: str, config: ReferenceConfig
+) -> Prompts:
     """The prompts of a picture, with the reference view that its front keeps to.
 
     Args:
@@ -114,7 +116,7 @@ def check_pictures(model, conditions: Sequence[ConditioningCondition]) -> None:
     if any(of_picture) and not reads_pictures:
         raise ValueError(
             f"The prompts are of a picture, but the model is {kind}, which reads text. Connect the MODEL of a Stable "
-            f"Zero123 checkpoint, or prompts from Prompt Encode."
+            "Zero123 checkpoint, or prompts from Prompt Encode."
         )
     if reads_pictures and not all(of_picture):
         raise ValueError(f"This model is told what to make by a picture, not by text. Connect {NODE} to prompts.")

@@ -41,7 +41,7 @@ class ReferenceConfig:
         step=0.05,
     )
     rgb_weight: float = setting(
-        5.0,  # stable-zero123.yaml: 500 to 1000 beside 0.1 for SDS, 3 to 6 in these units if its gradient has an RMS of 0.4
+        5.0,  # stable-zero123.yaml: 500 to 1000, with 0.1 for SDS; 3 to 6 here if the gradient of SDS has an RMS of 0.4
         "How strongly the front keeps the colours of the picture. Raise it if the front drifts, lower it if it looks "
         "like a sticker. 0 turns it off.",
         at_least=0.0,
@@ -119,8 +119,8 @@ def framed(
     solid = mask[0, 0] > 0.5
     if not solid.any():
         raise ValueError(
-            "There is no object in the picture: the mask is empty. Give a picture whose background is transparent, or a "
-            "mask of the object."
+            "There is no object in the picture: the mask is empty. Give a picture whose background is transparent, or "
+            "a mask of the object."
         )
     border = torch.cat([solid[0], solid[-1], solid[:, 0], solid[:, -1]]).float().mean()
     if border > FULL_BORDER:

@@ -8,7 +8,15 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
 from tbsd_pack.tbsd_core.guidance import build_guidance, default_config
-from tbsd_pack.tbsd_core.optim import Distillation, OptimConfig, OptimState, Reference, ReferenceConfig, framed, optimize
+from tbsd_pack.tbsd_core.optim import (
+    Distillation,
+    OptimConfig,
+    OptimState,
+    Reference,
+    ReferenceConfig,
+    framed,
+    optimize,
+)
 from tbsd_pack.tbsd_core.optim.reference import reference_losses, view_losses
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
 from tbsd_pack.tbsd_core.prompts import PromptSet
