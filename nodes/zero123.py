@@ -1,4 +1,4 @@
-"""A picture in the place of a text: image to 3D with a model that draws other views of it."""
+"""A picture instead of a text: image to 3D with a model that draws other views of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class Zero123Prompt(Node):
                 sockets.PromptsSocket.Output(
                     display_name="prompts", tooltip="Connect to a guidance node such as SDS Guidance."
                 ),
-                io.Image.Output(display_name="picture", tooltip="What the model is shown: cut out, centred, on white."),
+                io.Image.Output(
+                    display_name="picture", tooltip="The picture as the model sees it: cut out, centred, on white."
+                ),
             ],
         )
 

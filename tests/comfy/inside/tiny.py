@@ -152,7 +152,7 @@ def unet(kind=ModelType.EPS, latent=comfy.latent_formats.SD15, sampling=None, mo
     return patcher(built)
 
 
-def zero123():
+def zero123(**changes):
     """Reads CLIP embeddings of 768 numbers and four of a camera, as the model class has it."""
     generator = torch.Generator().manual_seed(2)
     weight, bias = (0.04 * torch.randn(*shape, generator=generator) for shape in ((768, 772), (768,)))
@@ -162,7 +162,7 @@ def zero123():
         with torch.no_grad():
             return comfy.model_base.Stable_Zero123(config, model_type, device, **projection)
 
-    return unet(model=model, in_channels=8, context_dim=768)
+    return unet(model=model, **{"context_dim": 768, **changes, "in_channels": 8})
 
 
 def clip_vision(folder):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import replace
 
 from pack import load_pack
 
@@ -68,7 +67,7 @@ def hosts_eps(positive, negative, x_t, t):
     found = []
 
     class Once(comfy.samplers.Sampler):
-        def sample(self, wrap, sigmas, extra, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False):
+        def sample(self, wrap, sigmas, extra, callback, noise, *unused, **also_unused):
             inner = wrap.inner_model
             alpha = (1 / (1 + inner.model_sampling.sigmas[t] ** 2)).sqrt()
             sigma = inner.model_sampling.sigmas[t : t + 1]
