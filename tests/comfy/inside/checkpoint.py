@@ -21,6 +21,7 @@ import comfy.sd1_clip  # noqa: E402
 import comfy.sdxl_clip  # noqa: E402
 import comfy.taesd.taesd  # noqa: E402
 import tiny  # noqa: E402
+import tiny_zero123  # noqa: E402
 import torch  # noqa: E402
 from checkpoint_shape import SHAPE  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
@@ -55,7 +56,7 @@ def sd15() -> dict:
 
 def zero123() -> dict:
     """The layers of its vision model are zero, as those of CLIP-G above."""
-    model = tiny.zero123(**SHAPE)
+    model = tiny_zero123.zero123(**SHAPE)
     vision = comfy.clip_vision.ClipVisionModel(str(Path(comfy.clip_vision.__file__).parent / VIT_L)).model
     generator = torch.Generator().manual_seed(1)
     for name, p in vision.named_parameters():

@@ -10,6 +10,7 @@ from pack import load_pack
 load = load_pack()
 import comfy.samplers  # noqa: E402
 import tiny  # noqa: E402
+import tiny_zero123  # noqa: E402
 import torch  # noqa: E402
 from comfy_extras.nodes_stable3d import StableZero123_Conditioning  # noqa: E402
 
@@ -172,9 +173,9 @@ def refusals():
     }
 
 
-model, vae = tiny.zero123(), tiny.vae()
+model, vae = tiny_zero123.zero123(), tiny.vae()
 with tempfile.TemporaryDirectory() as folder:
-    clip_vision = tiny.clip_vision(folder)
+    clip_vision = tiny_zero123.clip_vision(folder)
 methods = {"sds": distilled("sds"), "vsd": distilled("vsd"), "sds alone": distilled("sds", weight=0.0)}
 report = {"oracle": oracle(), "methods": methods, "refusals": refusals()}
 xl = made(kind=numbers.ZERO123_XL)[0].set.conditions["target"][""].entries[0][0]
