@@ -15,6 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -32,7 +33,7 @@ from tbsd_core.media import to_uint8
 from tbsd_core.mesh import PlacementConfig, textured_mesh
 from tbsd_core.mesh.paint import remember_texture, start_from_colors, texture_scene
 from tbsd_core.metrics.image_stats import image_statistics
-from tbsd_core.optim import Reference, ReferenceConfig
+from tbsd_core.optim import ReferenceConfig, framed
 from tbsd_core.optim.hints import MAPS, ControlConfig, view_hints
 from tbsd_core.priors.diffusers import sample_ddim
 from tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior, load_multiview_prior
@@ -178,29 +179,16 @@ def view_control() -> Tensor:
     return sheet(torch.cat([*maps, render.rgb]), len(cameras))
 
 
-@lru_cache
-@torch.enable_grad()
-def kept_front(shown: str, prompt: str, weight: float) -> Scene:
-    """A NeRF of the demo model that keeps to a true picture of `shown` from the front, as strongly as `weight`."""
-    config, (material, shape) = default_config(prompt, "nerf", "sds", n_steps=200), shown.split()
-    reference = ReferenceConfig(elevation=20.0, rgb_weight=weight, mask_weight=weight / 10)
-    truth = render_truth(shape, material, orbit(1, 20.0), 64)
-    config = replace(config, reference=reference, optim=replace(config.optim, latent_until=0.0))
-    held = Experiment(config, prior(), reference=Reference(truth.images, truth.mask, reference))
-    for _ in held.steps():
-        pass
-    return held.scene
-
-
-@torch.no_grad()
-def picture_to_3d() -> Tensor:
-    """A picture, and four sides of a NeRF: without the loss that keeps the front to it, and with it."""
-    shown = render_truth("house", "brick", orbit(1, 20.0), 64).images
-    rows = []
-    for weight in (0.0, ReferenceConfig().rgb_weight):
-        views = kept_front("brick house", "a brick house", weight).render(orbit(4, 20.0), 64, 64).rgb
-        rows += [shown, views]
-    return sheet(torch.cat(rows), 5)
+def image_prompt() -> Tensor:
+    """A picture with an object at its side, the mask of the object, and what Stable Zero123 is shown."""
+    house = render_truth("house", "brick", orbit(1, 20.0), 96)
+    picture = torch.tensor((0.55, 0.62, 0.5)).view(1, 3, 1, 1).repeat(1, 1, 128, 192)
+    mask, place = torch.zeros(1, 1, 128, 192), (..., slice(24, 120), slice(8, 104))
+    picture[place] = house.images * house.mask + picture[place] * (1 - house.mask)
+    mask[place] = house.mask
+    shown = framed(picture, mask, ReferenceConfig()).on_white()
+    shown = F.interpolate(shown, (128, 128), mode="bilinear", antialias=True, align_corners=False)
+    return torch.cat([picture[0], mask[0].expand(3, -1, -1), shown[0]], dim=2)
 
 
 def negatives() -> Tensor:
@@ -343,7 +331,7 @@ PICTURES: dict[str, Callable[[], Tensor | Image.Image]] = {
     "multiview_groups": multiview_groups,
     "sample_meshes": sample_meshes,
     "view_control": view_control,
-    "picture_to_3d": picture_to_3d,
+    "image_prompt": image_prompt,
     "negatives": negatives,
     "view_words": view_words,
     "cameras": cameras,
