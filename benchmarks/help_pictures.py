@@ -15,6 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -32,6 +33,7 @@ from tbsd_core.media import to_uint8
 from tbsd_core.mesh import PlacementConfig, textured_mesh
 from tbsd_core.mesh.paint import remember_texture, start_from_colors, texture_scene
 from tbsd_core.metrics.image_stats import image_statistics
+from tbsd_core.optim import ReferenceConfig, framed
 from tbsd_core.optim.hints import MAPS, ControlConfig, view_hints
 from tbsd_core.priors.diffusers import sample_ddim
 from tbsd_core.priors.small_world.learned import WEIGHTS, load_learned_prior, load_multiview_prior
@@ -177,6 +179,18 @@ def view_control() -> Tensor:
     return sheet(torch.cat([*maps, render.rgb]), len(cameras))
 
 
+def image_prompt() -> Tensor:
+    """A picture with an object at its side, the mask of the object, and what Stable Zero123 is shown."""
+    house = render_truth("house", "brick", orbit(1, 20.0), 96)
+    picture = torch.tensor((0.55, 0.62, 0.5)).view(1, 3, 1, 1).repeat(1, 1, 128, 192)
+    mask, place = torch.zeros(1, 1, 128, 192), (..., slice(24, 120), slice(8, 104))
+    picture[place] = house.images * house.mask + picture[place] * (1 - house.mask)
+    mask[place] = house.mask
+    shown = framed(picture, mask, ReferenceConfig()).on_white()
+    shown = F.interpolate(shown, (128, 128), mode="bilinear", antialias=True, align_corners=False)
+    return torch.cat([picture[0], mask[0].expand(3, -1, -1), shown[0]], dim=2)
+
+
 def negatives() -> Tensor:
     """The model's pictures for a target, its target negative and the generic negative."""
     prompt = "a brick house, front view"
@@ -317,6 +331,7 @@ PICTURES: dict[str, Callable[[], Tensor | Image.Image]] = {
     "multiview_groups": multiview_groups,
     "sample_meshes": sample_meshes,
     "view_control": view_control,
+    "image_prompt": image_prompt,
     "negatives": negatives,
     "view_words": view_words,
     "cameras": cameras,

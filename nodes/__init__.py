@@ -12,6 +12,7 @@ from .bridge.routes import register_routes
 MODULES = (  # in the order of menus
     "demo",
     "prompts",
+    "zero123",
     "guidance",
     "control",
     "scene",

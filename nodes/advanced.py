@@ -19,6 +19,8 @@ ADVANCED = {
     "stratified", "distance_max", "fov_y_max", "front",
     # of the optimisation
     "start_size", "latent_until", "reuse_steps", "draw",
+    # of a picture that the front keeps to
+    "mask_weight",
     # of meshes
     "threshold", "keep_fraction",
     # of analyses

@@ -14,6 +14,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "TBSD_PromptEncode": ("text encode", "prompt", "view dependent prompt", "front view side view", "clip encode"),
     "TBSD_TargetNegativePrompt": ("negative prompt", "tnp", "target negative", "texture prompt"),
     "TBSD_PerpNeg": ("janus", "perpendicular negative", "multi face problem", "several heads"),
+    "TBSD_Zero123Prompt": ("image to 3d", "picture to 3d", "stable zero123", "novel view", "photo to 3d"),
     "TBSD_PromptsFromConditioning": ("conditioning to prompts", "use conditioning", "flux prompt", "sdxl prompt"),
     "TBSD_Guidance": ("tbsd", "target balanced score distillation", "score distillation", "multi objective", "mgda"),
     "TBSD_SDSGuidance": ("sds", "dreamfusion", "score distillation", "score distillation sampling", "magic3d"),

@@ -10,7 +10,7 @@ from ..tbsd_core.presets import with_settings
 from ..tbsd_core.prompts import PromptConfig
 from . import sockets
 from .base import Node, problem
-from .bridge.prompts import Prompts, encode_prompts, from_conditioning
+from .bridge.prompts import Prompts, check_texts, encode_prompts, from_conditioning
 from .sockets import Recommended, default
 
 NEGATIVES = {
@@ -101,6 +101,7 @@ class TargetNegativePrompt(Node):
     def execute(
         cls, prompts: Prompts, kind: str, descriptors: str, target_modifier: str, settings: Recommended | None = None
     ) -> io.NodeOutput:
+        check_texts(prompts, "Target Negative Prompt")
         if prompts.config is None:
             raise ValueError(
                 "These prompts came ready-made from conditioning, so there is no text to extend. Encode the negative "
@@ -144,6 +145,7 @@ class PerpNeg(Node):
 
     @classmethod
     def execute(cls, prompts: Prompts, strength: float) -> io.NodeOutput:
+        check_texts(prompts, "Perp-Neg")
         config = None if prompts.config is None else replace(prompts.config, perp_neg=strength)
         return io.NodeOutput(replace(prompts, set=replace(prompts.set, perp_neg=strength), config=config))
 

@@ -25,20 +25,30 @@ def read_square(path: str | os.PathLike, size: int) -> Tensor:
         FileNotFoundError: there is no such file.
         ValueError: it is not a picture.
     """
-    pil = require("PIL.Image", "pillow")
-    try:
-        with pil.open(path) as opened:
-            picture = opened.convert("RGBA")
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"There is no picture {path}.") from error
-    except (OSError, ValueError, pil.DecompressionBombError) as error:
-        raise ValueError(f"{path} is not a picture that can be read ({error}).") from error
+    pil, picture = require("PIL.Image", "pillow"), _with_alpha(path)
     white = pil.new("RGBA", picture.size, "white")
     flat = pil.alpha_composite(white, picture).convert("RGB")
     side = min(flat.size)
     left, top = (flat.width - side) // 2, (flat.height - side) // 2
     cut = flat.crop((left, top, left + side, top + side)).resize((size, size), pil.Resampling.BICUBIC)
     return torch.from_numpy(np.asarray(cut).copy()).movedim(-1, 0).float() / 255
+
+
+def read_cutout(path: str | os.PathLike) -> tuple[Tensor, Tensor]:
+    """The colours [1, 3, H, W] and the opacity [1, 1, H, W] of a picture file, in [0, 1]. Raises as `read_square`."""
+    found = torch.from_numpy(np.asarray(_with_alpha(path)).copy()).movedim(-1, 0)[None].float() / 255
+    return found[:, :3], found[:, 3:]
+
+
+def _with_alpha(path: str | os.PathLike):
+    pil = require("PIL.Image", "pillow")
+    try:
+        with pil.open(path) as opened:
+            return opened.convert("RGBA")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"There is no picture {path}.") from error
+    except (OSError, ValueError, pil.DecompressionBombError) as error:
+        raise ValueError(f"{path} is not a picture that can be read ({error}).") from error
 
 
 def read_mask(path: str | os.PathLike) -> Tensor:

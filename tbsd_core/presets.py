@@ -24,6 +24,7 @@ FAMILY_NAMES: dict[str, str] = {
     "sd15": "Stable Diffusion 1.x",
     "sd21_base": "Stable Diffusion 2.x base (noise prediction, 512 pixels)",
     "sd21_v": "Stable Diffusion 2.x (v prediction, 768 pixels)",
+    "zero123": "Stable Zero123 and Zero123-XL (a picture, no text)",
     "sdxl": "Stable Diffusion XL",
     "sd3": "Stable Diffusion 3 (flow)",
     "flux": "Flux (flow)",
@@ -42,6 +43,7 @@ FAMILIES: dict[str, Settings] = {
     "sd15": {"optim.size": Setting(512, "the size it was trained at (model card)")},
     "sd21_base": {"optim.size": Setting(512, "the size it was trained at (model card)")},
     "sd21_v": {"optim.size": Setting(768, "the size it was trained at (model card)")},
+    "zero123": {"optim.size": Setting(256, "the size it was trained at, arXiv:2303.11328")},
     "sdxl": {"optim.size": Setting(1024, "the size it was trained at, arXiv:2307.01952")},
     "sd3": {"optim.size": Setting(1024, "the size it was trained at, arXiv:2403.03206")},
     "flux": {"optim.size": Setting(1024, "ours: the size of its makers' examples")},
@@ -54,6 +56,24 @@ FAMILIES: dict[str, Settings] = {
         # without "oversaturated", which bleaches objects in 3D
         "prompt.negative_descriptors": Setting("blurry, pixelated, malformed", MEASURED),
     },
+}
+
+STABLE_ZERO123 = "threestudio, stable-zero123.yaml"
+OF_PICTURES: Settings = {  # for objects that are made of a picture; each fits what those before it have set
+    "guidance.guidance_scale": Setting(3.0, STABLE_ZERO123),
+    "optim.n_steps": Setting(1200, f"ours: as many views as {STABLE_ZERO123} sees in its 600 steps of 12, 8 and 4"),
+    "optim.timesteps.t_max": Setting(0.98, STABLE_ZERO123),
+    "optim.timesteps.t_max_end": Setting(0.8, STABLE_ZERO123),
+    "optim.timesteps.t_min": Setting(0.3, f"{STABLE_ZERO123} falls to it from 0.7"),
+    "optim.timesteps.anneal_end": Setting(0.33, f"{STABLE_ZERO123}: at step 200 of 600"),
+    "cameras.distance": Setting(5.8, f"{STABLE_ZERO123}: 3.8; ours, so that the frame just holds our scene"),
+    "cameras.distance_max": Setting(None, f"{STABLE_ZERO123}: all are equally far away"),
+    "cameras.fov_y": Setting(20.0, STABLE_ZERO123),
+    "cameras.fov_y_max": Setting(None, f"{STABLE_ZERO123}: all have one lens"),
+    "cameras.elevation_min": Setting(-10.0, STABLE_ZERO123),
+    "cameras.elevation_max": Setting(80.0, STABLE_ZERO123),
+    "scene.background_mode": Setting("white", "the background of its training, arXiv:2303.11328"),
+    "scene.shaded": Setting(0.0, f"{STABLE_ZERO123} lights nothing"),
 }
 
 ENLARGED = "threestudio enlarges the views to the size the model was trained at"
@@ -93,9 +113,22 @@ def preset(
         size = FAMILIES[family]["optim.size"]
         enlarged = Setting(size.value, f"{ENLARGED}: {size.source}")
         found["optim.encode_size"] = DISTILLED_AT.get(family, enlarged)
+    if family == "zero123" and SCENES[scene].uses_cameras:
+        of_pictures = {name: s for name, s in OF_PICTURES.items() if _holds(name, found, method)}
+        found = {name: s for name, s in found.items() if name not in of_pictures} | of_pictures
     if family in FLOW_FAMILIES:
         found |= _of_flow(found, family, scene, method)
     return found | of_card(family, scene, memory)
+
+
+def _holds(name: str, found: Settings, method: str) -> bool:
+    """Whether a setting of OF_PICTURES is one of this scene and method; those that draw the highest noise keep it."""
+    group, *_, last = name.split(".")
+    if group == "guidance":
+        return method == "sds"
+    if last.startswith("t_") or last == "anneal_end":
+        return "optim.timesteps.draw" not in found
+    return group != "scene" or name in found
 
 
 def _of_flow(found: Settings, family: str, scene: str, method: str) -> dict[str, Setting]:

@@ -173,7 +173,7 @@ class Server:
 def templates(of_real_models: bool = False) -> list[str]:
     """Names of the shipped workflows: those on the demo model, or those that need a checkpoint."""
     names = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
-    return [name for name in names if (" with SD" in name) == of_real_models]
+    return [name for name in names if any(word in name for word in (" with SD", " with Stable")) == of_real_models]
 
 
 def wanted_places() -> list[Path]:

@@ -34,6 +34,7 @@ SINCE = {  # the first version with it
     "model_base.SDXL": TESTED[0],
     "model_base.SD3": TESTED[0],
     "model_base.Flux": TESTED[0],
+    "model_base.Stable_Zero123": TESTED[0],
     "model_base.QwenImage": TESTED[0],
     "model_base.Anima": (0, 11, 0),
     "model_base.Krea2": (0, 26, 0),

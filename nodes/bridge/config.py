@@ -9,7 +9,7 @@ from ...tbsd_core.cameras.sampling import CameraConfig
 from ...tbsd_core.experiment import ExperimentConfig, with_native_views
 from ...tbsd_core.experiment.config import COMFYUI
 from ...tbsd_core.guidance import method_of
-from ...tbsd_core.optim import OptimConfig
+from ...tbsd_core.optim import OptimConfig, ReferenceConfig
 from ...tbsd_core.optim.hints import ControlConfig
 from ...tbsd_core.presets import enlarged_to, with_settings
 from ...tbsd_core.prompts import PromptConfig
@@ -60,5 +60,6 @@ def config_of(
         device=str(prior_device(guided.model)),
         dtype=dtype,
         control=ControlConfig() if guided.control is None else guided.control.config,
+        reference=ReferenceConfig() if guided.prompts.reference is None else guided.prompts.reference.config,
     )
     return with_native_views(config, family, enlarged_to(family))

@@ -12,7 +12,7 @@ from .distilled import network_warning
 
 # comfy's model classes; hosts that are older than a family lack its class
 CLASSES = (
-    *(("SDXL", "sdxl"), ("SD3", "sd3"), ("Flux", "flux")),
+    *(("SDXL", "sdxl"), ("SD3", "sd3"), ("Flux", "flux"), ("Stable_Zero123", "zero123")),
     *(("QwenImage", "qwen_image"), ("Krea2", "krea2"), ("Anima", "anima")),
 )
 CONFIGS = {"ZImage": "z_image"}  # by comfy's class of the description, where the model has the class of another family

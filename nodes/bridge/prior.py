@@ -47,6 +47,7 @@ from .noise_levels import noise_levels
 from .reserve import reserve_memory
 from .resident import static_patcher
 from .views import ViewGroups, in_groups, view_groups, with_cameras
+from .zero123 import PICTURE, check_pictures, with_picture
 
 Result = TypeVar("Result")
 
@@ -72,6 +73,7 @@ class ComfyPrior:
     ) -> None:
         self._controls, self.hint_kind, self._groups = controls, hint_kind, groups
         self.views_per_group = 1 if groups is None else groups.size
+        self.takes_cameras = any(PICTURE in entry for entries in conds.values() for entry in entries)
         self._trains_network = trains_network
         self._inner, self._conds, self._names, self._options = inner, conds, names, model_options
         self.schedule, sigmas, scales = noise_levels(inner.model_sampling)
@@ -181,7 +183,7 @@ class ComfyPrior:
         rows: Sequence[Sequence[list[dict]]],
         hints: Tensor | None = None,  # [B, 3, H, W]
         strength: float = 0.0,
-        angles: tuple[Tensor, Tensor] | None = None,  # [B] each, of views in groups
+        angles: tuple[Tensor, Tensor] | None = None,  # [B] each, of a model that takes cameras
     ) -> list[Tensor]:
         """The same for conditions as comfy has prepared them."""
         alpha_t, sigma_t = self.schedule.alpha_sigma(t)
@@ -194,9 +196,11 @@ class ComfyPrior:
             comfy.model_management.throw_exception_if_processing_interrupted()
             merged = [merge_samples([row[i] for i in batch]) for row in rows]
             some = slice(None) if len(order) == 1 else torch.tensor(batch, device=x.device)
-            if angles is not None and self._groups is not None:
-                seen_from = angles[0][batch], angles[1][batch]
+            seen_from = None if angles is None else (angles[0][batch], angles[1][batch])
+            if seen_from is not None and self._groups is not None:
                 merged = [with_cameras(entries, self._groups, seen_from, x.device) for entries in merged]
+            if self.takes_cameras:
+                merged = [with_picture(entries, self._inner, x[some], seen_from) for entries in merged]
             x_model = self._to_model(x[some])
             if hints is not None:
                 show(self._controls, hints[some], strength)
@@ -255,7 +259,8 @@ class LoopSampler(comfy.samplers.Sampler):
     def sample(
         self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
     ) -> Tensor:
-        if any("c_concat" in entry["model_conds"] for entries in model_wrap.conds.values() for entry in entries):
+        every = [entry for entries in model_wrap.conds.values() for entry in entries]
+        if any("c_concat" in entry["model_conds"] and PICTURE not in entry for entry in every):
             raise ValueError(
                 "This model needs a second picture besides the noisy one (inpainting, editing, upscaling, image to "
                 "video), but the views of a scene have none. Connect the text-to-image version of the model."
@@ -299,6 +304,7 @@ def with_prior(
         RuntimeError: weights do not fit that must, or a gradient is wrong.
     """
     check_models(model, vae)
+    check_pictures(model, conditions)
     wrappers = comfy.patcher_extension.WrappersMP
     with optimization_mode():
         patcher = static_patcher(model) if trains_network else model.clone()

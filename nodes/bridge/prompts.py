@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...tbsd_core.guidance import Guidance, all_conditions
+from ...tbsd_core.guidance import Guidance, all_conditions, method_of
+from ...tbsd_core.optim import Reference
 from ...tbsd_core.optim.adapter import ADAPTER_NAMES
 from ...tbsd_core.prompts import PromptConfig, PromptSet, build_texts, encode_texts
 from .conditioning import ConditioningCondition, to_condition
@@ -19,11 +20,13 @@ class Prompts:
     Args:
         clip: the text encoder, or None if the conditions came ready-made.
         config: what the texts were built from, or None as above.
+        reference: the picture that they are of, where they are not of texts.
     """
 
     set: PromptSet
     clip: Any = None
     config: PromptConfig | None = None
+    reference: Reference | None = None
 
     def conditions(self) -> list[ConditioningCondition]:
         """Every condition of every view."""
@@ -53,8 +56,10 @@ def with_source(prompts: Prompts, text: str) -> Prompts:
     """Prompts that also describe the start of an edit; an empty text says nothing about it.
 
     Raises:
-        ValueError: it is the prompt itself, or the prompts came ready-made, so that there is nothing to encode it with.
+        ValueError: it is the prompt itself, or the prompts came ready-made or are of a picture, so that nothing can
+            encode it.
     """
+    check_texts(prompts, "A method that edits")
     if prompts.config is not None:
         config = replace(prompts.config, source=text)
         added = encode_prompts(prompts.clip, config, ("source",))
@@ -70,9 +75,20 @@ def with_source(prompts: Prompts, text: str) -> Prompts:
     return replace(prompts, set=prompts.set.with_conditions(PromptSet(*empty)))
 
 
+def check_texts(prompts: Prompts, what: str) -> None:
+    """Raise ValueError if the prompts are of a picture; `what` needs texts."""
+    if prompts.reference is not None:
+        raise ValueError(
+            f"{what} needs texts, but these prompts are of a picture, and their model reads no text. Use SDS, or "
+            "another method that needs a target and an empty prompt only."
+        )
+
+
 def check_conditions(prompts: Prompts, guidance: Guidance) -> None:
     """Raise ValueError, saying what adds it, if the prompts lack a condition that the method needs at some time."""
     for progress in (0.0, 0.25, 0.5, 0.75, 1.0):
         for name in all_conditions(guidance, progress):
             if name not in ADAPTER_NAMES:
+                if name not in prompts.set.names:
+                    check_texts(prompts, method_of(guidance).label)
                 prompts.set.select(name, [])

@@ -158,7 +158,10 @@ def begun(config: ExperimentConfig, prior: ComfyPrior, guided: GuidedModel, scen
     """
     check_source(guided, scene)
     own = copy_scene(scene, config.device)
-    return Experiment(config, prior, prompts=guided.prompts.set, scene=own, source=guided.source)
+    prompts = guided.prompts
+    return Experiment(
+        config, prior, prompts=prompts.set, scene=own, source=guided.source, reference=prompts.reference
+    )
 
 
 def check_source(guided: GuidedModel, scene: Scene) -> None:

@@ -14,6 +14,7 @@ from ..base import Node
 from ..bridge.control import ViewControl, check_belongs
 from ..bridge.distillable import check_models
 from ..bridge.prompts import Prompts, check_conditions, with_source
+from ..bridge.zero123 import check_pictures
 from ..sockets import GuidedModel, Recommended
 from ..widgets import widgets, with_widgets
 
@@ -79,6 +80,7 @@ class GuidanceNode(Node):
             settings.check_method(spec.name)
             config = with_settings(spec.config(), "guidance", settings.preset)
         method = spec.method(config)
+        check_pictures(model, prompts.conditions())
         if spec.edits:
             prompts = with_source(prompts, source_prompt)
         check_conditions(prompts, method)  # missing conditions are reported before the optimisation

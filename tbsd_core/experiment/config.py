@@ -13,7 +13,7 @@ from ..cameras.sampling import CameraConfig
 from ..configuration import from_plain, to_plain
 from ..guidance import METHODS
 from ..mesh import PlacementConfig
-from ..optim import OptimConfig
+from ..optim import OptimConfig, ReferenceConfig
 from ..optim.hints import ControlConfig
 from ..prompts import PromptConfig
 from ..regions import BORDER, LOCKED, OLD
@@ -81,6 +81,7 @@ class ExperimentConfig:
     control: ControlConfig = field(default_factory=ControlConfig)  # depth or normals of the views, for a ControlNet
     image: ImageInput = field(default_factory=ImageInput)  # for a scene of a picture
     region: RegionInput = field(default_factory=RegionInput)  # where a mesh may change
+    reference: ReferenceConfig = field(default_factory=ReferenceConfig)  # a picture that the front keeps
     rehearsal_noise: float = 0.0  # white noise on the gradient in multiples of its RMS; see guidance.rehearsal
 
     def __post_init__(self) -> None:
@@ -118,6 +119,7 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
         "control": {},
         "region": {},
         "image": {},
+        "reference": {},
     }
     stored = {**later, **stored}
     for name in ("guidance_name", "scene_name", "prior", "device", "dtype"):
@@ -150,6 +152,7 @@ def config_from_plain(stored: Any) -> ExperimentConfig:
             control=from_plain(ControlConfig, stored["control"]),
             image=from_plain(ImageInput, stored["image"]),
             region=from_plain(RegionInput, stored["region"]),
+            reference=from_plain(ReferenceConfig, stored["reference"]),
             rehearsal_noise=float(noise),
         )
     except KeyError as error:

@@ -13,7 +13,7 @@ from ..configuration import differences, to_plain
 from ..guidance import build_guidance
 from ..guidance.base import has_source
 from ..guidance.rehearsal import NoisyGuidance
-from ..optim import Curves, Distillation, OptimState, StepRecord, create_adapter, optimize
+from ..optim import Curves, Distillation, OptimState, Reference, StepRecord, create_adapter, optimize
 from ..optim.distributed import WHOLE, Split
 from ..optim.state_tensors import load_state, state_tensors
 from ..priors.base import Prior, TextPrior
@@ -25,7 +25,7 @@ from .control import add_control
 from .cost import evaluations
 from .file import Stored, StoredRun, read_newest, write_file
 from .source import frozen, read_source, stored_source
-from .start import make_scene
+from .start import make_scene, read_reference
 
 FIXED = ("scene_name", "optim.optimizer")  # a state fits no other one
 
@@ -40,6 +40,7 @@ class Experiment:
             of a resumed run.
         split: the part of the views that this process has.
         seeds: of each picture of the scene, see OptimConfig.draw_seeds.
+        reference: a picture that the scene keeps to from the front; None: the one that the configuration names, if any.
 
     Raises:
         ValueError: the prior lacks what the method needs, or does not understand the prompt.
@@ -55,6 +56,7 @@ class Experiment:
         source: Scene | None = None,
         split: Split = WHOLE,
         seeds: Sequence[tuple[int, int]] | None = None,
+        reference: Reference | None = None,
     ) -> None:
         self.config, self.prior = config, prior
         self.prompts = encoded(config, prior) if prompts is None else prompts
@@ -71,13 +73,14 @@ class Experiment:
         self.state = OptimState.create(self.scene, config.optim, adapter)
         self.state.split = split
         self.seeds, self.curves = seeds, Curves()
+        self.reference = read_reference(config) if reference is None else reference
 
     @property
     def distillation(self) -> Distillation:
         """The parts that the loop runs."""
         c = self.config
         parts = (self.prior, self.prompts, self.guidance, self.scene)
-        return Distillation(*parts, c.cameras, c.optim, self.seeds, c.control, self.source)
+        return Distillation(*parts, c.cameras, c.optim, self.seeds, c.control, self.source, self.reference)
 
     @property
     def evaluations(self) -> int:

@@ -112,10 +112,11 @@ def needs_of(experiment: Experiment) -> Needs:
     if optim.latent_until > 0:  # rays of latent cells, which can be more than the rays of a view
         more = max(1.0, (full // factor * LATENT_SUPERSAMPLING / optim.size) ** 2)
         kept, render = kept * more, render * more
+    reference = 0.0 if experiment.reference is None else kept + render  # one more view, as long as its loss lasts
     predict = operations("predict") / len(_conditions(experiment))
     recomputes = "recomputed" in sizes
     return Needs(
-        once=_state_bytes(experiment) + max(once for once, _ in sizes.values()),
+        once=_state_bytes(experiment) + reference + max(once for once, _ in sizes.values()),
         kept=kept,
         render=render,
         encode=encode,

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ..cameras.pose import Cameras
-from ..media import read_mask, read_square
+from ..media import read_cutout, read_mask, read_square
 from ..mesh import Mesh, texture_scene
 from ..mesh.load import load_mesh
 from ..mesh.paint import start_from_colors
+from ..optim import Reference, framed
 from ..priors.base import TextPrior
 from ..priors.diffusers import load_diffusers_prior
 from ..priors.small_world import load_prior
@@ -70,6 +71,17 @@ def read_image(config: ExperimentConfig) -> Tensor:
         raise ValueError(f"Only an image scene starts from a picture, got {config.scene_name}: add --scene image.")
     picture = sample_image(file.removeprefix(SAMPLE), size) if file.startswith(SAMPLE) else read_square(file, size)
     return picture[None].expand(config.scene.n_images, -1, -1, -1).contiguous()
+
+
+def read_reference(config: ExperimentConfig) -> Reference | None:
+    """The picture that the scene keeps to from the front; None where no file is named.
+
+    Raises:
+        ValueError: the file holds no picture, or no object on a transparent background.
+        FileNotFoundError: there is no such file.
+    """
+    file = config.reference.file
+    return framed(*read_cutout(file), config.reference) if file else None
 
 
 def make_scene(config: ExperimentConfig) -> Scene:

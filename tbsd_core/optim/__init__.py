@@ -9,6 +9,7 @@ from .guide import Batch, predict_and_guide
 from .loop import optimize
 from .predictor import Predictor
 from .records import Backlog, Curves, StepRecord
+from .reference import Reference, ReferenceConfig, framed
 from .state import OptimState
 from .step import Distillation
 from .watchdog import Watchdog, not_finite
@@ -21,9 +22,12 @@ __all__ = [
     "OptimConfig",
     "OptimState",
     "Predictor",
+    "Reference",
+    "ReferenceConfig",
     "StepRecord",
     "Watchdog",
     "create_adapter",
+    "framed",
     "not_finite",
     "optimize",
     "predict_and_guide",

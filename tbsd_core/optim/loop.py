@@ -17,6 +17,7 @@ from .distributed import Split, check_split
 from .hints import NONE
 from .linear_latents import LinearLatents
 from .records import StepRecord
+from .reference import check_reference
 from .state import OptimState
 from .step import Distillation, Step
 
@@ -77,6 +78,7 @@ def check(run: Distillation, state: OptimState) -> None:
     check_groups(run, state.split)
     check_control(run)
     check_source(run)
+    check_reference(run.reference, scene)
     if config.latent_until > 0 and not scene.uses_cameras:
         raise ValueError(
             f"latent_until is for 3D scenes, got {config.latent_until}. Set it to 0; to "

@@ -7,7 +7,8 @@ costs 3 predictions with the empty prompt, between side and back 4, from overhea
 
 Predictions about a source share the forward: other noisy latents at the same timesteps.
 
-A prior that sees groups of views is told the camera of every sample, and is never given a part of a group.
+A prior that takes cameras is told the camera of every sample. One that sees groups of views is never given a part of
+a group.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from ..guidance.base import AT_SOURCE
 from ..guidance.perp_neg import perp_neg
-from ..priors.base import Condition, Prior, Viewed, views_per_group, whole_groups
+from ..priors.base import Condition, Prior, Viewed, takes_cameras, views_per_group, whole_groups
 from ..prompts.perp_neg import view_mixture
 from ..prompts.sets import PromptSet
 from ..transfer import to_device
@@ -36,8 +37,8 @@ class Predictor:
         views: B view names, "" for none.
         adapter: for methods that train a LoRA.
         poses: [B, 16], the cameras as the LoRA gets them.
-        angles: B (azimuth, elevation) in degrees, for Perp-Neg and for a prior of groups; None if there are no
-            cameras.
+        angles: B (azimuth, elevation) in degrees, for Perp-Neg and for a prior that takes cameras; None if there are
+            none.
         at_once: samples in one forward, in whole groups; 0 for all. No prior splits a condition's samples itself.
         hints: of the B samples, for a ControlNet; they go with every condition, whatever method asks.
     """
@@ -98,9 +99,8 @@ class Predictor:
         """Conditions of some of the B samples with their hints, where there are any, and with their cameras, where the
         prior takes them."""
         rows = list(conditions) if self.hints is None else self.hints.on(conditions, samples)
-        if self.group == 1:
+        if self.angles is None or not takes_cameras(self.prior):
             return rows
-        assert self.angles is not None
         return [Viewed(row, *self.angles[i]) for row, i in zip(rows, samples, strict=True)]
 
     def _forward(

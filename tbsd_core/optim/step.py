@@ -30,6 +30,7 @@ from .parts import Seen, parts_of, pull_back, seen_in_parts, some_of
 from .phases import Stopwatch
 from .predictor import Predictor
 from .records import LateScalars, StepRecord
+from .reference import Reference, reference_losses
 from .resolution import enlarged, render_size
 from .skipping import not_finite, step_unless
 from .state import OptimState
@@ -48,6 +49,7 @@ class Distillation:
         seeds: of each picture of a scene, see OptimConfig.draw_seeds; None: all follow from the seeds of `config`.
         control: the settings of the hints for a ControlNet of the prior.
         source: the scene as it was, for a method that edits; nothing changes it.
+        reference: a picture that the scene is held to from one camera.
     """
 
     prior: Prior
@@ -59,6 +61,7 @@ class Distillation:
     seeds: Sequence[tuple[int, int]] | None = None
     control: ControlConfig = field(default_factory=ControlConfig)
     source: Scene | None = None
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True)
@@ -224,6 +227,8 @@ class Step:
                     divisor = divisor * signal_part(signal)
             watch.mark("prior")
             losses = scene.regularization(render, self.progress)
+            if run.reference is not None and self.index % run.reference.config.every == 0:
+                losses |= reference_losses(run.reference, scene, run.cameras, render.rgb.shape[-1])
             # the surrogate whose gradient on the latents is grad: summed over a sample, averaged over the
             # views of an object (pictures have nothing in common to average), and divided by the number of latent
             # cells so that regularisers keep their weight at any size

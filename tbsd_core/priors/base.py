@@ -46,7 +46,7 @@ def split_hints(rows: Sequence[Condition]) -> tuple[list[Condition], Tensor | No
 
 @dataclass(frozen=True, eq=False)
 class Viewed:
-    """A condition together with the camera of its sample, for a prior that sees groups of views (GroupPrior).
+    """A condition together with the camera of its sample, for a prior that is told cameras (`takes_cameras`).
 
     Args:
         azimuth, elevation: degrees, as in cameras/pose.py; azimuth 0 looks at the front.
@@ -188,6 +188,18 @@ class GroupPrior(Protocol):
 def views_per_group(prior: Prior) -> int:
     """How many views of an object a prior sees together; 1 for most."""
     return prior.views_per_group if isinstance(prior, GroupPrior) else 1
+
+
+@runtime_checkable
+class CameraPrior(Protocol):
+    """A prior whose predictions depend on the camera of each view, as Zero-1-to-3's (arXiv:2303.11328) do."""
+
+    takes_cameras: bool  # whether samples of a 3D scene have Viewed conditions
+
+
+def takes_cameras(prior: Prior) -> bool:
+    """Whether a prior is told the cameras of the views; all are that see them in groups."""
+    return views_per_group(prior) > 1 or (isinstance(prior, CameraPrior) and prior.takes_cameras)
 
 
 def whole_groups(at_once: int, group: int) -> int:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ..rng import rand_rows
 
 BACKGROUND = (0.84, 0.86, 0.89)  # a soft studio grey; equal to the small world's, so that its prior knows it
-BACKGROUNDS = ("solid", "random", "learned")
+WHITE = (1.0, 1.0, 1.0)  # of the pictures that Zero-1-to-3 was trained on
+BACKGROUNDS = ("solid", "random", "learned", "white")
 RANDOM_SHARE = 0.5  # of the training views that get a random colour, as random_aug_prob of threestudio
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..cameras.pose import Cameras
 from ..cameras.rays import camera_rays
-from ..renderer.background import BACKGROUND, BACKGROUNDS, Environment, over_background, random_colors
+from ..renderer.background import BACKGROUND, BACKGROUNDS, WHITE, Environment, over_background, random_colors
 from ..renderer.chunks import MIN_CHUNK, in_chunks
 from ..renderer.occupancy import coarse_density, grid_points, visible_samples
 from ..renderer.regularizers import normal_smoothness, opacity_entropy, orientation, sparsity, z_variance
@@ -71,7 +71,8 @@ class NeRFConfig:
     background_mode: str = setting(
         "solid",
         "solid: the grey of the demo models. random: a random colour in half of the views, so that the object "
-        "cannot hide in the background. learned: an environment that is optimised along with the object.",
+        "cannot hide in the background. learned: an environment that is optimised along with the object. white: for "
+        "Stable Zero123.",
         choices=BACKGROUNDS,
         optional=True,
     )
@@ -134,7 +135,8 @@ class NeRFScene(Scene3D):
         self.encoding = build_encoding(c.encoding, c.resolutions, generator, c.hash_bits)
         self.environment = Environment(c.background, generator) if c.background_mode == "learned" else None
         self.register_buffer("coarse_points", grid_points(c.bound, c.occupancy_resolution), persistent=False)
-        self.register_buffer("backdrop", torch.tensor(c.background), persistent=False)
+        backdrop = torch.tensor(WHITE if c.background_mode == "white" else c.background)
+        self.register_buffer("backdrop", backdrop, persistent=False)
         self.chunk_rays = c.chunk_rays
         self._n_rays = 0  # of the last render
 

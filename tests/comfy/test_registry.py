@@ -17,6 +17,7 @@ IDS = {
     "TBSD_TargetNegativePrompt",
     "TBSD_PromptsFromConditioning",
     "TBSD_PerpNeg",
+    "TBSD_Zero123Prompt",
     "TBSD_Guidance",
     "TBSD_SDSGuidance",
     "TBSD_CSDGuidance",

@@ -14,6 +14,7 @@ SEARCHES = {
     "score distillation": {"TBSD_Optimizer3D", "TBSD_OptimizeImage", "TBSD_Guidance", "TBSD_SDSGuidance"},
     "nerf": {"TBSD_NeRFScene"},
     "gaussian splat": {"TBSD_GaussianScene"},
+    "image to 3d": {"TBSD_Zero123Prompt"},
     "negative prompt": {"TBSD_TargetNegativePrompt"},
     "turntable": {"TBSD_RenderViews"},
     "inpaint 3d": {"TBSD_RegionFromView"},

@@ -14,6 +14,9 @@ NAMES = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
 FAST = {"steps": 3, "views_per_step": 2, "n_views": 3, "detail": 17, "n_samples": 12}  # in place of the real sizes
 
 
+LOADERS = {"CheckpointLoaderSimple": "checkpoint", "ImageOnlyCheckpointLoader": "picture_checkpoint"}  # fixtures
+
+
 def load(name: str) -> dict:
     return json.loads((ROOT / "tests" / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
 
@@ -80,6 +83,18 @@ def checkpoint(server, checkpoint_of) -> str:
 
 
 @pytest.fixture(scope="module")
+def picture_checkpoint(server, checkpoint_of) -> str:
+    """Random weights in the shape of Stable Zero123, and an object on a transparent background."""
+    path = server.base / "models" / "checkpoints" / "picture.safetensors"
+    path.hardlink_to(checkpoint_of("zero123"))
+    picture = Image.new("RGBA", (64, 64))
+    picture.paste((200, 60, 40, 255), (16, 8, 48, 56))
+    picture.save(server.base / "input" / "example.png")
+    yield path.name
+    path.unlink()
+
+
+@pytest.fixture(scope="module")
 def controlnet(server, comfyui) -> str:
     """Random weights that go with those."""
     path = server.base / "models" / "controlnet" / "shaped.safetensors"
@@ -92,13 +107,15 @@ def controlnet(server, comfyui) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_workflow_runs_and_writes_its_files(server, name, request):
     prompt = shortened(without_generators(load(name)))
-    if prompt["1"]["class_type"] == "CheckpointLoaderSimple":
-        prompt["1"]["inputs"]["ckpt_name"] = request.getfixturevalue("checkpoint")
+    loader = LOADERS.get(prompt["1"]["class_type"])
+    if loader is not None:
+        prompt["1"]["inputs"]["ckpt_name"] = request.getfixturevalue(loader)
         for node in prompt.values():
             if node["class_type"] == "ControlNetLoader":
                 node["inputs"]["control_net_name"] = request.getfixturevalue("controlnet")
-        for node in prompt.values():  # its views are enlarged to 512 pixels
-            node["inputs"].update({k: 1 for k in ("steps", "views_per_step") if k in node["inputs"]})
+        small = {"steps": 1, "views_per_step": 1, "size": 64}  # its views are enlarged to the size of its model
+        for node in prompt.values():
+            node["inputs"].update({k: v for k, v in small.items() if k in node["inputs"]})
     outputs = server.run(prompt)
     for node_id, node in prompt.items():
         if node["class_type"] in ("TBSD_OptimizeImage", "TBSD_Optimizer3D", "TBSD_RefineAsMesh"):

@@ -5,7 +5,7 @@ from tbsd_pack.tbsd_core.balancing import BalanceConfig, ProgressSchedule
 from tbsd_pack.tbsd_core.configuration import all_settings
 from tbsd_pack.tbsd_core.experiment import MeshInput, default_config, with_preset
 from tbsd_pack.tbsd_core.guidance import METHODS, TBSDConfig
-from tbsd_pack.tbsd_core.presets import FAMILIES, FAMILY_NAMES, SCENES, describe, preset, with_settings
+from tbsd_pack.tbsd_core.presets import FAMILIES, FAMILY_NAMES, FLOW_FAMILIES, SCENES, describe, preset, with_settings
 from tbsd_pack.tbsd_core.scenes import SCENES as SCENE_CLASSES
 from tbsd_pack.tbsd_core.tasks import TASKS, task_settings
 
@@ -47,6 +47,9 @@ def test_tables_agree():
         ("sd21_base", "nerf", "hifa", {"optim.timesteps.anneal": "sqrt", "guidance.pixel_scale": 0.01}),
         ("demo", "latent", "hifa", {"guidance.pixel_scale": 0.0, "optim.timesteps.draw": "highest"}),
         ("sd15", "nerf", "bsd", {"guidance.guidance_scale": 15.0, "guidance.weighting": "sqrt_alpha"}),
+        ("zero123", "nerf", "sds", {"guidance.guidance_scale": 3.0, "optim.encode_size": 256, "cameras.fov_y": 20.0}),
+        ("zero123", "nerf", "sds", {"scene.background_mode": "white", "optim.timesteps.t_min": 0.3}),
+        ("zero123", "image", "sds", {"guidance.guidance_scale": 101.0, "optim.size": 256}),
         ("demo", "nerf", "tbsd", {"guidance.guidance_scale": 6.0, "optim.size": 64, "optim.n_steps": 600}),
     ],
 )
@@ -75,7 +78,7 @@ def test_views_are_enlarged_only_where_the_model_needs_it():
     assert "optim.encode_size" not in preset("sd15", "image", "tbsd")
 
 
-@pytest.mark.parametrize("family", [f for f in FAMILIES if f not in ("sd15", "sd21_base", "sd21_v", "sdxl", "demo")])
+@pytest.mark.parametrize("family", FLOW_FAMILIES)
 def test_flow_models_have_what_rfds_publishes_and_say_of_the_rest_that_nothing_is(family):
     """Its method is SDS on velocities."""
     found = {method: preset(family, "image", method) for method in ("sds", "tbsd")}

@@ -13,7 +13,7 @@ from tbsd_pack.tbsd_core.experiment import read_newest
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
-OF_REAL_MODELS = [name for name in TEMPLATES if " with SD" in name]
+OF_REAL_MODELS = [name for name in TEMPLATES if " with SD" in name or " with Stable" in name]
 OPTIMIZERS = {"TBSD_OptimizeImage", "TBSD_Optimizer3D", "TBSD_RefineAsMesh"}
 NEEDS = {"TripoSplat refined with SD 1.5": (0, 23)}  # whose nodes older hosts do not have
 SHOWING = {"SaveImage", "PreviewImage"}  # optimisers show their panel

@@ -3,26 +3,31 @@
 Detection looks at widths and depths of the network, and text encoders have one size only. SD 1.5: 320 channels, a
 768-wide context, convolutions in the transformers; 350 MB. SDXL: 320 channels, a 2048-wide context, 0, 0, 2, 2, 10 and
 10 blocks of attention on the way down, and CLIP-G beside CLIP-L; 1.9 GB. SD3: a joint block of 64 channels, and one of
-its three text encoders; 250 MB.
+its three text encoders; 250 MB. Stable Zero123: as SD 1.5, with eight channels going in, what projects the numbers of a
+camera, and a vision model of 24 layers; 680 MB.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 from pack import load_pack
 
 load_pack()
+import comfy.clip_vision  # noqa: E402
 import comfy.sd1_clip  # noqa: E402
 import comfy.sdxl_clip  # noqa: E402
 import comfy.taesd.taesd  # noqa: E402
 import tiny  # noqa: E402
+import tiny_zero123  # noqa: E402
 import torch  # noqa: E402
 from checkpoint_shape import SHAPE  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 CELLS = 64  # the longest side of SD3's latents that its table of positions covers
+VIT_L = "clip_vision_config_vitl.json"  # of comfy
 CLIP_L, CLIP_G, T5 = 768, 1280, 4096  # widths of the text encoders
 
 
@@ -47,6 +52,24 @@ def clip_g():
 def sd15() -> dict:
     model = tiny.unet(**SHAPE)
     return {"model.diffusion_model.": model.model.diffusion_model, "cond_stage_model.transformer.": clip_l()}
+
+
+def zero123() -> dict:
+    """The layers of its vision model are zero, as in CLIP-G above."""
+    model = tiny_zero123.zero123(**SHAPE)
+    vision = comfy.clip_vision.ClipVisionModel(str(Path(comfy.clip_vision.__file__).parent / VIT_L)).model
+    generator = torch.Generator().manual_seed(1)
+    for name, p in vision.named_parameters():
+        p.data.zero_()
+        if "embedding" in name or "visual_projection" in name:
+            p.data.copy_(0.02 * torch.randn(p.shape, generator=generator))
+        elif "layrnorm.weight" in name or "post_layernorm.weight" in name:
+            p.data.fill_(1)
+    return {
+        "model.diffusion_model.": model.model.diffusion_model,
+        "cc_projection.": model.model.cc_projection,
+        "cond_stage_model.model.visual.": vision,
+    }
 
 
 def sdxl() -> dict:
@@ -79,7 +102,7 @@ def sd3() -> dict:
     return {"model.diffusion_model.": model.model.diffusion_model, "text_encoders.clip_l.transformer.": clip_l()}
 
 
-FAMILIES = {"sd15": (sd15, 4), "sdxl": (sdxl, 4), "sd3": (sd3, 16)}
+FAMILIES = {"sd15": (sd15, 4), "zero123": (zero123, 4), "sdxl": (sdxl, 4), "sd3": (sd3, 16)}
 make, channels = FAMILIES[sys.argv[4]]
 with torch.no_grad():
     parts = make() | {"first_stage_model.": tiny.randomize(comfy.taesd.taesd.TAESD(latent_channels=channels))}
