@@ -13,7 +13,7 @@ LATE_WAITS = 2  # for what the step before has reported
 
 @pytest.fixture(scope="module")
 def report(comfyui) -> dict:
-    return comfyui.run_script(INSIDE / "runs_in_comfyui.py")
+    return comfyui.run_script(INSIDE / "runs_in_comfyui.py", alone=True)
 
 
 @pytest.mark.parametrize("method", ["tbsd", "vsd"])
