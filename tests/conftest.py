@@ -207,6 +207,19 @@ class Server:
             time.sleep(0.05)
         raise AssertionError(f"Still running after {seconds} s; the log ends with\n{self.log_tail()}")
 
+    def wait_until_idle(self, seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while any(self.request("/queue").values()):
+            assert time.monotonic() < end, f"Still running; the log ends with\n{self.log_tail()}"
+            time.sleep(0.05)
+
+    def takes(self, prompt: dict) -> None:
+        """RunError unless a workflow validates; it is not run."""
+        queued = self.queue(prompt)
+        self.request("/queue", {"delete": [queued]})
+        self.request("/interrupt", {})
+        self.wait_until_idle()
+
     def run(self, prompt: dict) -> dict:
         """Outputs by node id of a workflow that must succeed."""
         entry = self.wait(self.queue(prompt))
@@ -420,6 +433,23 @@ def checkpoint_of(comfyui: ComfyUI, tmp_path_factory: pytest.TempPathFactory) ->
         return path
 
     return of
+
+
+@pytest.fixture
+def asked_for(server: Server) -> Iterator[list[Path]]:
+    """Empty files of the names that templates of real models ask for, as the host's lists show them."""
+    from PIL import Image
+
+    graphs = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "workflows").glob("* with SD*.json")]
+    models = [model for graph in graphs for node in graph["nodes"] for model in node["properties"].get("models", [])]
+    files = sorted({server.base / "models" / model["directory"] / model["name"] for model in models})
+    Image.new("RGB", (64, 64), "gray").save(server.base / "input" / "example.png")  # which every ComfyUI has
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    yield files
+    for file in files:
+        file.unlink()
 
 
 @pytest.fixture(scope="session")

@@ -207,8 +207,13 @@ def test_beside_others_and_in_another_order_a_method_makes_the_same_pictures(mad
             assert len(own) == n and all((a == b).all() for a, b in zip(own, beside, strict=True)), method
 
 
-@pytest.mark.parametrize("scene", SCENES)
-@pytest.mark.parametrize("method", ["tbsd", "vsd"])
+@pytest.mark.parametrize(
+    ("method", "scene"),
+    [
+        *(("vsd", "image"), ("tbsd", "nerf")),  # one that trains a LoRA, and one with cameras
+        *(pytest.param(*both, marks=pytest.mark.slow) for both in (("tbsd", "image"), ("vsd", "nerf"))),
+    ],
+)
 def test_a_run_of_the_command_line_goes_on_in_comfyui_and_back(scene, method, server, prior, tmp_path):
     """Begun here, kept there without a change, gone on with there, and ended here."""
     whole = of_the_command_line(scene, method, 2 * STEPS)

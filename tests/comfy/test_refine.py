@@ -11,6 +11,8 @@ import trimesh
 from PIL import Image
 from tbsd_pack.tbsd_core.experiment import read_newest
 
+pytestmark = pytest.mark.once  # of the core
+
 
 def node(kind: str, **inputs) -> dict:
     return {"class_type": kind, "inputs": inputs}

@@ -18,6 +18,7 @@ def report(comfyui) -> dict:
 
 @pytest.mark.parametrize("method", ["tbsd", "vsd"])
 @pytest.mark.parametrize("scene", WAITS)
+@pytest.mark.once
 def test_a_step_hardly_waits(report, scene, method):
     found = report[f"{scene} {method}"]
     assert found["waits"] <= WAITS[scene] and found["late_waits"] <= LATE_WAITS

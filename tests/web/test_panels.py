@@ -6,6 +6,10 @@ import hashlib
 import json
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.once  # the older page has one run in test_browser.py
+
 FAST = {"views_per_step": 2, "size": 48, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
 FAST |= {"n_gaussians": 100}
 LONG = 20_000  # steps

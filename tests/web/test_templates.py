@@ -8,7 +8,6 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from tbsd_pack.tbsd_core.experiment import read_newest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,21 +110,6 @@ def looks_right(tab, name: str, comfyui) -> None:
         nodes_2(tab, False)
 
 
-@pytest.fixture
-def asked_for(server) -> None:
-    """Files of the names that templates of real models ask for, as their lists show them; nothing reads them."""
-    graphs = [json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8")) for name in OF_REAL_MODELS]
-    models = [model for g in graphs for node in g["nodes"] for model in node["properties"].get("models", [])]
-    files = sorted({server.base / "models" / model["directory"] / model["name"] for model in models})
-    Image.new("RGB", (64, 64), "gray").save(server.base / "input" / "example.png")  # which every ComfyUI has
-    for file in files:
-        file.parent.mkdir(exist_ok=True)
-        file.touch()
-    yield
-    for file in files:
-        file.unlink()
-
-
 def sent_beyond_twin(tab, name: str, schemas: dict) -> list:
     """Where what Run would send is not the API twin of a template; widgets that the twin leaves out may have the
     defaults that the host gives them then."""
@@ -142,8 +126,8 @@ def sent_beyond_twin(tab, name: str, schemas: dict) -> list:
         defaults = {k: spec[1]["default"] for k, spec in known.items() if len(spec) > 1 and "default" in spec[1]}
         expected = {**defaults, **twin[key]["inputs"]}
         found = {k: v for k, v in node["inputs"].items() if k in known}  # PreviewAny sends what it shows, too
-        differing += [(key, k, found.get(k), expected.get(k)) for k in expected.keys() & known.keys() if found.get(k) != expected[k]]
-        differing += [(key, k, found[k]) for k in found.keys() - expected.keys()]
+        both = ((k, found.get(k), expected.get(k)) for k in found.keys() | expected.keys() if k in known)
+        differing += [(key, *each) for each in both if each[1] != each[2]]
     return differing
 
 
@@ -205,13 +189,12 @@ def test_a_template_runs_and_shows_its_results(open_tab, comfyui, names):
 @pytest.fixture
 def checkpoints(server, checkpoint_of, asked_for, comfyui):
     """Random weights in the true shapes in those files, as a user would put them there."""
-    for file in (server.base / "models").rglob("*.safetensors"):
-        if file.stat().st_size == 0:
-            file.unlink()
-            if file.parent.name == "controlnet":
-                comfyui.run_script(ROOT / "tests" / "comfy" / "inside" / "controlnet.py", file)
-            else:
-                file.hardlink_to(checkpoint_of("sdxl" if "xl" in file.stem else "sd15"))
+    for file in asked_for:
+        file.unlink()
+        if file.parent.name == "controlnet":
+            comfyui.run_script(ROOT / "tests" / "comfy" / "inside" / "controlnet.py", file)
+        else:
+            file.hardlink_to(checkpoint_of("sdxl" if "xl" in file.stem else "sd15"))
 
 
 # SDXL at 1024 pixels takes minutes on a CPU; over the API it always runs (tests/comfy/test_real_models.py)
@@ -274,7 +257,7 @@ ENTER = """(id) => {
 
 
 def between_models_and_preview(tab, path: Path) -> dict[str, str]:
-    """A blueprint on an empty canvas with small values in the widgets that it shows; ids of its node and the preview."""
+    """A blueprint on an empty canvas with small values in its widgets; the ids of its node and of the preview."""
     ids = tab.page.evaluate(ON_CANVAS, [json.loads(path.read_text(encoding="utf-8")), VALUES])
     assert tab.missing_nodes() == [], path.stem
     return ids
@@ -300,9 +283,7 @@ def test_every_blueprint_opens_and_the_host_takes_it(open_tab, server, comfyui):
         ids = between_models_and_preview(tab, path)
         sent = tab.page.evaluate("async () => (await app.graphToPrompt()).output")
         work_of(sent)
-        queued = server.queue(sent)  # which raises where it does not validate
-        server.request("/queue", {"delete": [queued]})
-        server.request("/interrupt", {})
+        server.takes(sent)
         tab.show_all()
         tab.shoot(f"blueprint {path.stem}")
         assert overlaps(tab) == [], path.stem
