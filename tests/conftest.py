@@ -496,6 +496,7 @@ def started(comfyui: ComfyUI, base: Path, on_gpu: bool = False, pack: Path = ROO
     # before it knows these settings
     installed = comfyui.installed("comfyui-frontend-package")
     settings = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": installed}
+    settings |= {"LiteGraph.Canvas.MaximumFPS": 10}
     settings |= {"Comfy.Canvas.LeftMouseClickBehavior": "panning", "Comfy.Canvas.MouseWheelScroll": "zoom"}
     (base / "user" / "default" / "comfy.settings.json").write_text(json.dumps(settings), encoding="utf-8")
     (base / "custom_nodes" / PACK_NAME).symlink_to(pack, target_is_directory=True)

@@ -252,7 +252,7 @@ def tabs_on(browser, screenshots, idle):
                 tab.page.context.close()
             if context is None:
                 # with --disable-api-nodes version 0.33 forbids its own 3D viewer the textures that it makes
-                context = browser.new_context(viewport={"width": 1500, "height": 950}, bypass_csp=True)
+                context = browser.new_context(viewport={"width": 1500, "height": 950}, bypass_csp=True, reduced_motion="reduce")
             tabs.append(Tab(context.new_page(), server.url, screenshots))
             return tabs[-1].open()
 
