@@ -34,7 +34,7 @@ BOOT_SECONDS = 180
 RUN_SECONDS = 300
 collect_ignore = ["contributions"]  # what test_contributing.py adds to a copy
 # begun first, so that no process is left alone with one of them at the end
-LONG = ("test_browser", "test_templates", "test_real_models", "test_sweep")
+LONG = ("test_browser", "test_panels", "test_templates", "test_workflows", "test_parity", "test_sweep")
 PLACES = ("~/comfy/ComfyUI", "~/comfy33/ComfyUI")  # the maintained host, the reference host
 
 if "tbsd_pack" not in sys.modules:
@@ -352,7 +352,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """With `--dist loadfile` one process has the tests of a file on one host, in the order above.
+    """With `--dist loadfile` one process has the tests of a file on one host, in the order above; it has all of an
+    older host, which are few, so that the other one does not boot that host as well.
 
     xdist's own groups, which a mark names, are lost with pytest 9.2.
     """
@@ -364,9 +365,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
         def _split_scope(self, nodeid: str) -> str:
             file, _, test = nodeid.partition("::")
             named = [host.name for host in HOSTS if re.search(rf"[\[-]{re.escape(host.name)}[]-]", test)]
+            if named and named[0] != newest and config.option.hosts != "all":
+                return named[0]
             return " ".join([file, *named])
 
     config.option.loadscopereorder = False
+    newest = max(HOSTS, key=lambda host: host.version).name if HOSTS else ""
     return HostAndFile(config, log)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTRIBUTIONS = ROOT / "tests" / "contributions"
-SECONDS = 300
+SECONDS = 600
 WRITTEN = ("docs/nodes.md", "docs/methods.md", "web/docs/TBSD_Guidance.md")  # by make docs
 
 

@@ -288,10 +288,10 @@ def test_events_are_few_and_small(server):
     listener = threading.Thread(target=listen, args=(server, messages), daemon=True)
     listener.start()
     time.sleep(0.5)
-    server.run(graph(150, 906))
+    server.run(graph(60, 906))
     listener.join(20)
     events = [(at, json.loads(text)["data"], len(text)) for at, text in messages if b'"tbsd.step"' in text]
-    assert events[-1][1]["status"] == "done" and events[-1][1]["step"] == 150
+    assert events[-1][1]["status"] == "done" and events[-1][1]["step"] == 60
     assert max(size for _, _, size in events) < 2048
     times = [at for at, event, _ in events if event["status"] == "running"]
     assert len(times) > 5

@@ -96,8 +96,13 @@ class Tab:
         self.ready()
         return self
 
+    def leave_subgraph(self) -> None:
+        """Frontend 1.27 stays in it when another graph is opened."""
+        self.page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")
+
     def emptied(self) -> Tab:
         """As it was opened: with an empty graph, and nothing kept by the page or by an earlier test."""
+        self.leave_subgraph()
         self.errors.clear()
         self.changed.clear()
         script = """async () => {
@@ -252,7 +257,8 @@ def tabs_on(browser, screenshots, idle):
                 tab.page.context.close()
             if context is None:
                 # with --disable-api-nodes version 0.33 forbids its own 3D viewer the textures that it makes
-                context = browser.new_context(viewport={"width": 1500, "height": 950}, bypass_csp=True, reduced_motion="reduce")
+                size = {"width": 1500, "height": 950}
+                context = browser.new_context(viewport=size, bypass_csp=True, reduced_motion="reduce")
             tabs.append(Tab(context.new_page(), server.url, screenshots))
             return tabs[-1].open()
 

@@ -298,6 +298,7 @@ def test_every_blueprint_opens_and_the_host_takes_it(open_tab, server, comfyui):
             assert overlaps(tab) == [], path.stem + renderer
         if on:
             nodes_2(tab, False)
+        tab.leave_subgraph()
     leave_out_early_complaints(tab)
 
 

@@ -135,7 +135,6 @@ class ExactPrior:
 
 
 @lru_cache(maxsize=1)  # seconds, and each prior of a process wants the same
-@torch.inference_mode(False)  # so that a prior that a node makes first leaves no inference tensors to others
 @torch.no_grad()
 def _render(config: ExactConfig) -> tuple[Tensor, list[Label]]:
     """The mixture's centres [N, 3, size, size] and their labels: a grid of views, clean and degraded. Not to be changed
