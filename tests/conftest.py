@@ -172,7 +172,7 @@ class Server:
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(15)
+            self.process.wait(3)  # it would wait longer for open pages
         except subprocess.TimeoutExpired:
             self.kill()
 

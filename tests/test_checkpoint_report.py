@@ -82,6 +82,7 @@ def test_an_interrupt_keeps_what_is_done(tmp_path):
     assert (tmp_path / "sheet.jpg").is_file() and (tmp_path / "curves.png").is_file()
 
 
+@pytest.mark.slow
 def test_time_that_is_over_is_said(tmp_path):
     done = command("--checkpoint", "demo", "--time", "0.001", "--out", tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -200,6 +200,7 @@ def test_vary_and_compare_know_them(called):
     assert sum('"thirds"' in report for report in reports) == 1
 
 
+@pytest.mark.slow  # these tests run on the pack itself
 def test_the_tests_of_the_pack_are_content(pack):
     """Those that go through a table, for what is new in it, and those of the new files."""
     where = ["core/balancing/test_balancers.py", "core/scenes", "core/test_presets.py", "core/test_configuration.py"]

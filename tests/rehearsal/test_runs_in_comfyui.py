@@ -16,6 +16,7 @@ def report(comfyui) -> dict:
     return comfyui.run_script(INSIDE / "runs_in_comfyui.py", alone=True)
 
 
+@pytest.mark.slow  # test_steps.py counts the steps without the host
 @pytest.mark.parametrize("method", ["tbsd", "vsd"])
 @pytest.mark.parametrize("scene", WAITS)
 @pytest.mark.once

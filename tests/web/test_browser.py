@@ -125,6 +125,7 @@ def test_stop_keeps_a_checkpoint_is_saved_and_the_scrubber_looks_back(open_tab, 
     tab.shoot("stopped")
 
 
+@pytest.mark.slow  # test_templates.py opens all templates in it, and runs one
 def test_nodes_2(open_tab, server):
     """Frontend 1.27 leaves DOM widgets out in this mode: there the host's own picture must appear."""
     tab = open_tab()

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACK = "tbsd-score-distillation"
 
 
+@pytest.mark.slow  # tests/comfy/test_workflows.py asks the host for its list
 def test_templates_read_like_a_menu_and_one_opens(open_tab):
     tab = open_tab()
     tab.is_spent = True
