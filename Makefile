@@ -1,4 +1,4 @@
-# make demo: text to 3D on the embedded prior.  make test: all tests.  make comfyui: ComfyUI with this pack.
+# make demo: text to 3D on the embedded prior.  make test: the tests.  make comfyui: ComfyUI with this pack.
 # make gpu-check: what only an NVIDIA card can tell.
 PYTHON ?= python3
 VENV ?= .venv
@@ -16,7 +16,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 COMFY_PY = $(or $(COMFYUI_PYTHON),$(firstword $(wildcard $(COMFYUI_PATH)/.venv/bin/python $(COMFYUI_PATH)/venv/bin/python)),$(PY))
 
-.PHONY: demo test lint types docs site locales comfyui thumbnails help-pictures gpu-check clean
+.PHONY: demo test test-all lint types docs site locales comfyui thumbnails help-pictures gpu-check clean
 
 demo: $(VENV)/.headless
 	$(PY) -m tbsd_core demo --out $(OUT)
@@ -24,6 +24,10 @@ demo: $(VENV)/.headless
 test: $(VENV)/.dev
 	@$(PY) -m tests.conftest
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+# also what is slow, and each host with what is alike on all: before a release
+test-all: ARGS += --slow --hosts all
+test-all: test
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

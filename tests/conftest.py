@@ -7,6 +7,7 @@ single one. Where neither is set they are looked for in PLACES, and where the pa
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -15,6 +16,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -31,7 +34,7 @@ BOOT_SECONDS = 180
 RUN_SECONDS = 300
 collect_ignore = ["contributions"]  # what test_contributing.py adds to a copy
 # begun first, so that no process is left alone with one of them at the end
-LONG = ("test_browser", "test_templates", "test_real_models", "test_sweep")
+LONG = ("test_browser", "test_panels", "test_templates", "test_workflows", "test_parity", "test_sweep")
 PLACES = ("~/comfy/ComfyUI", "~/comfy33/ComfyUI")  # the maintained host, the reference host
 
 if "tbsd_pack" not in sys.modules:
@@ -71,12 +74,69 @@ class ComfyUI:
         # one thread: tiny models on several threads are many times slower on a busy machine
         return {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
-    def run_script(self, script: Path, *arguments: object) -> dict:
-        """Run one of the scripts in inside/ and return the JSON object that it prints last."""
-        command = [self.python, str(script), str(self.path), str(ROOT), *map(str, arguments)]
-        done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=RUN_SECONDS)
-        assert done.returncode == 0, done.stderr[-4000:]
-        return json.loads(done.stdout.strip().splitlines()[-1])
+    def run_script(self, script: Path, *arguments: object, alone: bool = False) -> dict:
+        """Run one of the scripts in inside/ and return the JSON object that it prints last.
+
+        Args:
+            alone: in a process of its own, for what imports ComfyUI in another way than the others.
+        """
+        given = [str(self.path), str(ROOT), *map(str, arguments)]
+        if alone or not hasattr(os, "fork"):
+            command = [self.python, str(script), *given]
+            done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=RUN_SECONDS)
+            code, out, err = done.returncode, done.stdout, done.stderr
+        else:
+            if self.name not in _warm:
+                _warm[self.name] = Warm(self)
+            code, out, err = _warm[self.name].run(script, given)
+        assert code == 0, err[-4000:]
+        return json.loads(out.strip().splitlines()[-1])
+
+
+class Warm:
+    """A process that has imported what the scripts in inside/ import, and forks for each."""
+
+    def __init__(self, comfyui: ComfyUI) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        command = [comfyui.python, str(ROOT / "tests/comfy/inside/warm.py"), str(comfyui.path), str(ROOT)]
+        with open(Path(self.folder.name) / "warm.log", "w") as log:
+            self.process = subprocess.Popen(
+                command,
+                env=comfyui.environment(),
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        while (line := self.answer()) != "ready\n":  # after what ComfyUI prints
+            assert line, (Path(self.folder.name) / "warm.log").read_text(errors="replace")[-4000:]
+
+    def run(self, script: Path, arguments: list[str]) -> tuple[int, str, str]:
+        out, err = (Path(self.folder.name) / name for name in ("out", "err"))
+        order = {"script": str(script), "arguments": arguments, "out": str(out), "err": str(err)}
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        code = int(self.answer())
+        return code, out.read_text(errors="replace"), err.read_text(errors="replace")
+
+    def answer(self) -> str:
+        """The next line; "" once the process has ended."""
+        timer = threading.Timer(RUN_SECONDS, self.stop)
+        timer.start()
+        try:
+            return self.process.stdout.readline()
+        finally:
+            timer.cancel()
+
+    def stop(self) -> None:
+        """With the script that it runs."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+_warm: dict[str, Warm] = {}  # by the name of the host
 
 
 class RunError(AssertionError):
@@ -112,7 +172,7 @@ class Server:
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(15)
+            self.process.wait(3)  # it would wait longer for open pages
         except subprocess.TimeoutExpired:
             self.kill()
 
@@ -146,6 +206,19 @@ class Server:
                 return entry
             time.sleep(0.05)
         raise AssertionError(f"Still running after {seconds} s; the log ends with\n{self.log_tail()}")
+
+    def wait_until_idle(self, seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while any(self.request("/queue").values()):
+            assert time.monotonic() < end, f"Still running; the log ends with\n{self.log_tail()}"
+            time.sleep(0.05)
+
+    def takes(self, prompt: dict) -> None:
+        """RunError unless a workflow validates; it is not run."""
+        queued = self.queue(prompt)
+        self.request("/queue", {"delete": [queued]})
+        self.request("/interrupt", {})
+        self.wait_until_idle()
 
     def run(self, prompt: dict) -> dict:
         """Outputs by node id of a workflow that must succeed."""
@@ -247,15 +320,22 @@ def pytest_terminal_summary(terminalreporter) -> None:
         terminalreporter.write_line(f"{host}: " + (", ".join(f"{n} {k}" for k, n in counts.items() if n) or "no test"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("ComfyUI")
+    group.addoption("--slow", action="store_true", help="also the tests with the mark slow")
+    group.addoption("--hosts", choices=("some", "all"), default="some", help="all: those with the mark once on each")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "since(version): only on a ComfyUI of this version or a newer one")
-    config.addinivalue_line("markers", "once: on the newest ComfyUI alone, or on all with TBSD_ALL_HOSTS=1")
+    config.addinivalue_line("markers", "once: on the newest ComfyUI alone, or on each with --hosts all")
+    config.addinivalue_line("markers", "slow: with --slow alone; a shorter test sees the same thing from nearer by")
 
 
 @pytest.hookimpl(trylast=True)  # after pytest has put the tests of one fixture together
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Host by host, so that each process boots a host's server once; what needs no host last, as it is short."""
-    left_out = {item for item in items if is_too_new(item) or is_seen_elsewhere(item)}
+    left_out = {item for item in items if is_too_new(item) or is_seen_elsewhere(item) or is_too_slow(item)}
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=list(left_out))
     for item in items:
@@ -272,7 +352,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """With `--dist loadfile` one process has the tests of a file on one host, in the order above.
+    """With `--dist loadfile` one process has the tests of a file on one host, in the order above; it has all of an
+    older host, which are few, so that the other one does not boot that host as well.
 
     xdist's own groups, which a mark names, are lost with pytest 9.2.
     """
@@ -284,9 +365,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
         def _split_scope(self, nodeid: str) -> str:
             file, _, test = nodeid.partition("::")
             named = [host.name for host in HOSTS if re.search(rf"[\[-]{re.escape(host.name)}[]-]", test)]
+            if named and named[0] != newest and config.option.hosts != "all":
+                return named[0]
             return " ".join([file, *named])
 
     config.option.loadscopereorder = False
+    newest = max(HOSTS, key=lambda host: host.version).name if HOSTS else ""
     return HostAndFile(config, log)
 
 
@@ -299,9 +383,13 @@ def is_too_new(item: pytest.Item) -> bool:
 def is_seen_elsewhere(item: pytest.Item) -> bool:
     """Whether a long test, of what the versions do not differ in, is made on a newer host."""
     host = host_of(item)
-    if host is None or item.get_closest_marker("once") is None or os.environ.get("TBSD_ALL_HOSTS"):
+    if host is None or item.get_closest_marker("once") is None or item.config.option.hosts == "all":
         return False
     return host is not max(HOSTS, key=lambda host: host.version)
+
+
+def is_too_slow(item: pytest.Item) -> bool:
+    return item.get_closest_marker("slow") is not None and not item.config.option.slow
 
 
 def host_of(item: pytest.Item) -> ComfyUI | None:
@@ -311,16 +399,20 @@ def host_of(item: pytest.Item) -> ComfyUI | None:
 
 
 @pytest.fixture(scope="session", params=HOSTS or [None], ids=lambda host: host.name if host else "no host")
-def comfyui(request: pytest.FixtureRequest) -> ComfyUI:
+def comfyui(request: pytest.FixtureRequest) -> Iterator[ComfyUI]:
     if request.param is None:
         pytest.skip("no ComfyUI: set COMFYUI_PATH to a checkout, or install one with `make comfyui`")
-    return request.param
+    yield request.param
+    if request.param.name in _warm:
+        _warm.pop(request.param.name).stop()
 
 
 @pytest.fixture(scope="session")
-def comfyuis() -> list[ComfyUI]:
+def comfyuis() -> Iterator[list[ComfyUI]]:
     """All of them, for a test that compares them."""
-    return HOSTS
+    yield HOSTS
+    while _warm:
+        _warm.popitem()[1].stop()
 
 
 @pytest.fixture(scope="session")
@@ -345,6 +437,23 @@ def checkpoint_of(comfyui: ComfyUI, tmp_path_factory: pytest.TempPathFactory) ->
         return path
 
     return of
+
+
+@pytest.fixture
+def asked_for(server: Server) -> Iterator[list[Path]]:
+    """Empty files of the names that templates of real models ask for, as the host's lists show them."""
+    from PIL import Image
+
+    graphs = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "workflows").glob("* with S*.json")]
+    models = [model for graph in graphs for node in graph["nodes"] for model in node["properties"].get("models", [])]
+    files = sorted({server.base / "models" / model["directory"] / model["name"] for model in models})
+    Image.new("RGB", (64, 64), "gray").save(server.base / "input" / "example.png")  # which every ComfyUI has
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    yield files
+    for file in files:
+        file.unlink()
 
 
 @pytest.fixture(scope="session")
@@ -391,6 +500,7 @@ def started(comfyui: ComfyUI, base: Path, on_gpu: bool = False, pack: Path = ROO
     # before it knows these settings
     installed = comfyui.installed("comfyui-frontend-package")
     settings = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": installed}
+    settings |= {"LiteGraph.Canvas.MaximumFPS": 10}
     settings |= {"Comfy.Canvas.LeftMouseClickBehavior": "panning", "Comfy.Canvas.MouseWheelScroll": "zoom"}
     (base / "user" / "default" / "comfy.settings.json").write_text(json.dumps(settings), encoding="utf-8")
     (base / "custom_nodes" / PACK_NAME).symlink_to(pack, target_is_directory=True)

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,6 +59,7 @@ def test_a_checkpoint_gives_a_sheet_curves_and_a_report(tmp_path):
     assert not any(str(path) in (out / "report.json").read_text(encoding="utf-8") for path in (tmp_path, ROOT))
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_what_is_done(tmp_path):
     words = [*COMMAND, "--checkpoint", "demo", "--time", "600", "--out", str(tmp_path)]
     process = subprocess.Popen(
@@ -80,6 +82,7 @@ def test_an_interrupt_keeps_what_is_done(tmp_path):
     assert (tmp_path / "sheet.jpg").is_file() and (tmp_path / "curves.png").is_file()
 
 
+@pytest.mark.slow
 def test_time_that_is_over_is_said(tmp_path):
     done = command("--checkpoint", "demo", "--time", "0.001", "--out", tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]

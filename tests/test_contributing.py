@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTRIBUTIONS = ROOT / "tests" / "contributions"
-SECONDS = 300
+SECONDS = 600
 WRITTEN = ("docs/nodes.md", "docs/methods.md", "web/docs/TBSD_Guidance.md")  # by make docs
 
 
@@ -119,8 +119,41 @@ def python(pack: Path, *arguments: object) -> str:
     return done.stdout
 
 
-def call(pack: Path, *arguments: object) -> str:
-    return python(pack, "-m", "tbsd_core", *arguments)
+CALLS = """
+import contextlib, io, json, sys
+from tbsd_core.cli import main
+
+printed = []
+for arguments in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):  # of --help
+        assert main(arguments) == 0, arguments
+    printed.append(out.getvalue())
+print(json.dumps(printed))
+"""
+
+
+@pytest.fixture(scope="module")
+def called(pack, tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """What the command line of the copy writes and prints, in one process, as imports take the longest."""
+    out = tmp_path_factory.mktemp("called")
+    cube, small = ("--prompt", "a brick cube"), ("--scene", "ball", "--steps", 2, "--size", 16)
+    thirds, own = ("--set", "guidance.balancer=thirds"), ("--set", "guidance.balancer=thirds_schedule")
+    varied = (*cube, "--key", "scene.radius", "--values", 0.3, 0.6)
+    calls = {
+        "method": ("run", *cube, "--scene", "image", "--method", "pull", "--steps", 2),
+        "scene": ("run", *cube, "--scene", "ball", *own, "--steps", 2),
+        "vary": ("vary", *small, *varied, *thirds),
+        "compare": ("compare", *small, "--prompts", "a brick cube", "--methods", "pull", "tbsd", *thirds),
+        "help": ("run", "--help"),
+        "presets": ("presets", "--family", "demo", "--scene", "ball"),
+        "methods": ("methods",),
+    }
+    given = [
+        [str(a) for a in (*words, *(() if name in ("help", "presets", "methods") else ("--out", out / name)))]
+        for name, words in calls.items()
+    ]
+    printed = json.loads(python(pack, "-c", CALLS, json.dumps(given)).splitlines()[-1])
+    return out, dict(zip(calls, printed, strict=True))
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.folder)
@@ -140,42 +173,34 @@ def test_the_copy_differs_by_these_files_and_lines_alone(pack):
         assert [line for line in new if line not in added] == old
 
 
-def test_run_knows_the_method(pack, tmp_path):
-    what = ("--prompt", "a brick cube", "--scene", "image", "--method", "pull")
-    call(pack, "run", *what, "--steps", 2, "--out", tmp_path)
-    report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+def test_run_knows_the_method(called):
+    report = json.loads((called[0] / "method" / "run.json").read_text(encoding="utf-8"))
     assert report["config"]["guidance"] == {"guidance_scale": 4.0, "weighting": "sigma2"}
 
 
-def test_run_knows_the_scene_and_the_balancer(pack, tmp_path):
-    what = ("--prompt", "a brick cube", "--scene", "ball", "--set", "guidance.balancer=thirds_schedule")
-    call(pack, "run", *what, "--steps", 2, "--out", tmp_path)
-    report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+def test_run_knows_the_scene_and_the_balancer(called):
+    report = json.loads((called[0] / "scene" / "run.json").read_text(encoding="utf-8"))
     assert report["config"]["scene_name"] == "ball" and report["config"]["scene"]["softness"] == 0.02
     assert report["config"]["guidance"]["balancer"] == "thirds_schedule"
     assert report["warnings"] == [] and "mesh.glb" in report["files"]
 
 
-def test_lists_and_presets_know_them(pack):
-    assert "ball" in call(pack, "run", "--help")
-    assert "optim.n_steps = 7  (ours: there is little to learn)" in call(
-        pack, "presets", "--family", "demo", "--scene", "ball"
-    )
-    assert "pull\n" in call(pack, "methods")
+def test_lists_and_presets_know_them(called):
+    printed = called[1]
+    assert "ball" in printed["help"]
+    assert "optim.n_steps = 7  (ours: there is little to learn)" in printed["presets"]
+    assert "pull\n" in printed["methods"]
 
 
-def test_vary_and_compare_know_them(pack, tmp_path):
-    small = ("--scene", "ball", "--steps", 2, "--size", 16)
-    varied = ("--prompt", "a brick cube", "--key", "scene.radius", "--values", 0.3, 0.6)
-    call(pack, "vary", *small, *varied, "--set", "guidance.balancer=thirds", "--out", tmp_path / "vary")
-    assert list((tmp_path / "vary").glob("*.png"))
-    methods = ("--methods", "pull", "tbsd", "--set", "guidance.balancer=thirds")
-    call(pack, "compare", *small, "--prompts", "a brick cube", *methods, "--out", tmp_path / "compare")
-    reports = [path.read_text(encoding="utf-8") for path in (tmp_path / "compare").rglob("run.json")]
+def test_vary_and_compare_know_them(called):
+    out = called[0]
+    assert list((out / "vary").glob("*.png"))
+    reports = [path.read_text(encoding="utf-8") for path in (out / "compare").rglob("run.json")]
     assert len(reports) == 2 and all('"ball"' in report for report in reports)
     assert sum('"thirds"' in report for report in reports) == 1
 
 
+@pytest.mark.slow  # these tests run on the pack itself
 def test_the_tests_of_the_pack_are_content(pack):
     """The tests that go through a table, for its new entries, and the tests of the new files."""
     where = ["core/balancing/test_balancers.py", "core/scenes", "core/test_presets.py", "core/test_configuration.py"]

@@ -82,6 +82,7 @@ def test_a_step_that_fails_is_recorded_and_the_next_one_runs(tmp_path):
     assert str(tmp_path) not in json.dumps(found) and str(ROOT) not in json.dumps(found)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_keeps_what_it_has(tmp_path):
     command = [*COMMAND, *ON_CPU, "--out", str(tmp_path), "--only", "peak-memory"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL)

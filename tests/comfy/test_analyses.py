@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
+
+pytestmark = pytest.mark.once  # of the core; test_runs.py interrupts on all hosts
+
 
 def node(kind: str, /, **inputs) -> dict:
     return {"class_type": kind, "inputs": inputs}

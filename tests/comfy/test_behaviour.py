@@ -137,6 +137,7 @@ def test_recommended_settings_drive_a_run(server):
     assert "guidance.guidance_scale = 6.0  (measured on the small world)" in text
 
 
+@pytest.mark.once
 def test_csd_runs_and_says_what_its_negative_needs(server):
     csd = node(
         "TBSD_CSDGuidance",
@@ -157,6 +158,7 @@ def test_a_3d_scene_in_optimize_image_is_refused(server):
     assert "Optimize 3D" in server.error(image_run(scene=tiny_nerf()))
 
 
+@pytest.mark.once
 def test_the_scene_node_is_not_changed_by_the_optimizer(server):
     """The second run starts from the cached scene; it gives the first picture again only if that is untouched."""
     first = server.run(image_run(steps=3, seed=11) | {"save": save("first")})
@@ -268,6 +270,7 @@ def test_a_checkpoint_of_the_core_loader_can_be_distilled(server, checkpoint_of)
     path.unlink()
 
 
+@pytest.mark.once
 def test_optimisers_in_one_graph_disturb_neither_each_other_nor_a_sampler(server):
     """One graph with two runs, then a sampler on the optimised picture; then each run alone."""
     second = node("TBSD_OptimizeImage", guidance=["guidance", 0], scene=["scene", 0], steps=2, lr=0.05, seed=31)
@@ -305,6 +308,7 @@ def test_optimisers_in_one_graph_disturb_neither_each_other_nor_a_sampler(server
         assert pixels(server.file(first).read_bytes()) == pixels(server.file(alone).read_bytes()), name
 
 
+@pytest.mark.once
 def test_reused_predictions_are_an_approximation_of_their_own(server):
     pictures = []
     for reuse_steps in (1, 2):

@@ -6,7 +6,10 @@ import csv
 import time
 
 import numpy as np
+import pytest
 from PIL import Image
+
+pytestmark = pytest.mark.once  # of the core
 
 
 def node(kind: str, /, **inputs) -> dict:

@@ -9,6 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+pytestmark = pytest.mark.once  # of the core
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

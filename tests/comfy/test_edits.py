@@ -8,6 +8,8 @@ from PIL import Image
 from tbsd_pack.tbsd_core.experiment import read_file
 from tbsd_pack.tbsd_core.guidance import METHODS
 
+pytestmark = pytest.mark.once  # of the core
+
 EDITS = {spec.node for spec in METHODS.values() if spec.edits and not spec.flow_only}
 IS, WANTED = "a brick house", "a wooden house"
 

@@ -93,17 +93,20 @@ def test_widgets_keep_their_places(nodes, kind):
 
 
 @pytest.mark.parametrize("kind", sorted(GUIDANCE - EDITS))
+@pytest.mark.once
 def test_a_picture_with_the_defaults(server, nodes, kind):
     assert server.run(graph(nodes, kind, seed=31))["run"]["images"]
 
 
 @pytest.mark.parametrize("balancer", ["pcgrad", "cagrad_schedule", "band", "orthogonal_schedule"])
+@pytest.mark.once
 def test_balancers_of_tbsd(server, nodes, balancer):
     prompt = graph(nodes, "TBSD_Guidance", seed=32)
     prompt["guidance"]["inputs"] |= {"balancer": balancer, "conflict_aversion": 0.3, "cutoff": 0.2}
     assert server.run(prompt)["run"]["images"]
 
 
+@pytest.mark.once
 def test_timesteps_of_a_node_and_of_the_recommended_settings(server, nodes):
     times = node("TBSD_Timesteps", **widgets(nodes, "TBSD_Timesteps") | {"draw": "highest", "anneal": "sqrt"})
     prompt = graph(nodes, "TBSD_HiFAGuidance", seed=33, times=times)
@@ -115,6 +118,7 @@ def test_timesteps_of_a_node_and_of_the_recommended_settings(server, nodes):
     assert server.run(prompt)["run"]["images"]
 
 
+@pytest.mark.once
 def test_settings_of_a_method_take_the_place_of_the_widgets(server, nodes):
     """HiFA on latents is refused with the pixel_scale of its widget; the settings for latents leave that out."""
     scene = node("TBSD_ImageScene", size=64, n_images=1, seed=0, vae=["models", 2])
@@ -126,6 +130,7 @@ def test_settings_of_a_method_take_the_place_of_the_widgets(server, nodes):
     assert "settings are for SDS, expected settings for HiFA" in server.error(prompt)
 
 
+@pytest.mark.once
 def test_hifa_on_latents_says_what_to_do(server, nodes):
     scene = node("TBSD_ImageScene", size=64, n_images=1, seed=0, vae=["models", 2])
     prompt = graph(nodes, "TBSD_HiFAGuidance", seed=35, scene=scene)
@@ -134,6 +139,7 @@ def test_hifa_on_latents_says_what_to_do(server, nodes):
     assert server.run(prompt)["run"]["images"]
 
 
+@pytest.mark.once
 def test_ism_names_the_negative_it_lacks(server, nodes):
     plain = node("TBSD_PromptEncode", clip=["models", 1], prompt="a brick house", view_dependent=False)
     prompt = graph(nodes, "TBSD_ISMGuidance", seed=36, prompts=plain)
@@ -143,6 +149,7 @@ def test_ism_names_the_negative_it_lacks(server, nodes):
 
 
 @pytest.mark.parametrize("kind", ["TBSD_Guidance", "TBSD_ISMGuidance", "TBSD_SDIGuidance"])
+@pytest.mark.once
 def test_perp_neg_in_3d(server, nodes, kind):
     perp = node("TBSD_PerpNeg", prompts=["prompts", 0], strength=1.0)
     prompt = graph(nodes, kind, seed=37, perp=perp, **in_3d(37))
@@ -150,6 +157,7 @@ def test_perp_neg_in_3d(server, nodes, kind):
     assert server.run(prompt)["run"]["images"]
 
 
+@pytest.mark.once
 def test_perp_neg_without_views_says_what_to_turn_on(server, nodes):
     plain = node("TBSD_PromptEncode", clip=["models", 1], prompt="a brick house", view_dependent=False)
     perp = node("TBSD_PerpNeg", prompts=["plain", 0], strength=1.0)

@@ -76,6 +76,7 @@ def node(kind: str, /, **inputs) -> dict:
     return {"class_type": kind, "inputs": inputs}
 
 
+@pytest.mark.once
 def test_pictures_are_measured_against_the_truth(server):
     flat = node("EmptyImage", width=64, height=64, batch_size=2, color=0x3366CC)
     metrics = node("TBSD_Metrics", images=["flat", 0], truth_prompt="a brick house", prompt="", other_prompts="")

@@ -9,6 +9,8 @@ from tbsd_pack.tbsd_core.mesh import Mesh, write_mesh
 
 from benchmarks.native_meshes import icosphere, workflow
 
+pytestmark = pytest.mark.once  # of the core
+
 FILE = "icosphere.glb"
 
 

@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 from tbsd_pack.tbsd_core.memory import available_bytes
 
+pytestmark = pytest.mark.once  # of the core
+
 
 def node(kind: str, **inputs) -> dict:
     return {"class_type": kind, "inputs": inputs}

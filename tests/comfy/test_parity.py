@@ -19,6 +19,7 @@ from tbsd_pack.tbsd_core.experiment import (
     read_file,
     read_newest,
     read_prior,
+    results,
     run,
 )
 from tbsd_pack.tbsd_core.guidance import EDITING
@@ -27,7 +28,6 @@ from tbsd_pack.tbsd_core.guidance import METHODS as ALL
 pytestmark = pytest.mark.once  # long; test_prior.py has the gradients of every version
 
 PROMPT, STEPS, SIZE, VIEWS = "a brick house", 3, 32, 2
-SCENES = ("image", "nerf")
 METHODS = {name: spec for name, spec in ALL.items() if name not in EDITING}  # here is nothing to edit
 COLUMNS = (list(METHODS)[:6][::-1], list(METHODS)[6:])  # of two nodes Compare Methods
 NERF = {
@@ -136,7 +136,17 @@ def prior():
     return read_prior(of_the_command_line("image", "sds"))
 
 
-@pytest.fixture(params=SCENES)
+@pytest.fixture(scope="module", autouse=True)
+def few_views():
+    """What a run of the command line shows and measures at its end takes longer than the run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "TURNTABLE_SIZE", 32)
+        patch.setattr(results, "EVALUATION_VIEWS", 8)
+        yield
+
+
+# of an object, a method with three predictions below; here each of them
+@pytest.fixture(params=["image", pytest.param("nerf", marks=pytest.mark.slow)])
 def made(server, request) -> tuple[str, dict[str, Stored], dict]:
     """The scene that each method made in ComfyUI, as read from its file, and what the nodes showed."""
     key = (server.url, request.param)
@@ -207,8 +217,13 @@ def test_beside_others_and_in_another_order_a_method_makes_the_same_pictures(mad
             assert len(own) == n and all((a == b).all() for a, b in zip(own, beside, strict=True)), method
 
 
-@pytest.mark.parametrize("scene", SCENES)
-@pytest.mark.parametrize("method", ["tbsd", "vsd"])
+@pytest.mark.parametrize(
+    ("method", "scene"),
+    [
+        *(("vsd", "image"), ("tbsd", "nerf")),  # one that trains a LoRA, and one with cameras
+        *(pytest.param(*both, marks=pytest.mark.slow) for both in (("tbsd", "image"), ("vsd", "nerf"))),
+    ],
+)
 def test_a_run_of_the_command_line_goes_on_in_comfyui_and_back(scene, method, server, prior, tmp_path):
     """Begun here, kept there without a change, continued there, and ended here."""
     whole = of_the_command_line(scene, method, 2 * STEPS)

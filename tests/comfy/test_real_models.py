@@ -20,6 +20,7 @@ ALL = sorted(path.stem for path in (ROOT / "workflows").glob("* with SD*.json"))
 NAMES = [name for name in ALL if not any(other in name for other in OTHERS)]
 # all with the family that most of them are named for, and one with each of the others
 FAMILIES = {"sd15": NAMES, "sd3": NAMES[:1], "sdxl": ["Text to 3D with SDXL"]}
+SHORTEST = ("sd15", "Text to splats with SD 1.5")
 SECONDS = 900  # a step of SDXL sees 1024 pixels
 OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D")
 
@@ -60,7 +61,13 @@ def ran(server, prompt: dict) -> tuple[dict, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("family", "name"), [(f, name) for f, names in FAMILIES.items() for name in names], indirect=["family"]
+    ("family", "name"),
+    [
+        pytest.param(f, name, marks=[] if (f, name) == SHORTEST else pytest.mark.slow)
+        for f, names in FAMILIES.items()
+        for name in names
+    ],
+    indirect=["family"],
 )
 def test_templates_run_with_every_family_at_its_native_size(server, family, name):
     config, warnings = ran(server, one_step(name, family))
@@ -69,9 +76,9 @@ def test_templates_run_with_every_family_at_its_native_size(server, family, name
     assert not any("trained on pictures" in text for text in warnings)
 
 
-@pytest.mark.parametrize("family", ["sd15", "sd3"], indirect=True)
+@pytest.mark.parametrize("family", ["sd15", pytest.param("sd3", marks=pytest.mark.slow)], indirect=True)
 def test_any_other_size_is_said(server, family):
     size = enlarged_to(family) // 2
-    config, warnings = ran(server, one_step(NAMES[0], family, encode_size=size))
+    config, warnings = ran(server, one_step(SHORTEST[1], family, encode_size=size))
     assert config["optim"]["encode_size"] == size
     assert any(f"and sees {size} here" in text for text in warnings)

@@ -11,6 +11,8 @@ import trimesh
 from PIL import Image
 from tbsd_pack.tbsd_core.experiment import read_newest
 
+pytestmark = pytest.mark.once  # of the core
+
 
 def node(kind: str, **inputs) -> dict:
     return {"class_type": kind, "inputs": inputs}
@@ -90,7 +92,7 @@ def test_it_paints(server):
 
 def test_a_cancelled_run_goes_on_without_the_nerf_to_the_same_bits(server):
     known = {run["run"] for run in server.request("/tbsd/runs")["runs"]}
-    queued = server.queue(graph(steps=60, seed=7))
+    queued = server.queue(graph(steps=30, seed=7))
     end = time.monotonic() + 120
     while time.monotonic() < end and not begun(server, known):
         time.sleep(0.02)
@@ -104,12 +106,12 @@ def test_a_cancelled_run_goes_on_without_the_nerf_to_the_same_bits(server):
     inputs = {"mesh_file": "", "up": "y", "turn": 0.0, "detail": 17, "shading": "soft", "keep_colors": False, "seed": 0}
     broken = node("TBSD_MeshTextureScene", **inputs)
     assert "got none" in server.error(graph(broken))
-    continued = server.run(graph(broken, steps=60, seed=7, continue_run=cancelled["run"]))
+    continued = server.run(graph(broken, steps=30, seed=7, continue_run=cancelled["run"]))
     assert last_run(server)["resumed"] >= 5
-    whole = server.run(graph(steps=60, seed=7))
+    whole = server.run(graph(steps=30, seed=7))
     assert last_run(server)["resumed"] == 0
     found, wanted = (read_newest(server.base / "output" / o["keep"]["text"][0]) for o in (continued, whole))
-    assert found.run.step == wanted.run.step == 60
+    assert found.run.step == wanted.run.step == 30
     pairs = [(found.tensors, wanted.tensors), (found.run.tensors, wanted.run.tensors)]
     assert all(a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a) for a, b in pairs)
 

@@ -10,6 +10,8 @@ import trimesh
 from PIL import Image
 from safetensors import safe_open
 
+pytestmark = pytest.mark.once  # of the core
+
 SIDE = 96
 HERE = {"invert": False, "border": 2.0, "mix_with": "what was there"}
 

@@ -152,6 +152,7 @@ def test_stop_keeps_the_partial_result_and_the_graph_goes_on(server):
     assert state["preview"] == state["step"], "the panel ends on the result"
 
 
+@pytest.mark.once
 def test_a_checkpoint_is_the_scene_at_that_step_and_the_run_goes_on(server):
     # a node id of an API prompt is any text; it must not lead out of the folder
     prompt_id = server.queue(graph(50_000, 902, run="../../evil"))
@@ -246,6 +247,7 @@ CHANGED = {  # node, widget, value and how the warning names it
 
 
 @pytest.mark.parametrize("changed", CHANGED)
+@pytest.mark.once
 def test_what_differs_from_the_run_that_goes_on_is_named_before_the_first_step(server, cancelled, changed):
     kind, widget, value, named = CHANGED[changed]
     prompt = graph(50_000, 906, "long")
@@ -267,6 +269,7 @@ def test_what_differs_from_the_run_that_goes_on_is_named_before_the_first_step(s
     assert ask(server, f"/tbsd/runs/{state['run']}/remove", "POST", b"")[0] in (200, 404)  # without a step it is gone
 
 
+@pytest.mark.once
 def test_what_is_kept_is_bounded(server):
     prompt_id = server.queue(graph(50_000, 905))
     state = running(server)
@@ -278,16 +281,17 @@ def test_what_is_kept_is_bounded(server):
     assert len(server.request("/tbsd/runs")["runs"]) <= 16
 
 
+@pytest.mark.once
 def test_events_are_few_and_small(server):
     """Read as a browser does; the server's own Python has aiohttp, the tests' one need not have it."""
     messages: list[tuple[float, bytes]] = []
     listener = threading.Thread(target=listen, args=(server, messages), daemon=True)
     listener.start()
     time.sleep(0.5)
-    server.run(graph(150, 906))
+    server.run(graph(60, 906))
     listener.join(20)
     events = [(at, json.loads(text)["data"], len(text)) for at, text in messages if b'"tbsd.step"' in text]
-    assert events[-1][1]["status"] == "done" and events[-1][1]["step"] == 150
+    assert events[-1][1]["status"] == "done" and events[-1][1]["step"] == 60
     assert max(size for _, _, size in events) < 2048
     times = [at for at, event, _ in events if event["status"] == "running"]
     assert len(times) > 5
@@ -329,6 +333,7 @@ def resumed(name: str, steps: int, run: str = "again") -> dict:
     return prompt
 
 
+@pytest.mark.once
 def test_a_saved_result_takes_more_steps(server):
     prompt = graph(6, 77, "short", keep=node("TBSD_SaveScene", scene=["short", 1], filename_prefix="tbsd/short"))
     name = server.run(prompt)["keep"]["text"][0]
@@ -343,6 +348,7 @@ def test_resume_needs_a_run(server):
     assert "the scene does not come from a run. Connect Load Scene" in server.error(prompt)
 
 
+@pytest.mark.once
 def test_a_storm_of_interrupts_leaves_a_server_that_works(server):
     """Runs, cancels and questions at once: each run ends one way or the other, and the next one is fine."""
     queued = [server.queue(graph(120, 910 + k, f"storm{k}")) for k in range(4)]

@@ -32,7 +32,7 @@ DYNAMIC_NETWORKS = (
 
 @pytest.fixture(scope="module")
 def report(comfyui) -> dict:
-    return comfyui.run_script(INSIDE / "memory_modes.py")
+    return comfyui.run_script(INSIDE / "memory_modes.py", alone=True)
 
 
 dynamic_vram = pytest.mark.since("0.16.0")  # when it became the default on NVIDIA

@@ -13,11 +13,13 @@ LATE_WAITS = 2  # for what the step before has reported
 
 @pytest.fixture(scope="module")
 def report(comfyui) -> dict:
-    return comfyui.run_script(INSIDE / "runs_in_comfyui.py")
+    return comfyui.run_script(INSIDE / "runs_in_comfyui.py", alone=True)
 
 
+@pytest.mark.slow  # test_steps.py counts the steps without the host
 @pytest.mark.parametrize("method", ["tbsd", "vsd"])
 @pytest.mark.parametrize("scene", WAITS)
+@pytest.mark.once
 def test_a_step_hardly_waits(report, scene, method):
     found = report[f"{scene} {method}"]
     assert found["waits"] <= WAITS[scene] and found["late_waits"] <= LATE_WAITS

@@ -69,6 +69,7 @@ class Tab:
     errors: list[str] = field(default_factory=list)  # of the console and of the page
     alerts: list[str] = field(default_factory=list)
     changed: dict[str, object] = field(default_factory=dict)  # settings as they were
+    is_spent: bool = False  # shows what the next test must not see
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(120 * SECONDS)  # a busy machine boots the frontend slowly
@@ -93,6 +94,25 @@ class Tab:
     def open(self) -> Tab:
         self.page.goto(self.url)
         self.ready()
+        return self
+
+    def leave_subgraph(self) -> None:
+        """Frontend 1.27 stays in it when another graph is opened."""
+        self.page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")
+
+    def emptied(self) -> Tab:
+        """As it was opened: with an empty graph, and nothing kept by the page or by an earlier test."""
+        self.leave_subgraph()
+        self.errors.clear()
+        self.changed.clear()
+        script = """async () => {
+            await app.extensionManager.command.execute('Comfy.NewBlankWorkflow');
+            const store = app.extensionManager.workflow;
+            for (const workflow of [...store.openWorkflows])
+                if (workflow.path !== store.activeWorkflow.path) await store.closeWorkflow(workflow);
+        }"""
+        self.page.evaluate(script)
+        self.page.mouse.move(750, 475)
         return self
 
     def reload(self) -> None:
@@ -211,35 +231,62 @@ class Tab:
         return self.page.evaluate(script)
 
 
+@pytest.fixture(scope="session")
+def idle(browser) -> list[Tab]:
+    """Tabs that a test is done with and the next one takes."""
+    return []
+
+
 @pytest.fixture
-def tabs_on(browser, screenshots):
+def tabs_on(browser, screenshots, idle):
     """A context manager that opens tabs on a server; at its end none of them may have an error in its console or have
     shown an alert."""
 
     @contextmanager
     def tabs_on(server):
         tabs: list[Tab] = []
-        contexts = []
 
         def make(context=None) -> Tab:
+            """Without a context it may be one that an earlier test has opened: a page boots for seconds."""
+            while idle and context is None:
+                tab = idle.pop()
+                if tab.url == server.url:
+                    server.wait_until_idle()
+                    tabs.append(tab)
+                    return tab.emptied()
+                tab.page.context.close()
             if context is None:
                 # with --disable-api-nodes version 0.33 forbids its own 3D viewer the textures that it makes
-                context = browser.new_context(viewport={"width": 1500, "height": 950}, bypass_csp=True)
-                contexts.append(context)
+                size = {"width": 1500, "height": 950}
+                context = browser.new_context(viewport=size, bypass_csp=True, reduced_motion="reduce")
             tabs.append(Tab(context.new_page(), server.url, screenshots))
             return tabs[-1].open()
 
+        is_whole = False
         try:
             yield make
+            is_whole = True
         finally:
             server.request("/interrupt", {})
+            live = {"Comfy.VueNodes.Enabled", "Comfy.ColorPalette"}  # which act without a reload
+            kept = tabs[0] if is_whole and tabs and tabs[0].changed.keys() <= live and not tabs[0].is_spent else None
             for tab in tabs:
                 for setting, before in list(tab.changed.items()):
                     tab.set(setting, before)
-            for context in contexts:
-                context.close()
-        assert [error for tab in tabs for error in tab.errors] == []
-        assert [alert for tab in tabs for alert in tab.alerts] == []
+            for tab in tabs:
+                if kept is not None and tab.page.context == kept.page.context:
+                    if tab is not kept:
+                        tab.page.close(run_before_unload=False)
+                else:
+                    tab.page.context.close()
+            errors = [error for tab in tabs for error in tab.errors]
+            alerts = [alert for tab in tabs for alert in tab.alerts]
+            if kept is not None and not errors and not alerts:
+                idle.append(kept)
+            elif kept is not None:
+                kept.page.context.close()
+        assert errors == []
+        assert alerts == []
 
     return tabs_on
 

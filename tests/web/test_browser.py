@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 IMAGE = "Text to image"
 LONG = 20_000  # steps; each test has a seed of its own, or ComfyUI would answer from its cache
 
@@ -31,8 +33,13 @@ def test_text_to_image_runs_and_shows_what_happens(open_tab):
     tab.look_at(nodes["SaveImage"])
     tab.wait_for(f"() => app.nodeOutputs[{nodes['SaveImage']}]?.images?.length > 0")
     tab.shoot("image_result")
+    tab.set("Comfy.ColorPalette", "light")
+    tab.look_at(nodes["TBSD_OptimizeImage"])
+    assert tab.draws_curves(300)
+    tab.shoot("light")
 
 
+@pytest.mark.once
 def test_text_to_3d_runs_and_the_object_turns(open_tab):
     tab = open_tab()
     nodes = tab.load("Text to 3D", **tab.FAST)
@@ -62,6 +69,7 @@ def test_text_to_3d_runs_and_the_object_turns(open_tab):
     tab.shoot("3d_all")
 
 
+@pytest.mark.once
 def test_a_reload_in_the_middle_restores_the_panel(open_tab):
     tab = open_tab()
     tab.load(IMAGE, steps=LONG, seed=11)
@@ -85,6 +93,7 @@ def test_a_reload_in_the_middle_restores_the_panel(open_tab):
     assert other.panel("idle").count() == 1, "it has queued nothing"
 
 
+@pytest.mark.once
 def test_stop_keeps_a_checkpoint_is_saved_and_the_scrubber_looks_back(open_tab, server):
     tab = open_tab()
     nodes = tab.load(IMAGE, steps=LONG, seed=12)
@@ -116,19 +125,7 @@ def test_stop_keeps_a_checkpoint_is_saved_and_the_scrubber_looks_back(open_tab, 
     tab.shoot("stopped")
 
 
-def test_a_light_theme(open_tab):
-    tab = open_tab()
-    tab.set("Comfy.ColorPalette", "light")
-    nodes = tab.load(IMAGE, steps=40, seed=14)
-    tab.look_at(nodes["TBSD_OptimizeImage"])
-    tab.queue()
-    tab.wait("running")
-    tab.wait("done")
-    tab.wait_for("() => document.querySelector('.tbsd-stage img').naturalWidth > 100")
-    assert tab.draws_curves(300)
-    tab.shoot("light")
-
-
+@pytest.mark.slow  # test_templates.py opens all templates in it, and runs one
 def test_nodes_2(open_tab, server):
     """Frontend 1.27 leaves DOM widgets out in this mode: there the host's own picture must appear."""
     tab = open_tab()

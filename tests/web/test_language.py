@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.once  # test_locales.py looks at the texts on all hosts
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.once  # the host's own pages
+
 ROOT = Path(__file__).resolve().parents[2]
 PACK = "tbsd-score-distillation"
 
 
+@pytest.mark.slow  # tests/comfy/test_workflows.py asks the host for its list
 def test_templates_read_like_a_menu_and_one_opens(open_tab):
     tab = open_tab()
+    tab.is_spent = True
     tab.page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
     tab.page.get_by_text(PACK).first.click()
     names = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
@@ -36,6 +42,7 @@ def test_templates_read_like_a_menu_and_one_opens(open_tab):
 
 def test_the_help_page_shows_its_picture_and_equation(open_tab):
     tab = open_tab()
+    tab.is_spent = True
     nodes = tab.load("Text to image")
     tab.look_at(nodes["TBSD_Guidance"])
     tab.page.evaluate("(id) => app.canvas.selectNode(app.graph.getNodeById(id))", nodes["TBSD_Guidance"])

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -133,9 +134,11 @@ class ExactPrior:
         return torch.where(clean, math.log(share / n_clean), math.log((1 - share) / n_bad))
 
 
+@lru_cache(maxsize=1)  # seconds, and each prior of a process wants the same
 @torch.no_grad()
 def _render(config: ExactConfig) -> tuple[Tensor, list[Label]]:
-    """The mixture's centres [N, 3, size, size] and their labels: a grid of views, clean and degraded."""
+    """The mixture's centres [N, 3, size, size] and their labels: a grid of views, clean and degraded. Not to be changed
+    in place."""
     generator = torch.Generator().manual_seed(config.seed)
     azimuth = torch.arange(config.n_azimuth) * (360 / config.n_azimuth)
     grid_a, grid_e = (g.flatten() for g in torch.meshgrid(azimuth, torch.tensor(config.elevations), indexing="ij"))

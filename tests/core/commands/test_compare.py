@@ -112,7 +112,8 @@ def test_a_given_mesh_is_painted_by_all(tmp_path):
     assert call("compare", "--prompts", "brick", "--methods", "sds,csd", *arguments, "--out", tmp_path) == 0
     found = configs(tmp_path)
     assert {c["mesh"]["file"] for c in found.values()} == {"sample:cube"} and len(found) == 2
-    assert {p.name for p in next(tmp_path.rglob("run.json")).parent.iterdir()} == {"run.json", "views.png", NEWEST}
+    files = {p.name for p in next(tmp_path.rglob("run.json")).parent.iterdir()}
+    assert {name for name in files if ".previous." not in name} == {"run.json", "views.png", NEWEST}  # of a slow run
 
 
 def test_a_failing_method_ends_with_code_1_and_all_files(tmp_path, capsys):

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import torch
 from safetensors.torch import load_file
 from tbsd_pack.tbsd_core.balancing import RULES, BalanceConfig
 from tbsd_pack.tbsd_core.balancing.base import mix
-from tbsd_pack.tbsd_core.optim.distributed import Split
+from tbsd_pack.tbsd_core.experiment import default_config, make_scene
+from tbsd_pack.tbsd_core.guidance import build_guidance
+from tbsd_pack.tbsd_core.optim.distributed import Split, check_split
 from tbsd_pack.tbsd_core.rng import PartGenerator, named_generator, rand_rows
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,16 +57,20 @@ def test_two_processes_make_the_scene_of_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments, settings, message",
+    "scene, method, views, message",
     [
-        ([], ["optim.views_per_step=3"], "views_per_step must be a multiple of the 2 processes, got 3"),
-        (["--scene", "image"], [], "Only the views of a 3D scene can be split"),
+        ("nerf", "tbsd", 3, "views_per_step must be a multiple of the 2 processes, got 3"),
+        ("image", "tbsd", 4, "Only the views of a 3D scene can be split"),
+        ("nerf", "vsd", 4, "trains a LoRA on all views"),
+        ("nerf", "ism", 4, "draws noise on its way"),
     ],
-    ids=str,
 )
-def test_what_cannot_be_split_is_said(tmp_path, arguments, settings, message):
-    done = run(2, tmp_path, *arguments, settings=settings)
-    assert done.returncode != 0 and message in done.stderr
+def test_what_cannot_be_split_is_said(scene, method, views, message):
+    config = default_config("brick", scene, method, n_steps=1, size=16)
+    optim = replace(config.optim, views_per_step=views)
+    check_split(Split(0, 1), optim, make_scene(config), build_guidance(method))
+    with pytest.raises(ValueError, match=message):
+        check_split(Split(0, 2), optim, make_scene(config), build_guidance(method))
 
 
 def test_parts_of_a_generator_are_the_rows_of_the_whole():

@@ -117,7 +117,7 @@ def test_a_run_says_it_and_keeps_it_in_its_report(tmp_path):
     config = default_config("a house", "latent", "sds", n_steps=1)
     assert distilled_warning(config) == ""
     folder = save_pipeline(tmp_path / "sd-turbo", "sd")
-    config = default_config("a house", "latent", "sds", f"diffusers:{folder}", n_steps=1)
+    config = default_config("a house", "latent", "sds", f"diffusers:{folder}", n_steps=1, size=64)
     report = run(config, tmp_path / "out", on_phase=heard.append)
     warning = distilled_warning(config)
     assert warning and warning in report["warnings"] and heard.count(warning) == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -115,3 +116,10 @@ def test_posterior_finds_the_stored_image(prior):
 def test_config_refuses_values_out_of_range(bad):
     with pytest.raises(ValueError, match=f"{next(iter(bad))} must be"):
         ExactConfig(**bad)
+
+
+def test_priors_of_one_configuration_share_what_is_rendered():
+    small = ExactConfig(size=SIZE, n_azimuth=2, elevations=(20.0,), faults_per_view=0)
+    first, same = ExactPrior(small), ExactPrior(ExactConfig(**vars(small)))
+    assert same.labels is first.labels and torch.equal(same._x, first._x)
+    assert len(ExactPrior(replace(small, n_azimuth=1)).labels) < len(first.labels)
