@@ -134,7 +134,7 @@ print(json.dumps(printed))
 
 @pytest.fixture(scope="module")
 def called(pack, tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """What the command line of the copy writes and prints, in one process, as imports take the longest."""
+    """Files and output of the copy's command line, in one process, because imports take the longest."""
     out = tmp_path_factory.mktemp("called")
     cube, small = ("--prompt", "a brick cube"), ("--scene", "ball", "--steps", 2, "--size", 16)
     thirds, own = ("--set", "guidance.balancer=thirds"), ("--set", "guidance.balancer=thirds_schedule")

@@ -138,7 +138,7 @@ def prior():
 
 @pytest.fixture(scope="module", autouse=True)
 def few_views():
-    """What a run of the command line shows and measures at its end takes longer than the run."""
+    """Pictures and measures at the end of a run of the command line take longer than the run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "TURNTABLE_SIZE", 32)
         patch.setattr(results, "EVALUATION_VIEWS", 8)

@@ -57,7 +57,7 @@ def without_generators(prompt: dict) -> dict:
 
 
 def on_demo_model(prompt: dict) -> dict:
-    """A graph with the demo model in the place of the checkpoint, and words and sizes that it knows."""
+    """A graph with the demo model instead of the checkpoint, and words and sizes that it knows."""
     known = {"size": 48, "start_size": 24, "prompt": "a photo of a brick house"}
     changed = copy.deepcopy(prompt) | {"1": {"class_type": "TBSD_DemoModels", "inputs": {}}}
     for node in changed.values():

@@ -55,7 +55,7 @@ def test_a_panel_shows_what_its_tab_queued_from_its_graph(open_tab, server):
     assert run not in one.picture()["url"] and one.panel("interrupted").count() == 1
 
 
-@pytest.mark.slow  # a stopped run goes on below, and tests/comfy/test_kept.py offers that of a dead process
+@pytest.mark.slow  # a stopped run goes on below, and tests/comfy/test_kept.py offers the run of a dead process
 def test_a_run_of_a_server_that_was_killed_goes_on_with_one_click(comfyui, start_server, tabs_on, tmp_path_factory):
     with start_server(comfyui, tmp_path_factory.mktemp("killed")) as server, tabs_on(server) as open_tab:
         runs = server.base / "output" / "tbsd" / "runs"

@@ -132,7 +132,7 @@ def sent_beyond_twin(tab, name: str, schemas: dict) -> list:
 
 
 def test_every_template_opens_as_its_twin(open_tab, server, asked_for, comfyui):
-    """What a press of Run sends is the graph that tests/comfy/test_workflows.py runs over the API."""
+    """A press of Run sends the graph that tests/comfy/test_workflows.py runs over the API."""
     tab, schemas, sent = open_tab(), server.request("/object_info"), {}
     tab.page.evaluate("() => app.refreshComboInNodes()")  # with the files that are asked for
     for name in TEMPLATES:

@@ -1,5 +1,5 @@
-"""A process that has imported ComfyUI and the pack, and runs each script that it is told of in a fork of itself: what
-they import takes longer than most of them. A script finds what a process of its own would.
+"""A process that has imported ComfyUI and the pack, and runs each script that is named to it in a fork of itself:
+imports take longer than most scripts. A script finds what a process of its own would.
 
 Reads a JSON object per line: the script, its arguments, and the files for what it prints. Answers with its exit code.
 """
