@@ -14,11 +14,11 @@ def scale(default: float, *, low: float = 0.1, **bound: float) -> Any:
     return setting(default, words, low=low, high=1000.0, step=0.5, **bound)
 
 
-def texture_scale() -> Any:
+def texture_scale(default: float | None = None) -> Any:
     """The weight of a texture direction; None takes the guidance scale."""
     words = "How hard the texture direction pulls. {} uses the guidance scale."
     texts = {"tooltip": words.format(0), "meaning": words.format("null")}
-    return setting(None, **texts, above=0.0, low=0.0, high=1000.0, step=0.5, none=0.0)
+    return setting(default, **texts, above=0.0, low=0.0, high=1000.0, step=0.5, none=0.0)
 
 
 def part(default: float, tooltip: str, *, step: float = 0.01, **hint: Any) -> Any:
