@@ -75,6 +75,11 @@ OF_PICTURES: Settings = {  # for objects that are made of a picture; each fits w
     "scene.background_mode": Setting("white", "the background of its training, arXiv:2303.11328"),
     "scene.shaded": Setting(0.0, f"{STABLE_ZERO123} lights nothing"),
 }
+OF_PICTURES_ON_MESHES: Settings = {
+    "scene.background": Setting((1.0, 1.0, 1.0), "the background of its training, arXiv:2303.11328"),
+    "scene.shading": Setting("none", f"{STABLE_ZERO123} lights nothing"),
+    "optim.size": Setting(256, "the size it was trained at, arXiv:2303.11328"),
+}
 
 ENLARGED = "threestudio enlarges the views to the size the model was trained at"
 # families whose views are enlarged to less than that
@@ -108,26 +113,31 @@ def preset(
     kind = DEMO if family == DEMO else PUBLISHED
     of_scene = preset_for(SCENES[scene].presets, kind, method)
     of_method = preset_for(METHODS[method].presets, kind, scene) if method in METHODS else {}
-    found = {**FAMILIES[family], **of_scene, **of_method, **task_settings(task, family, scene)}
+    of_task = task_settings(task, family, scene)
+    found = {**FAMILIES[family], **of_scene, **of_method}
     if kind == PUBLISHED and SCENES[scene].uses_cameras:
         size = FAMILIES[family]["optim.size"]
         enlarged = Setting(size.value, f"{ENLARGED}: {size.source}")
         found["optim.encode_size"] = DISTILLED_AT.get(family, enlarged)
     if family == "zero123" and SCENES[scene].uses_cameras:
-        of_pictures = {name: s for name, s in OF_PICTURES.items() if _holds(name, found, method)}
+        own_noise = any(name.startswith("optim.timesteps.") for name in of_task)
+        of_pictures = {n: s for n, s in OF_PICTURES.items() if _holds(n, found, method, own_noise)}
+        of_pictures |= OF_PICTURES_ON_MESHES if SCENES[scene].paints_mesh else {}
         found = {name: s for name, s in found.items() if name not in of_pictures} | of_pictures
+    found |= of_task
     if family in FLOW_FAMILIES:
         found |= _of_flow(found, family, scene, method)
     return found | of_card(family, scene, memory)
 
 
-def _holds(name: str, found: Settings, method: str) -> bool:
-    """Whether a setting of OF_PICTURES is one of this scene and method; those that draw the highest noise keep it."""
+def _holds(name: str, found: Settings, method: str, own_noise: bool) -> bool:
+    """Whether a setting of OF_PICTURES is one of this scene and method; those that draw the highest noise keep it, and
+    a task with noise of its own keeps that."""
     group, *_, last = name.split(".")
     if group == "guidance":
         return method == "sds"
     if last.startswith("t_") or last == "anneal_end":
-        return "optim.timesteps.draw" not in found
+        return not own_noise and "optim.timesteps.draw" not in found
     return group != "scene" or name in found
 
 

@@ -97,7 +97,7 @@ class Warm:
     """A process that has imported what the scripts in inside/ import, and forks for each."""
 
     def __init__(self, comfyui: ComfyUI) -> None:
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder, self.name = tempfile.TemporaryDirectory(), comfyui.name
         command = [comfyui.python, str(ROOT / "tests/comfy/inside/warm.py"), str(comfyui.path), str(ROOT)]
         with open(Path(self.folder.name) / "warm.log", "w") as log:
             self.process = subprocess.Popen(
@@ -117,7 +117,11 @@ class Warm:
         order = {"script": str(script), "arguments": arguments, "out": str(out), "err": str(err)}
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
-        code = int(self.answer())
+        line = self.answer()
+        if not line:
+            _warm.pop(str(self.name), None)
+            raise AssertionError(f"{script} did not end in {RUN_SECONDS} s: {err.read_text(errors='replace')[-4000:]}")
+        code = int(line)
         return code, out.read_text(errors="replace"), err.read_text(errors="replace")
 
     def answer(self) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import comfy.utils
 import torch
 from torch import Tensor
 
@@ -70,8 +69,8 @@ def picture_prompts(
     reference = cut_out(image, mask, config)
     picture = to_image(reference.on_white())
     embedding = clip_vision.encode_image(picture).image_embeds.unsqueeze(0)
-    small = comfy.utils.common_upscale(picture.movedim(-1, 1), SIDE, SIDE, "bilinear", "center").movedim(1, -1)
-    latent = vae.encode(small)  # not scaled, as in training
+    rgb, covered = reference.at(SIDE, torch.device("cpu"))
+    latent = vae.encode(to_image(rgb * covered + (1 - covered)))  # not scaled, as in training
     front, level = torch.zeros(1), torch.tensor([config.elevation])
     target = PicturePrompt(embedding, config.elevation, kind)
     empty = PicturePrompt(None, config.elevation, kind)
@@ -90,6 +89,8 @@ def cut_out(image: Tensor, mask: Tensor | None, config: ReferenceConfig) -> Refe
     with optimization_mode(), torch.no_grad():
         if len(image) != 1:
             raise ValueError(f"{NODE} takes one picture, got {len(image)}. Choose one with Image From Batch.")
+        if mask is not None and mask.numel() > mask.shape[-1] * mask.shape[-2]:
+            raise ValueError(f"{NODE} takes one mask, got {mask.shape[0]}. Choose one with the picture that it is of.")
         pixels = image.float().cpu().clone().movedim(-1, 1)
         if mask is None and pixels.shape[1] < 4:
             raise ValueError(

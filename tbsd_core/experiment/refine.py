@@ -22,6 +22,7 @@ REFINING: dict[str, Settings] = {
     PUBLISHED: {
         "optim.timesteps.t_max": Setting(MOST_NOISE, f"{MAGIC3D}: 0.02 to 0.5"),
         "optim.timesteps.t_max_end": Setting(MOST_NOISE, MAGIC3D),
+        "optim.timesteps.t_min": Setting(0.02, MAGIC3D),
         "optim.lr": Setting(0.01, MAGIC3D),
         "scene.shading": Setting("none", "ours: the colours of the NeRF are the colours of its renders"),
     },

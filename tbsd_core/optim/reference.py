@@ -6,7 +6,7 @@ and Magic123 (arXiv:2306.17843) hold the scene to it with a loss on colours and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,9 @@ from ..cameras.pose import Cameras
 from ..cameras.sampling import CameraConfig
 from ..scenes.base import RenderOutput, Scene
 from ..settings import check_settings, setting
+from ..transfer import to_device
 
+MAX_SIDE = 1024  # pixels of a reference; no model here is shown more
 EMPTY = 1e-3  # coverage of a pixel below which it has no colour of its own
 FULL_BORDER = 0.9  # of the border: an object that covers more of it is not in the picture as a whole
 
@@ -79,6 +81,8 @@ class Reference:
     rgb: Tensor
     mask: Tensor
     config: ReferenceConfig
+    # by side and device: a step neither copies the picture again nor waits for it
+    _sized: dict[tuple[int, torch.device], tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         shapes, side = (tuple(self.rgb.shape), tuple(self.mask.shape)), self.rgb.shape[-1]
@@ -96,12 +100,20 @@ class Reference:
 
     def at(self, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Colours [1, 3, side, side] and mask [1, 1, side, side]; colours are averaged over the object alone."""
-        rgb, mask = self.rgb.to(device), self.mask.to(device)
-        if side == rgb.shape[-1]:
-            return rgb, mask
-        how = {"size": (side, side), "mode": "bilinear", "antialias": True, "align_corners": False}
-        covered = F.interpolate(mask, **how)
-        return F.interpolate(rgb * mask, **how) / covered.clamp(min=EMPTY), covered
+        key = side, torch.device(device)
+        if key not in self._sized:
+            with torch.inference_mode(False), torch.no_grad():
+                sized = (self.rgb, self.mask)
+                sized = sized if side == self.rgb.shape[-1] else shrunk(*sized, side, side)
+                self._sized[key] = to_device(sized[0], device), to_device(sized[1], device)
+        return self._sized[key]
+
+
+def shrunk(rgb: Tensor, mask: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Colours [1, 3, height, width] and mask [1, 1, height, width]; colours are averaged over the object alone."""
+    how = {"size": (height, width), "mode": "bilinear", "antialias": True, "align_corners": False}
+    covered = F.interpolate(mask, **how)
+    return F.interpolate(rgb * mask, **how) / covered.clamp(min=EMPTY), covered
 
 
 def framed(
@@ -137,6 +149,9 @@ def framed(
         (y0, y1), (x0, x1) = ((int(i[0]), int(i[-1]) + 1) for i in (rows, columns))
         side = round(max(y1 - y0, x1 - x0) / config.fill)
         top, left = (y0 + y1 - side) // 2, (x0 + x1 - side) // 2
+    if side > MAX_SIDE + 1:  # before the frame is filled up, which may be many times the picture
+        scale = MAX_SIDE / side
+        return framed(*shrunk(rgb, mask, max(1, round(height * scale)), max(1, round(width * scale))), config)
     edges = (-left, left + side - width, -top, top + side - height)  # negative ones cut
     return Reference(F.pad(rgb, edges), F.pad(mask, edges), config)
 

@@ -42,6 +42,8 @@ def continued(
 
 def _cells(points: Tensor) -> tuple[Tensor, Tensor]:
     """The means of the points in each cell that has any, and for each point its cell."""
-    cells, of = torch.unique((points / CELL).floor().int(), dim=0, return_inverse=True)
+    x, y, z = ((points / CELL).floor().long() + (1 << 20)).unbind(1)
+    # as one number: rows are sorted thirty times more slowly
+    cells, of = torch.unique((x << 42) | (y << 21) | z, return_inverse=True)
     means = torch.zeros(len(cells), 3).index_add_(0, of, points.float())
     return means / torch.bincount(of, minlength=len(cells))[:, None], of

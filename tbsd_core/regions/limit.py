@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
@@ -26,6 +27,7 @@ from .region import GAUSSIANS, LOCKED, PIXELS, TEXELS, Region, said
 from .splats import spacing
 from .texels import mesh_of, texels, texture_size
 
+logger = logging.getLogger(__name__)
 S = TypeVar("S", bound=Scene)
 KINDS: dict[type[Scene], str] = {ImageScene: PIXELS, MeshTextureScene: TEXELS, GaussianScene: GAUSSIANS}
 
@@ -64,6 +66,8 @@ def kept_by(scene: Scene, region: Region) -> Mapping[str, Tensor]:
 def ready(scene: S, region: Region | None = None) -> S:
     """The scene that a run works on: `limited` if there is a region. A scene whose colours are pinned to its old ones
     (pin_weight) keeps these. Raises ValueError as `limited`."""
+    if getattr(scene.config, "match_weight", 0) and (region is None or region.old != LOCKED):
+        logger.warning("match_weight does nothing here: it needs a region that mixes with what is locked.")
     if region is not None:
         return limited(scene, region)
     if getattr(scene.config, "pin_weight", 0) and scene.kept is None:

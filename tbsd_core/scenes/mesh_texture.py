@@ -154,7 +154,8 @@ class MeshTextureScene(Scene):
         if ours and not self.config.n_uvs:
             raise ValueError("MeshTextureScene: a texture is attached, and the mesh has no texture coordinates.")
         self.attached = dict(tensors)
-        self.kept = KeptTexture(ours[TEXTURE], ours[WEIGHT], ours.get(BESIDE)) if WEIGHT in ours else None
+        beside = ours.get(BESIDE) if self.config.match_weight else None  # it doubles what is kept on the device
+        self.kept = KeptTexture(ours[TEXTURE], ours[WEIGHT], beside) if WEIGHT in ours else None
         self._uv_area = None
 
     def check_geometry(self) -> None:

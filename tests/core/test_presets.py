@@ -132,6 +132,15 @@ def test_a_task_changes_what_it_names_and_says_so(family, task):
         assert preset(family, "mesh_texture", "sds", task="repair")["optim.timesteps.t_max"].value == 0.7
 
 
+@pytest.mark.parametrize("task, most, last, least", [("sharpen", 0.3, 0.1, 0.02), ("repair", 0.98, 0.3, 0.02)])
+def test_a_task_keeps_its_noise_with_a_model_that_reads_pictures(task, most, last, least):
+    found = preset("zero123", "mesh_texture", "sds", task=task)
+    names = ("t_max", "t_max_end", "t_min")
+    assert [found[f"optim.timesteps.{name}"].value for name in names] == [most, last, least]
+    assert found["scene.background"].value == (1.0, 1.0, 1.0) and found["scene.shading"].value == "none"
+    assert found["optim.size"].value == found["optim.encode_size"].value == 256
+
+
 def test_a_task_is_refused_where_it_cannot_be_done():
     with pytest.raises(ValueError, match="The task sharpen is for the scene mesh_texture, got 'nerf'"):
         preset("demo", "nerf", "tbsd", task="sharpen")

@@ -32,6 +32,8 @@ def run(script: str, arguments: list[str], out: str, err: str) -> int:
     try:
         runpy.run_path(script, run_name="__main__")
     except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()

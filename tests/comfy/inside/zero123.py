@@ -121,7 +121,9 @@ def oracle():
 def distilled(method, weight=5.0):
     """Two steps of a NeRF: how far it moved, and the losses."""
     given = guided(method, made(elevation=5.0, weight=weight)[0])
-    scene = scenes.NeRFScene(scenes.NeRFConfig(resolutions=(5, 9), n_samples=12, background_mode="white"))
+    # without regularisers: only guidance and the reference move it
+    none = {"tv_weight": 0.0, "entropy_weight": 0.0, "opacity_weight": 0.0}
+    scene = scenes.NeRFScene(scenes.NeRFConfig(resolutions=(5, 9), n_samples=12, background_mode="white", **none))
     steps = optim.OptimConfig(n_steps=2, views_per_step=2, size=32, encode_size=64)
     settings = config.config_of(given, scene, cameras.CameraConfig(), steps)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -46,6 +47,19 @@ def test_it_is_read_cut_out_and_kept_in_the_stored_configuration(cutout, tmp_pat
     experiment.save(tmp_path / "run.safetensors")
     again, changed = resumed(read_newest(tmp_path / "run.safetensors"), config_with(cutout, n_steps=3), prior)
     assert again.reference is not None and len(list(again.steps())) == 1
+
+
+def test_a_run_that_is_resumed_ends_as_one_in_one_piece(cutout, tmp_path):
+    prior = load_prior("learned")
+    whole, first = (Experiment(config_with(cutout, n_steps=4), prior) for _ in range(2))
+    assert len(list(whole.steps())) == 4
+    for _ in islice(first.steps(), 2):
+        pass
+    first.save(tmp_path / "run.safetensors")
+    second, changed = resumed(read_newest(tmp_path / "run.safetensors"), config_with(cutout, n_steps=4), prior)
+    assert len(list(second.steps())) == 2 and not changed
+    for a, b in zip(whole.scene.parameters(), second.scene.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_a_file_that_is_not_there_or_has_no_object_is_refused(tmp_path):
