@@ -119,6 +119,7 @@ def test_a_stopped_run_says_why_nothing_happens_and_goes_on(open_tab, server):
     tab.wait("stopped")
     tab.panel().locator(OFFER).get_by_text("Stopped at step").wait_for()
     first = int(tab.headline.split()[-3])
+    server.wait_until_idle()  # the graph ends after the run
     tab.queue()
     tab.panel().get_by_text("Nothing has changed since this run").wait_for()
     tab.outputs()
