@@ -199,9 +199,15 @@ def differences(rows: list[dict]) -> dict[str, dict[str, Any]]:
     def values(method: str, name: str) -> Mapping[tuple, float]:
         return {(row["swap"], row["seed"]): row[name] for row in rows if row["method"] == method}
 
-    labels = list(dict.fromkeys(row["method"] for row in rows))
-    others = [label for label in labels if label != REFERENCE] if REFERENCE in labels else []
-    return {m: {n: paired_difference(values(m, n), values(REFERENCE, n)) for n in SHOWN} for m in others}
+    first = reference(rows)
+    others = [label for label in dict.fromkeys(row["method"] for row in rows) if label != first]
+    return {m: {n: paired_difference(values(m, n), values(first, n)) for n in SHOWN} for m in others}
+
+
+def reference(rows: list[dict]) -> str:
+    """The method that others are compared with: REFERENCE, or the first if that has not run."""
+    labels = [row["method"] for row in rows]
+    return REFERENCE if REFERENCE in labels else labels[0]
 
 
 def table(rows: list[dict]) -> str:
@@ -214,7 +220,8 @@ def table(rows: list[dict]) -> str:
         lines.append(f"| {label} | {len(own)} | {cells} |")
     found = differences(rows)
     if found:
-        lines += ["", f"Method minus {REFERENCE} on the same swap and seed, {LEVEL:.0%} intervals over swaps:", ""]
+        first = reference(rows)
+        lines += ["", f"Method minus {first} on the same swap and seed, {LEVEL:.0%} intervals over swaps:", ""]
         lines += [f"| method | {heads} |", "|---" * (len(SHOWN) + 1) + "|"]
         for label, by_name in found.items():
             cells = []
@@ -261,6 +268,7 @@ def main() -> None:
         pairs = f" --pairs {a.pairs}" if a.pairs else ""
         command = f"nice -n 10 python -m benchmarks.edits{' --meshes' if a.meshes else ''} --split {a.split}{pairs}"
         command += f" --begin {a.begin}" if a.begin != BEGIN[0] else ""
+        command += f" --methods {' '.join(a.methods)}" if a.methods != list(METHODS) else ""
         command += f" --seeds {' '.join(map(str, a.seeds))} --steps {steps} --write"
         stem = ("edits_meshes" if a.meshes else "edits") + ("" if a.begin == BEGIN[0] else f"_{a.begin}")
         for suffix, text in ((".json", json.dumps(rows, indent=1)), (".md", f"`{command}`\n\n{table(rows)}")):
