@@ -90,14 +90,14 @@ def cut_out(image: Tensor, mask: Tensor | None, config: ReferenceConfig) -> Refe
         if len(image) != 1:
             raise ValueError(f"{NODE} takes one picture, got {len(image)}. Choose one with Image From Batch.")
         if mask is not None and mask.numel() > mask.shape[-1] * mask.shape[-2]:
-            raise ValueError(f"{NODE} takes one mask, got {mask.shape[0]}. Choose one with the picture that it is of.")
+            raise ValueError(f"{NODE} takes one mask, got {mask.shape[0]}. Choose the mask of the picture.")
         pixels = image.float().cpu().clone().movedim(-1, 1)
         if mask is None and pixels.shape[1] < 4:
             raise ValueError(
                 "Nothing says where the object is in the picture: it has no transparency and no mask is connected. "
                 "Connect the MASK of Load Image, or remove the background first."
             )
-        covered = pixels[:, 3:4] if mask is None else 1 - mask.float().cpu().clone().view(-1, 1, *mask.shape[-2:])[:1]
+        covered = pixels[:, 3:4] if mask is None else 1 - mask.float().cpu().clone().view(1, 1, *mask.shape[-2:])
         if covered.shape[-2:] != pixels.shape[-2:]:  # Load Image gives a small one for a picture without transparency
             covered = torch.nn.functional.interpolate(covered, pixels.shape[-2:], mode="bilinear", align_corners=False)
         return framed(pixels[:, :3], covered, config)

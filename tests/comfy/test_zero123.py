@@ -20,6 +20,7 @@ REFUSALS = {
     "inverted": "invert a mask that marks the object",
     "empty": "the mask is empty",
     "two pictures": "one picture, got 2",
+    "two masks": "one mask, got 2",
 }
 
 

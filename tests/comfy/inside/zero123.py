@@ -171,6 +171,7 @@ def refusals():
         "inverted": said(made, image=image, mask=1 - mask),
         "empty": said(made, image=image, mask=torch.ones(1, 64, 64)),
         "two pictures": said(made, image=image.expand(2, -1, -1, -1), mask=mask),
+        "two masks": said(made, image=image, mask=mask.expand(2, -1, -1)),
         "with alpha": said(made, image=torch.cat([image, 1 - mask[..., None]], -1)),
     }
 
