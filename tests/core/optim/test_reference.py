@@ -110,9 +110,6 @@ def test_a_frame_is_a_square_around_the_object():
     assert torch.equal(whole.rgb, rgb[..., 10:30])
 
 
-@pytest.mark.parametrize(
-    "rows, columns, said", [(slice(0, 0), slice(0, 0), "the mask is empty"), (slice(0, 20), slice(0, 40), "100 %")]
-)
 def test_a_large_picture_is_shrunk_before_it_is_framed():
     rgb, mask = torch.zeros(1, 3, 1500, 1800), torch.zeros(1, 1, 1500, 1800)
     mask[..., 100:1300, 200:1400] = 1
@@ -126,6 +123,9 @@ def test_a_large_picture_is_shrunk_before_it_is_framed():
     assert reference.at(64, torch.device("cpu"))[0] is reference.at(64, torch.device("cpu"))[0]
 
 
+@pytest.mark.parametrize(
+    "rows, columns, said", [(slice(0, 0), slice(0, 0), "the mask is empty"), (slice(0, 20), slice(0, 40), "100 %")]
+)
 def test_a_picture_without_an_object_of_its_own_is_refused(rows, columns, said):
     with pytest.raises(ValueError, match=said):
         framed(*box(20, 40, rows, columns), CONFIG)
