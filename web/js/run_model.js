@@ -125,9 +125,11 @@ export class RunModel {
   #take(event) {
     const { run, prompt, status, step, steps, elapsed, remaining, preview, final, previews, saved, error } = event;
     this.warnings = event.warnings ?? [];
-    Object.assign(this, { run, prompt, status, step, steps, elapsed, remaining, preview, final, previews, saved, error });
+    // an ended run that is read again, as after a lost connection, takes nothing back of what was said since
+    if (run !== this.run || status !== this.status || !this.ended) Object.assign(this, { prompt, notice: "" });
+    Object.assign(this, { run, status, step, steps, elapsed, remaining, preview, final, previews, saved, error });
     const { phase, plan, resumed } = event;
-    Object.assign(this, { phase, plan, resumed, waiting: "", notice: "", since: 0 });
+    Object.assign(this, { phase, plan, resumed, waiting: "", since: 0 });
     // the server may have thinned out what is looked at
     if (this.past !== null) this.past = nearest(previews, this.past);
   }

@@ -142,6 +142,9 @@ test("a result that was used again is told, until there is a new run", () => {
   assert.match(model.notice, /^Nothing has changed .* Continue does the remaining steps\.$/);
   model.await("q", "Waiting for: Save Image");
   assert.equal(model.headline, "Stopped and kept, step 20 / 100");
+  model.load({ ...event(20, { status: "stopped" }), curves: { steps: [], series: {} } }); // the connection was lost for a moment
+  model.await("q", "Waiting for: Save Image");
+  assert.match(model.notice, /^Nothing has changed/);
   model.follow(event(21, { run: "b", prompt: "r" }));
   assert.equal(model.notice, "");
 });
