@@ -7,7 +7,7 @@ OUT ?= output/demo
 # Where there is no ComfyUI, the CPU build of torch is enough; TORCH=torch takes the platform's default build.
 TORCH ?= $(if $(filter Linux,$(shell uname -s)),torch==2.13.0+cpu,torch>=2.4)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-# for all but the tests, which run on every checkout that tests/conftest.py finds
+# for all but the tests, which run on every checkout that tests/hosts.py finds
 COMFYUI_PATH ?= $(HOME)/comfy/ComfyUI
 # processes that share the tests, each with a ComfyUI server of its own and one thread for torch; 0 = none beside make
 JOBS ?= 2
@@ -22,7 +22,7 @@ demo: $(VENV)/.headless
 	$(PY) -m tbsd_core demo --out $(OUT)
 
 test: $(VENV)/.dev
-	@$(PY) -m tests.conftest
+	@$(PY) -m tests.hosts
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 # also what is slow, and each host with what is alike on all: before a release
@@ -69,7 +69,7 @@ help-pictures: $(VENV)/.dev
 gpu-check: TORCH = torch>=2.4
 gpu-check: TORCH_INDEX =
 gpu-check: $(VENV)/.dev
-	@$(PY) -m tests.conftest
+	@$(PY) -m tests.hosts
 	$(PY) -m benchmarks.gpu_check $(ARGS)
 
 clean:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from PIL import Image
 
 from benchmarks.thumbnails import fitted, save_small
-from tests.conftest import ROOT
+from tests.hosts import ROOT
 
 WIDTH, HEIGHT = 1260, 540
 TEMPLATES = ("Text to 3D", "Texture my mesh", "Text to splats")

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
-from tests.conftest import HOSTS, ROOT, started
+from tests.hosts import HOSTS, ROOT
+from tests.servers import started
 
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 INPUT, OUTPUT = -10, -20  # ids of a subgraph's own ends

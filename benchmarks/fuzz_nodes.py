@@ -19,7 +19,8 @@ import urllib.error
 from collections import Counter
 from pathlib import Path
 
-from tests.conftest import ROOT, RunError, Server, find_comfyui, started, templates
+from tests.hosts import ROOT, find_comfyui
+from tests.servers import RunError, Server, started, templates
 
 FAST = {"steps": 1, "views_per_step": 1, "n_views": 2, "detail": 9, "n_samples": 4, "size": 16, "resolution": 16}
 FAST |= {"faces": 50, "texture_size": 64, "n_gaussians": 20}

@@ -47,7 +47,7 @@ from tbsd_core.sample_textures import textured_sample
 from tbsd_core.scenes import LatentImageScene, MeshTextureConfig, NeRFScene
 from tbsd_core.scenes.base import Scene
 from tbsd_core.scenes.picture_start import scene_of_latents
-from tests.conftest import ROOT
+from tests.hosts import ROOT
 
 FOLDER = ROOT / "web" / "docs" / "images"
 WIDTH, HEIGHT = 360, 300  # pixels, at most: the help panel is about as wide

@@ -19,7 +19,8 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.help_pictures import FOLDER
 from benchmarks.thumbnails import fitted, save_small
-from tests.conftest import find_comfyui, started
+from tests.hosts import find_comfyui
+from tests.servers import started
 from tests.web.conftest import FLAGS, Tab, find_chromium
 
 WIDTH, HEIGHT = 400, 480

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tests.conftest import HOSTS, ROOT, started
+from tests.hosts import HOSTS, ROOT
+from tests.servers import started
 from tests.web.conftest import FLAGS, Tab, find_chromium
 
 TITLE, GAP, FIRST = 30, 40, 80  # pixels: the title bar; between nodes, where Nodes 2.0 puts a button; the first node

@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from tbsd_core.mesh import Mesh, write_mesh
-from tests.conftest import ROOT, ComfyUI, Server, find_comfyuis, started
+from tests.hosts import ROOT, ComfyUI, find_comfyuis
+from tests.servers import Server, started
 
 WORKFLOW = ROOT / "tests" / "workflows" / "Texture my mesh.json"
 # prints how many milliseconds each answer took, ten times a second; imports nothing that takes long

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tests.conftest import ROOT, Server, find_comfyui, started
+from tests.hosts import ROOT, find_comfyui
+from tests.servers import Server, started
 from tests.web.conftest import FLAGS, READY, find_chromium
 
 CASES = ("no browser", "browser, empty graph", "browser with the panel")

@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 
 from tbsd_core.experiment import NEWEST, read_newest
-from tests.conftest import ROOT, Server, find_comfyui, started
+from tests.hosts import ROOT, find_comfyui
+from tests.servers import Server, started
 
 from .kills import equal_runs
 

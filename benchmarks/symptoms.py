@@ -20,7 +20,7 @@ from tbsd_core.experiment import Experiment, default_config
 from tbsd_core.grid import labelled_grid
 from tbsd_core.media import to_uint8
 from tbsd_core.priors.small_world.learned import load_learned_prior
-from tests.conftest import ROOT
+from tests.hosts import ROOT
 
 FOLDER = ROOT / "docs" / "images"
 PROMPT, STEPS, SIZE = "a brick house", 300, 96

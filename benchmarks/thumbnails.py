@@ -15,7 +15,8 @@ from typing import Any
 
 from PIL import Image
 
-from tests.conftest import ROOT, Server, find_comfyui, started, templates
+from tests.hosts import ROOT, find_comfyui
+from tests.servers import Server, started, templates
 
 WIDTH = 512  # pixels of a thumbnail, at most
 MAX_HEIGHT = 512

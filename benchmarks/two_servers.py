@@ -16,8 +16,9 @@ from pathlib import Path
 
 from tbsd_core.configuration import differences
 from tbsd_core.experiment import NEWEST, Stored, read_newest
-from tests.conftest import ROOT, find_comfyui, started
-from tests.conftest import templates as names
+from tests.hosts import ROOT, find_comfyui
+from tests.servers import started
+from tests.servers import templates as names
 
 from .kills import equal_runs
 

@@ -121,7 +121,7 @@ def test_templates_get_their_steps():
         [
             "import json, pathlib",
             "from benchmarks.gpu_check.templates import with_steps",
-            "from tests.conftest import templates",
+            "from tests.servers import templates",
             "read = lambda name: json.loads(pathlib.Path(f'tests/workflows/{name}.json').read_text(encoding='utf-8'))",
             "print(json.dumps([list(with_steps(read(name), False).values()) for name in templates()]))",
         ]

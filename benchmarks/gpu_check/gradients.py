@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from tests.conftest import ComfyUI
+from tests.hosts import ComfyUI
 
 from .cases import LATE, Cases
 from .host import NONE, find_host

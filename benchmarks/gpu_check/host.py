@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.conftest import ComfyUI, find_comfyuis
+from tests.hosts import ComfyUI, find_comfyuis
 
 NONE = "no ComfyUI: set COMFYUI_PATH to a checkout"
 PACKAGES = ("torch", "comfy-aimdo", "comfy-kitchen")

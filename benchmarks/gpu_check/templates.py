@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import RunError, Server, started, templates
+from tests.servers import RunError, Server, started, templates
 
 from .cases import Cases, Failed
 from .host import NONE, find_host

@@ -121,7 +121,7 @@ def test_a_stopped_run_says_why_nothing_happens_and_goes_on(open_tab, server):
     first = int(tab.headline.split()[-3])
     server.wait_until_idle()  # the graph ends after the run
     tab.queue()
-    tab.wait_for("() => document.querySelector('.tbsd-notice').textContent && !document.querySelector('.tbsd-notice').hidden")
+    tab.panel().locator(".tbsd-notice:not(:empty)").wait_for()
     assert "Nothing has changed since this run" in tab.panel().inner_text()  # the host kept the result in its cache
     tab.outputs()
     assert tab.panel("stopped").count() == 1
