@@ -8,7 +8,8 @@ from typing import Any
 
 OWN = "TBSD_"  # begins the class names of this pack's nodes, whose settings the run's configuration holds
 OPTIMIZERS = ("TBSD_OptimizeImage", "TBSD_Optimizer3D", "TBSD_RefineAsMesh")
-WITHOUT_CONFIG = ("TBSD_MeshTextureScene",)  # but for these
+# but for these inputs of theirs; None: all
+WITHOUT_CONFIG = {"TBSD_MeshTextureScene": None, "TBSD_Zero123Prompt": ("model_type",)}
 MODEL_FILES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 MAX_VALUE = 40  # characters of a value in a sentence
 
@@ -68,18 +69,20 @@ def _classes_of(nodes: Mapping[str, Mapping], others: Mapping[str, Mapping]) -> 
     return [name for name in dict.fromkeys(mine) if mine.count(name) > theirs.count(name)]
 
 
-def _counts(class_type: str) -> bool:
-    return not class_type.startswith(OWN) or class_type in WITHOUT_CONFIG
+def _counts(class_type: str, name: str) -> bool:
+    if not class_type.startswith(OWN):
+        return True
+    names = WITHOUT_CONFIG.get(class_type, ())
+    return names is None or name in names
 
 
 def _settings(nodes: Mapping[str, Mapping]) -> Iterator[tuple[str, Any]]:
     """The widgets of the nodes that count, under the names that sentences give them."""
     for node_id, node in nodes.items():
         class_type = str(node.get("class_type", ""))
-        if _counts(class_type):
-            for name, value in inputs_of(node).items():
-                if not is_link(value):
-                    yield f"{class_type.removeprefix(OWN)} {node_id} {name}", value
+        for name, value in inputs_of(node).items():
+            if _counts(class_type, name) and not is_link(value):
+                yield f"{class_type.removeprefix(OWN)} {node_id} {name}", value
 
 
 def _short(value: Any) -> str:

@@ -52,6 +52,10 @@ def test_the_gradient_reaches_the_scene(report, method):
     assert found["losses"] == losses
 
 
+def test_a_resumed_run_says_that_its_model_is_another(report):
+    assert report["resumed"] == ["Zero123Prompt 4 model_type was 'Stable Zero123', is 'Zero123-XL'"]
+
+
 def test_methods_that_need_a_text_are_refused_and_the_others_work(report):
     found = report["refusals"]
     assert all(found[method] == "" for method in WORK)

@@ -18,7 +18,7 @@ bridge, ours, node = load("nodes.bridge.prior"), load("nodes.bridge.zero123"), l
 base, numbers, run = load("tbsd_core.priors.base"), load("tbsd_core.priors.zero123"), load("nodes.bridge.run")
 guidances, config, prompts = load("nodes.guidance"), load("nodes.bridge.config"), load("nodes.prompts")
 conditioning, optim, scenes = load("nodes.bridge.conditioning"), load("tbsd_core.optim"), load("tbsd_core.scenes")
-cameras, sets = load("tbsd_core.cameras.sampling"), load("nodes.bridge.prompts")
+cameras, sets, graph = load("tbsd_core.cameras.sampling"), load("nodes.bridge.prompts"), load("nodes.bridge.graph")
 
 CAMERAS = ((0.0, 0.0), (35.0, 20.0), (-120.5, -10.0))  # azimuth, elevation
 T = torch.tensor([900, 500, 60])
@@ -176,11 +176,19 @@ def refusals():
     }
 
 
+def told_of_resume():
+    """The sentences of a resumed run whose picture node has other widgets; the configuration holds all but one."""
+    was, now = ({"4": {"class_type": "TBSD_Zero123Prompt", "inputs": widgets}} for widgets in ({}, {}))
+    was["4"]["inputs"] |= {"model_type": numbers.KINDS[0], "fill": 0.75, "image": ["1", 0]}
+    now["4"]["inputs"] |= {"model_type": numbers.KINDS[1], "fill": 0.5, "image": ["2", 0]}
+    return graph.changes(was, now)
+
+
 model, vae = tiny_zero123.zero123(), tiny.vae()
 with tempfile.TemporaryDirectory() as folder:
     clip_vision = tiny_zero123.clip_vision(folder)
 methods = {"sds": distilled("sds"), "vsd": distilled("vsd"), "sds alone": distilled("sds", weight=0.0)}
-report = {"oracle": oracle(), "methods": methods, "refusals": refusals()}
+report = {"oracle": oracle(), "methods": methods, "refusals": refusals(), "resumed": told_of_resume()}
 xl = made(kind=numbers.ZERO123_XL)[0].set.conditions["target"][""].entries[0][0]
 report["xl"] = gap(xl[..., -1], torch.zeros(1))
 print(json.dumps(report))
