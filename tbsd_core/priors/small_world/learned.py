@@ -19,15 +19,15 @@ from .tokenizer import load_tokenizer, tokenize
 
 WEIGHTS = Path(__file__).parent / "weights"
 CONTROL_KIND = "depth"
-MULTIVIEW_UNET, CAMERA_TOKENS = "unet_multiview", "camera_tokens"  # folders beside the other parts
+UNET, MULTIVIEW_UNET, CAMERA_TOKENS = "unet", "unet_multiview", "camera_tokens"  # folders beside the other parts
 
 
-def load_learned_prior(folder: Path = WEIGHTS, device: str = "cpu", unet: str = "unet") -> DiffusersPrior:
+def load_learned_prior(folder: Path = WEIGHTS, device: str = "cpu", unet: str = UNET) -> DiffusersPrior:
     """Read the shipped weights in float32; prompts with unknown words raise ValueError with the vocabulary.
 
     `unet` names the folder of the network.
     """
-    folders = {name: folder / (unet if name == "unet" else name) for name in PARTS if name != "tokenizer"}
+    folders = {name: folder / (unet if name == UNET else name) for name in PARTS if name != "tokenizer"}
     check_parts(folder, tuple(path.name for path in folders.values()))
     diffusers, transformers = require("diffusers"), require("transformers")
     parts = {

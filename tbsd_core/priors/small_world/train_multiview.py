@@ -24,7 +24,7 @@ from ..diffusers import DiffusersPrior
 from ..diffusers.group_attention import attend_in_groups
 from . import VIEWS_PER_GROUP
 from .captions import sample_caption
-from .learned import CAMERA_TOKENS, MULTIVIEW_UNET, WEIGHTS, load_learned_prior
+from .learned import CAMERA_TOKENS, MULTIVIEW_UNET, UNET, WEIGHTS, load_camera_tokens, load_learned_prior
 from .materials import MATERIALS
 from .quantized import quantize
 from .rings import Rings, build_rings, load_rings, sample_columns
@@ -37,11 +37,13 @@ from .world import view_of
 logger = logging.getLogger(__name__)
 
 WARMUP = 100  # steps
+STARTS = {"learned": UNET, "multiview": MULTIVIEW_UNET}  # multiview: train the shipped weights further
 
 
 @dataclass(frozen=True, kw_only=True)
 class MultiviewTrainConfig:
     n_rings: int = 9  # per object
+    start: str = "learned"  # a name in STARTS: the weights that it begins with
     steps: int = 1850
     batch: int = 32  # pictures; groups are a part of them as large as their views are many
     lr: float = 2.5e-4  # of the UNet
@@ -53,6 +55,10 @@ class MultiviewTrainConfig:
     ema: float = 0.997
     seed: int = 2
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.start not in STARTS:
+            raise ValueError(f"start must be one of {', '.join(STARTS)}, got {self.start!r}.")
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ def train_multiview(out: Path, config: MultiviewTrainConfig) -> nn.ModuleDict:
     The files of the training (rings, state) stay: delete them when the weights are good.
     """
     out.mkdir(parents=True, exist_ok=True)
-    prior = load_learned_prior(WEIGHTS, config.device)
+    prior = load_learned_prior(WEIGHTS, config.device, STARTS[config.start])
     tokenizer = load_tokenizer(WEIGHTS / "tokenizer")
 
     def built() -> Rings:
@@ -129,7 +135,9 @@ def train_multiview(out: Path, config: MultiviewTrainConfig) -> nn.ModuleDict:
     rings = load_rings(out, built)
     torch.manual_seed(config.seed)  # of the new layers
     attend_in_groups(prior.unet)
-    cameras = CameraTokens(prior.unet.config.cross_attention_dim).to(config.device)
+    is_new = config.start == "learned"
+    cameras = CameraTokens(prior.unet.config.cross_attention_dim) if is_new else load_camera_tokens()
+    cameras = cameras.to(config.device).requires_grad_(True).train()
     model = nn.ModuleDict({"unet": prior.unet.requires_grad_(True).train(), "cameras": cameras})
     groups = [
         {"params": list(cameras.parameters()), "base_lr": config.lr_new},

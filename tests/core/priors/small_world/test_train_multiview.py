@@ -58,6 +58,16 @@ def test_training_goes_on_as_if_it_had_not_been_interrupted(made, tmp_path, monk
             assert float((weight - trained).abs().max()) <= 0.01 * float(trained.abs().max()) + 1e-6, key
 
 
+def test_the_shipped_weights_can_be_trained_further(made, tmp_path):
+    start = MultiviewTrainConfig(start="multiview", steps=0)
+    begins = train(begun(tmp_path / "more", made), start).state_dict()
+    for name, part in (("unet", MULTIVIEW_UNET), ("cameras", CAMERA_TOKENS)):
+        shipped = read_weights(WEIGHTS / part)
+        assert shipped and all(torch.equal(begins[f"{name}.{key}"], weight) for key, weight in shipped.items())
+    with pytest.raises(ValueError, match="start must be one of learned, multiview, got 'unet'"):
+        MultiviewTrainConfig(start="unet")
+
+
 def test_a_batch_is_groups_of_one_object_or_single_pictures_with_or_without_cameras(made):
     config, kinds = MultiviewTrainConfig(n_rings=1, batch=8, view_words=0.5), set()
     for step in range(60):
