@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from ..tbsd_core.cameras.sampling import CameraConfig
 from ..tbsd_core.card_presets import MEMORIES
 from ..tbsd_core.guidance import METHODS, default_config
 from ..tbsd_core.optim import OptimConfig
+from ..tbsd_core.preset_changes import changed
 from ..tbsd_core.presets import SCENES, describe, preset, with_settings
+from ..tbsd_core.prompts import PromptConfig
 from ..tbsd_core.tasks import NEW, TASKS
 from . import sockets
 from .base import Node
+from .bridge.config import OF_THE_OPTIMIZER
 from .bridge.family import card_memory, model_family
 from .sockets import Recommended
+
+# settings that travel with no output, or that a widget decides whatever arrives, and the node that has it
+WIDGETS = {
+    **{f"optim.{name}": "the Optimize node" for name in OF_THE_OPTIMIZER},
+    **{f"prompt.{name}": "Prompt Encode" for name in ("prompt", "view_dependent", "ready_made")},
+    "prompt.perp_neg": "Perp-Neg",
+    "prompt.source": "the guidance node",
+}
 
 
 class RecommendedSettings(Node):
@@ -53,6 +66,14 @@ class RecommendedSettings(Node):
                     + "; ".join(f"{name}: {task.summary}" for name, task in TASKS.items())
                     + ".",
                 ),
+                io.String.Input(
+                    "changes",
+                    default="",
+                    optional=True,
+                    tooltip="Values of your own in place of the recommended ones, separated by semicolons: "
+                    "optim.lr=0.005; scene.tv_weight=0.05. The names are those in the text, and of --set on the "
+                    "command line.",
+                ),
             ],
             outputs=[
                 io.Float.Output(
@@ -88,10 +109,12 @@ class RecommendedSettings(Node):
         )
 
     @classmethod
-    def execute(cls, model, method: str, scene: str, memory: str = "auto", task: str = NEW) -> io.NodeOutput:
+    def execute(
+        cls, model, method: str, scene: str, memory: str = "auto", task: str = NEW, changes: str = ""
+    ) -> io.NodeOutput:
         family, note = model_family(model)
         card = card_memory(model) if memory == "auto" else int(memory)
-        found = preset(family, scene, method, card, task)
+        found = changed(preset(family, scene, method, card, task), groups_of(method, scene), changes, WIDGETS)
         optim = with_settings(OptimConfig(), "optim", found)
         guidance = with_settings(default_config(method), "guidance", found)
         times = optim.timesteps
@@ -104,11 +127,19 @@ class RecommendedSettings(Node):
             times.t_min,
             times.t_max,
             times.t_max_end,
-            "\n".join(filter(None, (note, describe(family, scene, method, card, task)))),
+            "\n".join(filter(None, (note, describe(family, scene, method, card, task, found)))),
             times,
             Recommended(method, found, scene),
             with_settings(CameraConfig(), "cameras", found),
         )
+
+
+def groups_of(method: str, scene: str) -> dict[str, Any]:
+    """The configurations that the outputs carry values to."""
+    groups = {"guidance": default_config(method), "optim": OptimConfig(), "prompt": PromptConfig(prompt="any")}
+    if SCENES[scene].uses_cameras:  # the nodes of pictures have no settings input
+        groups |= {"scene": SCENES[scene].config(), "cameras": CameraConfig()}
+    return groups
 
 
 NODES = [RecommendedSettings]

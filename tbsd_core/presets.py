@@ -186,9 +186,16 @@ def with_settings(config: T, group: str, settings: Settings) -> T:
     return config
 
 
-def describe(family: str, scene: str, method: str, memory: int | None = None, task: str = NEW) -> str:
+def describe(
+    family: str,
+    scene: str,
+    method: str,
+    memory: int | None = None,
+    task: str = NEW,
+    found: Settings | None = None,  # if they differ from the preset
+) -> str:
     """The preset as lines of text: each value with its source."""
-    found = preset(family, scene, method, memory, task)
+    found = preset(family, scene, method, memory, task) if found is None else found
     card = "" if memory is None else f", for a card of {memory} GB"
     what = "" if task == NEW else f", to {TASKS[task].summary}"
     lines = [f"{method} on {FAMILY_NAMES[FORMER_NAMES.get(family, family)]}, {scene} scene{what}{card}"]

@@ -45,3 +45,11 @@ def test_settings_of_another_method_are_refused(report):
     message = report["another method"]
     assert "settings are for SDS, expected settings for TBSD" in message
     assert "choose 'tbsd' as the method of Recommended Settings" in message
+
+
+def test_a_value_of_ones_own_replaces_one_that_is_recommended_everywhere(report):
+    found = report["changes"]
+    assert found["values"] == [0.005, 0.05, 9.0, 50.0, 0.005] and found["modifier"] == ""
+    assert "scene.tv_weight = 0.05  (yours)" in found["text"]
+    assert found["widget"] == "optim.views_per_step is not part of a preset here: set it on the Optimize node."
+    assert found["picture"].endswith("(guidance., optim., prompt.), got 'scene.seed=2'.")

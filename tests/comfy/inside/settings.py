@@ -55,6 +55,23 @@ for name, node in NODES.items():
     assert alone.preset is None and alone.guidance.config == core.default_config(name), name
     changed = widgets | ({"guidance_scale": 3.5} if "guidance_scale" in widgets else {"negative_start": 0.25})
     report["methods"][f"{name} image"]["widgets"] = plain(given(node, **changed).guidance.config)
+wanted = "optim.lr=0.005; scene.tv_weight=0.05; guidance.guidance_scale=9; cameras.fov_y=50; prompt.target_modifier="
+own = presets.RecommendedSettings.execute(model=model, method="tbsd", scene="nerf", changes=wanted)
+scene = load("nodes.scene").NODES[1].execute(settings=own.args[10], tv_weight=0.5).args[0]
+words = prompts.TargetNegativePrompt.execute(**negative, settings=own.args[10]).args[0]
+guided = NODES["tbsd"].execute(model=model, vae=vae, prompts=words, guidance_scale=3.0, settings=own.args[10]).args[0]
+cameras = own.args[11]
+run = load("nodes.bridge.config").config_of(guided, scene, cameras, load("tbsd_core.optim").OptimConfig(lr=0.1))
+report["changes"] = {
+    "values": [run.optim.lr, run.scene.tv_weight, run.guidance.guidance_scale, run.cameras.fov_y, own.args[1]],
+    "modifier": run.prompt.target_modifier,
+    "text": own.args[8],
+}
+for name, text in {"widget": "optim.views_per_step=2", "picture": "scene.seed=2"}.items():
+    try:
+        presets.RecommendedSettings.execute(model=model, method="tbsd", scene="image", changes=text)
+    except ValueError as error:
+        report["changes"][name] = str(error)
 try:
     given(NODES["tbsd"], settings=settings_of("sds", "image"))
 except ValueError as error:
