@@ -15,6 +15,7 @@ from .bridge.compare import compare, plan
 from .bridge.files import inside_output
 from .bridge.preview import check_packages
 from .bridge.queued import queued_by
+from .bridge.regions import with_region
 from .optimize import has_timesteps, optim_of, timestep_inputs, timesteps_input
 from .sockets import GuidedModel
 from .widgets import widgets
@@ -113,6 +114,7 @@ class Compare(Node):
         check_packages()
         methods = columns(labels, {k: v for k, v in inputs.items() if k.startswith("guidance_")})
         prompts = [v for k, v in sorted(inputs.items()) if k.startswith("prompts_") and v is not None]
+        scene = with_region(scene, None, goes_on=False)
         optim = optim_of(inputs, scene, methods[0][1])
         seeds, cameras = range(optim.seed, optim.seed + n_seeds), cameras or CameraConfig()
         jobs = plan(methods, prompts, seeds, scene, cameras, optim, MATCH[match], has_timesteps(inputs))

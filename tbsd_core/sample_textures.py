@@ -68,7 +68,7 @@ def textured_sample(shape: str, material: str, fault: str = "none", resolution: 
     def color(points: Tensor) -> Tensor:
         return albedo(shape, material, points, normals(shape, points))
 
-    texture, _ = paint_texels(flat, SIZE, torch.from_numpy(flat.vertices), color, lambda done: None)
+    texture, _ = paint_texels(flat, (SIZE, SIZE), torch.from_numpy(flat.vertices), color, lambda done: None)
     return FAULTS[fault](replace(flat, texture=texture))
 
 

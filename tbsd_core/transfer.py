@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+WITHOUT_DOUBLE = {"mps"}  # kinds of devices
+
 
 def is_asynchronous(device: torch.device) -> bool:
     """Whether the host can go on while a device computes and copies, and ask later whether it is done."""
@@ -26,6 +28,11 @@ def record_event(device: torch.device, timing: bool = False):
     event = module.Event(enable_timing=timing)
     event.record(module.current_stream(device))
     return event
+
+
+def double_device(device: torch.device) -> torch.device:
+    """Where numbers of a device can be float64: there, or on the CPU for a device without them."""
+    return torch.device("cpu") if device.type in WITHOUT_DOUBLE else device
 
 
 def to_device(x: Tensor, device: torch.device | str) -> Tensor:

@@ -22,6 +22,7 @@ from .autograd import cloned
 from .config import config_of
 from .prior import ComfyPrior, prior_device, with_prior
 from .progress import SHOWN, RunProgress
+from .regions import with_region
 from .run import check_source, pictures_of, with_models
 
 if TYPE_CHECKING:
@@ -38,10 +39,18 @@ def make_entries(
     """One run per guidance from the same start, with labels that tell them apart."""
     for g in guided:
         check_source(g, scene)
+    scene = with_region(scene, None, goes_on=False)
     configs = [config_of(g, scene, cameras, optim, own_timesteps) for g in guided]
     return with_labels(
         [
-            Entry(label="", config=config, prompts=g.prompts.set, start=scene, source=g.source)
+            Entry(
+                label="",
+                config=config,
+                prompts=g.prompts.set,
+                start=scene,
+                source=g.source,
+                reference=g.prompts.reference,
+            )
             for g, config in zip(guided, configs, strict=True)
         ]
     )

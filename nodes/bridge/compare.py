@@ -152,6 +152,6 @@ def run_cell(job: Job, scene: Scene, on_step: Callable) -> Tensor:
         experiment = begun(config, prior, job.guided, scene)
         for record in experiment.steps():
             on_step(record.step + 1, pictures_of(record.render, prior, SHOWN))
-        return final_pictures(experiment.scene.cpu(), prior, config.cameras, config.optim).float().cpu()
+        return final_pictures(experiment.scene, prior, config.cameras, config.optim).float().cpu()
 
     return with_models([job.guided], config.optim, body)

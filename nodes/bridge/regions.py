@@ -27,6 +27,7 @@ from ...tbsd_core.scenes import GaussianScene, ImageScene, MeshTextureScene, Sce
 from .autograd import optimization_mode
 from .files import to_image
 from .interop.cameras import Camera
+from .render import device_copy
 
 SIZE, VIEWS = 256, 4  # of the preview of an object
 FIRST = Camera(0.0, 15.0, 3.0, 36.0)
@@ -62,7 +63,7 @@ def from_view(scene: Scene, camera: Camera, mask: Tensor | None, border: float) 
     if isinstance(scene, MeshTextureScene):
         return seen_region(scene, camera.batch(), inside, border)
     if isinstance(scene, GaussianScene):
-        return seen_splats(scene, camera.batch(), inside, border)
+        return seen_splats(device_copy(scene), camera.batch(), inside, border)
     raise ValueError(
         f"Region from View needs a Mesh Texture Scene or a Gaussian Scene, got a {type(scene).__name__}. Use Region "
         "from Mask for a picture; for a NeRF, extract a mesh first."
@@ -103,7 +104,8 @@ def finished(
         region = region if other is None else COMBINE[combine](other, region)
         turn = orbit(VIEWS, first.elevation, first.distance, first.fov_y, first.azimuth)
         cameras = turn if scene.uses_cameras else orbit(scene.n_images)
-        pictures = preview(scene, region, cameras, SIZE)
+        shown = device_copy(scene) if isinstance(scene, GaussianScene) else scene  # gsplat draws on the card alone
+        pictures = preview(shown, region, cameras, SIZE)
     free = region.free.float()
     return region, to_image(pictures), free[None] if free.ndim == 2 else free[None, None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import comfy.model_management
 import comfy.utils
@@ -17,11 +18,12 @@ from .autograd import optimization_mode
 from .files import to_image
 from .interop.cameras import Camera
 
+S = TypeVar("S", bound=Scene)
 OUTPUT_BYTES = (3 + 1 + 3 + 3) * 4  # of a pixel: colour, mask, depth and normal
 SOLID = 0.5  # opacity above which there is a depth
 
 
-def device_copy(scene: Scene) -> Scene:
+def device_copy(scene: S) -> S:
     """A private copy of a scene on ComfyUI's device: nodes never change what another node made."""
     return copy_scene(scene, comfy.model_management.get_torch_device())
 

@@ -40,6 +40,7 @@ from ..prompts import PromptSet
 from ..rng import named_generator
 from ..settings import check_settings, setting
 from ..study import Entry, StudyStep
+from ..transfer import double_device
 from .charts import COLOURS, GRID, INK, drawn, new_figure, plain_axes, points
 from .pictures import Result, front, watch_pictures
 from .sheet import Sheet
@@ -179,7 +180,8 @@ def _measure(path: ObjectivePath, experiment: Experiment, config: PathConfig, be
 
 def _dot(a: Tensor, b: Tensor) -> float:
     """Inner product per picture, mean over the pictures."""
-    return float((a.double() * b.double()).sum() / len(a))
+    a, b = (x.to(double_device(x.device)).double() for x in (a, b))
+    return float((a * b).sum() / len(a))
 
 
 @torch.no_grad()

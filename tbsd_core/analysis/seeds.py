@@ -10,14 +10,18 @@ from dataclasses import replace
 
 from ..grid import labelled_grid
 from ..scenes import SCENES
+from ..scenes.stored import is_untouched
 from ..study import Entry
 from .pictures import Result
 from .sheet import Sheet
 
 
 def seed_entries(entry: Entry, seeds: Iterable[int]) -> list[Entry]:
-    """The entry with a different start, noise and cameras for each seed. A mesh to paint starts unchanged."""
-    start = entry.start if SCENES[entry.config.scene_name].paints_mesh else None
+    """The entry with different noise and cameras for each seed, and a different start: a mesh, and a scene that
+    somebody has made something of, start unchanged."""
+    start = entry.start
+    if start is not None and not SCENES[entry.config.scene_name].paints_mesh:
+        start = None if is_untouched(start) and not start.attached else start
     entries = []
     for seed in seeds:
         config = replace(entry.config, optim=replace(entry.config.optim, seed=seed))

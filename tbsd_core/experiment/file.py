@@ -161,7 +161,8 @@ def read_file(path: Path) -> Stored:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
             check_header(metadata, path)  # before a checkpoint of gigabytes is read
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
+            # copies: while a tensor lies in a file that is mapped into memory, Windows lets nobody replace the file
+            tensors = {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118 (not a dict)
     except FileNotFoundError as error:
         raise ValueError(f"The file {path} is missing.") from error
     except (SafetensorError, OSError, UnicodeDecodeError) as error:

@@ -195,11 +195,11 @@ def _view(experiment: Experiment, encoded: int, side: int, index: int) -> dict[s
     leaves = {k: getattr(render, k).detach().requires_grad_() for k in ("rgb", "opacity", "depth")}
 
     def losses() -> Tensor | None:
-        values = scene.regularization(RenderOutput(**leaves), 1.0)
+        values = scene.regularization(RenderOutput(**leaves, penalties=render.penalties), 1.0)
         return torch.stack(list(values.values())).sum() if values else None
 
     def back_of_losses(total: Tensor | None) -> None:
-        if total is not None:
+        if total is not None and total.requires_grad:  # a hash grid has no total variation
             _differentiate(total, [*leaves.values(), *parameters])
 
     with torch.enable_grad():

@@ -33,10 +33,10 @@ def stored_source(source: Scene, scene: Scene) -> tuple[dict[str, Any], dict[str
     So a mesh, its texture coordinates and its maps are stored once.
     """
     kind = next(name for name, spec in SCENES.items() if type(source) is spec.scene)
-    tensors = stored_tensors(source)
+    tensors = {k: v.cpu() for k, v in stored_tensors(source).items()}  # the scene of a run that ended is there, too
     if (type(source), source.config) == (type(scene), scene.config):
         own = stored_tensors(scene)
-        tensors = {k: v for k, v in tensors.items() if k not in own or not torch.equal(v, own[k])}
+        tensors = {k: v for k, v in tensors.items() if k not in own or not torch.equal(v, own[k].cpu())}
     kept = {name: value.clone() for name, value in prefixed(PREFIX, tensors).items()}
     return {"kind": kind, "config": to_plain(source.config)}, kept
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..priors.schedule import NoiseSchedule
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
+from ..transfer import double_device
 from . import directions, shared
 from .base import GuidanceInputs, GuidanceOutput
 from .dds import FEW, LESS, delta_conditions, delta_score
@@ -67,7 +68,7 @@ class PDS:
 
 def coefficients(schedule: NoiseSchedule, t: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """psi and chi [B, 1, 1, 1] of timesteps [B]; t' is at least 0, and t at least 1."""
-    t = t.clamp(min=1)
+    device, t = t.device, t.to(double_device(t.device)).clamp(min=1)
     a_bar, just_before = (schedule.at(x).double() for x in (t, t - 1))
     before = schedule.at((t - stride).clamp(min=0)).double()
     beta = 1 - a_bar / just_before
@@ -76,7 +77,7 @@ def coefficients(schedule: NoiseSchedule, t: Tensor, stride: int) -> tuple[Tenso
     sigma = (beta * (1 - before) / (1 - a_bar)).sqrt()
     psi = (before.sqrt() - c_0 - c_1 * a_bar.sqrt()) / sigma
     chi = c_0 * ((1 - a_bar) / a_bar).sqrt() / sigma
-    psi, chi = (x.float().view(-1, 1, 1, 1) for x in (psi, chi))
+    psi, chi = (x.float().view(-1, 1, 1, 1).to(device) for x in (psi, chi))
     return psi, chi
 
 

@@ -142,28 +142,29 @@ def bake(
     def color(places: Tensor) -> Tensor:
         return seen_colors(scene, views, places[:, :3], F.normalize(places[:, 3:], dim=-1))
 
-    return paint_texels(mesh, size, both, color, lambda done: on_progress(0.4 + 0.6 * done))[0]
+    return paint_texels(mesh, (size, size), both, color, lambda done: on_progress(0.4 + 0.6 * done))[0]
 
 
 @torch.no_grad()
 def paint_texels(
     mesh: Mesh,  # with uvs
-    size: int,  # texels along each side
+    size: tuple[int, int],  # texels: rows, columns
     attributes: Tensor,  # [N, A] of its vertices
     color: Callable[[Tensor], Tensor],  # [K, A] between the vertices -> [K, 3]
     on_progress: Callable[[float], None],
 ) -> tuple[np.ndarray, float]:
-    """A texture [size, size, 3] of colours at the places of its texels, and the part of it that shows the surface.
+    """A texture [height, width, 3] of colours at the places of its texels, and the part of it that shows the surface.
 
     Raises:
         ValueError: the mesh has no uvs, or no texel lies on it.
     """
-    texture, known = torch.zeros(size, size, 3), torch.zeros(size, size, dtype=torch.bool)
+    height, width = size
+    texture, known = torch.zeros(height, width, 3), torch.zeros(height, width, dtype=torch.bool)
     faces = torch.from_numpy(mesh.faces)
-    for rows, shown, fragments in texel_bands(mesh, size, size):
+    for rows, shown, fragments in texel_bands(mesh, height, width):
         known[rows] = shown
         texture[rows][shown] = color(interpolate(attributes, faces, fragments)[0][shown])
-        on_progress(0.7 * rows.stop / size)
+        on_progress(0.7 * rows.stop / height)
     covered = float(known.float().mean())
     return dilate(texture, known, lambda done: on_progress(0.7 + 0.3 * done)).numpy(), covered
 

@@ -204,8 +204,9 @@ def painted_mesh(
     if report["texture"] == 0:
         painted = Mesh(own, mesh.faces, _colors(scene, vertices).numpy(), mesh.uvs, None, unlit, surface)
     else:
+        size = (config.size, config.size)
         texture, report["covered"] = paint_texels(
-            mesh, config.size, vertices, lambda p: _colors(scene, p), lambda d: on_progress("paint", 0.5 + 0.5 * d)
+            mesh, size, vertices, lambda p: _colors(scene, p), lambda d: on_progress("paint", 0.5 + 0.5 * d)
         )
         painted = Mesh(own, mesh.faces, None, mesh.uvs, texture, unlit, surface)
     on_progress("paint", 1.0)

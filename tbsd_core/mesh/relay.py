@@ -36,6 +36,7 @@ def relaid(
     names = [name for name in ("metallic_roughness", "emissive") if name in kept.arrays]
     for i, name in enumerate(names):
         picture = kept.arrays[name]
+        side = max(picture.shape[:2])
 
         def look_up(at: Tensor, picture: np.ndarray = picture) -> Tensor:
             return torch.from_numpy(sample_texture(picture, at.numpy() % 1.0))
@@ -43,5 +44,5 @@ def relaid(
         def done(part: float, i: int = i) -> None:
             on_progress((i + part) / len(names))
 
-        kept = replace(kept, **{name: paint_texels(mesh, max(picture.shape[:2]), old, look_up, done)[0]})
+        kept = replace(kept, **{name: paint_texels(mesh, (side, side), old, look_up, done)[0]})
     return kept, [NO_NORMALS] if surface.normal_map is not None else []

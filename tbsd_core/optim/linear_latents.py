@@ -36,8 +36,8 @@ class LinearLatents:
             latents = torch.cat([prior.encode(part).float() for part in images.split(at_once)])
         height, width = latents.shape[-2:]
         cells = F.adaptive_avg_pool2d(images, (height, width)).movedim(1, -1).reshape(-1, 3)
-        inputs = torch.cat([cells, torch.ones_like(cells[:, :1])], -1).double().cpu()
-        wanted = latents.movedim(1, -1).reshape(len(inputs), -1).double().cpu()
+        inputs = torch.cat([cells, torch.ones_like(cells[:, :1])], -1).cpu().double()
+        wanted = latents.movedim(1, -1).reshape(len(inputs), -1).cpu().double()
         solution = torch.linalg.lstsq(inputs, wanted).solution
         rest = (wanted - inputs @ solution).square().sum() / (wanted - wanted.mean(0)).square().sum()
         self.explained = float(1 - rest)  # share of the latents' variance, at most 1

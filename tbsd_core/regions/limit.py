@@ -78,7 +78,10 @@ def ready(scene: S, region: Region | None = None) -> S:
 @torch.no_grad()
 def check_same(scene: Scene, region: Region) -> None:
     """Raise ValueError unless this is the region of the run that a scene is in."""
-    wanted = kept_by(scene, region)[WEIGHT]
+    if isinstance(scene, GaussianScene) and scene.kept is not None:  # the run has moved them since
+        wanted = _gaussian_weight(scene.attached[f"{PREFIX}means"], region)
+    else:
+        wanted = kept_by(scene, region)[WEIGHT]
     if scene.kept is None or not torch.equal(wanted, scene.attached[WEIGHT]):
         raise ValueError(
             "The run to resume has another region, which it keeps to its end. Disconnect this one, or turn resume "
@@ -135,10 +138,13 @@ def _pixels(scene: ImageScene, region: Region) -> Mapping[str, Tensor]:
     return {WEIGHT: weight.expand(n, 1, *weight.shape).contiguous(), PREFIX + "pixels": was}
 
 
+def _gaussian_weight(means: Tensor, region: Region) -> Tensor:
+    return between_points(means, region.free, region.border * spacing(means))[0]
+
+
 def _gaussians(scene: GaussianScene, region: Region) -> Mapping[str, Tensor]:
     values = {name: value.detach().cpu().clone() for name, value in scene.values().items()}
-    width = region.border * spacing(values["means"])
-    weight, _ = between_points(values["means"], region.free, width)
+    weight = _gaussian_weight(values["means"], region)
     return {WEIGHT: weight, **{PREFIX + name: value for name, value in values.items()}}
 
 
@@ -174,7 +180,7 @@ def texture_now(scene: MeshTextureScene) -> Tensor:
         was = original_of(scene, scene.attached)
         if was is not None:
             return was.clone()
-        device, size = scene.vertices.device, max(texture_size(scene))
+        device, size = scene.vertices.device, texture_size(scene)
 
         def colors(points: Tensor) -> Tensor:
             return torch.cat([scene.albedo(p.to(device)).float().cpu() for p in points.split(POINTS_AT_ONCE)])

@@ -30,7 +30,7 @@ def preview(scene: Scene, region: Region, cameras: Cameras, size: int) -> Tensor
         copy.attach({**scene.attached, TEXTURE: bytes_of, WEIGHT: torch.zeros(region.free.shape)})
         return copy.render(cameras, size, size).rgb
     if isinstance(scene, GaussianScene):
-        splats = copy_scene(scene)  # free of what it keeps, and tinted
+        splats = copy_scene(scene, scene.means.device)  # free of what it keeps, and tinted
         splats.attach({})
         for name, value in scene.values().items():
             splats.get_parameter(name).copy_(value)

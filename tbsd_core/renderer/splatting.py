@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from ..cameras.pose import Cameras
 from ..optional import require
+from ..transfer import double_device
 
 LOW_PASS = 0.3  # pixels^2 added to the projected covariance, so that nothing falls between two pixels
 NEAR = 0.01  # world units; what is nearer to the camera plane, or behind it, is not drawn
@@ -158,13 +159,14 @@ class _Composite(torch.autograd.Function):
         splat, pixel, alpha = _pairs(features, variances, n_splats, height, width, band)
         n_pixels = (band.stop - band.start) * width
         # the transmittance before each pair: a running sum of logarithms, less its value at the pixel's first pair
-        log_keep = torch.log1p(-alpha.double())
+        wide = double_device(alpha.device)
+        log_keep = torch.log1p(-alpha.to(wide).double())
         total = log_keep.cumsum(0)
         before = total - log_keep
         edges = torch.searchsorted(pixel, torch.arange(n_pixels + 1, dtype=pixel.dtype, device=pixel.device))
-        start = before.index_select(0, edges.index_select(0, pixel))
+        start = before.index_select(0, edges.index_select(0, pixel).to(wide))
         drawn = total - start > math.log(MIN_TRANSMITTANCE)
-        weight = ((before - start).exp() * drawn).to(alpha.dtype) * alpha
+        weight = ((before - start).exp() * drawn).to(alpha.dtype).to(alpha.device) * alpha
         values = _shown(features).index_select(0, splat) * weight[:, None]
         ctx.save_for_backward(features, splat, pixel, alpha, weight, edges)
         ctx.first_row, ctx.height, ctx.width = band.start, height, width
@@ -177,10 +179,11 @@ class _Composite(torch.autograd.Function):
         pixel_grad = grad.index_select(0, pixel)
         shown_grad = features.new_zeros(len(features), 5).index_add_(0, splat, pixel_grad * weight[:, None])
         wanted = (pixel_grad * _shown(features).index_select(0, splat)).sum(-1)
-        so_far = F.pad((weight * wanted).double().cumsum(0), (1, 0))
-        behind = so_far[edges[1:]].index_select(0, pixel) - so_far[1:]
+        wide = double_device(alpha.device)
+        so_far = F.pad((weight * wanted).to(wide).double().cumsum(0), (1, 0))
+        behind = so_far[edges[1:].to(wide)].index_select(0, pixel.to(wide)) - so_far[1:]
         # alpha d / d alpha, which is minus the gradient of the exponent, but where alpha is cut off
-        g = (weight * wanted - behind.to(alpha.dtype) * (alpha / (1 - alpha))) * (alpha < MAX_ALPHA)
+        g = (weight * wanted - behind.to(alpha.dtype).to(alpha.device) * (alpha / (1 - alpha))) * (alpha < MAX_ALPHA)
         x, y = features[:, :2].T.contiguous()
         column, row = pixel % ctx.width, (pixel // ctx.width + ctx.first_row) % ctx.height
         dx, dy = column + 0.5 - x.index_select(0, splat), row + 0.5 - y.index_select(0, splat)

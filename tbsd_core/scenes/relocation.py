@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from ..transfer import double_device
+
 MAX_SHARE = 51  # Gaussians at one place for which Eq. 9 is evaluated, as in the authors' code
 
 
@@ -25,17 +27,18 @@ def shared_opacity_and_scale(
     factor = o / sum_{i=1..n} sum_{k=0..i-1} binomial(i-1, k) (-1)^k new^(k+1) / sqrt(k+1).
     """
     # summed over i first: sum_{i=k+1..n} binomial(i-1, k) = binomial(n, k+1)
-    counts = counts.clamp(1, MAX_SHARE)
-    o = opacities.double()
+    wide = double_device(opacities.device)
+    counts = counts.to(wide).clamp(1, MAX_SHARE)
+    o = opacities.to(wide).double()
     new = 1 - (1 - o) ** (1 / counts)
     n_max = int(counts.max()) if len(counts) else 1
     table = [
         [math.comb(n, k + 1) * (-1.0) ** k / math.sqrt(k + 1) for k in range(n_max)] for n in range(n_max + 1)
     ]
-    coefficients = torch.tensor(table, dtype=torch.float64, device=o.device)[counts]
+    coefficients = torch.tensor(table, dtype=torch.float64, device=wide)[counts]
     powers = new[:, None] ** torch.arange(1, n_max + 1, device=o.device)
     factor = o / (coefficients * powers).sum(-1)
-    return new.to(opacities.dtype), factor.to(opacities.dtype)
+    return new.to(opacities.dtype).to(opacities.device), factor.to(opacities.dtype).to(opacities.device)
 
 
 def draw_targets(
@@ -44,7 +47,7 @@ def draw_targets(
     generator: torch.Generator,
 ) -> Tensor:
     """For each dead Gaussian the index of a live one [number of dead], drawn in proportion to opacity."""
-    weights = torch.where(dead, 0.0, opacities.double()).cpu()
+    weights = torch.where(dead, 0.0, opacities).cpu().double()
     edges = weights.cumsum(0)
     drawn = torch.rand(int(dead.sum()), generator=generator, dtype=torch.float64) * edges[-1]
     last = int(weights.nonzero()[-1])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..experiment import Experiment, ExperimentConfig
+from ..optim import Reference
 from ..priors.base import Prior
 from ..prompts import PromptSet
 from ..scenes import Scene
@@ -22,6 +23,7 @@ class Entry:
         prompts: encoded by somebody else (ComfyUI's CLIP); None: by the prior.
         start: a scene that is copied; None: made of the configuration.
         source: the reference of a method that edits; None: the start.
+        reference: a picture that the scene keeps to from the front; None: the one that the configuration names, if any.
         facts: its distinguishing facts, as plain data for the numbers of a sheet.
     """
 
@@ -30,9 +32,11 @@ class Entry:
     prompts: PromptSet | None = None
     start: Scene | None = None
     source: Scene | None = None
+    reference: Reference | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
     def begin(self, prior: Prior) -> Experiment:
         """The experiment before its first step."""
         scene = None if self.start is None else copy_scene(self.start, self.config.device)
-        return Experiment(self.config, prior, prompts=self.prompts, scene=scene, source=self.source)
+        given = {"prompts": self.prompts, "source": self.source, "reference": self.reference}
+        return Experiment(self.config, prior, scene=scene, **given)

@@ -189,10 +189,13 @@ class PretendTensor(torch.Tensor):
     """A tensor of the pretend device around one of the CPU."""
 
     inner: Tensor
+    has_double = True
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> PretendTensor:
+        if inner.dtype == torch.float64 and not cls.has_double:
+            raise TypeError(f"Cannot convert a {NAME} Tensor to float64 dtype: the framework doesn't support float64.")
         if inner.is_inference() == torch.is_inference_mode_enabled():
             self = cls._around(inner)
         else:
@@ -402,19 +405,20 @@ class Module:
         _Held.peak = _Held.now
 
 
-def install(name: str = NAME, memory: int = 80 << 30) -> None:
+def install(name: str = NAME, memory: int = 80 << 30, double: bool = True) -> None:
     """Register the device, once in a process and before the first backward: `tensor.data` reaches it, too.
 
     Args:
         name: what tensors report. With "npu", and an empty module `torch_npu` in sys.modules, ComfyUI takes it for an
             accelerator that it knows.
         memory: bytes that it has; holding more raises torch.OutOfMemoryError.
+        double: whether it has float64; Apple's devices have none.
     """
     from torch.optim import optimizer
     from torch.utils import _foreach_utils, backend_registration
 
     global NAME
-    NAME, _Held.limit = name, memory
+    NAME, _Held.limit, PretendTensor.has_double = name, memory, double
     backend_registration._setup_privateuseone_for_python_backend(NAME, Module())
     for name in torch._C._dispatch_get_all_op_names():
         if not name.startswith("aten::"):

@@ -14,12 +14,16 @@ PARTS = Path(__file__).parent / "inside" / "parts.py"
 NOTHING = {"waits": 0, "late_waits": 0, "uploads": 0}
 
 
-@pytest.fixture(scope="module")
-def report() -> dict:
+def printed(script: Path) -> dict:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, str(PARTS)], env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def report() -> dict:
+    return printed(PARTS)
 
 
 def test_copies_go_together_and_do_not_wait(report):
@@ -84,3 +88,14 @@ def test_phases_are_timed_by_events(report):
     found = report["phases"]
     assert found["names"] == ["render", "prior"] and found["positive"]
     assert found["read"] == NOTHING | {"late_waits": 1}
+
+
+def test_a_device_without_float64_runs_what_others_run():
+    """Apple's: those numbers are then made on the CPU."""
+    found = printed(PARTS.with_name("without_double.py"))
+    assert "float64" in found["refused"] and found["steps"] == {"nerf": "", "gaussian": ""}
+    assert found["targets"] == 0 and max(found["shared"], found["pds"], abs(found["dot"])) < 1e-6
+
+
+def test_the_source_of_an_edit_is_stored_once_its_scene_has_left_the_device(report):
+    assert report["edit"] == {"kept": ["source.pixels"], "device": ["cpu"]}

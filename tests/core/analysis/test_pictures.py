@@ -52,6 +52,16 @@ def test_pictures_are_those_of_a_plain_run_at_that_moment():
     assert not torch.equal(first.pictures[1.0], second.pictures[1.0])
 
 
+def test_seeds_of_a_scene_that_somebody_has_made_begin_with_it():
+    made, fresh = ImageScene(ImageConfig(size=SIZE, seed=9)), ImageScene(ImageConfig(size=SIZE, seed=9))
+    with torch.no_grad():
+        made.pixels += 1
+    for seed, of_seed in zip((3, 4), seed_entries(dataclasses.replace(entry(), start=made), (3, 4)), strict=True):
+        assert of_seed.start is made and of_seed.config.optim.seed == seed
+    (begun,) = seed_entries(dataclasses.replace(entry(), start=fresh), (3,))
+    assert begun.start is None and begun.config.scene.seed == 3
+
+
 def test_the_start_is_not_changed():
     start = ImageScene(ImageConfig(size=SIZE, seed=9))
     before = start.pixels.detach().clone()

@@ -77,6 +77,14 @@ def test_everything_comes_back_and_the_one_before_is_kept(tmp_path):
     assert read_newest(path).run.step == 2, "by its name as well as by its folder"
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux lists what is mapped")
+def test_a_file_that_was_read_is_not_held(tmp_path):
+    """Windows lets nobody replace a file while it is mapped into memory."""
+    save(tmp_path, 1)
+    stored = read_file(tmp_path / NEWEST)
+    assert stored.tensors and str(tmp_path) not in Path("/proc/self/maps").read_text()
+
+
 def test_the_graph_lies_beside_what_the_checksum_covers_and_never_stops_a_save(tmp_path, caplog):
     scene, path = ImageScene(ImageConfig(size=4)), tmp_path / "a.safetensors"
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.configuration import replaced
 from tbsd_pack.tbsd_core.counting import counted
-from tbsd_pack.tbsd_core.experiment import Experiment, Needs, default_config, fitted, read_prior
+from tbsd_pack.tbsd_core.experiment import Experiment, MeshInput, Needs, default_config, fitted, read_prior
 from tbsd_pack.tbsd_core.experiment.needs import Work, extended, needs_of
 
 WORK = Work(0.0, 0.0, 0.0, 0.0, 0.0)
@@ -36,6 +36,19 @@ def test_operations_of_small_views_extend_to_those_of_a_large_one():
     assert found.encode == pytest.approx(whole.bytes, rel=0.02)
     assert found.recomputed is not None and found.recomputed < 0.7 * found.encode
     assert prior.recompute_encoder is False, "as it was"
+
+
+@pytest.mark.parametrize("task, settings", [("sharpen", {}), ("new", {"scene.encoding": "hash"})])
+def test_what_a_painted_mesh_needs_is_measured_with_its_own_losses(task, settings):
+    """Pinned colours, and an encoding that has no total variation."""
+    mesh = MeshInput(file="sample:brick cube, blurry", keep_colors=True)
+    config = default_config("a brick cube", "mesh_texture", "sds", mesh=mesh, task=task)
+    for name, value in settings.items():
+        config = replaced(config, name, value)
+    if "scene.encoding" in settings:
+        config = replaced(config, "scene.resolutions", (8, 16))
+    found = needs_of(Experiment(config, read_prior(config)))
+    assert found.render > 0 and found.encode > 0
 
 
 def test_the_least_slow_way_is_chosen():

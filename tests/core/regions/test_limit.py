@@ -21,7 +21,18 @@ from tbsd_pack.tbsd_core.mesh.uv import triangle_charts
 from tbsd_pack.tbsd_core.optim import Distillation, OptimConfig, OptimState, optimize
 from tbsd_pack.tbsd_core.priors.gaussian import GaussianCondition, GaussianPrior
 from tbsd_pack.tbsd_core.prompts import PromptSet
-from tbsd_pack.tbsd_core.regions import LOCKED, Region, everything, inverted, limited, mask_region, ready
+from tbsd_pack.tbsd_core.regions import (
+    LOCKED,
+    WAS,
+    Region,
+    check_same,
+    everything,
+    inverted,
+    limited,
+    mask_region,
+    ready,
+)
+from tbsd_pack.tbsd_core.regions.limit import texture_now
 from tbsd_pack.tbsd_core.scenes import GaussianConfig, GaussianScene, ImageConfig, MeshTextureConfig, NeRFScene
 from tbsd_pack.tbsd_core.scenes.kept import ORIGINAL, WEIGHT
 from tbsd_pack.tbsd_core.scenes.mesh_texture import BESIDE, GREY
@@ -34,18 +45,18 @@ def random(*shape: int, seed: int = 0):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def textured_boxes(side: int = SIDE) -> Mesh:
+def textured_boxes(side: int = SIDE, height: int | None = None) -> Mesh:
     """Two boxes apart, the first larger, each triangle with a chart of its own in a noisy texture."""
     boxes = [trimesh.creation.box((1.0, 1.0, 1.0)), trimesh.creation.box((0.5, 0.5, 0.5))]
     boxes[1].apply_translation((2, 0, 0))
     both = trimesh.util.concatenate(boxes)
     flat, _ = triangle_charts(Mesh(both.vertices.astype(np.float32), both.faces.astype(np.int64)), side)
-    texture = (random(side, side, 3) * 255).round().numpy().astype(np.float32) / 255
+    texture = (random(height or side, side, 3) * 255).round().numpy().astype(np.float32) / 255
     return replace(flat, texture=texture)
 
 
-def mesh_scene(side: int = SIDE, **settings):
-    mesh = textured_boxes(side)
+def mesh_scene(side: int = SIDE, height: int | None = None, **settings):
+    mesh = textured_boxes(side, height)
     config = MeshTextureConfig(resolutions=(5, 9), supersample=1, shading="none", **settings)
     scene = texture_scene(mesh, config)
     start_from_colors(scene, mesh, n_steps=5, n_points=256)
@@ -241,6 +252,32 @@ def test_what_is_restyled_begins_in_grey_and_the_rest_keeps_its_bytes():
     scene.attach({})
     with pytest.raises(ValueError, match="while the rest begins in grey where its colours are a texture"):
         limited(scene, everything(scene))
+
+
+def moved(scene):
+    """As if it had been optimised."""
+    with torch.no_grad():
+        for parameter in scene.parameters():
+            parameter += 0.05 * random(*parameter.shape)
+    return scene
+
+
+@pytest.mark.parametrize("old", [WAS, LOCKED])
+def test_a_mesh_whose_texture_is_no_square_takes_a_region_after_a_run(old):
+    scene = moved(mesh_scene(height=32))
+    region = replace(region_of(scene, 2.0), old=old)
+    assert region.free.shape == (32, SIDE) and texture_now(scene).shape == (32, SIDE, 3)
+    assert ready(scene, region).attached[WEIGHT].shape == (32, SIDE)
+
+
+@pytest.mark.parametrize("kind", SCENES)
+def test_the_region_of_a_run_is_known_again_whatever_the_run_has_moved(kind):
+    scene = SCENES[kind]()
+    region = region_of(scene, 0.8)
+    ran = moved(limited(scene, region))
+    check_same(ran, region)
+    with pytest.raises(ValueError, match="another region"):
+        check_same(ran, inverted(region))
 
 
 def test_a_damaged_file_is_refused(tmp_path):

@@ -17,6 +17,7 @@ device.install(memory=1 << 30)
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig, orbit  # noqa: E402
 from tbsd_pack.tbsd_core.experiment import (  # noqa: E402
     NEWEST,
+    Experiment,
     StoredRun,
     default_config,
     read_file,
@@ -240,6 +241,21 @@ def phases() -> dict:
     return {"names": list(seconds), "read": counted(lambda: dict(seconds)), "positive": min(seconds.values()) > 0}
 
 
+def edit() -> dict:
+    """The end of an edit in ComfyUI: the scene goes to the CPU, then the run is kept."""
+    config = default_config("a wooden house", "image", "dds", size=32, device=device.NAME)
+    scene = ImageScene(ImageConfig(size=32)).to(DEVICE)
+    with torch.no_grad():
+        scene.pixels += 1
+    experiment = Experiment(config, load_learned_prior(), scene=scene)
+    with torch.no_grad():
+        scene.pixels += 1
+    scene.cpu()
+    tensors = experiment.stored().tensors
+    kept = [name for name in tensors if name.startswith("source.")]
+    return {"kept": kept, "device": sorted({str(tensors[name].device) for name in kept})}
+
+
 with torch.inference_mode():
     shared = Table(torch.ones(2))
     shared.on(DEVICE)
@@ -254,6 +270,7 @@ report = {
     "out of memory": out_of_memory(),
     "whole runs": whole_runs(),
     "phases": phases(),
+    "edit": edit(),
     "normal": not shared.on(DEVICE).is_inference(),
 }
 print(json.dumps(report))
