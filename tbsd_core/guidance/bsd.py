@@ -12,11 +12,12 @@ from .spec import MethodSpec
 from .weighting import weight
 
 IN_2D = "PlacidDreamer, arXiv:2407.13976, its exp_2d.py"
+SCALE = "Length of the prompt's direction. A higher scale ends less saturated, as a longer direction counts for less."
 
 
 @dataclass(frozen=True, kw_only=True)
 class BSDConfig:
-    guidance_scale: float = shared.scale(15.0, above=0.0)  # lambda; the authors: 15 in 3D, 1 / 0.018 in 2D
+    guidance_scale: float = shared.scale(15.0, SCALE, above=0.0)  # lambda; the authors: 15 in 3D, 1 / 0.018 in 2D
     weighting: str = shared.weighting("sqrt_alpha")  # the authors: sqrt(alphas_cumprod)
 
     def __post_init__(self) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 from ..settings import setting
 from .weighting import WEIGHTINGS
 
+PULLS = "How hard the prompt pulls. Too low is blurry, too high is oversaturated."
 
-def scale(default: float, *, low: float = 0.1, **bound: float) -> Any:
+
+def scale(default: float, words: str = PULLS, *, low: float = 0.1, **bound: float) -> Any:
     """The weight of the prompt's direction; `bound` is at_least or above, `low` the least that a widget goes to."""
-    words = "How hard the prompt pulls. Too low is blurry, too high is oversaturated."
     return setting(default, words, low=low, high=1000.0, step=0.5, **bound)
 
 
