@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import types
 import typing
+from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -85,13 +87,14 @@ def differences(was: dict[str, Any], now: dict[str, Any], prefix: str = "") -> d
 
 
 def _read(hint: Any, text: str) -> Any:
-    """The value of a text: parsed if it is JSON (numbers, true, null, lists), else the string itself."""
+    """The value of a text: parsed if it is JSON (numbers, true, null, lists) or a literal of Python (.5, (33, 129),
+    33,129), else the string itself."""
     if hint is str:
         return text
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+    for parse in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            return parse(text)
+    return text
 
 
 def _convert(hint: Any, value: Any, name: str) -> Any:

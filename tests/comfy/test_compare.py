@@ -16,6 +16,17 @@ def node(kind: str, /, **inputs) -> dict:
     return {"class_type": kind, "inputs": inputs}
 
 
+def sharpening() -> dict:
+    """One step on a mesh whose mean colours are pinned to those it has, which only its region says."""
+    made = graph(scene=["mesh scene", 0], n_seeds=1, steps=1)
+    chosen = dict(method="tbsd", scene="mesh_texture", task="sharpen")
+    settings = node("TBSD_RecommendedSettings", model=["models", 0], **chosen)
+    mesh = node("TBSD_SampleMesh", shape="cube", resolution=16, material="brick", fault="blurry")
+    widgets = dict(mesh_file="", up="y", turn=0.0, detail=33, shading="soft", keep_colors=True, seed=0)
+    scene = node("TBSD_MeshTextureScene", **widgets, mesh=["mesh", 0], settings=["settings", 10])
+    return made | {"settings": settings, "mesh": mesh, "mesh scene": scene}
+
+
 def graph(**changes) -> dict:
     """SDS and TBSD on one prompt with two seeds; `changes` replace inputs of the comparison."""
     models = dict(model=["models", 0], vae=["models", 2])
@@ -150,3 +161,8 @@ def test_a_3d_scene_shows_four_sides(server):
     outputs = server.run(prompt)
     assert len(outputs["results"]["images"]) == 2 * 8
     assert len(table(server, "solid_00001")) == 2
+
+
+def test_a_mesh_whose_colours_are_pinned_can_be_compared(server):
+    rows = server.run(sharpening())["table"]["text"][0]
+    assert rows.count("| 1/1 |") == 2, rows

@@ -52,6 +52,10 @@ def test_the_gradient_reaches_the_scene(report, method):
     assert found["losses"] == losses
 
 
+def test_an_analysis_keeps_the_front_to_the_picture_too(report):
+    assert report["analysed"] is True
+
+
 def test_a_resumed_run_says_that_its_model_is_another(report):
     assert report["resumed"] == ["Zero123Prompt 4 model_type was 'Stable Zero123', is 'Zero123-XL'"]
 

@@ -36,7 +36,10 @@ class Outer:
         ("count", "7", 7),
         ("flag", "true", True),
         ("levels", "[4, 5, 6]", (4, 5, 6)),
+        ("levels", "(4, 5, 6)", (4, 5, 6)),
+        ("levels", "4,5,6", (4, 5, 6)),
         ("limit", "2", 2.0),
+        ("limit", ".5", 0.5),
         ("limit", "null", None),
         ("inner.rate", "1", 1.0),
         ("inner.name", "25", "25"),
@@ -61,6 +64,7 @@ def test_a_setting_reads_as_its_type_and_leaves_the_rest(name, text, value):
         ("flag", "1", "flag must be of type bool"),
         ("pair", "[1]", "pair must be 2 values, got 1"),
         ("inner.rate", "fast", "rate must be of type float, got 'fast'"),
+        ("inner.rate", "__import__('os').getcwd()", "rate must be of type float"),
         ("inner.rate", "-1", "rate must be > 0"),
     ],
 )

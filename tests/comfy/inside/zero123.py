@@ -176,6 +176,16 @@ def refusals():
     }
 
 
+def analysed():
+    """The entry of an analysis has the picture that the front keeps to."""
+    given = made()[0]
+    guided_model = guided("sds", given)
+    scene = scenes.NeRFScene(scenes.NeRFConfig(resolutions=(5, 9), n_samples=8, occupancy_resolution=8))
+    analysis = load("nodes.bridge.analysis")
+    (entry,) = analysis.make_entries([guided_model], scene, cameras.CameraConfig(), optim.OptimConfig(size=64), False)
+    return entry.reference is given.reference and entry.reference is not None
+
+
 def told_of_resume():
     """The sentences of a resumed run whose picture node has other widgets; the configuration holds all but one."""
     was, now = ({"4": {"class_type": "TBSD_Zero123Prompt", "inputs": widgets}} for widgets in ({}, {}))
@@ -189,6 +199,7 @@ with tempfile.TemporaryDirectory() as folder:
     clip_vision = tiny_zero123.clip_vision(folder)
 methods = {"sds": distilled("sds"), "vsd": distilled("vsd"), "sds alone": distilled("sds", weight=0.0)}
 report = {"oracle": oracle(), "methods": methods, "refusals": refusals(), "resumed": told_of_resume()}
+report["analysed"] = analysed()
 xl = made(kind=numbers.ZERO123_XL)[0].set.conditions["target"][""].entries[0][0]
 report["xl"] = gap(xl[..., -1], torch.zeros(1))
 print(json.dumps(report))
