@@ -14,7 +14,7 @@ from .surface_noise import FRESH, NOISES
 class OptimConfig:
     n_steps: int = setting(
         300,
-        "Optimisation steps. More is better and slower; the demo models need about 300.",
+        "Optimisation steps. More is better and slower; the demo models need 200 to 600.",
         at_least=1,
         widget="steps",
         high=100_000,
