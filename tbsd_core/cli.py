@@ -10,7 +10,7 @@ from typing import Any
 
 from .commands import compare, export, field, inspect, methods, overtime, path, quality, seeds, sweep, vary
 from .commands.bar import RunBar
-from .commands.options import add_edit_arguments, add_run_arguments, base_config, with_assignments
+from .commands.options import PRIOR, add_edit_arguments, add_run_arguments, base_config, with_assignments
 from .commands.stages import has_stages, run_staged
 from .configuration import all_settings, with_setting
 
@@ -139,6 +139,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from .cameras.sampling import camera_preset
     from .experiment import config_from_report, stored_config, take_part
+    from .experiment.defaults import model_shape
     from .optim.distributed import process_group
 
     if arguments.out is None:
@@ -168,6 +169,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.cameras is not None:
         config = replace(config, cameras=camera_preset(arguments.cameras))
     if arguments.resume is not None:  # the machine may be another one
+        for name, instead in (("steps", "--more N does N steps more"), ("size", "a run keeps its size")):
+            if getattr(arguments, name) is not None:
+                raise ValueError(f"--{name} is for a new run: {instead}.")
+        if arguments.prior != PRIOR:  # the model of a run in ComfyUI, from its file
+            config = replace(config, prior=model_shape(arguments.prior, arguments.allow_download).prior)
         for name in ("device", "dtype"):
             if getattr(arguments, name) is not None:
                 config = with_setting(config, name, getattr(arguments, name))

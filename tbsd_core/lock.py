@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
 NAME = ".lock"
+ASKED_AGAIN = 0.02  # seconds
+_asking = Lock()  # of the threads of this process
 
 
 @contextmanager
@@ -65,8 +68,8 @@ def is_held(folder: Path) -> bool:
     path = folder / NAME
     if not path.exists():
         return False
-    try:
-        with FileLock(path, thread_local=False).acquire(timeout=0):
+    try:  # to ask is to hold it for a moment: who asks at that moment, too, in another process, asks again
+        with _asking, FileLock(path, thread_local=False).acquire(timeout=ASKED_AGAIN, poll_interval=ASKED_AGAIN / 2):
             return False
     except (Timeout, OSError):
         return True

@@ -40,11 +40,19 @@ def read_cutout(path: str | os.PathLike) -> tuple[Tensor, Tensor]:
     return found[:, :3], found[:, 3:]
 
 
+def eight_bits(picture):
+    """A Pillow picture whose numbers have 8 bits: `convert` clips grey of 16 bits and does not scale it."""
+    if not picture.mode.startswith("I"):
+        return picture
+    numbers = np.asarray(picture).astype(np.float32) / 257
+    return require("PIL.Image", "pillow").fromarray(numbers.round().clip(0, 255).astype(np.uint8))
+
+
 def _with_alpha(path: str | os.PathLike):
     pil = require("PIL.Image", "pillow")
     try:
         with pil.open(path) as opened:
-            return opened.convert("RGBA")
+            return eight_bits(opened).convert("RGBA")
     except FileNotFoundError as error:
         raise FileNotFoundError(f"There is no picture {path}.") from error
     except (OSError, ValueError, pil.DecompressionBombError) as error:
@@ -60,7 +68,7 @@ def read_mask(path: str | os.PathLike) -> Tensor:
     pil = require("PIL.Image", "pillow")
     try:
         with pil.open(path) as picture:
-            found = np.asarray(picture.convert("LA"), dtype=np.float32) / 255
+            found = np.asarray(eight_bits(picture).convert("LA"), dtype=np.float32) / 255
     except (OSError, ValueError, pil.DecompressionBombError) as error:
         raise ValueError(f"The mask {path} cannot be read ({error}).") from error
     return torch.from_numpy(found[..., 0] * found[..., 1])

@@ -11,6 +11,7 @@ import comfy.utils
 from ...tbsd_core.mesh import Mesh, PlacementConfig, texture_scene
 from ...tbsd_core.mesh.load import load_mesh
 from ...tbsd_core.mesh.paint import start_from_colors
+from ...tbsd_core.mesh.tint import tinted
 from ...tbsd_core.scenes import MeshTextureConfig, MeshTextureScene
 from .autograd import optimization_mode
 from .files import existing_output
@@ -62,6 +63,7 @@ def scene_of_mesh(
 ) -> MeshTextureScene:
     """A scene that paints the mesh, grey or in the colours it has. Raises ValueError where it has none to keep."""
     with optimization_mode():
+        mesh = tinted(mesh) if keep_colors else mesh
         scene = texture_scene(mesh, config, place, on_wait)
         if keep_colors:
             start_from_colors(scene, mesh)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction  # the sub-parsers of the command line, of whatever class of parser
 
+PRIOR = "learned"
 INTERRUPTED = 130  # exit code
 SCENE_HELP = f"{', '.join(SCENES)} (default %(default)s)"
 
@@ -53,7 +54,7 @@ def add_common_arguments(
         "--task", default=NEW, help=f"purpose of the run, for its preset (default %(default)s). {tasks}"
     )
     priors = "learned, multiview, exact, or diffusers:PATH (default %(default)s)"
-    parser.add_argument("--prior", default="learned", help=priors)
+    parser.add_argument("--prior", default=PRIOR, help=priors)
     parser.add_argument("--device", help="cuda, cpu ... (default: cpu; for diffusers cuda, if there is one)")
     parser.add_argument("--dtype", help="for diffusers: float32, float16 or bfloat16 (default: float16 on cuda)")
     parser.add_argument(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     MakePool = Callable[[Callable[[str], None]], Pool]  # of where its notes go
 
 SOME_FAILED = 1
+MOST_WORKERS = 61  # Windows waits for at most 63 things at once
 SHEET, SHEET_ROWS = "sheet.png", 24
 
 
@@ -35,7 +36,8 @@ def register(commands: Commands) -> None:
     )
     add_study_arguments(parser, ["tbsd"])
     parser.add_argument("--retries", type=int, default=2, help="tries of a cell after the first (default %(default)s)")
-    parser.add_argument("--workers", type=int, help="processes, or CPUs of --ray local (default: as many as CPUs)")
+    of_workers = "processes, or CPUs of --ray local (default: as many as CPUs; 1 process on a graphics card)"
+    parser.add_argument("--workers", type=int, help=of_workers)
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--ray", metavar="ADDRESS", help="local, auto, or the address of a Ray cluster: run there")
     where.add_argument("--comfyui", nargs="+", metavar="URL", help="ComfyUI servers: run in their queues")
@@ -98,7 +100,11 @@ def _prepared(arguments: argparse.Namespace) -> tuple[list[Job], MakePool]:
     if arguments.workflow is not None and not arguments.comfyui:
         raise ValueError("--workflow is for --comfyui: name the servers, too.")
     if not arguments.comfyui:
-        return plan(arguments, lines), lambda on_note: _pool(arguments)
+        jobs = plan(arguments, lines)
+        on_card = any(job.config["device"] != "cpu" for job in jobs)
+        if on_card and arguments.ray is not None and arguments.ray_gpus == 0:
+            raise ValueError("These cells need a card, but Ray gives them none: add --ray-gpus 1, or a part of one.")
+        return jobs, lambda on_note: _pool(arguments, on_card)
     from ..study.comfyui import ComfyUIServer
     from ..study.servers import ServerPool
 
@@ -108,15 +114,16 @@ def _prepared(arguments: argparse.Namespace) -> tuple[list[Job], MakePool]:
     return plan_workflows(arguments, lines, servers), lambda on_note: ServerPool(servers, on_note)
 
 
-def _pool(arguments: argparse.Namespace) -> Pool:
-    workers = arguments.workers or os.cpu_count() or 1
+def _pool(arguments: argparse.Namespace, on_card: bool) -> Pool:
+    workers = arguments.workers or min(MOST_WORKERS, os.cpu_count() or 1)
     if arguments.ray is not None:
         from ..study.cluster import RayPool
 
         return RayPool(arguments.ray, arguments.ray_cpus, arguments.ray_gpus, arguments.retries, workers)
     from ..study import ProcessPool
 
-    return ProcessPool(workers)
+    # each process loads the model, and they would share the card
+    return ProcessPool(1 if on_card and not arguments.workers else workers)
 
 
 def plan(arguments: argparse.Namespace, lines: list[PromptLine]) -> list[Job]:

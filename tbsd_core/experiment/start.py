@@ -15,6 +15,7 @@ from ..media import read_cutout, read_mask, read_square
 from ..mesh import Mesh, texture_scene
 from ..mesh.load import load_mesh
 from ..mesh.paint import start_from_colors
+from ..mesh.tint import tinted
 from ..optim import Reference, framed
 from ..priors.base import TextPrior
 from ..priors.diffusers import load_diffusers_prior
@@ -94,6 +95,7 @@ def make_scene(config: ExperimentConfig) -> Scene:
     mesh, placement = read_mesh(config.mesh), config.mesh.placement
     if config.mesh.file.startswith(SAMPLE):  # they stand where the truth does
         placement = replace(placement, radius=None)
+    mesh = tinted(mesh) if config.mesh.keep_colors else mesh
     scene = texture_scene(mesh, config.scene, placement)
     if config.mesh.keep_colors:
         start_from_colors(scene, mesh)

@@ -23,6 +23,7 @@ MAX_NODES, MAX_PRIMITIVES = 300_000, 20_000
 MOVES = ("matrix", "translation", "rotation", "scale")
 MAX_NAME = 60  # characters of a material's name
 TRIANGLES = (4, 5)  # modes: triangles, strips
+INTEGERS = {5120: 127, 5121: 255, 5122: 32767, 5123: 65535}  # the largest of each kind
 DRACO = "KHR_draco_mesh_compression"
 CLOSED = {  # extensions that hide the geometry from a reader that lacks them
     DRACO: "Export it without Draco compression, or: pip install DracoPy",
@@ -40,6 +41,7 @@ class FlatGlb:
     looks: list[Look]  # of each mesh
     images: dict[int, bytes]  # those that the looks name, packed; without those that are not there
     directions: list[dict[str, np.ndarray]]  # of each mesh: normals [N, 3], tangents [N, 4], where it has them
+    is_fraction: list[bool]  # of each mesh: whether integers as texture coordinates are fractions of their largest
     materials: list[tuple[int, str]]  # of each mesh: the number of its material in the file, -1 for none, and its name
 
 
@@ -170,7 +172,7 @@ def _surfaces(mesh: dict) -> list[dict]:
 
 def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], name: str, max_faces: int) -> FlatGlb:
     accessors, views = {}, {}  # new places by old ones
-    meshes, matrices, looks, directions, materials, n_vertices = [], [], [], [], [], 0
+    meshes, matrices, looks, directions, materials, fractions, n_vertices = [], [], [], [], [], [], 0
 
     pictures = _pictures(tree, data, end)
     first = {picture: index for index, picture in reversed(pictures.items())}
@@ -193,7 +195,9 @@ def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], 
                 new["extensions"] = {DRACO: {**packed, "bufferView": keep(views, packed["bufferView"])}}
             n_vertices += tree["accessors"][had["POSITION"]]["count"]
             meshes.append({"name": str(len(meshes)), "primitives": [new]})
-            matrices.append(places)
+            matrices.append(places if packed else places @ _unquantised(tree["accessors"][had["POSITION"]]))
+            at = had.get(names["_uv"])
+            fractions.append(at is not None and bool(tree["accessors"][at].get("normalized")))
             looks.append(look)
             materials.append(_material(tree, primitive))
             directions.append(_directions(tree, data, end, primitive))
@@ -202,6 +206,8 @@ def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], 
             f"{name} has {n_vertices:,} vertices; at most {max_faces:,} are read. Join or simplify its objects."
         )
     kept = [dict(tree["accessors"][index]) for index in accessors]
+    if any("sparse" in accessor for accessor in kept):
+        raise _Refused(f"{name} has sparse accessors, which are not read. Export it without them.")
     for accessor in kept:
         if "bufferView" in accessor:
             accessor["bufferView"] = keep(views, accessor["bufferView"])
@@ -218,7 +224,13 @@ def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], 
     if len(base) == 1 and not base <= pictures.keys():
         _image_bytes(tree, data, end, base.pop())  # says what is wrong
     images = {index: picture for index, picture in pictures.items() if index in named}
-    return FlatGlb(b"".join([head, text, rest]), matrices, looks, images, directions, materials)
+    return FlatGlb(b"".join([head, text, rest]), matrices, looks, images, directions, fractions, materials)
+
+
+def _unquantised(accessor: dict) -> np.ndarray:
+    """The matrix [4, 4] that makes a position of its stored numbers: integers may be fractions of their largest."""
+    largest = INTEGERS.get(accessor["componentType"], 1) if accessor.get("normalized") else 1
+    return np.diag([1 / largest] * 3 + [1.0])
 
 
 def _material(tree: dict, primitive: dict) -> tuple[int, str]:

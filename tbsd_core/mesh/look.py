@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 GLOSS = "KHR_materials_pbrSpecularGlossiness"
 STRENGTH = "KHR_materials_emissive_strength"
 UNLIT = "KHR_materials_unlit"
@@ -23,6 +25,7 @@ WORDS = {
     "normal_map": "normal map",
     "emissive": "emissive map",
 }
+STILL = (0.0, 0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Look:
     Args:
         pictures: the number of the image of each picture, by the names of WORDS.
         channel: the texture coordinates that they are all for.
+        moved: offset u and v, rotation in radians, scale u and v of the texture coordinates (KHR_texture_transform).
         factors: by ComfyUI's names, in JSON. A material without one of glTF's has glTF's default; no material, none.
         dropped: its other features, in words.
     """
@@ -42,6 +46,7 @@ class Look:
     unlit: bool = False
     factors: str = "{}"
     dropped: tuple[str, ...] = field(default=(), compare=False)
+    moved: tuple[float, ...] = field(default=STILL, compare=False)  # by then it is in the coordinates
 
     @property
     def images(self) -> dict[str, int]:
@@ -104,9 +109,9 @@ def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
         dropped.append("its specular colour and gloss")
     if material.get("alphaMode", "OPAQUE") != "OPAQUE":
         dropped.append("its transparency")
-    channel = 0 if place is None else place[0]
+    channel, moved = (0, STILL) if place is None else (place[0], _moved(place[1], dropped))
     ordered = tuple(sorted(pictures.items()))
-    return Look(ordered, channel, has_occlusion, UNLIT in extensions, json.dumps(factors), tuple(dropped))
+    return Look(ordered, channel, has_occlusion, UNLIT in extensions, json.dumps(factors), tuple(dropped), moved)
 
 
 def dropped_of(looks: Iterable[Look]) -> list[str]:
@@ -120,6 +125,29 @@ def _place(reference: dict) -> tuple[int, str]:
     """Which texture coordinates a picture is for."""
     moved = reference.get("extensions", {}).get(TRANSFORM, {})
     return moved.get("texCoord", reference.get("texCoord", 0)), json.dumps(moved, sort_keys=True)
+
+
+def _moved(text: str, dropped: list[str]) -> tuple[float, ...]:
+    """Look.moved of a KHR_texture_transform in JSON."""
+    try:
+        found = json.loads(text or "{}")
+        offset, scale = (_numbers(found.get(key, [default] * 2), 2) for key, default in (("offset", 0), ("scale", 1)))
+        return (*offset, _number(found.get("rotation", 0.0)), *scale)
+    except ERRORS:
+        dropped.append("its texture transform (it is not made of numbers)")
+        return STILL
+
+
+def moved_coordinates(uvs: np.ndarray, look: Look) -> np.ndarray:
+    """Texture coordinates [N, 2] where the pictures of a look are, after its transform.
+
+    The rotation is counter-clockwise where v points down, as Blender and three.js have it.
+    """
+    if look.moved == STILL:
+        return uvs
+    u, v, angle, *scale = look.moved
+    c, s = np.cos(angle), np.sin(angle)
+    return ((uvs * scale) @ np.array([[c, -s], [s, c]]) + [u, v]).astype(np.float32)
 
 
 def _image(tree: dict, reference: dict) -> int | None:

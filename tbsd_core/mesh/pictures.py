@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..media import eight_bits
 from ..optional import require
 
 MAX_TEXTURE = 8192  # texels along each side of a kept picture
@@ -80,7 +81,7 @@ def unpacked(data: bytes, *, pixels: bool) -> tuple[np.ndarray | None, str]:
     try:
         image = pil.open(io.BytesIO(data), formats=FORMATS)
         image.draft("RGB", (MAX_TEXTURE, MAX_TEXTURE))  # a JPEG can be unpacked at half its size
-        image = image.convert("RGB")
+        image = eight_bits(image).convert("RGB")
     except MemoryError:
         raise
     except Exception as error:  # a decoder of damaged bytes fails in any way

@@ -15,13 +15,14 @@ import numpy as np
 from ..color import linear_to_srgb
 from ..optional import require
 from .gltf_tree import flat_glb
-from .look import Look
+from .look import Look, moved_coordinates
 from .mtl import skin_of_obj
 from .pictures import SEVERAL, Found, picture_of_ply, unpacked
 from .skin import Piece, Skin, skin_of
 
 FORMATS = (".glb", ".obj", ".ply", ".stl")
 MAX_BYTES = 1 << 29
+MAX_ROUNDING = 1e-4  # of a mesh's extent
 MAX_VERTICES = MAX_FACES = 5_000_000
 MAX_HEADER, MAX_SOLIDS = 1 << 20, 10_000
 
@@ -122,7 +123,10 @@ def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[i
         numbered = [(int(key), mesh) for key, mesh in _meshes(flat.data, kind)]
         parts = [
             replace(
-                _glb_part(m, flat.matrices[i]), look=flat.looks[i], material=flat.materials[i], **flat.directions[i]
+                _glb_part(m, flat.matrices[i], flat.looks[i], flat.is_fraction[i]),
+                look=flat.looks[i],
+                material=flat.materials[i],
+                **flat.directions[i],
             )
             for i, m in numbered
         ]
@@ -166,13 +170,14 @@ def _check_count(counts: Any, name: str) -> None:
         raise ValueError(f"{name} declares {most} elements; at most {MAX_FACES} faces are read. Simplify it first.")
 
 
-def _glb_part(mesh: Any, matrices: np.ndarray) -> Part:
+def _glb_part(mesh: Any, matrices: np.ndarray, look: Look, is_fraction: bool) -> Part:
     uvs, colors = (mesh.vertex_attributes.get(key) for key in ("_uv", "_color"))
     if colors is not None:
         # glTF says linear light. Writers that give it bytes (trimesh, and what builds on it) put in sRGB all the same
         is_linear, colors = colors.dtype != np.uint8, np.clip(_unit(colors)[:, :3], 0, 1)
         colors = linear_to_srgb(colors) if is_linear else colors
-    uvs = None if uvs is None else _unit(uvs)
+    if uvs is not None:
+        uvs = moved_coordinates(_unit(uvs) if is_fraction else np.asarray(uvs, dtype=np.float32), look)
     return Part(np.asarray(mesh.vertices), np.asarray(mesh.faces, dtype=np.int64), uvs, colors, matrices)
 
 
@@ -232,6 +237,12 @@ def _joined(parts: list[Part], uvs_fit: bool, name: str) -> tuple[dict[str, Any]
     if not np.isfinite(joined).all():
         n_bad = int((~np.isfinite(joined)).any(-1).sum())
         raise ValueError(f"{name} has {n_bad} vertices that are not finite numbers. Repair it, or export it again.")
+    rounding, extent = float(np.spacing(np.abs(joined).max())), float(np.ptp(joined, axis=0).max())
+    if rounding > MAX_ROUNDING * extent:
+        report.append(
+            f"it lies so far from the origin that its coordinates are rounded to {rounding:.2g} of {extent:.2g} units: "
+            "move it to the origin before you export it"
+        )
     a, b, c = (joined[all_faces[:, k]].astype(np.float64) for k in range(3))
     has_area = (np.cross(b - a, c - a) != 0).any(-1)
     if not has_area.all():

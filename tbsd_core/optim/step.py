@@ -201,7 +201,8 @@ class Step:
             drawn = draw(config, prior.schedule.n_timesteps, shape, first, run.seeds, self.group)
             t, noise = (split.own(x) for x in drawn)
             if config.noise == SURFACE and scene.uses_cameras:
-                cell = cell_size(run.cameras.distance, run.cameras.fov_y, render.depth.shape[-1])
+                finer = max(render.depth.shape[-1], latents.shape[-1])  # neighbouring latents must not share a cell
+                cell = cell_size(run.cameras.distance, run.cameras.fov_y, finer)
                 seen_by = (render.depth.detach(), render.opacity.detach(), cameras.to(device))
                 noise = surface_noise(*seen_by, tuple(latents.shape), cell, config.seed)
             poses = to_device(camera_poses(cameras), device) if state.adapter and scene.uses_cameras else None

@@ -117,6 +117,18 @@ def test_resuming_with_another_prompt_is_refused(finished, tmp_path, capsys):
     assert "'a brick house'" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name, value", [("--steps", 9), ("--size", 64)])
+def test_options_of_a_new_run_are_refused_when_resuming(finished, tmp_path, capsys, name, value):
+    assert call("run", "--resume", finished, name, value, "--out", tmp_path / "out") == 2
+    assert f"{name} is for a new run" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_run_resumes_on_the_model_that_is_named(finished, tmp_path):
+    out = tmp_path / "out"
+    assert call("run", "--resume", finished, "--more", 1, "--prior", "multiview", "--out", out) == 0
+    assert json.loads((out / "run.json").read_text())["config"]["prior"] == "multiview"
+
+
 def test_the_module_runs_from_the_repository(tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "tbsd_core", "run", "--prompt", "a glass dragon", "--out", str(out)]

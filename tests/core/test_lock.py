@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tbsd_pack.tbsd_core.lock import locked
+from tbsd_pack.tbsd_core.lock import hold, is_held, locked
 
 
 def test_a_folder_is_held_by_one_process_and_free_after_it_is_killed(tmp_path):
@@ -31,3 +32,11 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OSError, match="cannot be written"), locked(tmp_path / "file" / "out"):
         pass
+
+
+def test_who_asks_together_sees_the_run_and_not_each_other(tmp_path):
+    held = hold(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(is_held, [tmp_path] * 8))
+        held.release()
+        assert not any(pool.map(is_held, [tmp_path] * 200))

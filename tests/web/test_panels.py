@@ -115,6 +115,12 @@ def test_a_stopped_run_says_why_nothing_happens_and_goes_on(open_tab, server):
     tab.queue()
     tab.wait("running")
     tab.wait_for("() => document.querySelector('.tbsd-scrubber').max > 3")
+    tab.page.route("**/stop", lambda route: route.abort())  # the connection is lost for a moment
+    tab.button("Stop and keep").click()
+    tab.panel().locator(".tbsd-note:not(:empty)").wait_for()
+    assert tab.button("Stop and keep").is_enabled()
+    tab.page.unroute("**/stop")
+    tab.errors.clear()  # of the connection
     tab.button("Stop and keep").click()
     tab.wait("stopped")
     tab.panel().locator(OFFER).get_by_text("Stopped at step").wait_for()

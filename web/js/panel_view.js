@@ -147,6 +147,7 @@ export class Panel {
       if (control === this.save || !this.model.ended) this.#say(text); // the end may be heard of before the answer
     } catch (error) {
       this.#say(error instanceof Error ? error.message : String(error));
+      if (this.model.status === "running") control.disabled = false; // to try again
     }
     if (this.model.status === "running" && control === this.save) control.disabled = false;
   }

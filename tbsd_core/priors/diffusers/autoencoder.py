@@ -45,5 +45,6 @@ def spatial_factor(vae) -> int:
 
 
 def to_safe_dtype(vae, dtype: torch.dtype):
-    """A float32 autoencoder in `dtype`, except where its own config forbids it: SDXL's overflows in float16."""
-    return vae if vae.config.force_upcast or dtype == vae.dtype else vae.to(dtype)
+    """A float32 autoencoder in `dtype`, except where its own config forbids it, as SDXL's, and in float16: the gradient
+    of a step is so small there that it vanishes."""
+    return vae if vae.config.force_upcast or dtype in (torch.float16, vae.dtype) else vae.to(dtype)

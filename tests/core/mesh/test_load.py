@@ -1,5 +1,6 @@
 """Meshes from files: coordinates, textures, what is refused and what is only reported."""
 
+import base64
 import io
 import json
 import struct
@@ -10,8 +11,10 @@ import pytest
 import trimesh
 from PIL import Image
 
+from tbsd_core.media import read_mask, read_square
 from tbsd_core.mesh import Mesh, write_mesh
 from tbsd_core.mesh.load import load_mesh
+from tbsd_core.mesh.pictures import unpacked
 
 QUAD = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], dtype=np.float64)
 FACES = np.array([[0, 1, 2], [0, 2, 3]])
@@ -307,3 +310,87 @@ def test_cancel_ends_the_reading(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         load_mesh(tmp_path / "nested.glb", on_wait=cancel)
     test_own_coordinates_survive_every_format(tmp_path, "glb")  # the next one is read as if nothing had been
+
+
+def _quads(positions: dict, body: bytes, *, uvs: dict | None = None, nodes: list | None = None, **material) -> bytes:
+    """Triangles with the accessors of positions, and of texture coordinates behind them."""
+    accessors = [{"type": "VEC3", "count": 3, "bufferView": 0, **positions}]
+    attributes = {"POSITION": 0}
+    if uvs is not None:
+        accessors.append({"type": "VEC2", "count": 3, "bufferView": 0, **uvs})
+        attributes["TEXCOORD_0"] = 1
+    tree = {
+        "asset": {"version": "2.0"},
+        "scenes": [{"nodes": list(range(len(nodes or [{}])))}],
+        "nodes": [{"mesh": 0, **node} for node in nodes or [{}]],
+        "meshes": [{"primitives": [{"attributes": attributes, "material": 0}]}],
+        "materials": [material],
+        "buffers": [{"byteLength": len(body)}],
+        "bufferViews": [{"buffer": 0, "byteLength": len(body)}],
+        "accessors": accessors,
+        "textures": [{"source": 0}],
+        "images": [{"uri": "data:image/png;base64," + base64.b64encode(_picture("PNG", 4, 4)).decode()}],
+    }
+    return _glb(tree, body)
+
+
+def test_quantised_positions_are_where_the_file_has_them(tmp_path):
+    """KHR_mesh_quantization: fractions of 32767, in nodes that stay in real units."""
+    corners = np.int16(np.round(QUAD[:3] * 32767))
+    body = b"".join(row.tobytes() + b"\0\0" for row in corners)  # each on a border of four bytes
+    view = {"componentType": 5122, "normalized": True}
+    glb = _quads(view, body, nodes=[{"translation": [-5, 0, 0]}, {"translation": [5, 0, 0]}])
+    head = json.loads(glb[20 : 20 + struct.unpack_from("<I", glb, 12)[0]])
+    head["bufferViews"][0]["byteStride"] = 8
+    (tmp_path / "q.glb").write_bytes(_glb(head, body))
+    found = load_mesh(tmp_path / "q.glb").mesh.vertices
+    assert found.min(0) == pytest.approx([-5, 0, 0], abs=1e-4) and found.max(0) == pytest.approx([6, 1, 0], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "moved, expected",
+    [
+        ({"offset": [0.5, 0.25], "scale": [0.5, 2.0]}, [[0.5, 0.25], [1.0, 0.25], [1.0, 2.25]]),
+        ({"rotation": np.pi / 2}, [[0, 0], [0, -1], [1, -1]]),  # to the right becomes up, as v points down
+    ],
+)
+def test_texture_coordinates_are_moved_as_the_material_says(tmp_path, moved, expected):
+    body = BODY + np.float32([[0, 0], [1, 0], [1, 1]]).tobytes()
+    picture = {"index": 0, "extensions": {"KHR_texture_transform": moved}}
+    uvs = {"componentType": 5126, "byteOffset": len(BODY)}
+    material = {"pbrMetallicRoughness": {"baseColorTexture": picture}}
+    (tmp_path / "moved.glb").write_bytes(_quads({"componentType": 5126}, body, uvs=uvs, **material))
+    found = load_mesh(tmp_path / "moved.glb", colors=True)
+    np.testing.assert_allclose(found.mesh.uvs, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("normalized, largest", [(True, 1.0), (False, 65535.0)])
+def test_integers_as_texture_coordinates_are_fractions_only_if_the_file_says_so(tmp_path, normalized, largest):
+    body = BODY + np.uint16([[0, 0], [65535, 0], [65535, 65535]]).tobytes()
+    uvs = {"componentType": 5123, "byteOffset": len(BODY), "normalized": normalized}
+    (tmp_path / "uvs.glb").write_bytes(_quads({"componentType": 5126}, body, uvs=uvs))
+    assert load_mesh(tmp_path / "uvs.glb").mesh.uvs.max() == pytest.approx(largest)
+
+
+def test_sparse_positions_are_refused(tmp_path):
+    sparse = {"count": 1, "indices": {"bufferView": 0, "componentType": 5123}, "values": {"bufferView": 0}}
+    (tmp_path / "sparse.glb").write_bytes(_quads({"componentType": 5126, "sparse": sparse}, BODY))
+    with pytest.raises(ValueError, match="sparse.glb has sparse accessors, which are not read"):
+        load_mesh(tmp_path / "sparse.glb")
+
+
+def test_coordinates_that_are_rounded_are_reported(tmp_path):
+    ball = trimesh.creation.icosphere(subdivisions=1, radius=10.0)
+    ball.apply_translation((500_000.0, 5_400_000.0, 200.0))
+    ball.export(tmp_path / "far.obj", digits=3)
+    assert any("so far from the origin" in text for text in load_mesh(tmp_path / "far.obj").report)
+
+
+def test_grey_of_sixteen_bits_keeps_its_values(tmp_path):
+    numbers = np.array([[0, 20000], [40000, 65535]], dtype=np.uint16)
+    Image.fromarray(numbers).save(tmp_path / "grey.png")
+    expected = numbers / 65535
+    np.testing.assert_allclose(read_mask(tmp_path / "grey.png").numpy(), expected, atol=3e-3)
+    np.testing.assert_allclose(read_square(tmp_path / "grey.png", 2)[0].numpy(), expected, atol=3e-3)
+    found, _ = unpacked((tmp_path / "grey.png").read_bytes(), pixels=True)
+    np.testing.assert_allclose(found[..., 1] / 255, expected, atol=3e-3)

@@ -147,6 +147,7 @@ def test_a_killed_process_costs_one_try(tmp_path):
         ([{"prompt": "brick"}], ["--workers", 0], "--workers must be at least 1"),
         ([{"prompt": "brick"}], ["--retries", -1], "--retries must be at least 0"),
         ([{"prompt": "brick"}], ["--methods", "magic"], "Unknown method 'magic'"),
+        ([{"prompt": "brick"}], ["--device", "meta", "--ray", "local"], "Ray gives them none: add --ray-gpus 1"),
         ([{"prompt": "brick"}], ["--workflow", "w.json"], "--workflow is for --comfyui"),
     ],
     ids=str,
