@@ -9,6 +9,7 @@ from ...tbsd_core.card_presets import nearest_memory
 from ...tbsd_core.settings import DEMO
 from .compat import is_model
 from .distilled import network_warning
+from .noise_levels import is_flow
 
 # comfy's model classes; hosts that are older than a family lack its class
 CLASSES = (
@@ -30,13 +31,13 @@ def model_family(model) -> tuple[str, str]:
         return CONFIGS[type(inner.model_config).__name__], ""
     if type(inner.latent_format).__name__ == "SmallWorldLatent":
         return DEMO, ""
-    is_flow = isinstance(inner.model_sampling, comfy.model_sampling.CONST)
+    flows = is_flow(inner.model_sampling)
     predicts_v = isinstance(inner.model_sampling, comfy.model_sampling.V_PREDICTION)
     has_pixels_of_sd = type(inner.latent_format).__name__ == "SD15" and not inner.adm_channels
-    family = CONTEXTS.get(config.get("context_dim")) if has_pixels_of_sd and not is_flow else None
+    family = CONTEXTS.get(config.get("context_dim")) if has_pixels_of_sd and not flows else None
     if family is not None:
         return ("sd21_v" if family == "sd21_base" and predicts_v else family), ""
-    if is_flow:
+    if flows:
         nearest = "flux" if config.get("guidance_embed") else "sd3"
     else:
         nearest = "sdxl" if inner.adm_channels else ("sd21_v" if predicts_v else "sd15")

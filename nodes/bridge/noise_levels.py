@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import comfy.model_sampling
 import torch
 from torch import Tensor
 
 from ...tbsd_core.priors.schedule import NoiseSchedule
+
+
+def is_flow(model_sampling) -> bool:
+    """Whether a model predicts the velocity of a rectified flow."""
+    return isinstance(model_sampling, (comfy.model_sampling.CONST, comfy.model_sampling.COSMOS_RFLOW))
 
 
 def noise_levels(model_sampling) -> tuple[NoiseSchedule, Tensor, Tensor]:

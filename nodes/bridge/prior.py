@@ -43,7 +43,7 @@ from .conditioning import (
 )
 from .control import ViewControl, added_out_of_place, show, with_control
 from .distillable import check_models
-from .noise_levels import noise_levels
+from .noise_levels import is_flow, noise_levels
 from .reserve import reserve_memory
 from .resident import static_patcher
 from .views import ViewGroups, in_groups, view_groups, with_cameras
@@ -80,7 +80,7 @@ class ComfyPrior:
         self._levels = Table(torch.stack([sigmas, scales]))  # [2, T]
         self._device = device
         own_tensors(inner.latent_format)
-        self.is_flow = isinstance(inner.model_sampling, comfy.model_sampling.CONST)
+        self.is_flow = is_flow(inner.model_sampling)
         self._has_frames = inner.latent_format.latent_dimensions == 3
         self._autoencoder = Autoencoder(vae, self._has_frames)
         self.spatial_factor: int = self._autoencoder.spatial_factor
@@ -148,7 +148,7 @@ class ComfyPrior:
     def _network_error(self, t: Tensor) -> Tensor:
         """Weight [B] that turns the squared error of the noise into the error that the network was trained on."""
         sampling, alpha = self._inner.model_sampling, self.schedule.at(t).sqrt()
-        if isinstance(sampling, comfy.model_sampling.CONST):  # velocity of a flow, 1 - s = alpha / (alpha + sigma)
+        if self.is_flow:  # velocity of a flow, 1 - s = alpha / (alpha + sigma)
             return ((alpha + (1 - alpha**2).sqrt()) / alpha) ** 2
         return alpha**-2 if isinstance(sampling, comfy.model_sampling.V_PREDICTION) else torch.ones_like(alpha)
 

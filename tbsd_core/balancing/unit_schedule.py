@@ -32,8 +32,7 @@ class UnitSchedule:
         self.config = config or BalanceConfig()
 
     def active(self, progress: float) -> tuple[bool, bool]:
-        r = self.config.schedule(progress)
-        return max(r, self.config.shape_floor) > 0, r < 1
+        return True, self.config.schedule(progress) < 1  # the texture gets the length of the shape, whatever its weight
 
     def __call__(self, grad_shape: Tensor, grad_texture: Tensor, progress: float) -> tuple[Tensor, Tensor]:
         r = self.config.schedule(progress)

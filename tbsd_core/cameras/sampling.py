@@ -92,6 +92,11 @@ class CameraConfig:
             raise ValueError(f"The elevation range [{self.elevation_min}, {self.elevation_max}] must ascend.")
 
     @property
+    def nearest(self) -> tuple[float, float]:
+        """Distance and opening angle from which the object is seen the largest."""
+        return min(self.distance, self.distance_max or self.distance), min(self.fov_y, self.fov_y_max or self.fov_y)
+
+    @property
     def farthest(self) -> tuple[float, float]:
         """Distance and opening angle from which the object is seen as a whole, for pictures of the result."""
         return max(self.distance, self.distance_max or 0), max(self.fov_y, self.fov_y_max or 0)

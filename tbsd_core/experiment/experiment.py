@@ -12,7 +12,7 @@ import torch
 from ..configuration import differences, to_plain
 from ..guidance import build_guidance
 from ..guidance.base import has_source
-from ..guidance.rehearsal import NoisyGuidance
+from ..guidance.rehearsal import noisy
 from ..optim import Curves, Distillation, OptimState, Reference, StepRecord, create_adapter, optimize
 from ..optim.distributed import WHOLE, Split
 from ..optim.state_tensors import load_state, state_tensors
@@ -64,7 +64,7 @@ class Experiment:
         self.guidance = build_guidance(config.guidance_name, config.guidance)
         if config.rehearsal_noise:
             seed, n_steps = config.optim.seed, config.optim.n_steps
-            self.guidance = NoisyGuidance(self.guidance, config.rehearsal_noise, seed, n_steps)
+            self.guidance = noisy(self.guidance, config.rehearsal_noise, seed, n_steps)
         self.scene = make_scene(config).to(config.device) if scene is None else scene
         self.source: Scene | None = None
         if has_source(self.guidance):

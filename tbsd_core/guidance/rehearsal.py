@@ -16,29 +16,21 @@ from ..rng import named_generator
 from .base import Guidance, GuidanceInputs, GuidanceOutput
 
 
-class NoisyGuidance:
+def noisy(method: Guidance, noise: float, seed: int, n_steps: int) -> Guidance:
     """A method whose gradient on the latents has white noise of `noise` times its own RMS, in each sample.
 
-    The gradient on pixels that some methods have stays as it is. Everything else comes from the method.
+    The gradient on pixels that some methods have stays as it is. Everything else comes from the method: the result is
+    of its class, so that what a loop does for its kind (a trajectory, a LoRA, pixels) is done for it, too.
     """
 
-    def __init__(self, method: Guidance, noise: float, seed: int, n_steps: int) -> None:
-        self._method, self._noise, self._seed, self._n_steps = method, noise, seed, n_steps
-
-    @property
-    def config(self) -> Any:
-        return self._method.config
-
-    def required(self, progress: float) -> tuple[str, ...]:
-        return self._method.required(progress)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._method, name)
-
-    def __call__(self, inputs: GuidanceInputs) -> GuidanceOutput:
-        out = self._method(inputs)
-        step = round(inputs.progress * self._n_steps)
-        generator = named_generator(self._seed, "rehearsal noise", step)
+    def call(self: Any, inputs: GuidanceInputs) -> GuidanceOutput:
+        out = method(inputs)
+        generator = named_generator(seed, "rehearsal noise", round(inputs.progress * n_steps))
         white = torch.randn(out.grad.shape, generator=generator).to(out.grad)
         rms = out.grad.pow(2).mean((1, 2, 3), keepdim=True).sqrt()
-        return replace(out, grad=out.grad + self._noise * rms * white)
+        return replace(out, grad=out.grad + noise * rms * white)
+
+    kind = type(f"Noisy{type(method).__name__}", (type(method),), {"__call__": call})
+    made = kind.__new__(kind)
+    made.__dict__ = method.__dict__  # one state
+    return made

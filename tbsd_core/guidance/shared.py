@@ -36,7 +36,8 @@ def anchor(default: float) -> Any:
 def weighting(default: str) -> Any:
     """A name in weighting.WEIGHTINGS."""
     words = (
-        "How much each timestep counts. sigma2 favours noisy timesteps, as in DreamFusion; velocity is for SD3, "
-        "Flux and other flow models."
+        "How much a view counts by its timestep. sigma2 favours noisy timesteps, as in DreamFusion; velocity is for "
+        "SD3, Flux and other flow models. No effect on pictures and with one view per step: the gradient of a step is "
+        "divided by its own size."
     )
     return setting(default, words, choices=tuple(WEIGHTINGS))

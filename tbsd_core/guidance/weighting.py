@@ -1,4 +1,6 @@
-"""Weights w(t) of the gradient. With Adam their overall size does not matter, but their course over t does.
+"""Weights w(t) of the gradient. Their overall size does not matter: the loop divides the gradient of a step by its
+RMS, and the gradient of a picture by its own (`optim.normalize_by`). So w(t) weighs the views of a step against each
+other. Only with `normalize_by` none does it weigh one step against another.
 
 Flow models (SD3, Flux) are distilled in velocity form, as RFDS does (arXiv:2406.03293):
 grad = v_cfg - (noise - x_0), from x_t = (1 - s) x_0 + s noise and a prediction v_pred of noise - x_0.

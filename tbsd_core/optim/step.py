@@ -202,9 +202,10 @@ class Step:
             t, noise = (split.own(x) for x in drawn)
             if config.noise == SURFACE and scene.uses_cameras:
                 finer = max(render.depth.shape[-1], latents.shape[-1])  # neighbouring latents must not share a cell
-                cell = cell_size(run.cameras.distance, run.cameras.fov_y, finer)
+                distance, fov_y = run.cameras.nearest
+                cell = cell_size(distance, fov_y, finer)
                 seen_by = (render.depth.detach(), render.opacity.detach(), cameras.to(device))
-                noise = surface_noise(*seen_by, tuple(latents.shape), cell, config.seed)
+                noise = surface_noise(*seen_by, tuple(latents.shape), cell, distance, config.seed)
             poses = to_device(camera_poses(cameras), device) if state.adapter and scene.uses_cameras else None
             with torch.no_grad():
                 hints = None

@@ -31,6 +31,7 @@ def surface_noise(
     cameras: Cameras,  # B
     shape: tuple[int, ...],  # [B, C, h, w] of the latents
     cell: float,  # world units; about the distance between two of the H x W pixels on the object
+    distance: float,  # of the object, at which the background is cut into cells
     seed: int,
 ) -> Tensor:
     """Noise of mean 0 and variance 1, [B, C, h, w].
@@ -45,7 +46,7 @@ def surface_noise(
     rays_o, rays_d = camera_rays(cameras, height * k, width * k)
     is_object = opacity[:, 0] > 0.5
     points = rays_o + rays_d * depth[:, 0, ..., None]
-    place = torch.where(is_object[..., None], points, rays_d)
+    place = torch.where(is_object[..., None], points, rays_d * distance)
     index = torch.floor(place / cell).long()
     x, y, z = (index[..., i] * PRIMES[i] for i in range(3))
     ids = (x ^ y ^ z) + torch.where(is_object, 0, BESIDE)

@@ -101,6 +101,7 @@ SPEC = SceneSpec(
     fit=lambda config, given: replace(config, size=given.size),
     presets={
         (PUBLISHED, ""): {
+            "optim.eps": Setting(1e-15, BRIDGE_2D),
             "optim.n_steps": Setting(1000, BRIDGE_2D),
             "optim.views_per_step": Setting(1, BRIDGE_2D),
             "optim.lr": Setting(0.01, "measured on the small world; published 2D runs optimise latents"),

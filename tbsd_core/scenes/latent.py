@@ -63,6 +63,7 @@ SPEC = SceneSpec(
     fit=lambda config, given: replace(config, channels=given.latent_channels, size=given.size // given.spatial_factor),
     presets={
         (PUBLISHED, ""): {
+            "optim.eps": Setting(1e-15, BRIDGE_2D),
             "optim.n_steps": Setting(1000, BRIDGE_2D),
             "optim.views_per_step": Setting(1, BRIDGE_2D),
             "optim.lr": Setting(0.01, BRIDGE_2D),

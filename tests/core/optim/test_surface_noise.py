@@ -26,7 +26,8 @@ def seen(start: float, n: int = 2):
 
 def noise(of, seed: int = 0):
     depth, opacity, cameras = of
-    return surface_noise(depth, opacity, cameras, (len(cameras), 4, CELLS, CELLS), cell_size(3.0, 36.0, SIZE), seed)
+    cell = cell_size(3.0, 36.0, SIZE)
+    return surface_noise(depth, opacity, cameras, (len(cameras), 4, CELLS, CELLS), cell, 3.0, seed)
 
 
 def test_each_view_has_normal_noise():
@@ -39,6 +40,16 @@ def test_each_view_has_normal_noise():
     assert between < 0.2  # neighbours share the surface cells on their edge alone
     channels = (drawn[:, :, 0] * drawn[:, :, 1]).mean().item()
     assert abs(channels) < 0.02
+
+
+def test_the_background_has_cells_as_small_as_the_object():
+    """With as many latents as pixels, neighbours share a cell only by chance."""
+    depth, opacity, cameras = seen(0.0)
+    shape, cell = (len(cameras), 4, SIZE, SIZE), cell_size(3.0, 36.0, SIZE)
+    drawn = surface_noise(depth, opacity, cameras, shape, cell, 3.0, seed=0)
+    behind = opacity[:, :, :, 1:].expand(-1, 4, -1, -1) < 0.5
+    pairs = torch.stack([drawn[..., 1:][behind], drawn[..., :-1][behind]])
+    assert abs(torch.corrcoef(pairs)[0, 1].item()) < 0.15
 
 
 def test_views_of_one_place_share_its_noise_and_others_do_not():
