@@ -180,9 +180,9 @@ class LoadScene(Node):
         return problem(cls, existing_output, name=scene_file)
 
     @classmethod
-    def fingerprint_inputs(cls, scene_file: str) -> float:
-        """A file that has changed is read again."""
-        return existing_output(scene_file).stat().st_mtime
+    def fingerprint_inputs(cls, scene_file: str | None) -> float:
+        """A file that has changed is read again. A name that another node gives is not known yet."""
+        return 0.0 if scene_file is None else existing_output(scene_file).stat().st_mtime
 
     @classmethod
     def execute(cls, scene_file: str) -> io.NodeOutput:

@@ -19,7 +19,7 @@ from .bridge.preview import check_packages, run_ui
 from .bridge.queued import queued_by
 from .bridge.regions import with_region
 from .bridge.run import RunResult, run
-from .bridge.scenes import continued
+from .bridge.scenes import continued, with_own_seeds
 from .sockets import GuidedModel
 from .widgets import widgets, with_widgets
 
@@ -132,6 +132,8 @@ def run_node(
     scene = with_region(scene, region, resume)
     optim = optim_of(inputs, scene, guidance)
     config = config_of(guidance, scene, cameras or CameraConfig(), optim, has_timesteps(inputs))
+    if inputs.get("continue_run"):
+        config = with_own_seeds(config, scene)
     return run(guidance, scene, config, queued_by(node), resume)
 
 

@@ -19,6 +19,7 @@ from .bridge.preview import check_packages, run_ui
 from .bridge.queued import queued_by
 from .bridge.refine import painted_run, surface_of, to_refine
 from .bridge.run import run
+from .bridge.scenes import with_own_seeds
 from .optimize import continue_input, encode_size_input, optim_of
 from .sockets import GuidedModel
 from .widgets import widgets, with_widgets
@@ -86,6 +87,8 @@ class RefineAsMesh(Node):
         optim = optim_of({**inputs, **noise}, start, guidance)
         guided = to_refine(guidance)
         config = config_of(guided, start, cameras or CameraConfig(), optim, own_timesteps=True)
+        if continue_run:
+            config = with_own_seeds(config, start)
         result = run(guided, start, config, queued_by(cls), bool(continue_run))
         mesh, _ = extract(result.scene, export, node_id)
         return io.NodeOutput(result.scene, result.images, mesh, ui=run_ui(result, cls))

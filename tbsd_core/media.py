@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .atomic import atomic_path
+from .bits import eight_bits
 from .optional import require
 
 
@@ -38,14 +39,6 @@ def read_cutout(path: str | os.PathLike) -> tuple[Tensor, Tensor]:
     """The colours [1, 3, H, W] and the opacity [1, 1, H, W] of a picture file, in [0, 1]. Raises as `read_square`."""
     found = torch.from_numpy(np.asarray(_with_alpha(path)).copy()).movedim(-1, 0)[None].float() / 255
     return found[:, :3], found[:, 3:]
-
-
-def eight_bits(picture):
-    """A Pillow picture whose numbers have 8 bits: `convert` clips grey of 16 bits and does not scale it."""
-    if not picture.mode.startswith("I"):
-        return picture
-    numbers = np.asarray(picture).astype(np.float32) / 257
-    return require("PIL.Image", "pillow").fromarray(numbers.round().clip(0, 255).astype(np.uint8))
 
 
 def _with_alpha(path: str | os.PathLike):

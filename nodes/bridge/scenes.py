@@ -10,7 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ...tbsd_core.configuration import differences, to_plain
-from ...tbsd_core.experiment import StoredRun
+from ...tbsd_core.experiment import ExperimentConfig, StoredRun
 from ...tbsd_core.experiment.file import read_file, read_newest
 from ...tbsd_core.scenes import MeshTextureScene, Scene
 from .graph import ancestors, optimizers
@@ -102,6 +102,15 @@ def remember_run(scene: Scene, origin: Origin) -> Scene:
 def origin_of(scene: Scene) -> Origin | None:
     """The run that a scene comes from, if it is known."""
     return _origins.get(scene)
+
+
+def with_own_seeds(config: ExperimentConfig, scene: Scene) -> ExperimentConfig:
+    """The configuration with the seeds of the run that a scene comes from. A seed widget draws a new number whenever a
+    graph has been queued; a run that is continued keeps its own."""
+    run = run_of(scene)
+    kept = {} if run is None else run.config.get("optim", {})
+    own = {name: kept[name] for name in ("seed", "timestep_seed") if name in kept}
+    return replace(config, optim=replace(config.optim, **own))
 
 
 def run_of(scene: Scene) -> StoredRun | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..media import eight_bits
+from ..bits import eight_bits
 from ..optional import require
 
 MAX_TEXTURE = 8192  # texels along each side of a kept picture

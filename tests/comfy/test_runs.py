@@ -197,7 +197,7 @@ def test_a_cancelled_run_is_offered_and_continued(server):
     assert (server.base / "output" / listed["file"]).is_file()
 
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".safetensors"}
-    again = graph(done + 4, 904)
+    again = graph(done + 4, 905)  # the widget has drawn another seed since
     again["run"]["inputs"]["continue_run"] = state["run"]
     server.run(again)
     ended = last_run(server)

@@ -2,7 +2,7 @@
 // What this tab has queued: prompts by the id that the server gave them, with the graph that each came from.
 
 const KEY = "tbsd.prompts";
-const MAX_PROMPTS = 64;
+const MAX_PROMPTS = 2000;
 
 /** @typedef {{graph: string, path: string, nodes: string[]}} Origin `nodes`: its optimizers, by execution id */
 

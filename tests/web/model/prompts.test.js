@@ -18,10 +18,10 @@ const origin = { graph: "g", path: "workflows/a.json", nodes: ["6"] };
 test("what was queued is known after a reload, and only so much of it", () => {
   const storage = new MemoryStorage();
   const before = new Prompts(storage);
-  for (let i = 0; i < 100; i += 1) before.note(`p${i}`, origin);
+  for (let i = 0; i < 2100; i += 1) before.note(`p${i}`, origin);
   const after = new Prompts(storage);
-  assert.deepEqual(after.of("p99"), origin);
-  assert.deepEqual([after.of("p0"), after.of(null), after.origins.size], [undefined, undefined, 64]);
+  assert.deepEqual(after.of("p2099"), origin);
+  assert.deepEqual([after.of("p0"), after.of(null), after.origins.size], [undefined, undefined, 2000]);
 });
 
 test("a storage that is full or damaged loses the reload, not the binding", () => {
