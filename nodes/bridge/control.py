@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,20 @@ def show(controls: Sequence[Any], hints: Tensor, strength: float) -> None:
         extra, ends = control.extra_concat_orig, control.timestep_percent_range
         control.set_cond_hint(hints, strength, ends, vae=control.vae, extra_concat=extra)
         control.cond_hint = None  # the previous step's, resized and repeated for its batch
+
+
+@contextmanager
+def without_gradient(conditions: Sequence[list[dict]]) -> Iterator[None]:
+    """Inside, the ControlNets of processed conditions are evaluated without gradient: nothing of them is trained, and
+    the weights that a node has loaded are inference tensors, which autograd refuses to save."""
+    found = {id(c): c for entries in conditions for entry in entries if (c := entry.get("control")) is not None}
+    for control in found.values():
+        control.get_control = torch.no_grad()(control.get_control)  # of this object, before its class's
+    try:
+        yield
+    finally:
+        for control in found.values():
+            del control.get_control
 
 
 class Residual(Tensor):

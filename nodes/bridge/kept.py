@@ -255,14 +255,20 @@ def bytes_in(path: Path) -> int:
 
 
 def bounds() -> tuple[int, float]:
-    """How many runs are kept, and how many bytes of them, by the settings of the host's first user."""
-    path = Path(folder_paths.get_user_directory()) / "default" / "comfy.settings.json"
+    """How many runs are kept, and how many bytes of them: what the settings of the most generous user say, because all
+    users of a host share its output folder."""
+    found = [bounds_in(path) for path in Path(folder_paths.get_user_directory()).glob("*/comfy.settings.json")]
+    numbers, sizes = zip(*found, strict=True) if found else ((RUNS_KEPT,), (GIB_KEPT,))
+    return int(max(numbers)), max(sizes) * 2**30
+
+
+def bounds_in(path: Path) -> tuple[float, float]:
+    """Runs and GiB by one user's settings; what they do not say is as if they were new."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         settings = {}
     settings = settings if isinstance(settings, dict) else {}
     number, gib = settings.get("tbsd.runs.number", RUNS_KEPT), settings.get("tbsd.runs.gigabytes", GIB_KEPT)
     number = number if isinstance(number, (int, float)) and number >= 1 else RUNS_KEPT
-    gib = gib if isinstance(gib, (int, float)) and gib > 0 else GIB_KEPT
-    return int(number), gib * 2**30
+    return number, gib if isinstance(gib, (int, float)) and gib > 0 else GIB_KEPT

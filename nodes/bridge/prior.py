@@ -15,6 +15,7 @@ f of the schedule in the loop's timestep range means that s.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import comfy.model_base
@@ -41,7 +42,7 @@ from .conditioning import (
     spread_controls,
     without_distilled_guidance,
 )
-from .control import ViewControl, added_out_of_place, show, with_control
+from .control import ViewControl, added_out_of_place, show, with_control, without_gradient
 from .distillable import check_models
 from .noise_levels import is_flow, noise_levels
 from .reserve import reserve_memory
@@ -50,6 +51,7 @@ from .views import ViewGroups, in_groups, view_groups, with_cameras
 from .zero123 import PICTURE, check_pictures, with_picture
 
 Result = TypeVar("Result")
+Within = Callable[[Sequence[int]], AbstractContextManager]  # of the samples that a forward sees
 
 CHECKED_CELLS = 16  # sides of the latents on which a network's gradient is checked
 WITH_HINT = " with hint"  # ends the names of conditions that a ControlNet goes with
@@ -98,7 +100,7 @@ class ComfyPrior:
 
         def predict(x_t: Tensor, t: Tensor, row: Sequence[Condition]) -> Tensor:
             if not torch.is_grad_enabled():
-                return self._predict(x_t, t, [row])[0]
+                return self._predict(x_t, t, [row], adapter.only)[0]
             plain = split_hints(split_views(row, self.views_per_group)[0])[0]
             if len({frozenset(map(id, condition.hooks())) for condition in plain}) > 1:
                 raise ValueError(
@@ -106,7 +108,7 @@ class ComfyPrior:
                     "batch. Give all views the same hooks, or set views_per_step to 1."
                 )
             with training():
-                return self._predict(x_t, t, [row])[0]
+                return self._predict(x_t, t, [row], adapter.only)[0]
 
         network = self._inner.diffusion_model
         adapter = LoRAAdapter(network, predict, self._network_error, config, seed, self._device)
@@ -167,14 +169,16 @@ class ComfyPrior:
         """
         return self._predict(x_t, t, conditions)
 
-    def _predict(self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[Condition]]) -> list[Tensor]:
+    def _predict(
+        self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[Condition]], within: Within = nullcontext
+    ) -> list[Tensor]:
         rows, hints, strength, angles = [], None, 0.0, None
         for row in conditions:
             plain, angles = split_views(row, self.views_per_group)
             plain, hints, strength = split_hints(plain)  # samples have one hint and camera, whatever the condition
             end = "" if hints is None else WITH_HINT
             rows.append([self._conds[self._names[id(c)] + end] for c in plain])
-        return self._predict_entries(x_t, t, rows, hints, strength, angles)
+        return self._predict_entries(x_t, t, rows, hints, strength, angles, within)
 
     def _predict_entries(
         self,
@@ -184,6 +188,7 @@ class ComfyPrior:
         hints: Tensor | None = None,  # [B, 3, H, W]
         strength: float = 0.0,
         angles: tuple[Tensor, Tensor] | None = None,  # [B] each, of a model that takes cameras
+        within: Within = nullcontext,  # entered for each forward
     ) -> list[Tensor]:
         """The same for conditions as comfy has prepared them."""
         alpha_t, sigma_t = self.schedule.alpha_sigma(t)
@@ -204,7 +209,8 @@ class ComfyPrior:
             x_model = self._to_model(x[some])
             if hints is not None:
                 show(self._controls, hints[some], strength)
-            denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x_model, sigma[some], options)
+            with without_gradient(merged), within(batch) if len(order) > 1 else nullcontext():
+                denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x_model, sigma[some], options)
             for eps, x_0 in zip(parts, denoised, strict=True):
                 eps.append((x_t[some] - alpha_t[some] * without_frames(x_0).float()) / sigma_t[some])
         if len(order) == 1:

@@ -11,6 +11,8 @@ from comfy_api.latest import io
 
 from .compat import current_prompt
 
+MAX_GRAPH_ID = 64  # letters; a UUID has 36
+
 
 @dataclass(frozen=True)
 class Queued:
@@ -26,6 +28,12 @@ class Queued:
     id: str | None = None
     prompt: Any = None
     workflow: Any = None
+
+    @property
+    def graph(self) -> str | None:
+        """The id of the graph on the canvas, which the page stores with it."""
+        found = self.workflow.get("id") if isinstance(self.workflow, dict) else None
+        return found if isinstance(found, str) and len(found) <= MAX_GRAPH_ID else None
 
     def texts(self) -> dict[str, str]:
         """`workflow` and `prompt` as JSON, which ComfyUI's own savers write into files. Missing ones are left out, and

@@ -232,7 +232,8 @@ class Run:
         return min(kept, key=lambda p: abs(p[0] - step), default=None)
 
     def summary(self) -> dict:
-        return {"run": self.id, "node": self.node, "prompt": self.queued.id, "status": self.status}
+        queued = self.queued
+        return {"run": self.id, "node": self.node, "prompt": queued.id, "graph": queued.graph, "status": self.status}
 
     def event(self) -> dict:
         """The facts that a panel needs about the present step."""

@@ -85,6 +85,7 @@ class LoRAAdapter(nn.Module):
         self._layers, self._time_embedding = tuple(layers), (times[0],)
         self._norms = tuple(m for m in network.modules() if isinstance(m, nn.LayerNorm))
         self._predict, self._loss_weight, self.config = predict, loss_weight, config
+        self._rows: list[int] | None = None  # of the batch that the network sees now; None for all
         generator = torch.Generator().manual_seed(seed)
         rank = config.rank
         self.down = nn.ParameterList(
@@ -123,6 +124,15 @@ class LoRAAdapter(nn.Module):
             yield
 
     @contextmanager
+    def only(self, rows: Sequence[int]) -> Iterator[None]:
+        """Inside, the network sees these samples of a batch only: for a `predict` that takes several forwards."""
+        self._rows = list(rows)
+        try:
+            yield
+        finally:
+            self._rows = None
+
+    @contextmanager
     def _active(self, poses: Tensor | None, ups: Sequence[Tensor] | None = None) -> Iterator[None]:
         def low_rank(down: Tensor, up: Tensor):
             def hook(module, inputs, output):
@@ -133,8 +143,9 @@ class LoRAAdapter(nn.Module):
 
         def with_pose(poses: Tensor):
             def hook(module, inputs, output):
-                embedded = torch.tanh(poses @ self.pose_in.T) @ self.pose_out.T
-                return output + embedded.view(len(poses), *[1] * (output.ndim - 2), -1).to(output.dtype)
+                some = poses if self._rows is None else poses[self._rows]
+                embedded = torch.tanh(some @ self.pose_in.T) @ self.pose_out.T
+                return output + embedded.view(len(some), *[1] * (output.ndim - 2), -1).to(output.dtype)
 
             return hook
 

@@ -41,6 +41,7 @@ def test_what_is_kept_is_bounded_and_what_goes_on_stays(report):
     assert report["beyond the number"] == [3, 2, True, True], "the run of this process, and the one read last"
     assert report["beyond the size"] == [True] and report["another server's new folder"]
     assert report["settings that are none"] == [20, 8 * 2**30]
+    assert report["settings of two"] == [50, 8 * 2**30]
 
 
 def test_folders_that_say_anything_else_are_no_runs(report):

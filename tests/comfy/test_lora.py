@@ -33,3 +33,8 @@ def test_the_model_is_untouched_while_a_lora_is_trained_and_after(measured, fami
 
 def test_samples_with_different_hooks_are_not_trained_on_together(measured):
     assert "different LoRA hooks" in measured["different hooks"]
+
+
+def test_samples_that_a_control_tears_apart_keep_their_cameras(measured):
+    assert measured["ranged control"]["apart"] < 1e-5
+    assert measured["ranged control"]["camera"] > 1e-3

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.once  # the older page has one run in test_browser.py
 FAST = {"views_per_step": 2, "size": 48, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
 FAST |= {"n_gaussians": 100}
 LONG = 20_000  # steps
+SET_STEPS = "(steps) => app.graph.nodes.flatMap((n) => n.widgets ?? []).find((w) => w.name === 'steps').value = steps"
 OFFER = ".tbsd-offer:not([hidden])"
 
 
@@ -95,10 +96,7 @@ def test_a_run_of_a_server_that_was_killed_goes_on_with_one_click(comfyui, start
         assert [path.name for path in runs.iterdir()] == [folder.name]
 
         steps = about(folder)["saved"] + 20
-        set_steps = (
-            "(steps) => app.graph.nodes.flatMap((n) => n.widgets ?? []).find((w) => w.name === 'steps').value = steps"
-        )
-        tab.page.evaluate(set_steps, steps)
+        tab.page.evaluate(SET_STEPS, steps)
         tab.button("Continue").click()
         tab.wait("done")
         assert tab.headline == f"Done, step {steps} / {steps}"
@@ -132,6 +130,11 @@ def test_a_stopped_run_says_why_nothing_happens_and_goes_on(open_tab, server):
     tab.outputs()
     assert tab.panel("stopped").count() == 1
     tab.shoot("used_again")
+    mode = "([id, mode]) => (app.graph.getNodeById(id).mode = mode)"
+    tab.page.evaluate(mode, [nodes["TBSD_OptimizeImage"], 4])
+    tab.button("Continue").click()
+    tab.panel().locator(".tbsd-note").get_by_text("muted or bypassed").wait_for()
+    tab.page.evaluate(mode, [nodes["TBSD_OptimizeImage"], 0])
     for _ in range(2):  # after the stop, and after a cancel
         tab.button("Continue").click()
         tab.wait("running")
@@ -139,6 +142,33 @@ def test_a_stopped_run_says_why_nothing_happens_and_goes_on(open_tab, server):
         server.request("/interrupt", {})
         tab.panel("interrupted").locator(OFFER).get_by_text("Unfinished run, step").wait_for()
         first = int(tab.headline.split()[-3])
+    steps = first + 20
+    tab.page.evaluate(SET_STEPS, steps)
+    tab.button("Continue").click()
+    tab.wait("done")
+    assert tab.headline == f"Done, step {steps} / {steps}"
+    server.wait_until_idle()
+    known = len(server.request("/tbsd/runs")["runs"])
+    tab.queue()
+    tab.panel().locator(".tbsd-notice:not(:empty)").wait_for()
+    assert tab.panel("done").count() == 1, "what went on to its end is not begun anew"
+    assert len(server.request("/tbsd/runs")["runs"]) == known
+
+
+def test_a_run_is_shown_to_its_graph_in_another_tab(open_tab, server):
+    """Where the tab that queued it was closed, its graph is opened again in a new one."""
+    other = open_tab()
+    one = open_tab(other.page.context)
+    one.load("Text to image", steps=LONG, seed=106)
+    one.queue()
+    one.wait("running")
+    graph = one.page.evaluate("() => app.graph.serialize()")
+    one.page.close()
+    other.page.evaluate("(graph) => app.loadGraphData(graph)", graph)
+    other.wait("running")
+    other.wait_for("() => document.querySelector('.tbsd-stage img').naturalWidth > 30")
+    server.request("/interrupt", {})
+    other.panel("interrupted").locator(OFFER).wait_for()
 
 
 def test_load_scene_finds_its_file_in_a_list(open_tab, server):

@@ -4,7 +4,7 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { rootGraph } from "./nodes.js";
-import { Prompts, isFrom } from "./prompts_model.js";
+import { Prompts, isFrom, madeOf } from "./prompts_model.js";
 import { t } from "./texts.js";
 
 /** @typedef {import("../../../scripts/app.js").ApiPrompt} ApiPrompt */
@@ -14,8 +14,10 @@ const NO_ID = "00000000-0000-0000-0000-000000000000"; // of every template
 const UUID = "10000000-1000-4000-8000-100000000000";
 
 const prompts = new Prompts(sessionStorage);
-/** @type {Map<string, string> | null} runs by node, with which the next graph that is queued goes on */
-let continued = null;
+/** The place in the queue of a graph that goes on with runs; to the host it is 0, the end, as for all others. */
+const CONTINUING = -0;
+/** @type {Map<string, string>[]} the runs by node of graphs that the host is still to queue */
+const toContinue = [];
 let inFlight = 0; // graphs that are being queued; the server may speak of them before it has told their ids
 /** @type {(() => void)[]} what it said of prompts that are not known yet */
 let early = [];
@@ -38,11 +40,13 @@ export function watchQueue(onQueued) {
     nameGraph();
     const { graph = "", path = "" } = openGraph();
     const nodes = Object.entries(data.output).flatMap(([id, node]) => (OPTIMIZERS.has(node.class_type) ? [id] : []));
+    const runs = (Object.is(number, CONTINUING) && toContinue.pop()) || new Map();
+    const continuing = continuingOf(data.output, nodes, runs, graph);
     inFlight += 1;
     try {
-      const answer = await queue.call(api, number, withRun(data), ...more);
+      const answer = await queue.call(api, number, withRuns(data, continuing), ...more);
       if (answer.prompt_id) {
-        prompts.note(answer.prompt_id, { graph, path, nodes });
+        prompts.note(answer.prompt_id, { graph, path, nodes, continuing });
         onQueued(answer.prompt_id);
       }
       return answer;
@@ -56,22 +60,38 @@ export function watchQueue(onQueued) {
 }
 
 /**
- * A listener that hears only of prompts of this tab.
- * @template {{prompt?: string | null, prompt_id?: string}} D
+ * A listener that hears only of prompts of this tab, and of runs of the open graph that a tab which is gone has queued.
+ * @template {{prompt?: string | null, prompt_id?: string, graph?: string | null}} D
  * @param {(detail: D) => unknown} listen
  * @returns {(event: {detail: D}) => void}
  */
 export function ofThisTab(listen) {
   return function hear({ detail }) {
-    if (prompts.of(detail.prompt ?? detail.prompt_id)) listen(detail);
+    const prompt = detail.prompt ?? detail.prompt_id;
+    if (prompts.of(prompt) || isBound(prompt, detail.graph)) listen(detail);
     else if (inFlight) early.push(() => hear({ detail }));
   };
 }
 
-/** Whether a prompt was queued by this tab from the graph that is open. @param {string | null | undefined} prompt */
-export function isBound(prompt) {
+/**
+ * Whether a prompt came from the graph that is open: queued by this tab, or by one that does not tell its own any more.
+ * @param {string | null | undefined} prompt
+ * @param {string | null} [graph] the id of its graph, as the server knows it
+ */
+export function isBound(prompt, graph) {
   const origin = prompts.of(prompt);
-  return origin !== undefined && isFrom(origin, openGraph());
+  const open = openGraph();
+  return origin ? isFrom(origin, open) : Boolean(graph) && !inFlight && graph === open.graph;
+}
+
+/** A run has ended. @param {{prompt: string | null, node: string, status: string}} run */
+export function noteEnd({ prompt, node, status }) {
+  if (status === "done") prompts.finish(prompt, node);
+}
+
+/** A node of a prompt has failed. @param {{prompt_id: string, node_id: string}} detail */
+export function noteError({ prompt_id, node_id }) {
+  prompts.forget(prompt_id, node_id);
 }
 
 /** The optimizers of a prompt, by execution id; none of a graph that is not open. @param {string} prompt */
@@ -84,23 +104,45 @@ export function optimizersOf(prompt) {
  * @param {Map<string, string>} runs by the node's execution id
  */
 export async function queueContinuing(runs) {
-  continued = runs;
-  await app.queuePrompt(0);
-  if (continued === null) return;
-  continued = null;
-  throw new Error(t("ComfyUI is queueing another graph; try again."));
+  const { output } = await app.graphToPrompt();
+  if (![...runs.keys()].some((node) => output[node])) {
+    throw new Error(t("The node is muted or bypassed: switch it on to continue its run."));
+  }
+  toContinue.push(runs);
+  try {
+    await app.queuePrompt(CONTINUING); // while the host queues a batch, it queues this graph after it
+  } catch (error) {
+    toContinue.splice(toContinue.indexOf(runs) >>> 0, 1);
+    throw error;
+  }
 }
 
-/** @param {ApiPrompt} data @returns {ApiPrompt} */
-function withRun(data) {
-  const found = [...(continued ?? [])].filter(([node]) => data.output[node]);
-  if (!found.length) return data;
+/**
+ * With which runs a graph goes on: those of a person's choice, and those that it has gone on with to their end.
+ * @param {ApiPrompt["output"]} output
+ * @param {string[]} nodes its optimizers
+ * @param {Map<string, string>} runs that were chosen, by node
+ * @param {string} graph
+ */
+function continuingOf(output, nodes, runs, graph) {
+  /** @type {Record<string, import("./prompts_model.js").Continuing>} */
+  const found = {};
+  for (const node of nodes) {
+    const made = madeOf(output, node);
+    const done = runs.has(node) ? undefined : prompts.finished(graph, node, made);
+    const run = runs.get(node) ?? done;
+    if (run) found[node] = { run, made, done: done !== undefined };
+  }
+  return found;
+}
+
+/** @param {ApiPrompt} data @param {Record<string, {run: string}>} continuing @returns {ApiPrompt} */
+function withRuns(data, continuing) {
   const output = { ...data.output };
-  for (const [node, run] of found) {
+  for (const [node, { run }] of Object.entries(continuing)) {
     const target = /** @type {NonNullable<typeof output[string]>} */ (output[node]);
     output[node] = { ...target, inputs: { ...target.inputs, continue_run: run } };
   }
-  continued = null;
   return { ...data, output };
 }
 

@@ -8,6 +8,7 @@
  * @property {string} run
  * @property {string} node the execution id: "7", or "3:7" for node 7 inside the subgraph node 3
  * @property {string | null} prompt the id that the queue gave its graph
+ * @property {string | null} graph the id of the graph on the canvas
  * @property {Status} status
  * @property {number} step
  * @property {number} steps
@@ -28,7 +29,7 @@
 
 /** @typedef {{steps: number[], series: Record<string, (number | null)[]>}} StoredCurves */
 /** @typedef {StepEvent & {curves: StoredCurves}} RunState */
-/** @typedef {{run: string, node: string, prompt: string | null, status: Status}} RunSummary */
+/** @typedef {{run: string, node: string, prompt: string | null, graph: string | null, status: Status}} RunSummary */
 
 /**
  * @typedef {object} Unfinished a run on disk that no process writes

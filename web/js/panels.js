@@ -3,7 +3,7 @@
 // one that can be continued.
 
 import { listRuns, listUnfinished, removeRun } from "./client.js";
-import { isBound, optimizersOf, queueContinuing } from "./binding.js";
+import { isBound, noteEnd, optimizersOf, queueContinuing } from "./binding.js";
 import { findNode, rootGraph } from "./nodes.js";
 import { offered, together } from "./offers_model.js";
 import { Panel } from "./panel_view.js";
@@ -39,14 +39,16 @@ export function hasPanel(node, path) {
 
 /** @param {import("./events.js").StepEvent} event */
 export async function followRun(event) {
-  const shown = isBound(event.prompt) ? panelsAt(event.node) : [];
+  noteEnd(event);
+  const shown = isBound(event.prompt, event.graph) ? panelsAt(event.node) : [];
   await Promise.all(shown.map((panel) => panel.follow(event)));
   if (shown.length && event.status !== "running") await askOffers();
 }
 
 /** Bring every panel to what the server knows: after a graph was loaded and after the connection was lost. */
 export async function refresh() {
-  const runs = (await listRuns()).filter((run) => isBound(run.prompt));
+  const runs = (await listRuns()).filter(({ prompt, graph }) => isBound(prompt, graph));
+  runs.forEach(noteEnd); // also those that ended while this page was away
   for (const [id, panel] of openPanels()) {
     const newest = runs.filter((run) => run.node === id).sort((a, b) => (a.run < b.run ? -1 : 1)).pop();
     if (newest) await panel.restore(newest.run);

@@ -3,7 +3,7 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { OPTIMIZERS, nameGraph, ofThisTab, watchQueue } from "./binding.js";
+import { OPTIMIZERS, nameGraph, noteError, ofThisTab, watchQueue } from "./binding.js";
 import { fetchTranslations } from "./client.js";
 import { STEP } from "./events.js";
 import { findNode, rootGraph } from "./nodes.js";
@@ -69,6 +69,7 @@ app.registerExtension({
     for (const end of /** @type {const} */ (["execution_success", "execution_error", "execution_interrupted"])) {
       api.addEventListener(end, ofThisTab(panels.onEnd));
     }
+    api.addEventListener("execution_error", ({ detail }) => noteError(detail));
     api.addEventListener("status", ({ detail }) => detail?.exec_info?.queue_remaining === 0 && panels.onQueueEmpty());
     api.addEventListener("reconnected", panels.refresh);
     api.addEventListener("executed", ({ detail }) => {

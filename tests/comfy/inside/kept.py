@@ -100,6 +100,9 @@ for text in ("[]", "{", "[" * 100_000, *map(json.dumps, hostile)):
     report["hostile"].append(kept.unfinished() == [] and kept.read_about(five.folder.path) is None)
 settings.write_text("[]")
 report["settings that are none"] = kept.bounds()
+(settings.parents[1] / "second").mkdir()  # as with --multi-user
+(settings.parents[1] / "second" / settings.name).write_text(json.dumps({"tbsd.runs.number": 50}))
+report["settings of two"] = kept.bounds()
 
 folder_paths.set_input_directory(str(output.parent / "input"))
 for folder in ("output", "input"):  # two of one name

@@ -99,7 +99,30 @@ def different_hooks() -> str:
     return ""
 
 
-result = {"different hooks": different_hooks()}
+def ranged_control() -> dict[str, float]:
+    """A ControlNet that is active for one of two samples: they take forwards of their own, each with its own camera."""
+    with torch.inference_mode():
+        model, options = tiny.unet(), {"control": tiny.controlnet(torch.rand(1, 3, 64, 64), 0.0, 0.5)}
+        condition = conditioning.to_condition(tiny.conditioning(0, **options))
+
+        def body(prior):
+            generator = torch.Generator().manual_seed(1)
+            x_t, latents = torch.randn(2, 2, 4, 8, 8, generator=generator)
+            t, rows, poses = torch.tensor([60, 700]), [condition] * 2, adapter.camera_poses(cameras.orbit(2))
+            state = adapter.create_adapter(prior, guidance.build_guidance("vsd"), 0)
+            with torch.no_grad():
+                state.adapter.pose_out += 0.3
+            both = state.predict("lora", x_t, t, rows, poses)
+            each = [slice(i, i + 1) for i in range(2)]
+            alone = [state.predict("lora", x_t[i], t[i], rows[:1], poses[i]) for i in each]
+            other = state.predict("lora", x_t, t, rows, poses.flip(0))
+            state.gradient(latents, rows, poses, prior.schedule, 0, 0)
+            return {"apart": gap(both, torch.cat(alone)), "camera": gap(both, other)}
+
+        return bridge.with_prior(model, tiny.vae(), [condition], (2, 64, 64), body, True)
+
+
+result: dict = {"different hooks": different_hooks(), "ranged control": ranged_control()}
 for name, make in FAMILIES.items():
     with torch.inference_mode():
         model = make()

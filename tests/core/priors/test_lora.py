@@ -163,3 +163,20 @@ def test_what_goes_through_the_network_does_not_shrink_with_the_picture(prior):
         handle.remove()
         (largest[side],) = seen
     assert largest[32] > 0.5 * largest[16] > 1e-3
+
+
+def test_a_prediction_in_several_forwards_is_that_of_one(prior, batch):
+    x_t, t, conditions, poses, _ = batch
+    whole = trained(prior.make_adapter(LoRAConfig(), seed=0))
+    expected = whole.predict_noise(x_t, t, conditions, poses)
+    predict = whole._predict
+
+    def in_two(x_t, t, conditions):
+        eps = []
+        for i in range(2):
+            with whole.only([i]):
+                eps.append(predict(x_t[i : i + 1], t[i : i + 1], conditions[i : i + 1]))
+        return torch.cat(eps)
+
+    whole._predict = in_two
+    torch.testing.assert_close(whole.predict_noise(x_t, t, conditions, poses), expected, rtol=1e-4, atol=1e-5)

@@ -21,7 +21,7 @@ interface Events {
   execution_start: { prompt_id: string };
   execution_cached: { prompt_id: string; nodes: string[] };
   execution_success: { prompt_id: string };
-  execution_error: { prompt_id: string };
+  execution_error: { prompt_id: string; node_id: string };
   execution_interrupted: { prompt_id: string };
   progress_state: ProgressState;
 }

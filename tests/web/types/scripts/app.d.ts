@@ -80,6 +80,7 @@ export const app: {
     workflow?: { activeWorkflow?: { path: string } | null; openWorkflows?: { path: string }[] };
     toast: { add(message: { severity: "error"; summary: string; detail: string; life: number }): void };
   };
+  graphToPrompt(): Promise<ApiPrompt>;
   queuePrompt(number: number): Promise<boolean>;
   registerExtension(extension: {
     name: string;
