@@ -1,8 +1,9 @@
 """Stages against a NeRF alone with as many noise predictions: `python -m benchmarks.stages [--steps 600] [--seeds 0]`.
 
-Each prompt is made twice on the learned prior by TBSD: as a NeRF of --steps steps, and by `run --stages`, whose last
+Each prompt is made twice by TBSD: as a NeRF of --steps steps, and by `run --stages`, whose last
 stage gets as many steps as the noise predictions of that NeRF leave it. Settings were chosen on the tuning prompts
-alone. Prints a table; --write puts it into benchmarks/results/stages.md (stages_300.md for --steps 300). Cells that are
+alone. Prints a table; --write puts it into benchmarks/results/stages.md (stages_300.md for --steps 300). --prior takes
+another prior than the learned one. Cells that are
 finished in --out are skipped, and an interrupted one continues. --set and --label try other settings of the stages:
 NeRF and mesh are then taken from the first label.
 """
@@ -19,6 +20,7 @@ from statistics import mean
 import torch
 
 from tbsd_core.atomic import atomic_path
+from tbsd_core.benchmark.configurations import PROMPTS_3D, SPLITS
 from tbsd_core.commands.stages import assigned
 from tbsd_core.experiment import NEWEST, default_config, evaluations_per_view, matched_steps, run
 from tbsd_core.experiment.stages import STAGES, StagesConfig, default_stages, run_stages
@@ -26,8 +28,6 @@ from tbsd_core.mesh.load import load_mesh
 from tbsd_core.metrics.geometry import mesh_occupancy_iou
 from tbsd_core.priors.small_world.captions import parse_object
 from tbsd_core.priors.small_world.world import occupancy
-
-from .noise_rehearsal import SPLITS
 
 RESULTS = Path(__file__).parent / "results"
 STEPS = 600
@@ -38,10 +38,10 @@ SHOWN = (
 ALONE, STAGED = "NeRF alone", "stages"
 
 
-def matched_stages(prompt: str, steps: int, seed: int, sets: list[str]) -> StagesConfig:
+def matched_stages(prompt: str, prior: str, steps: int, seed: int, sets: list[str]) -> StagesConfig:
     """Stages that take no more noise predictions per view than a NeRF of so many steps."""
-    config = assigned(default_stages(prompt, n_steps=steps, seed=seed), sets)
-    alone = default_config(prompt, n_steps=steps, seed=seed)
+    config = assigned(default_stages(prompt, prior=prior, n_steps=steps, seed=seed), sets)
+    alone = default_config(prompt, prior=prior, n_steps=steps, seed=seed)
     left = evaluations_per_view(alone) - evaluations_per_view(config.nerf)
     n_steps = matched_steps(config.texture, left)
     return replace(config, texture=replace(config.texture, optim=replace(config.texture.optim, n_steps=n_steps)))
@@ -54,14 +54,14 @@ def solid(mesh: Path, prompt: str) -> float:
     return mesh_occupancy_iou(load_mesh(mesh, colors=False).mesh, 1.0, lambda points: occupancy(known[0], points))
 
 
-def alone(prompt: str, steps: int, seed: int, out: Path) -> dict:
-    config = default_config(prompt, n_steps=steps, seed=seed)
+def alone(prompt: str, prior: str, steps: int, seed: int, out: Path) -> dict:
+    config = default_config(prompt, prior=prior, n_steps=steps, seed=seed)
     report = run(config, out, out if (out / NEWEST).exists() else None, in_full=False)
     return {**{name: report["metrics"][name] for name in SHOWN}, "evaluations": report["evaluations"]}
 
 
-def staged(prompt: str, steps: int, seed: int, sets: list[str], out: Path, first: Path) -> dict:
-    config = matched_stages(prompt, steps, seed, sets)
+def staged(prompt: str, prior: str, steps: int, seed: int, sets: list[str], out: Path, first: Path) -> dict:
+    config = matched_stages(prompt, prior, steps, seed, sets)
     for name in ("nerf", "mesh"):
         if first != out and (first / STAGES[name]).exists() and not (out / STAGES[name]).exists():
             shutil.copytree(first / STAGES[name], out / STAGES[name])
@@ -92,7 +92,8 @@ def table(rows: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", nargs="+", default=list(SPLITS))
-    parser.add_argument("--prompts", nargs="+", metavar="PROMPT", help="of these splits (default: all)")
+    parser.add_argument("--prompts", nargs="+", metavar="PROMPT", help="of these splits (default: the first 6 of each)")
+    parser.add_argument("--prior", default="learned")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, default=STEPS, help="of the NeRF alone")
     parser.add_argument("--set", action="append", default=[], metavar="texture.KEY=VALUE")
@@ -101,16 +102,18 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="into benchmarks/results")
     a = parser.parse_args()
     torch.set_num_threads(1)
+    of_prior = "" if a.prior == "learned" else f"_{a.prior}"
     rows = []
     for split in a.splits:
         for prompt in SPLITS[split]:
-            if a.prompts and prompt not in a.prompts:
+            if prompt not in (a.prompts or SPLITS[split][:PROMPTS_3D]):
                 continue
             for seed in a.seeds:
-                base = a.out / f"{prompt.replace(' ', '_')}_{a.steps}_{seed}"
+                base = a.out / f"{prompt.replace(' ', '_')}{of_prior}_{a.steps}_{seed}"
+                given = (prompt, a.prior, a.steps, seed)
                 made = {
-                    a.label: lambda out, p=prompt, s=seed, b=base: staged(p, a.steps, s, a.set, out, b / STAGED),
-                    ALONE: lambda out, p=prompt, s=seed: alone(p, a.steps, s, out),
+                    a.label: lambda out, g=given, b=base: staged(*g, a.set, out, b / STAGED),
+                    ALONE: lambda out, g=given: alone(*g, out),
                 }
                 for label, make in made.items():
                     path = base / label / "row.json"
@@ -124,9 +127,10 @@ def main() -> None:
     if a.write:
         command = f"python -m benchmarks.stages --steps {a.steps} --seeds {' '.join(map(str, a.seeds))}"
         command += f" --splits {' '.join(a.splits)} --write"
+        command += f" --prior {a.prior}" if of_prior else ""
         command += " --prompts" + "".join(f' "{text}"' for text in a.prompts) if a.prompts else ""
         for suffix, text in ((".json", json.dumps(rows, indent=1)), (".md", f"`{command}`\n\n{table(rows)}")):
-            with atomic_path(RESULTS / f"stages{'' if a.steps == STEPS else f'_{a.steps}'}{suffix}") as path:
+            with atomic_path(RESULTS / f"stages{of_prior}{'' if a.steps == STEPS else f'_{a.steps}'}{suffix}") as path:
                 path.write_text(text + "\n", encoding="utf-8")
 
 
