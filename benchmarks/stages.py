@@ -110,10 +110,10 @@ def main() -> None:
                 continue
             for seed in a.seeds:
                 base = a.out / f"{prompt.replace(' ', '_')}{of_prior}_{a.steps}_{seed}"
-                given = (prompt, a.prior, a.steps, seed)
+                given = {"prompt": prompt, "prior": a.prior, "steps": a.steps, "seed": seed}
                 made = {
-                    a.label: lambda out, g=given, b=base: staged(*g, a.set, out, b / STAGED),
-                    ALONE: lambda out, g=given: alone(*g, out),
+                    a.label: lambda out, g=given, b=base: staged(**g, sets=a.set, out=out, first=b / STAGED),
+                    ALONE: lambda out, g=given: alone(**g, out=out),
                 }
                 for label, make in made.items():
                     path = base / label / "row.json"

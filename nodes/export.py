@@ -48,7 +48,8 @@ class SaveMesh(Node):
             node_id="TBSD_SaveMesh",
             display_name="Save Mesh (coloured)",
             category=sockets.OUTPUT,
-            description="Writes a mesh with its colours to ComfyUI's output folder.",
+            description="Writes a mesh with its colours to ComfyUI's output folder. Each mesh of a batch gets a file; "
+            "the outputs are of the first.",
             is_output_node=True,
             inputs=[
                 io.Mesh.Input("mesh", tooltip="A mesh from Extract Mesh or any other node."),
@@ -81,9 +82,14 @@ class SaveMesh(Node):
 
     @classmethod
     def execute(cls, mesh, filename_prefix: str, format: str) -> io.NodeOutput:
-        path, relative = new_output(filename_prefix, f".{format}")
-        write_mesh(from_mesh(mesh), path, queued_by(cls).texts())
-        return io.NodeOutput(relative, file_value(path), ui={"3d": [ui_file(relative)], "text": [relative]})
+        files = []
+        for index in range(len(mesh.vertices)):
+            path, relative = new_output(filename_prefix, f".{format}")
+            write_mesh(from_mesh(mesh, index), path, queued_by(cls).texts())
+            files.append((path, relative))
+        path, relative = files[0]
+        names = [name for _, name in files]
+        return io.NodeOutput(relative, file_value(path), ui={"3d": [ui_file(n) for n in names], "text": names})
 
 
 class SaveSplats(Node):

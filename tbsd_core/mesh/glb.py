@@ -18,13 +18,14 @@ import numpy as np
 from ..atomic import atomic_path
 from ..color import srgb_to_linear
 from ..embedded import fitting
+from .crease import with_normals
 from .material import glb_material
 from .mesh import Mesh
 from .texture import png_bytes
 
 _FLOAT, _UINT32 = 5126, 5125
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
-_LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE = 9729, 9987, 33071
+_LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP_TO_EDGE, _REPEAT = 9729, 9987, 33071, 10497
 MAX_EMBEDDED = 1_000_000  # bytes: ComfyUI reads the first 2**20 of a dropped file, and the rest takes 3,000
 _WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 
@@ -35,10 +36,11 @@ def glb_bytes(mesh: Mesh, extra: Mapping[str, str] | None = None) -> bytes:
     A texture replaces the vertex colours: glTF would multiply the two. `extra` is the graph that made it; it goes
     where ComfyUI's SaveGLB puts it.
     """
+    mesh = with_normals(mesh)
     surface, uvs = mesh.surface, mesh.uvs
-    normals = mesh.vertex_normals() if surface.normals is None else surface.normals
-    arrays = [("POSITION", "VEC3", mesh.vertices), ("NORMAL", "VEC3", normals)]
-    if uvs is not None and (mesh.texture is not None or surface.has_maps):
+    assert surface.normals is not None
+    arrays = [("POSITION", "VEC3", mesh.vertices), ("NORMAL", "VEC3", surface.normals)]
+    if uvs is not None:
         arrays.append(("TEXCOORD_0", "VEC2", uvs))
     if mesh.texture is None and mesh.colors is not None:
         arrays.append(("COLOR_0", "VEC3", srgb_to_linear(mesh.colors)))
@@ -72,6 +74,8 @@ def glb_bytes(mesh: Mesh, extra: Mapping[str, str] | None = None) -> bytes:
     material = glb_material(mesh, add_picture)
     picture = {}
     if pictures:
+        repeats = uvs is not None and bool((np.abs(uvs - 0.5) > 0.5 + 1e-4).any())
+        wrap = _REPEAT if repeats else _CLAMP_TO_EDGE
         images = [{"bufferView": view(png_bytes(values)), "mimeType": "image/png"} for values in pictures]
         picture = {
             "textures": [{"source": i, "sampler": 0} for i in range(len(pictures))],
@@ -80,8 +84,8 @@ def glb_bytes(mesh: Mesh, extra: Mapping[str, str] | None = None) -> bytes:
                 {
                     "magFilter": _LINEAR,
                     "minFilter": _LINEAR_MIPMAP_LINEAR,
-                    "wrapS": _CLAMP_TO_EDGE,
-                    "wrapT": _CLAMP_TO_EDGE,
+                    "wrapS": wrap,
+                    "wrapT": wrap,
                 }
             ],
         }
@@ -101,7 +105,7 @@ def glb_bytes(mesh: Mesh, extra: Mapping[str, str] | None = None) -> bytes:
         document["asset"]["extras"] = embedded
     if "extensions" in material:
         document["extensionsUsed"] = list(material["extensions"])
-    head = json.dumps(document, separators=(",", ":")).encode()
+    head = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     head += b" " * (-len(head) % 4)
     body = b"".join(chunks)
     total = 12 + 8 + len(head) + 8 + len(body)

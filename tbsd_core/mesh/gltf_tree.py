@@ -25,6 +25,7 @@ MAX_NAME = 60  # characters of a material's name
 TRIANGLES = (4, 5)  # modes: triangles, strips
 INTEGERS = {5120: 127, 5121: 255, 5122: 32767, 5123: 65535}  # the largest of each kind
 DRACO = "KHR_draco_mesh_compression"
+POSED = "not kept: its pose, so it is shown as it was bound to its rig"
 CLOSED = {  # extensions that hide the geometry from a reader that lacks them
     DRACO: "Export it without Draco compression, or: pip install DracoPy",
     "EXT_meshopt_compression": "Export it without meshopt compression (gltfpack: leave out -c).",
@@ -43,6 +44,7 @@ class FlatGlb:
     directions: list[dict[str, np.ndarray]]  # of each mesh: normals [N, 3], tangents [N, 4], where it has them
     is_fraction: list[bool]  # of each mesh: whether integers as texture coordinates are fractions of their largest
     materials: list[tuple[int, str]]  # of each mesh: the number of its material in the file, -1 for none, and its name
+    report: list[str]  # what a rigged or animated file loses
 
 
 def flat_glb(data: bytes, name: str, max_faces: int) -> FlatGlb:
@@ -65,8 +67,9 @@ def flat_glb(data: bytes, name: str, max_faces: int) -> FlatGlb:
     try:
         tree = json.loads(data[20:end])
         _check_needs(tree, name, max_faces)
-        shown = _shown(tree, name, max_faces)
-        return _flattened(tree, data, end, shown, name, max_faces)
+        report = _moving_parts(tree)
+        shown = _shown(tree, data, end, name, max_faces, report)
+        return _flattened(tree, data, end, shown, name, max_faces, report)
     except _Refused as error:
         raise ValueError(str(error)) from error
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -101,9 +104,20 @@ def _has_draco() -> bool:
     return find_spec("DracoPy") is not None
 
 
-def _shown(tree: dict, name: str, max_faces: int) -> dict[int, np.ndarray]:
-    """World matrices [K, 4, 4] of the places where each mesh is shown."""
+def _moving_parts(tree: dict) -> list[str]:
+    """One line about what moves in a file, which is not kept."""
+    targets = any(p.get("targets") for mesh in tree.get("meshes", []) for p in mesh["primitives"])
+    found = {"rig": tree.get("skins"), "animations": tree.get("animations"), "shape keys": targets}
+    lost = [word for word, value in found.items() if value]
+    return [f"not kept: its {', '.join(lost)}"] if lost else []
+
+
+def _shown(
+    tree: dict, data: bytes, end: int, name: str, max_faces: int, report: list[str]
+) -> dict[int, np.ndarray]:
+    """World matrices [K, 4, 4] of the places where each mesh is shown. A line is added to `report` for a pose."""
     nodes, places, scenes = tree.get("nodes", []), defaultdict(list), tree.get("scenes", [])
+    skinned, where = [], {}
     moved = {i: k for k, i in enumerate(i for i, node in enumerate(nodes) if not node.keys().isdisjoint(MOVES))}
     local, world, reached = _local_matrices([nodes[i] for i in moved]), [np.eye(4)], set()
     stack = [(root, 0) for root in (scenes[tree.get("scene", 0)].get("nodes", []) if scenes else [])]
@@ -116,9 +130,18 @@ def _shown(tree: dict, name: str, max_faces: int) -> dict[int, np.ndarray]:
         if index in moved:
             world.append(world[at] @ local[moved[index]])
             at = len(world) - 1
-        if "mesh" in node:
+        where[index] = at
+        if "mesh" in node and "skin" in node:
+            skinned.append((node["mesh"], node["skin"]))
+        elif "mesh" in node:
             places[node["mesh"]].append(at)
         stack += [(child, at) for child in node.get("children", ())]
+    for mesh, skin in skinned:  # its joints place it, and not its own node (glTF 2.0, Section 3.7.3.3)
+        matrix, is_posed = _bound(tree, data, end, tree["skins"][skin], world, where)
+        if is_posed and POSED not in report:
+            report.append(POSED)
+        world.append(matrix)
+        places[mesh].append(len(world) - 1)
     shown = {index: tree["meshes"][index] for index in places}
     n_primitives = sum(len(mesh["primitives"]) for mesh in shown.values())
     if n_primitives > MAX_PRIMITIVES:
@@ -134,6 +157,32 @@ def _shown(tree: dict, name: str, max_faces: int) -> dict[int, np.ndarray]:
         )
     matrices = np.array(world)
     return {index: matrices[at] for index, at in places.items()}
+
+
+def _bound(
+    tree: dict, data: bytes, end: int, skin: dict, world: list[np.ndarray], where: dict[int, int]
+) -> tuple[np.ndarray, bool]:
+    """The world matrix [4, 4] of a mesh as it was bound to its joints, and whether they have moved apart since."""
+    joints = [joint for joint in skin["joints"] if joint in where]
+    if not joints:
+        return np.eye(4), False
+    inverse = np.broadcast_to(np.eye(4), (len(skin["joints"]), 4, 4))
+    if "inverseBindMatrices" in skin:
+        inverse = _bind_matrices(tree, data, end, skin["inverseBindMatrices"])
+    placed = np.stack([world[where[j]] @ inverse[k] for k, j in enumerate(skin["joints"]) if j in where])
+    is_posed = not np.allclose(placed, placed[:1], rtol=0, atol=1e-3 * max(float(np.abs(placed[0]).max()), 1e-12))
+    return placed[0], is_posed
+
+
+def _bind_matrices(tree: dict, data: bytes, end: int, index: int) -> np.ndarray:
+    """Inverse bind matrices [K, 4, 4]; glTF stores columns."""
+    accessor = tree["accessors"][index]
+    view = tree["bufferViews"][accessor["bufferView"]]
+    buffer = tree["buffers"][view["buffer"]]
+    body = _decoded(buffer["uri"]) if "uri" in buffer else memoryview(data)[end + 8 :]
+    start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
+    values = np.frombuffer(body[start : start + 64 * accessor["count"]], "<f4").reshape(-1, 4, 4)
+    return values.astype(np.float64).transpose(0, 2, 1)
 
 
 def _local_matrices(nodes: list[dict]) -> np.ndarray:
@@ -170,7 +219,15 @@ def _surfaces(mesh: dict) -> list[dict]:
     return [p for p in mesh["primitives"] if p.get("mode", 4) in TRIANGLES and "POSITION" in p["attributes"]]
 
 
-def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], name: str, max_faces: int) -> FlatGlb:
+def _flattened(
+    tree: dict,
+    data: bytes,
+    end: int,
+    shown: dict[int, np.ndarray],
+    name: str,
+    max_faces: int,
+    report: list[str],
+) -> FlatGlb:
     accessors, views = {}, {}  # new places by old ones
     meshes, matrices, looks, directions, materials, fractions, n_vertices = [], [], [], [], [], [], 0
 
@@ -224,7 +281,7 @@ def _flattened(tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], 
     if len(base) == 1 and not base <= pictures.keys():
         _image_bytes(tree, data, end, base.pop())  # says what is wrong
     images = {index: picture for index, picture in pictures.items() if index in named}
-    return FlatGlb(b"".join([head, text, rest]), matrices, looks, images, directions, fractions, materials)
+    return FlatGlb(b"".join([head, text, rest]), matrices, looks, images, directions, fractions, materials, report)
 
 
 def _unquantised(accessor: dict) -> np.ndarray:

@@ -38,6 +38,7 @@ class Look:
         moved: offset u and v, rotation in radians, scale u and v of the texture coordinates (KHR_texture_transform).
         factors: by ComfyUI's names, in JSON. A material without one of glTF's has glTF's default; no material, none.
         dropped: its other features, in words.
+        sealed: its base colour is a picture in a format that is not read (KHR_texture_basisu).
     """
 
     pictures: tuple[tuple[str, int], ...] = ()
@@ -47,6 +48,7 @@ class Look:
     factors: str = "{}"
     dropped: tuple[str, ...] = field(default=(), compare=False)
     moved: tuple[float, ...] = field(default=STILL, compare=False)  # by then it is in the coordinates
+    sealed: bool = False
 
     @property
     def images(self) -> dict[str, int]:
@@ -69,7 +71,7 @@ def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
     pbr, extensions = material.get("pbrMetallicRoughness", {}), material.get("extensions", {})
     used = pbr.get("baseColorTexture") or extensions.get(GLOSS, {}).get("diffuseTexture")
     extensions = extensions if isinstance(extensions, dict) else {}
-    pictures, place, dropped = {}, None, []
+    pictures, place, dropped, sealed = {}, None, [], False
     if used is not None:
         try:
             place = _place(used)
@@ -77,6 +79,7 @@ def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
             place = used.get("texCoord", 0), ""
         if (image := _image(tree, used)) is not None:
             pictures["base_color"] = same.get(image, image)
+        sealed = image is None
     maps = {
         "metallic_roughness": pbr.get("metallicRoughnessTexture"),
         "normal_map": material.get("normalTexture"),
@@ -111,7 +114,8 @@ def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
         dropped.append("its transparency")
     channel, moved = (0, STILL) if place is None else (place[0], _moved(place[1], dropped))
     ordered = tuple(sorted(pictures.items()))
-    return Look(ordered, channel, has_occlusion, UNLIT in extensions, json.dumps(factors), tuple(dropped), moved)
+    unlit, given = UNLIT in extensions, json.dumps(factors)
+    return Look(ordered, channel, has_occlusion, unlit, given, tuple(dropped), moved, sealed)
 
 
 def dropped_of(looks: Iterable[Look]) -> list[str]:

@@ -62,7 +62,13 @@ class Mesh:
         for k in range(3):
             np.add.at(normals, place[self.faces[:, k]], face)
         normals = normals[place]
-        return (normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-20)).astype(np.float32)
+        length = np.linalg.norm(normals, axis=-1, keepdims=True)
+        cancelled = (length[self.faces] <= 1e-20)[..., 0]  # as of two faces back to back: one of them counts
+        face /= np.maximum(np.linalg.norm(face, axis=-1, keepdims=True), 1e-20)
+        normals = normals / np.maximum(length, 1e-20)
+        for k in range(3):
+            normals[self.faces[cancelled[:, k], k]] = face[cancelled[:, k]]
+        return normals.astype(np.float32)
 
 
 def places(vertices: np.ndarray) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""The materials of a Wavefront OBJ (.mtl): the picture of their colour, and their other surface properties.
+"""The materials of a Wavefront OBJ (.mtl): the picture of their colour, or Kd where all have the same, and their other
+surface properties.
 
 PBR as Blender writes it (https://benhouston3d.com/blog/extended-wavefront-obj-mtl-for-pbr/): Pr, Pm, Ke, and the
 pictures map_Pr, map_Pm, map_Ke, norm. A picture replaces its number, as in Blender. map_Bump counts as a normal map if
@@ -8,7 +9,7 @@ it is as blue as one, since Blender writes them so. Only files in the folder of 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ NUMBERS = {b"pr": "roughness", b"pm": "metallic", b"ke": "glow"}
 NOT_KEPT = {b"disp": "displacement map", b"map_d": "transparency"}
 BLUE = 40  # how far the mean blue of a normal map exceeds its red, in 255ths; a flat one has 127
 WORD = {"normal": WORDS["normal_map"], "bump": "bump map", "glow": WORDS["emissive"]}
+COLORS = Found(
+    problem="its materials have colours (Kd) and no picture, and an OBJ does not keep these. Save it as GLB, which does"
+)
 LINE = re.compile(rb"(?m)^[ \t]*([A-Za-z_]+)[ \t]+([^\r\n]*)")
 
 
@@ -53,6 +57,7 @@ class Material:
     pictures: tuple[tuple[str, Picture], ...] = ()
     numbers: tuple[tuple[str, tuple[float, ...]], ...] = ()
     dropped: tuple[str, ...] = ()
+    diffuse: tuple[float, ...] = (1.0, 1.0, 1.0)  # Kd, in linear light, as Blender writes it
 
     @property
     def color(self) -> bytes:
@@ -87,7 +92,11 @@ def _material(lines: dict[bytes, bytes]) -> Material:
             numbers[name] = _numbers(lines[key], 3 if name == "glow" else 1)
         except ValueError:
             dropped.append(f"its {key.decode().capitalize()} (it is no number)")
-    return Material(tuple(sorted(pictures.items())), tuple(sorted(numbers.items())), tuple(dict.fromkeys(dropped)))
+    made = Material(tuple(sorted(pictures.items())), tuple(sorted(numbers.items())), tuple(dict.fromkeys(dropped)))
+    try:
+        return replace(made, diffuse=_numbers(lines[b"kd"], 3))
+    except (KeyError, ValueError):
+        return made
 
 
 def _picture(line: bytes) -> Picture:
@@ -140,6 +149,8 @@ def _color(found: set[Material], folder: Path) -> Found:
         return SEVERAL
     try:
         name = names.pop()
+        if not name and len({material.diffuse for material in found}) > 1:
+            return COLORS
         return Found(beside(folder, name)) if name else Found()
     except ValueError as error:
         return Found(problem=str(error))
@@ -155,6 +166,8 @@ def _skin(found: set[Material], folder: Path) -> Skin:
         return skin
     material = next(iter(found))
     pictures, numbers = dict(material.pictures), dict(material.numbers)
+    if not material.color and material.diffuse != (1.0, 1.0, 1.0):
+        skin.factors["base_color_factor"] = [*(min(1.0, value) for value in material.diffuse), 1.0]
 
     def read(name: str) -> np.ndarray | None:
         """The picture [H, W, 3] uint8 of this name; None if there is none, or it cannot be read."""

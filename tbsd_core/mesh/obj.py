@@ -1,4 +1,4 @@
-"""Wavefront OBJ with a texture: three files, the mesh, its material and the picture, side by side."""
+"""Wavefront OBJ: the mesh, and beside it, for a texture, its material and the picture."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..atomic import atomic_path
+from .crease import with_normals
 from .mesh import Mesh
 from .texture import png_bytes
 
@@ -29,20 +30,35 @@ def companions(path: str | os.PathLike) -> tuple[Path, Path]:
     return path.with_name(f"{stem}.mtl"), path.with_name(f"{stem}_texture.png")
 
 
-def write_textured_obj(mesh: Mesh, path: str | os.PathLike) -> None:
-    """Write .obj, .mtl and _texture.png (see `companions`). The .obj comes last: where it is, the others are."""
-    if mesh.uvs is None or mesh.texture is None:
-        raise ValueError("The mesh has no texture.")
+def write_obj(mesh: Mesh, path: str | os.PathLike) -> None:
+    """Write .obj and, for a texture, .mtl and _texture.png (see `companions`). The .obj comes last: where it is, the
+    others are. Vertex colours follow the places, as most programs read them; OBJ states no colour space for them."""
+    mesh = with_normals(mesh)
+    if mesh.texture is None:
+        with atomic_path(path) as obj:
+            _write_lines(mesh, obj, [])
+        return
     material, texture = companions(path)
-    uvs = mesh.uvs * [1, -1] + [0, 1]  # OBJ counts v from the lower edge of the picture
     with atomic_path(path) as obj, atomic_path(material) as mtl, atomic_path(texture) as png:
         png.write_bytes(png_bytes(mesh.texture))
         mtl.write_text(
             f"newmtl {MATERIAL}\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {texture.name}\n", encoding="utf-8"
         )
-        with obj.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(f"mtllib {material.name}\n")
-            for key, rows in (("v", mesh.vertices), ("vt", uvs), ("vn", mesh.vertex_normals())):
-                np.savetxt(file, rows, fmt=f"{key} " + " ".join(["%.7g"] * rows.shape[1]))
-            file.write(f"usemtl {MATERIAL}\n")
-            np.savetxt(file, np.repeat(mesh.faces + 1, 3, axis=1), fmt="f " + " ".join(["%d/%d/%d"] * 3))
+        _write_lines(mesh, obj, [f"mtllib {material.name}\n", f"usemtl {MATERIAL}\n"])
+
+
+def _write_lines(mesh: Mesh, path: Path, head: list[str]) -> None:
+    vertices = mesh.vertices
+    if mesh.texture is None and mesh.colors is not None:
+        vertices = np.concatenate([vertices, mesh.colors], -1)
+    rows = {"v": vertices, "vn": mesh.surface.normals}
+    if mesh.uvs is not None:
+        rows["vt"] = mesh.uvs * [1, -1] + [0, 1]  # OBJ counts v from the lower edge of the picture
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(head)
+        for key, values in rows.items():
+            assert values is not None
+            np.savetxt(file, values, fmt=f"{key} " + " ".join(["%.7g"] * values.shape[1]))
+        corner = "%d/%d/%d" if mesh.uvs is not None else "%d//%d"
+        numbers = np.repeat(mesh.faces + 1, 3 if mesh.uvs is not None else 2, axis=1)
+        np.savetxt(file, numbers, fmt="f " + " ".join([corner] * 3))

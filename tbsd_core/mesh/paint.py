@@ -18,6 +18,7 @@ from ..scenes.kept import with_original
 from ..scenes.mesh_texture import GREY, MeshTextureConfig, MeshTextureScene
 from ..scenes.surface import surface_config
 from .bake import paint_texels
+from .check import check_mesh
 from .mesh import Mesh
 from .mixed import mixed_texture
 from .normals import corner_normals
@@ -27,6 +28,7 @@ from .texture import sample_texture
 from .uv import UVConfig, unwrap_or_cut_up, uv_overlap
 
 MAX_OVERLAP = 0.01  # of the texture; texture coordinates with more are not used
+MAX_CROWDED, CROWDED = 0.02, 0.01  # of the surface; texels per area, of the median: such parts would get a colour each
 MANY_FACES = 20_000  # above these the child process does the work, so that the host stays responsive
 
 
@@ -73,22 +75,6 @@ def surface_of(scene: MeshTextureScene) -> Surface:
     arrays = {name: scene.attached[name].numpy() for name in config.names}
     about = {"has_occlusion": config.has_occlusion, "material_names": config.material_names}
     return Surface(**arrays, **about, factors=config.material())
-
-
-def check_mesh(mesh: Mesh) -> None:
-    """Raise ValueError for a mesh that cannot be painted, saying why and what to do."""
-    n, fix = len(mesh.vertices), "Repair the mesh in the program or node that it comes from."
-    if len(mesh.faces) == 0:
-        raise ValueError(f"The mesh has {n} vertices and no faces: there is nothing to paint.")
-    if mesh.faces.min() < 0 or mesh.faces.max() >= n:
-        wrong = int(mesh.faces.min() if mesh.faces.min() < 0 else mesh.faces.max())
-        raise ValueError(f"The mesh is damaged: a face names vertex {wrong}, and there are {n}. {fix}")
-    corner = mesh.vertices[mesh.faces].astype(np.float64)
-    broken = int((~np.isfinite(corner)).any((1, 2)).sum())
-    if broken:
-        raise ValueError(f"{broken} of the mesh's {len(mesh.faces)} faces have corners that are not finite. {fix}")
-    if not (np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]) != 0).any():
-        raise ValueError(f"No face of the mesh has an area: its vertices are in one place or on one line. {fix}")
 
 
 def start_from_colors(scene: MeshTextureScene, mesh: Mesh, n_steps: int = 80, n_points: int = 8192) -> float:
@@ -244,7 +230,24 @@ def why_not_kept(mesh: Mesh, on_wait: Callable[[float], None] = lambda done: Non
         return "some of the mesh's texture coordinates are not numbers"
     if mesh.uvs.min() < -1e-4 or mesh.uvs.max() > 1 + 1e-4:
         return "the mesh's texture coordinates leave the texture (they repeat it)"
+    if (part := crowded(mesh)) > MAX_CROWDED:
+        return f"{part:.0%} of the mesh's surface has no room in its texture, as where faces share one texel"
     overlap = uv_overlap(mesh, 512, on_wait)
     if overlap > MAX_OVERLAP:
         return f"{overlap:.0%} of the mesh's texture shows several places at once"
     return ""
+
+
+def crowded(mesh: Mesh) -> float:
+    """The part of the surface with less than a hundredth of the texels that its area has elsewhere; 1 where there are
+    none at all."""
+    assert mesh.uvs is not None
+    corner, flat = mesh.vertices[mesh.faces].astype(np.float64), mesh.uvs[mesh.faces].astype(np.float64)
+    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=-1)
+    (u, v), (s, t) = (flat[:, 1] - flat[:, 0]).T, (flat[:, 2] - flat[:, 0]).T
+    density = np.abs(u * t - v * s) / np.maximum(area, 1e-30)
+    order = np.argsort(density)
+    shares = np.cumsum(area[order])
+    median = density[order][min(np.searchsorted(shares, shares[-1] / 2), len(order) - 1)]
+    sparse = area[density <= CROWDED * median].sum() / area.sum()
+    return float(sparse) if median > 0 else 1.0

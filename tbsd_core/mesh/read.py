@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..color import linear_to_srgb
+from ..color import linear_to_srgb, srgb_to_linear
 from ..optional import require
 from .gltf_tree import flat_glb
 from .look import Look, moved_coordinates
@@ -21,6 +21,9 @@ from .pictures import SEVERAL, Found, picture_of_ply, unpacked
 from .skin import Piece, Skin, skin_of
 
 FORMATS = (".glb", ".obj", ".ply", ".stl")
+SEALED = Found(
+    problem="its texture is compressed in a way that is not read (KHR_texture_basisu). Save its textures as PNG or JPEG"
+)
 MAX_BYTES = 1 << 29
 MAX_ROUNDING = 1e-4  # of a mesh's extent
 MAX_VERTICES = MAX_FACES = 5_000_000
@@ -79,8 +82,14 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
     on_progress(0.6)
     texture = None
     if kind == ".glb":
+        notes = skin.report
         skin = skin_of([Piece(p.look, p.uvs, p.faces) for p in parts], images, colors)
+        skin.report = notes + skin.report
         found, texture = _base_color(skin, images), skin.texture
+        if any(part.look.sealed for part in parts):
+            found = SEALED
+        elif found.data is None and not found.problem and texture is None:
+            parts = _tinted(parts, skin.tinted)
         if skin.uvs is not None:
             parts = [replace(part, uvs=uvs) for part, uvs in zip(parts, skin.uvs, strict=True)]
     on_progress(0.7)
@@ -130,10 +139,13 @@ def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[i
             )
             for i, m in numbered
         ]
-        return parts, Found(), flat.images, Skin()
+        return parts, Found(), flat.images, Skin(report=flat.report)
     found, skin = Found(), Skin()
     if kind == ".obj":
         found, skin = skin_of_obj(data, file.parent)
+        data, n_lacking = _with_coordinates(data)
+        if n_lacking:
+            skin.report.append(f"{n_lacking:,} faces without texture coordinates share one place of the texture")
         # trimesh would make a mesh for each material, in a time that grows with the square of their number
         data = re.sub(rb"(?m)^[ \t]*(usemtl|mtllib)\b[^\r\n]*", b"", data)
     elif kind == ".ply":
@@ -148,6 +160,32 @@ def _meshes(data: bytes, kind: str) -> list[tuple[str, Any]]:
     trimesh = require("trimesh")
     scene = trimesh.load_scene(io.BytesIO(data), file_type=kind[1:], process=False, skip_materials=True)
     return [(key, mesh) for key, mesh in scene.geometry.items() if isinstance(mesh, trimesh.Trimesh)]
+
+
+def _tinted(parts: list[Part], by_factor: bool) -> list[Part]:
+    """Parts whose colours are all at their vertices: those that they have, times the factors of their materials, where
+    these differ. glTF multiplies them in linear light."""
+    if not by_factor and len({part.colors is None for part in parts}) == 1:
+        return parts
+
+    def seen(part: Part) -> np.ndarray:
+        colors = np.ones((len(part.vertices), 3), dtype=np.float32) if part.colors is None else part.colors
+        factor = part.look.material.get("base_color_factor", [1.0] * 4)[:3] if by_factor else [1.0] * 3
+        return linear_to_srgb(np.clip(srgb_to_linear(colors) * factor, 0, 1)).astype(np.float32)
+
+    return [replace(part, colors=seen(part)) for part in parts]
+
+
+def _with_coordinates(data: bytes) -> tuple[bytes, int]:
+    """An OBJ in which all faces have texture coordinates, if some have: trimesh would drop them all. The second result
+    is the number of faces that got the first ones."""
+    if not re.search(rb"(?m)^[ \t]*vt[ \t]", data) or not re.search(rb"(?m)^[ \t]*f[ \t][^\r\n]*\d/\d", data):
+        return data, 0
+
+    def given(match: re.Match[bytes]) -> bytes:
+        return match[1] + re.sub(rb"(-?\d+)(?:/(?=/)|(?=[ \t]|$))", rb"\1/1", match[2])
+
+    return re.subn(rb"(?m)^([ \t]*f[ \t]+)((?:-?\d+(?://-?\d+)?[ \t]*)+)(?=\r?$)", given, data)
 
 
 def _check_ply(data: bytes, name: str) -> None:

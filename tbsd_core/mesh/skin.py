@@ -36,6 +36,7 @@ class Skin:
         uvs: of each part, if they have changed.
         base: the number of the base colour's image, if it is used unchanged; texture: the picture, if it was made.
         fits: False if faces have different base colours that cannot be put together.
+        tinted: no material has a picture of its base colour, and they differ in its factor, which `factors` lacks.
     """
 
     maps: dict[str, np.ndarray] = field(default_factory=dict)  # [H, W, 3] uint8
@@ -46,6 +47,7 @@ class Skin:
     base: int | None = None
     texture: np.ndarray | None = None
     fits: bool = True
+    tinted: bool = False
     report: list[str] = field(default_factory=list)
 
 
@@ -114,6 +116,8 @@ def skin_of(pieces: Sequence[Piece], images: dict[int, bytes], colors: bool) -> 
         if len(bases) > 1:
             made |= {"base_color"} if factors_differ(looks, "base_color") else set()
             skin.texture = tiles.picture(looks, "base_color", images)[0] if colors else None
+    skin.tinted = bases == {None} and factors_differ(looks, "base_color")
+    made |= {"base_color"} if skin.tinted else set()
     skin.factors, lost = common_factors(looks, made)
     if lost:
         skin.report.append(f"not kept: {', '.join(lost)}, in which its materials differ")

@@ -49,7 +49,7 @@ class Surface:
     @property
     def is_lit(self) -> bool:
         """Whether it says how light falls on it."""
-        return self.has_maps or bool(self.factors)
+        return self.has_maps or not self.factors.keys() <= {"base_color_factor"}
 
     def check(self, n_vertices: int, n_faces: int) -> None:
         """Raise ValueError for arrays of invalid shapes."""

@@ -22,6 +22,7 @@ TYPES = {
 }
 GEOMETRY = ("x", "y", "z", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3", "opacity")
 RECORD = np.dtype([("xyz", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])  # of a .splat
+KSPLAT_HEADER = 4096  # bytes
 CONVERT = "Connect ComfyUI's Get Splat between, which reads ply, splat, ksplat and spz, or save it as .ply."
 
 
@@ -41,11 +42,16 @@ def read_splats(data: bytes, name: str) -> ReadSplats:
     """
     if data[:3] == b"ply":
         read = _ply(data, name)
-    elif data[:2] == b"\x1f\x8b" or data[:1] == b"\0" or len(data) % RECORD.itemsize or not data:
+    elif data[:2] == b"\x1f\x8b" or _is_ksplat(data) or len(data) % RECORD.itemsize or not data:
         raise ValueError(f"{name} is not a splat file that this pack reads (.ply, .splat). {CONVERT}")
     else:
         read = ReadSplats(_splat(np.frombuffer(data, RECORD)))
     return ReadSplats(checked(read.splats, name), read.report)
+
+
+def _is_ksplat(data: bytes) -> bool:
+    """Whether it begins as the header of a .ksplat does, with its version, 0.1."""
+    return data[:2] == b"\0\1" and len(data) >= KSPLAT_HEADER
 
 
 def checked(splats: Splats, name: str) -> Splats:

@@ -14,6 +14,7 @@ from .splat_frame import TURNED_OVER, moved
 
 COLOR_EDGE = 0.002  # colours keep this distance from black and white: at the ends of a sigmoid no gradient is left
 OPACITY_EDGE = 1e-4
+INNER, FAR = 0.98, 3.0  # splats beyond FAR times the distance that so many lie within are not part of the object
 FAINT = 0.1  # opacity below which a splat does not count for the size of the object
 MIN_SCALE = 1e-5  # of the scene; flat splats have an axis of 0
 
@@ -23,8 +24,8 @@ def scene_of_splats(
 ) -> tuple[GaussianScene, list[str]]:
     """A scene of these Gaussians, all of which can be optimised, and a note on the ones left out.
 
-    The opaque ones fill the ball that cameras look at; faint ones outside of the scene's bound, which it would push to
-    its edge, are dropped.
+    The opaque ones fill the ball that cameras look at. Single ones far away, as captures have them, do not count for
+    that. Splats outside of the scene's bound, which would push them to its edge, are dropped.
 
     Raises:
         ValueError: too many, or all in one place.
@@ -32,7 +33,7 @@ def scene_of_splats(
     config, place = config or GaussianConfig(), place or SplatPlacementConfig()
     counted = splats.opacities > FAINT
     points = splats.means[counted if bool(counted.any()) else slice(None)].detach().double().cpu().numpy()
-    whole = placement(points, place)
+    whole = placement(points[are_near(points)], place)
     upright = np.eye(4)
     upright[:3, :3] = UPRIGHT[place.up]
     splats = moved(splats, whole)
@@ -47,7 +48,13 @@ def scene_of_splats(
         scene.log_scales.copy_(splats.scales[inside].clamp(min=MIN_SCALE).log())
         scene.opacity_logits.copy_(torch.logit(splats.opacities[inside], eps=OPACITY_EDGE))
         scene.color_logits.copy_(torch.logit(splats.colors[inside], eps=COLOR_EDGE))
-    return scene, [f"{n_left:,} faint splats around the object dropped"] if n_left else []
+    return scene, [f"{n_left:,} splats that are faint or far from the object dropped"] if n_left else []
+
+
+def are_near(points: np.ndarray) -> np.ndarray:
+    """Which of the points [N, 3] are where nearly all are: [N] bool."""
+    distance = np.linalg.norm(points - np.median(points, axis=0), axis=-1)
+    return distance <= FAR * max(np.quantile(distance, INNER), 1e-12)
 
 
 @torch.no_grad()

@@ -36,30 +36,32 @@ def several(mesh: Any) -> list[str]:
     return [f"the first of {n} meshes; Merge Meshes makes one of them"] if n > 1 else []
 
 
-def from_mesh(mesh: Any) -> Mesh:
-    """The first mesh of a batch.
+def from_mesh(mesh: Any, index: int = 0) -> Mesh:
+    """One mesh of a batch.
 
     Meshes of a batch are padded to one size; the host's vertex_counts and face_counts then say what is real.
     """
     n, m = (getattr(mesh, name, None) for name in ("vertex_counts", "face_counts"))
-    n, m = (None if count is None else int(count[0]) for count in (n, m))
+    n, m = (None if count is None else int(count[index]) for count in (n, m))
 
-    def first(name: str, length: int | None = None) -> np.ndarray | None:
+    def own(name: str, length: int | None = None) -> np.ndarray | None:
         value = getattr(mesh, name, None)
-        return None if value is None else value[0][:length].detach().to("cpu", torch.float32, copy=True).numpy()
+        if value is None:
+            return None
+        return value[min(index, len(value) - 1)][:length].detach().to("cpu", torch.float32, copy=True).numpy()
 
-    colors, uvs, texture = first("vertex_colors", n), first("uvs", n), first("texture")
+    colors, uvs, texture = own("vertex_colors", n), own("uvs", n), own("texture")
     if colors is not None:
         colors = linear_to_srgb(np.clip(colors[:, :3], 0, 1)).astype(np.float32)
-    carried: dict[str, Any] = {name: first(name, n) for name in AT_VERTICES} | {name: first(name) for name in MAPS}
+    carried: dict[str, Any] = {name: own(name, n) for name in AT_VERTICES} | {name: own(name) for name in MAPS}
     surface = Surface(
         **carried,
         has_occlusion=bool(getattr(mesh, "occlusion_in_mr", False)),
         factors=dict(getattr(mesh, "material", None) or {}),
     )
     return Mesh(
-        mesh.vertices[0][:n].detach().float().cpu().numpy(),
-        mesh.faces[0][:m].detach().long().cpu().numpy(),
+        mesh.vertices[index][:n].detach().float().cpu().numpy(),
+        mesh.faces[index][:m].detach().long().cpu().numpy(),
         colors,
         uvs,
         None if texture is None or uvs is None else texture[..., :3],

@@ -140,6 +140,8 @@ if report["has"]:
         "flags": (out.unlit, out.occlusion_in_mr) == (False, True),
         "material": {k: tuple(v) if isinstance(v, list) else v for k, v in out.material.items()} == given.material,
         "painted": out.texture.shape == (1, 64, 64, 3) and out.vertex_colors is None,
+        "second": np.array_equal(interop.from_mesh(given, 1).vertices, given.vertices[1][: n + 5].numpy()),
+        "its texture": interop.from_mesh(given, 1).texture.shape == (48, 48, 3),
         "told": interop.several(given),
     }
     # the host's writer takes it, and ours writes the same material

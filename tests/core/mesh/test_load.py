@@ -394,3 +394,52 @@ def test_grey_of_sixteen_bits_keeps_its_values(tmp_path):
     np.testing.assert_allclose(read_square(tmp_path / "grey.png", 2)[0].numpy(), expected, atol=3e-3)
     found, _ = unpacked((tmp_path / "grey.png").read_bytes(), pixels=True)
     np.testing.assert_allclose(found[..., 1] / 255, expected, atol=3e-3)
+
+
+@pytest.mark.parametrize("bare", ["f 2 4 3", "f 2//1 4//1 3//1", "f -3 -1 -2 \r"])
+def test_faces_without_texture_coordinates_do_not_cost_those_of_others(tmp_path, bare):
+    text = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 1 1 0\nvt 0.25 0.5\nvt 1 0\nvt 0 1\nvn 0 0 1\nf 1/1 2/2 3/3\n"
+    (tmp_path / "a.obj").write_bytes(f"{text}{bare}\n".encode())
+    found = load_mesh(tmp_path / "a.obj", colors=False)
+    uvs = found.mesh.uvs[found.mesh.faces]
+    assert uvs[0] == pytest.approx(np.array([[0.25, 0.5], [1, 1], [0, 0]])) and (uvs[1] == [0.25, 0.5]).all()
+    assert "1 faces without texture coordinates share one place of the texture" in found.report
+
+
+def _rigged(turn: list[float], matrices: np.ndarray) -> bytes:
+    """A triangle bound to two joints; its own node is turned and the second joint moved."""
+    body = np.float32(QUAD[:3]).tobytes() + np.float32(matrices.transpose(0, 2, 1)).tobytes()
+    tree = {
+        "asset": {"version": "2.0"},
+        "scenes": [{"nodes": [0, 1]}],
+        "nodes": [
+            {"mesh": 0, "skin": 0, "rotation": turn, "scale": [9, 9, 9]},
+            {"children": [2]},
+            {"translation": [0, 2, 0]},
+        ],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
+        "skins": [{"joints": [1, 2], "inverseBindMatrices": 1}],
+        "animations": [{}],
+        "buffers": [{"byteLength": len(body)}],
+        "bufferViews": [
+            {"buffer": 0, "byteLength": 36},
+            {"buffer": 0, "byteOffset": 36, "byteLength": len(body) - 36},
+        ],
+        "accessors": [
+            {"type": "VEC3", "componentType": 5126, "count": 3, "bufferView": 0},
+            {"type": "MAT4", "componentType": 5126, "count": 2, "bufferView": 1},
+        ],
+    }
+    return _glb(tree, body)
+
+
+def test_a_rigged_mesh_is_where_its_joints_put_it(tmp_path):
+    root = trimesh.transformations.translation_matrix((5, 0, 0))
+    inverse = np.stack([root, trimesh.transformations.translation_matrix((0, -2, 0)) @ root])
+    (tmp_path / "a.glb").write_bytes(_rigged([0, 0, 1, 0], inverse))
+    found = load_mesh(tmp_path / "a.glb")
+    assert found.mesh.vertices == pytest.approx(QUAD[:3] + [5, 0, 0])
+    assert "not kept: its rig, animations" in found.report and len([x for x in found.report if "pose" in x]) == 0
+    inverse[1, 1, 3] = 0
+    (tmp_path / "a.glb").write_bytes(_rigged([0, 0, 1, 0], inverse))
+    assert any("its pose" in line for line in load_mesh(tmp_path / "a.glb").report)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,11 +111,10 @@ def glb_array(path, name: str) -> np.ndarray:
 def test_glb_round_trip_keeps_shape_and_linear_colours(tmp_path):
     mesh = tetrahedron()
     read = trimesh.load(write_mesh(mesh, tmp_path / "a.glb"), force="mesh", process=False)
-    assert np.allclose(read.vertices, mesh.vertices) and np.array_equal(read.faces, mesh.faces)
-    assert read.volume > 0
+    assert np.allclose(read.vertices[read.faces], mesh.vertices[mesh.faces]) and read.volume > 0
     stored = glb_array(tmp_path / "a.glb", "COLOR_0")
     assert stored[0] == pytest.approx([0.0331, 0.1329, 0.3185], abs=1e-4)  # linear light of 0.2, 0.4, 0.6
-    assert np.allclose(stored, srgb_to_linear(mesh.colors), atol=1e-6)
+    assert np.allclose(stored[read.faces], srgb_to_linear(mesh.colors)[mesh.faces], atol=1e-6)
 
 
 def test_glb_carries_the_graph_where_comfyui_looks_for_it(tmp_path):
@@ -132,8 +132,37 @@ def test_glb_carries_the_graph_where_comfyui_looks_for_it(tmp_path):
 def test_ply_and_obj_round_trip_keep_srgb_colours(tmp_path, suffix):
     mesh = tetrahedron()
     read = trimesh.load(write_mesh(mesh, tmp_path / f"a{suffix}"), force="mesh", process=False)
-    assert np.allclose(read.vertices, mesh.vertices, atol=1e-5) and len(read.faces) == 4
-    assert np.allclose(read.visual.vertex_colors[:, :3] / 255, mesh.colors, atol=0.003)
+    assert np.allclose(read.vertices[read.faces], mesh.vertices[mesh.faces], atol=1e-5)
+    colors = read.visual.vertex_colors[:, :3] / 255
+    assert np.allclose(colors[read.faces], mesh.colors[mesh.faces], atol=0.003)
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("damage", ["empty", "a hole in the list", "not a number", "not a number beside it"])
+def test_damaged_meshes_are_not_written(tmp_path, suffix, damage):
+    mesh = tetrahedron()
+    vertices, faces = mesh.vertices.copy(), mesh.faces
+    if damage == "empty":
+        faces = faces[:0]
+    elif damage == "a hole in the list":
+        faces = faces + 1
+    else:
+        vertices[3] = np.nan
+        faces = faces[:1] if damage == "not a number beside it" else faces
+    with pytest.raises(ValueError, match=r"Repair the mesh"):
+        write_mesh(Mesh(vertices, faces), tmp_path / f"a{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".glb", ".obj"])
+def test_texture_coordinates_stay_without_a_texture(tmp_path, suffix):
+    mesh = tetrahedron()
+    uvs = np.array([[0, 0], [1, 0], [0, 1], [0.5, 0.25]], dtype=np.float32)
+    read = trimesh.load(write_mesh(replace(mesh, uvs=uvs), tmp_path / f"a{suffix}"), force="mesh", process=False)
+    if suffix == ".glb":
+        assert b"TEXCOORD_0" in (tmp_path / "a.glb").read_bytes()
+        return
+    assert np.allclose((read.visual.uv * [1, -1] + [0, 1])[read.faces], uvs[mesh.faces], atol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", WRITERS)

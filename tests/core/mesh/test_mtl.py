@@ -108,3 +108,15 @@ def test_maps_outside_the_folder_are_not_read(folder):
 def test_damaged_lines_are_left_out(folder, line):
     surface = load_mesh(obj_of(folder, f"map_Kd color.png\n{line}")).mesh.surface
     assert not surface.has_maps and np.isfinite(list(surface.factors.values()) or [0]).all()
+
+
+def test_one_colour_of_all_materials_is_kept_and_several_are_said(tmp_path):
+    faces = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 1 1 0\nmtllib a.mtl\nusemtl one\nf 1 2 3\nusemtl two\nf 2 4 3\n"
+    (tmp_path / "a.obj").write_text(faces)
+    (tmp_path / "a.mtl").write_text("newmtl one\nKd 0.5 0.25 1\nnewmtl two\nKd 0.5 0.25 1\n")
+    mesh = load_mesh(tmp_path / "a.obj").mesh
+    assert mesh.surface.factors["base_color_factor"] == [0.5, 0.25, 1.0, 1.0] and not mesh.surface.is_lit
+    (tmp_path / "a.mtl").write_text("newmtl one\nKd 1 0 0\nnewmtl two\nKd 0 1 0\n")
+    with pytest.raises(ValueError, match="Kd.* GLB"):
+        load_mesh(tmp_path / "a.obj")
+    assert any("Kd" in line for line in load_mesh(tmp_path / "a.obj", colors=False).report)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ from tbsd_pack.tbsd_core.mesh import (
 )
 from tbsd_pack.tbsd_core.mesh.load import load_mesh
 from tbsd_pack.tbsd_core.mesh.normals import corner_normals
-from tbsd_pack.tbsd_core.mesh.paint import MANY_FACES, own_coordinates, start_from_colors
+from tbsd_pack.tbsd_core.mesh.paint import MANY_FACES, own_coordinates, start_from_colors, why_not_kept
 from tbsd_pack.tbsd_core.mesh.texture import sample_texture
 from tbsd_pack.tbsd_core.mesh.uv import UVConfig, unwrap
 from tbsd_pack.tbsd_core.native import Limits
@@ -216,3 +218,23 @@ def test_samples_are_closed_surfaces_of_the_true_solid(name):
     assert SHAPES[name](torch.from_numpy(mesh.vertices)).abs().max() < 0.05
     with pytest.raises(ValueError, match="teapot.*house"):
         sample_mesh("teapot")
+
+
+def test_texture_coordinates_without_room_are_not_kept():
+    """Palettes, and exporters that write zeros: thousands of faces would get one colour."""
+    ball = trimesh.creation.icosphere(subdivisions=2)
+    vertices, faces = ball.vertices.astype(np.float32), ball.faces.astype(np.int64)
+    flat = vertices[faces].reshape(-1, 3)
+    corners = np.arange(len(flat)).reshape(-1, 3)
+    side = int(np.ceil(np.sqrt(len(faces))))
+    row, column = np.divmod(np.arange(len(faces)), side)
+    uvs = np.stack([column[:, None] + [0.1, 0.9, 0.1], row[:, None] + [0.1, 0.1, 0.9]], -1).reshape(-1, 2) / side
+    mesh = Mesh(flat, corners, uvs=uvs.astype(np.float32))
+    assert why_not_kept(mesh) == ""
+    dots = uvs.reshape(-1, 3, 2).copy()
+    dots[: len(faces) // 3] = dots[: len(faces) // 3, :1]
+    assert "no room" in why_not_kept(replace(mesh, uvs=dots.reshape(-1, 2).astype(np.float32)))
+    assert "100%" in why_not_kept(replace(mesh, uvs=np.zeros_like(mesh.uvs)))
+    few = uvs.reshape(-1, 3, 2).copy()
+    few[:3] = few[:3, :1]
+    assert why_not_kept(replace(mesh, uvs=few.reshape(-1, 2).astype(np.float32))) == ""

@@ -11,6 +11,7 @@ import pytest
 import torch
 import trimesh
 from PIL import Image
+from tbsd_pack.tbsd_core.color import linear_to_srgb
 from tbsd_pack.tbsd_core.mesh import ExportConfig, texture_scene, textured_mesh, write_mesh
 from tbsd_pack.tbsd_core.mesh.load import load_mesh
 from tbsd_pack.tbsd_core.mesh.paint import start_from_colors
@@ -300,3 +301,37 @@ def _tangents_named(tree: dict) -> None:
     attributes = tree["meshes"][0]["primitives"][0]["attributes"]
     name = next(key for key in attributes if key.upper().endswith("TANGENT"))
     attributes["TANGENT"] = attributes.pop(name)
+
+
+def test_materials_that_differ_in_their_colour_alone_give_it_to_their_vertices(tmp_path):
+    looks = [PBRMaterial(baseColorFactor=color) for color in ([255, 0, 0, 255], [0, 128, 0, 255])]
+    given = load_mesh(glb(tmp_path / "two.glb", *(quad(look) for look in looks)))
+    assert not any("base_color_factor" in line for line in given.report), given.report
+    colors = given.mesh.colors[np.argsort(given.mesh.vertices[:, 2], kind="stable")]  # the first quad is behind
+    assert colors[0] == pytest.approx([1, 0, 0], abs=1e-3) and colors[-1][0] == 0
+    assert colors[-1][1] == pytest.approx(float(linear_to_srgb(np.array(128 / 255))), abs=2e-3)
+    assert "base_color_factor" not in given.mesh.surface.factors
+    scene = texture_scene(given.mesh, SMALL)
+    assert start_from_colors(scene, given.mesh, n_steps=2) > 0
+
+
+def test_a_part_without_colours_is_white_beside_those_that_have_them(tmp_path):
+    red, bare = quad(None), quad(None)
+    red.visual = trimesh.visual.ColorVisuals(vertex_colors=np.tile([255, 0, 0, 255], (4, 1)))
+    bare.visual = trimesh.visual.ColorVisuals()
+    mesh = load_mesh(glb(tmp_path / "two.glb", red, bare)).mesh
+    colors = mesh.colors[np.argsort(mesh.vertices[:, 2], kind="stable")]
+    assert colors[:4] == pytest.approx(np.tile([1, 0, 0], (4, 1))) and (colors[4:] == 1).all()
+
+
+def test_a_texture_in_a_format_that_is_not_read_is_said(tmp_path):
+    path = glb(tmp_path / "a.glb", quad(material(0)))
+
+    def change(tree: dict) -> None:
+        for texture in tree["textures"]:
+            texture["extensions"] = {"KHR_texture_basisu": {"source": texture.pop("source")}}
+
+    rewritten(path, change)
+    with pytest.raises(ValueError, match="KHR_texture_basisu.* PNG or JPEG"):
+        load_mesh(path)
+    assert any("KHR_texture_basisu" in line for line in load_mesh(path, colors=False).report)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from tbsd_pack.tbsd_core.cameras.sampling import orbit
 from tbsd_pack.tbsd_core.experiment.file import load_scene, save_scene
 from tbsd_pack.tbsd_core.placement import SplatPlacementConfig
 from tbsd_pack.tbsd_core.renderer.splatting import Splats
-from tbsd_pack.tbsd_core.scenes import GaussianConfig, GaussianScene
+from tbsd_pack.tbsd_core.scenes import GaussianConfig, GaussianScene, splat_read
 from tbsd_pack.tbsd_core.scenes.splat_frame import TURNED_OVER, moved, quaternion
 from tbsd_pack.tbsd_core.scenes.splat_ply import write_splats
 from tbsd_pack.tbsd_core.scenes.splat_read import read_splats
@@ -102,7 +104,7 @@ def test_faint_splats_around_the_object_are_dropped_and_told(splats):
         torch.cat([splats.colors, splats.colors[:1]]),
     )
     scene, notes = scene_of_splats(with_floater)
-    assert scene.config.n_gaussians == 50 and notes == ["1 faint splats around the object dropped"]
+    assert scene.config.n_gaussians == 50 and notes == ["1 splats that are faint or far from the object dropped"]
 
 
 def test_a_started_scene_is_saved_with_its_place(splats, tmp_path):
@@ -150,3 +152,25 @@ def test_files_that_are_no_splats_are_refused_with_the_reason(splats, tmp_path):
 def test_a_scene_without_a_start_is_where_it_was():
     scene = GaussianScene(GaussianConfig(n_gaussians=20))
     assert torch.equal(file_splats(scene).means, scene.means.detach() * torch.tensor([1.0, -1, -1]))
+
+
+def test_single_opaque_splats_far_away_do_not_shrink_the_object(splats):
+    far = torch.tensor([[90.0, 0, 0]])
+    fields = [torch.cat([x, x[:1]]) for x in (splats.quats, splats.scales, splats.opacities, splats.colors)]
+    quats, scales, opacities, colors = fields
+    with_floater = Splats(torch.cat([splats.means, far]), quats, scales, torch.ones_like(opacities), colors)
+    scene, notes = scene_of_splats(with_floater)
+    alone, _ = scene_of_splats(replace(splats, opacities=torch.ones_like(splats.opacities)))
+    torch.testing.assert_close(scene.means, alone.means)
+    assert notes == ["1 splats that are faint or far from the object dropped"]
+
+
+def test_a_splat_file_may_begin_with_a_zero():
+    """The lowest byte of the first place, as of every number that fits half a float."""
+    record = np.zeros(3, splat_read.RECORD)
+    record["xyz"], record["scale"], record["rgba"], record["quat"] = [[0.5, 1, 0.25]], 0.1, 200, 160
+    data = record.tobytes()
+    assert data[0] == 0
+    assert read_splats(data, "a.splat").splats.means[0].tolist() == [0.5, 1, 0.25]
+    with pytest.raises(ValueError, match="Get Splat"):
+        read_splats(b"\0\1" + bytes(6000 - 6000 % 32 - 2), "a.ksplat")
