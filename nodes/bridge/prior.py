@@ -29,11 +29,10 @@ from torch import Tensor
 from ...tbsd_core.memory import is_out_of_memory
 from ...tbsd_core.priors.base import Condition, LoRAConfig, split_hints, split_views
 from ...tbsd_core.priors.derivative import accuracy, derivative_error
-from ...tbsd_core.priors.lora import LoRAAdapter
+from ...tbsd_core.priors.lora import LoRAAdapter, Shown
 from ...tbsd_core.transfer import Table
 from .autoencoder import Autoencoder, without_frames
 from .autograd import optimization_mode, own_tensors
-from .compat import training
 from .conditioning import (
     ConditioningCondition,
     batches,
@@ -43,6 +42,7 @@ from .conditioning import (
     without_distilled_guidance,
 )
 from .control import ViewControl, added_out_of_place, show, with_control, without_gradient
+from .differentiable import advice, differentiated, with_gradient
 from .distillable import check_models
 from .noise_levels import is_flow, noise_levels
 from .reserve import reserve_memory
@@ -96,22 +96,22 @@ class ComfyPrior:
         """
         if not self._trains_network:
             raise RuntimeError("This run was not set up to train a LoRA: call with_prior with trains_network=True.")
-        self._conds = cloned_conditions(self._conds)
+        self._conds, shown = cloned_conditions(self._conds), Shown()
 
         def predict(x_t: Tensor, t: Tensor, row: Sequence[Condition]) -> Tensor:
             if not torch.is_grad_enabled():
-                return self._predict(x_t, t, [row], adapter.only)[0]
+                return self._predict(x_t, t, [row], shown.only)[0]
             plain = split_hints(split_views(row, self.views_per_group)[0])[0]
             if len({frozenset(map(id, condition.hooks())) for condition in plain}) > 1:
                 raise ValueError(
                     "The views of a step have prompts with different LoRA hooks, and no LoRA can be trained on such a "
                     "batch. Give all views the same hooks, or set views_per_step to 1."
                 )
-            with training():
-                return self._predict(x_t, t, [row], adapter.only)[0]
+            with differentiated(self._options):
+                return self._predict(x_t, t, [row], shown.only)[0]
 
         network = self._inner.diffusion_model
-        adapter = LoRAAdapter(network, predict, self._network_error, config, seed, self._device)
+        adapter = LoRAAdapter(network, predict, self._network_error, config, seed, self._device, shown)
         self._check_adapter(adapter)
         return adapter
 
@@ -123,13 +123,15 @@ class ComfyPrior:
         t = torch.tensor([self.schedule.n_timesteps // 2], device=self._device)
         row = [next(iter(self._conds.values()))]
 
+        devices = [x_t.device] if x_t.device.type == "cuda" else []
+
         def predict(up: Sequence[Tensor]) -> Tensor:
-            with adapter.with_up(up), training():
+            with torch.random.fork_rng(devices), adapter.with_up(up), differentiated(self._options):
+                torch.manual_seed(0)  # patches such as ToMe draw numbers, and this must be one function
                 return self._predict_entries(x_t, t, [row])[0]
 
         dtype = self._inner.manual_cast_dtype or self._inner.get_dtype()
         asked, network = accuracy(dtype), type(self._inner.diffusion_model).__name__
-        instead = "Use the model in another format, or a method that trains nothing, such as TBSD or SDS."
         try:
             error = derivative_error(predict, list(adapter.up), asked)
         except RuntimeError as reason:
@@ -137,14 +139,15 @@ class ComfyPrior:
                 raise
             why = "one of its operations has no gradient" if "autograd formula" in str(reason) else "it failed"
             raise RuntimeError(
-                f"No LoRA can be trained through {network} as it is loaded here: {why}. {instead} {reason}"
+                f"No LoRA can be trained through {network} as it is loaded here: {why}. "
+                f"{advice(str(reason), self._options)} {reason}"
             ) from reason
         if not error <= asked.tolerance:
             raise RuntimeError(
                 f"The gradient of {network} by a LoRA is wrong: autograd and finite differences differ by "
                 f"{100 * error:.0f} %, at most {100 * asked.tolerance:.0f} % is rounding in "
                 f"{str(dtype).removeprefix('torch.')}. Nothing was optimised. Something moves or replaces its "
-                f"weights while it runs. {instead} Please report it."
+                f"weights while it runs. {advice('', self._options)} Please report it."
             )
 
     def _network_error(self, t: Tensor) -> Tensor:
@@ -346,7 +349,7 @@ def positive_or_negative(executor, x, t, c_concat, c_crossattn, control, transfo
     The first condition of a step is the target; with three of them, patches that look up a pair would fail.
     """
     sides = [min(i, 1) for i in transformer_options.get("cond_or_uncond", [])]
-    options = {**transformer_options, "cond_or_uncond": sides}
+    options = with_gradient({**transformer_options, "cond_or_uncond": sides})
     return executor(x, t, c_concat, c_crossattn, added_out_of_place(control), options, **kwargs)
 
 

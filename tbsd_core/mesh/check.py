@@ -10,8 +10,8 @@ FIX = "Repair the mesh in the program or node that it comes from."
 
 
 def check_faces(mesh: Mesh) -> None:
-    """Raise ValueError for a mesh without faces, with faces of missing vertices, or with corners that are not finite: no
-    format can hold it."""
+    """Raise ValueError for a mesh that no format can hold: it has no faces, faces of missing vertices, or corners that
+    are not finite."""
     n = len(mesh.vertices)
     if len(mesh.faces) == 0:
         raise ValueError(f"The mesh has {n} vertices and no faces: it is empty. {FIX}")

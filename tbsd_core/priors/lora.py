@@ -46,6 +46,22 @@ class Projection(Protocol):
     def register_forward_hook(self, hook: Callable[..., Any]) -> Any: ...
 
 
+class Shown:
+    """The samples of a batch that the network sees now; None for all."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] | None = None
+
+    @contextmanager
+    def only(self, rows: Sequence[int]) -> Iterator[None]:
+        """Inside, the network sees these samples."""
+        self.rows = list(rows)
+        try:
+            yield
+        finally:
+            self.rows = None
+
+
 class LoRAAdapter(nn.Module):
     """LoRA and camera embedding of one network; its parameters are float32 and start as an exact no-op.
 
@@ -57,6 +73,7 @@ class LoRAAdapter(nn.Module):
         seed: of the initial LoRA.
         device: where the network computes; None for where its first parameter is. A network that is moved in and
             out of that device's memory may be elsewhere when this is called.
+        shown: what a `predict` that takes several forwards enters for each.
 
     Raises:
         ValueError: the network has no attention projection or no timestep embedding that is known.
@@ -70,6 +87,7 @@ class LoRAAdapter(nn.Module):
         config: LoRAConfig,
         seed: int,
         device: torch.device | str | None = None,
+        shown: Shown | None = None,
     ) -> None:
         super().__init__()
         layers = [m for name, m in network.named_modules() if name.endswith(PROJECTIONS) and isinstance(m, Projection)]
@@ -85,7 +103,7 @@ class LoRAAdapter(nn.Module):
         self._layers, self._time_embedding = tuple(layers), (times[0],)
         self._norms = tuple(m for m in network.modules() if isinstance(m, nn.LayerNorm))
         self._predict, self._loss_weight, self.config = predict, loss_weight, config
-        self._rows: list[int] | None = None  # of the batch that the network sees now; None for all
+        self._shown = shown or Shown()
         generator = torch.Generator().manual_seed(seed)
         rank = config.rank
         self.down = nn.ParameterList(
@@ -124,15 +142,6 @@ class LoRAAdapter(nn.Module):
             yield
 
     @contextmanager
-    def only(self, rows: Sequence[int]) -> Iterator[None]:
-        """Inside, the network sees these samples of a batch only: for a `predict` that takes several forwards."""
-        self._rows = list(rows)
-        try:
-            yield
-        finally:
-            self._rows = None
-
-    @contextmanager
     def _active(self, poses: Tensor | None, ups: Sequence[Tensor] | None = None) -> Iterator[None]:
         def low_rank(down: Tensor, up: Tensor):
             def hook(module, inputs, output):
@@ -143,7 +152,7 @@ class LoRAAdapter(nn.Module):
 
         def with_pose(poses: Tensor):
             def hook(module, inputs, output):
-                some = poses if self._rows is None else poses[self._rows]
+                some = poses if self._shown.rows is None else poses[self._shown.rows]
                 embedded = torch.tanh(some @ self.pose_in.T) @ self.pose_out.T
                 return output + embedded.view(len(some), *[1] * (output.ndim - 2), -1).to(output.dtype)
 

@@ -38,3 +38,15 @@ def test_samples_with_different_hooks_are_not_trained_on_together(measured):
 def test_samples_that_a_control_tears_apart_keep_their_cameras(measured):
     assert measured["ranged control"]["apart"] < 1e-5
     assert measured["ranged control"]["camera"] > 1e-3
+
+
+@pytest.mark.parametrize(
+    "patch", ["faster attention", "a mask of another node", "layers of another node", "FreeU V2", "ToMe"]
+)
+def test_a_lora_learns_through_a_patched_model(measured, patch):
+    assert measured["patched"][patch] == "learns"
+
+
+def test_a_patch_without_a_gradient_is_said(measured):
+    said = measured["patched"]["detached"]
+    assert "No LoRA can be trained" in said and "bypass" in said.lower() and "another format" not in said

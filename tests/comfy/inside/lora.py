@@ -9,6 +9,8 @@ from pack import load_pack
 
 load = load_pack()
 import comfy.hooks  # noqa: E402
+import comfy_extras.nodes_freelunch as freelunch  # noqa: E402
+import comfy_extras.nodes_tomesd as tomesd  # noqa: E402
 import tiny  # noqa: E402
 import torch  # noqa: E402
 from comfy.model_base import ModelType  # noqa: E402
@@ -122,7 +124,75 @@ def ranged_control() -> dict[str, float]:
         return bridge.with_prior(model, tiny.vae(), [condition], (2, 64, 64), body, True)
 
 
-result: dict = {"different hooks": different_hooks(), "ranged control": ranged_control()}
+def without_gradient(func, q, k, v, *args, **kwargs):
+    """As SageAttention, whose kernels have no backward pass."""
+    return func(q.detach(), k.detach(), v.detach(), *args, **kwargs)
+
+
+def faster_attention(model):
+    model.model_options["transformer_options"]["optimized_attention_override"] = without_gradient
+    return model
+
+
+def masked(model):
+    mask = torch.rand(1, 1, 1)
+    model.set_model_attn2_output_patch(lambda out, extra: out * mask.to(out))
+    return model
+
+
+def with_layer(model):
+    layers = {width: torch.nn.Linear(width, 4) for width in range(16, 513, 16)}
+
+    def patch(q, k, v, extra):
+        return q + layers[q.shape[-1]](q).mean(-1, keepdim=True), k, v
+
+    model.set_model_attn1_patch(patch)
+    return model
+
+
+def detached(model):
+    """A patch through which no gradient comes: nothing helps but to leave it out."""
+    model.set_model_unet_function_wrapper(lambda f, a: f(a["input"], a["timestep"], **a["c"]).detach())
+    return model
+
+
+PATCHED = {
+    "faster attention": faster_attention,
+    "a mask of another node": masked,
+    "layers of another node": with_layer,
+    "FreeU V2": lambda m: node(freelunch.FreeU_V2, m, b1=1.1, b2=1.2, s1=0.9, s2=0.2),
+    "ToMe": lambda m: node(tomesd.TomePatchModel, m, ratio=0.5),
+    "detached": detached,
+}
+
+
+def node(kind, model, **inputs):
+    """The result of one of the host's nodes, of its old or new kind."""
+    if hasattr(kind, "execute"):
+        return kind.execute(model, **inputs).args[0]
+    return getattr(kind(), kind.FUNCTION)(model, **inputs)[0]
+
+
+def patched(change) -> str:
+    """How a step of VSD ends on a MODEL with a patch."""
+    with torch.inference_mode():
+        condition = conditioning.to_condition(tiny.conditioning(0))
+
+        def body(prior):
+            state = adapter.create_adapter(prior, guidance.build_guidance("vsd"), 0)
+            latents = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+            state.gradient(latents, [condition] * 2, None, prior.schedule, 0, 0)
+            moved = [float(p.grad.abs().max()) for p in state.adapter.up]
+            return "learns" if min(moved) > 0 else "stands still"
+
+        try:
+            return bridge.with_prior(change(tiny.unet().clone()), tiny.vae(), [condition], (2, 128, 128), body, True)
+        except RuntimeError as error:
+            return str(error)
+
+
+result: dict = {"patched": {name: patched(change) for name, change in PATCHED.items()}}
+result |= {"different hooks": different_hooks(), "ranged control": ranged_control()}
 for name, make in FAMILIES.items():
     with torch.inference_mode():
         model = make()

@@ -174,7 +174,7 @@ def test_a_prediction_in_several_forwards_is_that_of_one(prior, batch):
     def in_two(x_t, t, conditions):
         eps = []
         for i in range(2):
-            with whole.only([i]):
+            with whole._shown.only([i]):
                 eps.append(predict(x_t[i : i + 1], t[i : i + 1], conditions[i : i + 1]))
         return torch.cat(eps)
 

@@ -1,0 +1,3 @@
+from torch import Tensor
+
+def attention_pytorch(*args: object, **kwargs: object) -> Tensor: ...
