@@ -10,7 +10,16 @@ from typing import Any
 
 from .commands import compare, export, field, inspect, methods, overtime, path, quality, seeds, sweep, vary
 from .commands.bar import RunBar
-from .commands.options import PRIOR, add_edit_arguments, add_run_arguments, base_config, with_assignments
+from .commands.options import (
+    EVERY_RUN,
+    PRIOR,
+    add_edit_arguments,
+    add_run_arguments,
+    base_config,
+    newly_assigned,
+    refuse_all_but,
+    with_assignments,
+)
 from .commands.stages import has_stages, run_staged
 from .configuration import all_settings, with_setting
 
@@ -61,7 +70,7 @@ def _parser() -> _Parser:
     run.add_argument("--more", type=int, metavar="N", help="with --resume: N steps beyond those planned")
     run.add_argument("--from", dest="report", type=Path, metavar="RUN.JSON", help="repeat the run of this run.json")
     run.add_argument("--autosave", type=float, default=30.0, metavar="S", help="seconds between checkpoints (30)")
-    run.set_defaults(action=_run)
+    run.set_defaults(action=_run, parser=run)
 
     measured = commands.add_parser("benchmark", help="measure this installation")
     benchmark = measured.add_subparsers(dest="benchmark", required=True, parser_class=_Parser)
@@ -137,7 +146,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from .cameras.sampling import camera_preset
+    from .cameras.sampling import with_camera_preset
     from .experiment import config_from_report, stored_config, take_part
     from .experiment.defaults import model_shape
     from .optim.distributed import process_group
@@ -148,14 +157,20 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.out = arguments.resume
     if arguments.stages or has_stages(arguments.resume):
         return run_staged(arguments)
-    if arguments.report is not None and (arguments.resume, arguments.prompt) != (None, None):
-        raise ValueError("--from names a whole run: leave out --resume and --prompt.")
+    if arguments.report is not None:
+        refuse_all_but(arguments, (*EVERY_RUN, "report"), "--from repeats a whole run")
+    elif arguments.resume is not None:
+        kept = (*EVERY_RUN, "resume", "more", "prompt", "prior", "steps", "size")  # of these more is said below
+        refuse_all_but(arguments, kept, "--resume goes on with a whole run")
+    else:
+        check_unfinished(arguments.out)
     if arguments.more is not None and (arguments.resume is None or arguments.more < 1):
         raise ValueError(f"--more is a number of steps above 0 for --resume, got {arguments.more}.")
     if arguments.report is not None:
         config, changed = config_from_report(arguments.report)
         for text in changed:
             print(f"another version than that run had, so the result may differ: {text}", file=sys.stderr)
+        config = on_device(config, arguments)
     elif arguments.resume is not None:
         config = stored_config(arguments.resume)
         if arguments.prompt is not None and arguments.prompt != config.prompt.prompt:
@@ -167,19 +182,18 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         config = base_config(arguments)
     if arguments.cameras is not None:
-        config = replace(config, cameras=camera_preset(arguments.cameras))
+        config = replace(config, cameras=with_camera_preset(config.cameras, arguments.cameras))
     if arguments.resume is not None:  # the machine may be another one
         for name, instead in (("steps", "--more N does N steps more"), ("size", "a run keeps its size")):
             if getattr(arguments, name) is not None:
                 raise ValueError(f"--{name} is for a new run: {instead}.")
         if arguments.prior != PRIOR:  # the model of a run in ComfyUI, from its file
             config = replace(config, prior=model_shape(arguments.prior, arguments.allow_download).prior)
-        for name in ("device", "dtype"):
-            if getattr(arguments, name) is not None:
-                config = with_setting(config, name, getattr(arguments, name))
+        config = on_device(config, arguments)
     if arguments.more is not None:
         config = replace(config, optim=replace(config.optim, n_steps=config.optim.n_steps + arguments.more))
-    config = with_assignments(config, [text for text in arguments.set if text != "help"])
+    assign = newly_assigned if arguments.report is None and arguments.resume is None else with_assignments
+    config = assign(config, [text for text in arguments.set if text != "help"])
     if "help" in arguments.set:
         for name, value in all_settings(config).items():
             print(f"{name}={value}")
@@ -189,6 +203,26 @@ def _run(arguments: argparse.Namespace) -> int:
             return _execute(config, arguments.out, arguments.resume, arguments.autosave, split)
         take_part(config, split, arguments.resume)
         return 0
+
+
+def on_device(config: Any, arguments: argparse.Namespace) -> Any:
+    """`config` on the device of the arguments, if they name one."""
+    for name in ("device", "dtype"):
+        if getattr(arguments, name) is not None:
+            config = with_setting(config, name, getattr(arguments, name))
+    return config
+
+
+def check_unfinished(out: Path) -> None:
+    """Raise ValueError if a folder holds a run that has not ended: a new one would replace its state."""
+    from .experiment import NEWEST
+    from .experiment.results import REPORT
+
+    if (out / NEWEST).exists() and not (out / REPORT).exists():
+        raise ValueError(
+            f"{out} holds a run that has not ended. Continue it: python -m tbsd_core run --resume {out}. Or give "
+            "another --out, or remove the folder."
+        )
 
 
 def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0, split: Any = None) -> int:

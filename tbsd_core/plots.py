@@ -39,7 +39,7 @@ def plot_curves(curves: Curves, title: str, size: tuple[int, int] = (1200, 640))
     rows = -(-max(1, len(panels)) // columns)
     figure = Figure(figsize=(size[0] / 100, size[1] / 100), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)  # a prompt may have dollars
     for index, (name, keys) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
         for key in keys:

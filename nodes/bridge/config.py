@@ -62,4 +62,8 @@ def config_of(
         control=ControlConfig() if guided.control is None else guided.control.config,
         reference=ReferenceConfig() if guided.prompts.reference is None else guided.prompts.reference.config,
     )
-    return with_native_views(config, family, enlarged_to(family))
+    views = enlarged_to(family)
+    if guided.preset is not None and not scene.uses_cameras and "optim.size" in guided.preset:  # less on a small card
+        less = guided.preset["optim.size"].value
+        views = min(views, less) if isinstance(less, int) else views
+    return with_native_views(config, family, views)

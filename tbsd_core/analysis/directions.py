@@ -25,8 +25,10 @@ from torch import Tensor
 
 from ..grid import labelled_grid
 from ..guidance import METHODS, directions
-from ..guidance.base import Guidance, GuidanceInputs, TrainingGuidance, has_source
+from ..guidance.base import Guidance, GuidanceInputs, TrainingGuidance, TrajectoryGuidance, has_source
 from ..guidance.bridge import Bridge, BridgeConfig
+from ..optim.guide import Batch, predict_and_guide
+from ..optim.predictor import Predictor
 from ..priors.base import Prior
 from ..prompts import PromptSet
 from ..rng import named_generator
@@ -131,7 +133,10 @@ def inspect_directions(
                 at = f"@{progress:g}" if len(config.progress) > 1 else ""
                 inputs = GuidanceInputs(eps, noise, a_bar, t, progress)
                 found[BRIDGE + at] = bridge(inputs).grad
-                if guidance is not None and not isinstance(guidance, TrainingGuidance):
+                if isinstance(guidance, TrajectoryGuidance):  # it finds an x_t of its own
+                    ask, batch = Predictor(prior, prompts, view), Batch(clean.expand_as(noise), t, noise)
+                    found[own + at] = predict_and_guide(guidance, ask, batch, progress).out.grad
+                elif guidance is not None and not isinstance(guidance, TrainingGuidance):
                     found[own + at] = guidance(inputs).grad
             denoised = prior.schedule.denoise(x_t[:1], eps["target"][:1], t[:1])
             means = {name: d.mean(0, keepdim=True) for name, d in found.items()}

@@ -246,7 +246,7 @@ def path_chart(paths: Sequence[ObjectivePath], title: str, width: int = 1000) ->
     axes.annotate("start", (0, 0), xytext=(0.6 * size, 0.6 * size), textcoords="offset points", fontsize=size * 0.9)
     axes.set_xlabel("shape objective \u2192", fontsize=size, color=INK)
     axes.set_ylabel("texture objective \u2192", fontsize=size, color=INK)
-    axes.set_title(title, fontsize=size * 1.1, color=INK)
+    axes.set_title(title, fontsize=size * 1.1, color=INK, parse_math=False)
     axes.margins(0.12)
     plain_axes(axes, size * 0.75)
     axes.locator_params(nbins=5)

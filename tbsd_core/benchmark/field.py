@@ -8,7 +8,6 @@ Every row is measured in a process of its own, since a process never gives its m
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -117,6 +116,8 @@ def _rays_per_second(scene: NeRFScene, config: FieldConfig) -> float:
 def _peak_gib(device: str) -> float:
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device) / 2**30
+    import resource  # Unix alone has it
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**30 if sys.platform == "darwin" else 2**20)
 

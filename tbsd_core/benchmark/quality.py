@@ -122,8 +122,10 @@ def measure_quality(
         jobs = plan(config, name)
         for job in {(job.label, job.prompt): job for job in jobs}.values():
             check_config(config_from_plain(job.config))
-        noise = f"_noise_{config.noise:g}" if config.noise else ""
-        folder = out / slug(f"{config.split}_{name}{noise}" + ("_quick" if config.quick else ""))
+        given = {"": config.prior, "noise": config.noise, "steps": config.n_steps}  # each with a folder of its own
+        usual = {"": "learned", "noise": 0, "steps": None}
+        marks = "".join(f"_{k}_{v}".replace("__", "_") for k, v in given.items() if v != usual[k])
+        folder = out / slug(f"{config.split}_{name}{marks}" + ("_quick" if config.quick else ""))
         reports = run_jobs(jobs, folder, make_pool, batch=BATCH, retries=RETRIES, anew=True, on_result=take)
         dimensions[name] = evaluate_dimension([job_row(job, reports[i]) for i, job in enumerate(jobs)])
     return {
@@ -178,7 +180,7 @@ def evaluate_dimension(rows: Sequence[Row]) -> dict[str, Any]:
 
 def is_wrong(row: Row) -> bool:
     """Whether the picture shows an object or a material that the prompt does not name, or nothing recognisable."""
-    identities = (row["identity_shape"], row["identity_material"])
+    identities = (row.get("identity_shape"), row.get("identity_material"))
     return not all(value is not None and value >= RIGHT for value in identities)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..cameras.sampling import CameraConfig
 from ..experiment import Experiment, ExperimentConfig
-from ..guidance import METHODS
+from ..guidance import find_method
 from ..guidance.base import has_source
 from ..mesh import PlacementConfig, texture_scene
 from ..optim import OptimConfig
@@ -78,7 +78,7 @@ def measured_experiment(
     """A run of a method with its defaults on one of MEASURED; one that edits begins with its source."""
     scene = measured_scene(name, picture_size, prior.spatial_factor).to(device)
     kind = next(kind for kind, spec in SCENES.items() if type(scene) is spec.scene)
-    guidance = METHODS[method].config()
+    guidance = find_method(method).config()
     if (kind, method) == ("latent", "hifa"):  # it has no pixels to compare
         guidance = replace(guidance, pixel_scale=0.0)
     config = ExperimentConfig(
@@ -91,5 +91,5 @@ def measured_experiment(
         optim=optim,
         device=device,
     )
-    edits = has_source(METHODS[method].method(guidance))
+    edits = has_source(find_method(method).method(guidance))
     return Experiment(config, prior, scene=scene, source=deepcopy(scene) if edits else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 
@@ -132,6 +132,16 @@ def camera_preset(name: str) -> CameraConfig:
     if name not in CAMERA_PRESETS:
         raise ValueError(f"Unknown camera preset {name!r}; choose one of {', '.join(CAMERA_PRESETS)}.")
     return CAMERA_PRESETS[name][1]
+
+
+def with_camera_preset(config: CameraConfig, name: str) -> CameraConfig:
+    """`config` with what a preset says of the viewpoints; lens, distance and the rest stay as a model needs them.
+
+    Raises ValueError as `camera_preset`.
+    """
+    preset, usual = camera_preset(name), CameraConfig()
+    values = {f.name: getattr(preset, f.name) for f in fields(CameraConfig)}
+    return replace(config, **{key: value for key, value in values.items() if value != getattr(usual, key)})
 
 
 def sample_cameras(config: CameraConfig, n: int, generator: torch.Generator, group: int = 1) -> Cameras:

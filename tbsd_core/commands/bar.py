@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from ..optim import StepRecord
 from ..optional import require
@@ -15,16 +16,21 @@ class RunBar:
 
     def __init__(self, n_steps: int, title: str) -> None:
         require("transformers").utils.logging.disable_progress_bar()  # its bar for 36 tensors would hide ours
-        self.bar = require("tqdm").tqdm(total=n_steps, desc=title, unit="step", disable=None)
+        self.n_steps, self.title = n_steps, title
+        self.bar: Any = None  # from the first step on, which is not number 0 in a run that is resumed
         self.before: Mapping[str, float] | None = None
 
     def __enter__(self) -> RunBar:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.bar.close()
+        if self.bar is not None:
+            self.bar.close()
 
     def on_step(self, record: StepRecord) -> None:
+        if self.bar is None:
+            given = {"total": self.n_steps, "initial": record.step, "desc": self.title, "unit": "step"}
+            self.bar = require("tqdm").tqdm(**given, miniters=1, disable=None)
         bar, before = self.bar, self.before
         bar.n = record.step + 1
         bar.refresh() if bar.n == record.n_steps else bar.update(0)
@@ -33,4 +39,7 @@ class RunBar:
         self.before = record.scalars
 
     def say(self, text: str) -> None:
-        self.bar.write(text, file=sys.stderr)
+        if self.bar is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self.bar.write(text, file=sys.stderr)

@@ -242,10 +242,42 @@ def base_config(
 def run_config(arguments: argparse.Namespace, prompt: str | None = None, method: str | None = None) -> ExperimentConfig:
     """The checked configuration of these arguments; see `base_config`."""
     from ..experiment import check_config
+    from ..experiment.source import check_source_config
 
-    config = with_assignments(base_config(arguments, prompt, method), arguments.set)
+    config = newly_assigned(base_config(arguments, prompt, method), arguments.set)
     check_config(config)
+    check_source_config(config)
     return config
+
+
+def newly_assigned(config: ExperimentConfig, assignments: Sequence[str]) -> ExperimentConfig:
+    """A new run's `config` with settings of --set. A scene follows from the size of its views and from the seed, unless
+    it gets its own."""
+    from ..experiment.defaults import fitted, model_shape
+
+    config = with_assignments(config, assignments)
+    own = [text for text in assignments if text.startswith("scene.")]
+    named = {text.partition("=")[0] for text in assignments}
+    if "optim.seed" in named:
+        config = with_setting(config, "scene.seed", str(config.optim.seed))
+    if "optim.size" in named:
+        config = fitted(config, model_shape(config.prior))
+    return with_assignments(config, own)
+
+
+# options that have their meaning for every run, whatever it begins with
+EVERY_RUN = ("out", "set", "device", "dtype", "allow_download", "autosave", "cameras")
+
+
+def refuse_all_but(arguments: argparse.Namespace, taken: Sequence[str], why: str) -> None:
+    """Raise ValueError for options that were given and would have no effect."""
+    given = [
+        action.option_strings[0]
+        for action in arguments.parser._actions
+        if action.dest not in (*taken, "help") and getattr(arguments, action.dest) != action.default
+    ]
+    if given:
+        raise ValueError(f"{why}: leave out {' and '.join(given)}, which would have no effect.")
 
 
 def with_assignments(config: ExperimentConfig, assignments: Iterable[str], prefix: str = "") -> ExperimentConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from ..configuration import all_settings, with_setting
 from .bar import RunBar
-from .options import INTERRUPTED, card_memory
+from .options import EVERY_RUN, INTERRUPTED, card_memory, refuse_all_but
 
 if TYPE_CHECKING:
     from ..experiment.stages import StagesConfig
     from ..optim import StepRecord
 
-REFUSED = {"report": "--from", "more": "--more", "mesh": "--mesh", "start_image": "--image"}
 
 
 def has_stages(folder: Path | None) -> bool:
@@ -27,21 +27,27 @@ def has_stages(folder: Path | None) -> bool:
     return folder is not None and (folder / ABOUT).is_file()
 
 
+def is_unfinished(folder: Path) -> bool:
+    """Whether a folder holds stages that have not ended."""
+    from ..experiment.stages import ABOUT
+
+    try:
+        return "files" not in json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
 def run_staged(arguments: argparse.Namespace) -> int:
     """The command; returns the exit code."""
-    from ..cameras.sampling import camera_preset
+    from ..cameras.sampling import with_camera_preset
     from ..experiment.source import check_source_config
     from ..experiment.stages import default_stages, stored_stages
     from ..optim.distributed import process_group
 
     a, resumes = arguments, arguments.resume is not None
-    refused = [option for name, option in REFUSED.items() if getattr(a, name) is not None]
-    if refused or a.scene != "nerf":
-        raise ValueError(
-            f"Stages start with a NeRF and do not take {' or '.join(refused)}: leave it out."
-            if refused
-            else f"Stages start with a NeRF, got --scene {a.scene}: leave it out."
-        )
+    taken = (*EVERY_RUN, "stages", "prompt")
+    taken += ("resume",) if resumes else ("prior", "steps", "seed", "size", "method", "memory")
+    refuse_all_but(a, taken, "Stages go on with all their settings" if resumes else "Stages start with a NeRF")
     if resumes:
         if a.out.resolve() != a.resume.resolve():
             raise ValueError(f"Stages resume in their own folder: leave out --out, or give --out {a.resume}.")
@@ -50,6 +56,11 @@ def run_staged(arguments: argparse.Namespace) -> int:
             raise ValueError(
                 f"The stages in {a.resume} have the prompt {config.nerf.prompt.prompt!r}; leave out --prompt."
             )
+    elif is_unfinished(a.out):
+        raise ValueError(
+            f"{a.out} holds stages that have not ended. Continue them: python -m tbsd_core run --resume {a.out}. Or "
+            "give another --out, or remove the folder."
+        )
     elif a.prompt is None:
         raise ValueError("--prompt is missing: say what to make, e.g. --prompt 'a brick house'.")
     else:
@@ -57,10 +68,11 @@ def run_staged(arguments: argparse.Namespace) -> int:
         config = default_stages(a.prompt, a.method, *given)
         check_source_config(config.nerf)
     if a.cameras is not None:
-        cameras = camera_preset(a.cameras)
-        config = replace(
-            config, nerf=replace(config.nerf, cameras=cameras), texture=replace(config.texture, cameras=cameras)
-        )
+        runs = {
+            name: replace(run, cameras=with_camera_preset(run.cameras, a.cameras))
+            for name, run in {"nerf": config.nerf, "texture": config.texture}.items()
+        }
+        config = replace(config, **runs)
     moved = [f"{name}={getattr(a, name)}" for name in ("device", "dtype") if resumes and getattr(a, name) is not None]
     config = assigned(config, [*moved, *(text for text in a.set if text != "help")])
     if "help" in a.set:

@@ -130,9 +130,11 @@ def start_config(
     optim = replace(config.optim, **{name: value for name, value in asked.items() if value is not None})
     views = enlarged_to(model.family, model.native_size)
     if model.family != DEMO:  # the preset's is the family's; this one is the model's, or less for a small card
-        on_card = of_card(model.family, scene, memory).get("optim.encode_size")
-        less = on_card.value if on_card is not None else None
-        optim = replace(optim, encode_size=less if isinstance(less, int) and optim.size < less < views else None)
+        on_card = of_card(model.family, scene, memory)
+        for name in ("optim.encode_size", "optim.size"):
+            less = on_card[name].value if name in on_card else views
+            views = min(views, less) if isinstance(less, int) else views
+        optim = replace(optim, encode_size=None)
     return with_native_views(replace(config, optim=optim), model.family, views), model
 
 

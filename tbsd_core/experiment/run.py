@@ -58,8 +58,6 @@ def run(
     with locked(out):
         start, cpu = time.perf_counter(), time.process_time()
         experiment, is_ours = _begun(config, prior or read_prior(config), resume, out, split, on_phase)
-        for name in FINAL_FILES:  # results of an older run in this folder would pass for this run's
-            (out / name).unlink(missing_ok=True)
         saved = experiment.state.step if is_ours else None
         pace = Pace(config.optim.n_steps)
         if split.size == 1:
@@ -73,9 +71,13 @@ def run(
         warnings = [text for text in (size_warning(config), distilled_warning(config)) if text]
         for text in warnings:
             _say(text, on_phase)
-        began = time.perf_counter()
+        began, has_stepped = time.perf_counter(), False
         try:
             for record in experiment.steps():
+                if not has_stepped:  # results of an older run in this folder would pass for this run's
+                    for name in FINAL_FILES:
+                        (out / name).unlink(missing_ok=True)
+                has_stepped = True
                 on_step(record)
                 _say(watchdog(record), on_phase)
                 _say(pace(record.step + 1), on_phase)

@@ -196,7 +196,8 @@ def _ended(folder: Path, config: dict[str, Any], may_go_on: bool = False) -> dic
         changed = differences(_of_now(report["config"]), config)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    changed.pop("mesh.file", None)  # the folder may have been moved
+    for name in ("mesh.file", "device", "dtype"):  # the folder may have been moved, to another machine
+        changed.pop(name, None)
     if changed and not may_go_on:
         said = "; ".join(f"{name} {text}" for name, text in changed.items())
         raise ValueError(

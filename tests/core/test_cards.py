@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 from tbsd_pack.tbsd_core.card_presets import MEMORIES, RULES, nearest_memory, of_card
 from tbsd_pack.tbsd_core.cards import PEAKS, sustained
+from tbsd_pack.tbsd_core.experiment import default_config
+from tbsd_pack.tbsd_core.experiment.defaults import ModelShape
 from tbsd_pack.tbsd_core.presets import FAMILY_NAMES, SCENES, describe, preset
 
 
@@ -50,6 +52,15 @@ def test_little_memory_changes_the_preset_with_a_reason_and_enough_does_not():
     )
     with pytest.raises(ValueError, match="6, 8, 12, 16, 24 GB, got 7"):
         preset("sd15", "nerf", "sds", 7)
+
+
+@pytest.mark.parametrize(("scene", "encoded"), [("image", None), ("nerf", 768)])
+def test_pictures_on_a_small_card_stay_small(monkeypatch, scene, encoded):
+    shape = ModelShape("diffusers:x", "sdxl", 4, 8, 1024)
+    monkeypatch.setattr("tbsd_pack.tbsd_core.experiment.defaults.model_shape", lambda *given: shape)
+    small = default_config("a house", scene, prior="diffusers:x", device="cpu", memory=8).optim
+    assert small.encode_size == encoded and (scene == "nerf" or small.size == 768)
+    assert (default_config("a house", scene, prior="diffusers:x", device="cpu").optim.encode_size or 1024) == 1024
 
 
 def test_rules_name_what_there_is():

@@ -1,17 +1,29 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig, with_camera_preset
 from tbsd_pack.tbsd_core.cli import main
+from tbsd_pack.tbsd_core.commands.bar import RunBar
 from tbsd_pack.tbsd_core.configuration import all_settings
-from tbsd_pack.tbsd_core.experiment import config_from_plain, default_config, read_newest, results, run
+from tbsd_pack.tbsd_core.experiment import (
+    Experiment,
+    config_from_plain,
+    default_config,
+    read_newest,
+    read_prior,
+    results,
+    run,
+)
 from tbsd_pack.tbsd_core.guidance import METHODS
 from tbsd_pack.tbsd_core.mesh import ExportConfig, MeshConfig
 from tbsd_pack.tbsd_core.mesh.bake import BakeConfig
@@ -123,6 +135,67 @@ def test_options_of_a_new_run_are_refused_when_resuming(finished, tmp_path, caps
     assert f"{name} is for a new run" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("begin", ["--resume", "--from"])
+@pytest.mark.parametrize("option", [("--seed", 9), ("--method", "sds"), ("--scene", "latent"), ("--keep-colors",)])
+def test_options_without_an_effect_are_refused(finished, tmp_path, capsys, begin, option):
+    source = finished if begin == "--resume" else finished / "run.json"
+    assert call("run", begin, source, *option, "--out", tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert f"leave out {option[0]}, which would have no effect" in said and not (tmp_path / "out").exists()
+
+
+def test_a_repeated_run_may_be_on_another_device(finished, tmp_path, capsys):
+    assert call("run", "--from", finished / "run.json", "--device", "nowhere", "--out", tmp_path / "out") == 2
+    assert "'nowhere'" in capsys.readouterr().err
+
+
+def test_a_run_that_has_not_ended_is_not_replaced(finished, tmp_path, capsys):
+    shutil.copy(finished / "checkpoint.safetensors", tmp_path)
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    assert call("run", "--prompt", "a brick house", "--scene", "latent", "--steps", 2, "--out", tmp_path) == 2
+    assert f"run --resume {tmp_path}" in capsys.readouterr().err
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("checkpoint.safetensors", before)]
+
+
+@pytest.mark.parametrize("wrong", [("--set", "optim.latent_until=0.5"), ("--autosave", -1)])
+def test_a_refused_run_leaves_the_results_of_the_one_before(finished, tmp_path, wrong):
+    shutil.copytree(finished, tmp_path / "run")
+    before = sorted(path.name for path in (tmp_path / "run").iterdir())
+    options = ("--prompt", "a brick house", "--scene", "image", "--size", 32, "--steps", 2)
+    assert call("run", *options, *wrong, "--out", tmp_path / "run") == 2
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == before
+
+
+def test_a_scene_follows_from_settings_of_its_size_and_seed(tmp_path, capsys):
+    options = ("run", "--prompt", "a brick house", "--scene", "latent", "--out", tmp_path)
+    assert call(*options, "--set", "optim.size=32", "--set", "optim.seed=5", "--set", "help") == 0
+    said = capsys.readouterr().out
+    assert "scene.size=8\n" in said and "scene.seed=5\n" in said
+    assert call(*options, "--set", "optim.seed=5", "--set", "scene.seed=2", "--set", "help") == 0
+    assert "scene.seed=2\n" in capsys.readouterr().out
+
+
+def test_analyses_refuse_methods_that_have_nothing_to_edit(tmp_path, capsys):
+    assert call("overtime", "--prompt", "a brick house", "--methods", "dds", "--steps", 1, "--out", tmp_path) == 2
+    assert "edits an existing scene" in capsys.readouterr().err
+
+
+def test_the_bar_begins_where_a_resumed_run_does(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    config = default_config("a brick house", "latent", n_steps=1)
+    record = next(iter(Experiment(config, read_prior(config)).steps()))
+    bar = RunBar(10_000, "tbsd")
+    bar.say("before the first step")
+    with bar:
+        bar.on_step(replace(record, step=9_000, n_steps=10_000))
+        assert (bar.bar.initial, bar.bar.n, bar.bar.miniters) == (9_000, 9_001, 1)
+    assert "before the first step" in sys.stderr.getvalue()
+
+
 def test_a_run_resumes_on_the_model_that_is_named(finished, tmp_path):
     out = tmp_path / "out"
     assert call("run", "--resume", finished, "--more", 1, "--prior", "multiview", "--out", out) == 0
@@ -181,6 +254,8 @@ def test_an_image_run_writes_its_files(finished):
 def test_a_camera_preset_reaches_the_run(tmp_path, capsys):
     assert call("run", "--prompt", "a brick house", "--cameras", "eye level", "--out", tmp_path, "--set", "help") == 0
     assert "cameras.elevation_max=20.0" in capsys.readouterr().out
+    given = with_camera_preset(CameraConfig(distance=1.5, fov_y=55.0, elevation_max=70.0), "eye level")
+    assert (given.distance, given.fov_y, given.elevation_max) == (1.5, 55.0, 20.0), "a preset leaves the lens alone"
     assert call("run", "--prompt", "a brick house", "--cameras", "below", "--out", tmp_path) == 2
     assert "Unknown camera preset" in capsys.readouterr().err
 

@@ -29,3 +29,8 @@ def test_different_curves_look_different():
 @pytest.mark.parametrize("series", [{}, {"cosine": [float("nan")] * 3}, {"opacity": [0.1]}])
 def test_few_or_missing_values_still_plot(series):
     assert plot_curves(curves(3, **series), "t", (300, 200)).shape == (200, 300, 3)
+
+
+def test_a_prompt_may_have_dollars():
+    shown = plot_curves(curves(3, opacity=[0.1] * 3), "a $20 #1 sign, $5 and ($_$)", (300, 200))
+    assert shown.shape == (200, 300, 3)

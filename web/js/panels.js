@@ -60,6 +60,10 @@ export async function refresh() {
   await askOffers();
 }
 
+export function drawAll() {
+  for (const [, panel] of openPanels()) panel.draw();
+}
+
 /** @param {string} prompt */
 export function onQueued(prompt) {
   wait(prompt, t("Queued"));

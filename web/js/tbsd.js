@@ -3,7 +3,7 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { OPTIMIZERS, nameGraph, noteError, ofThisTab, watchQueue } from "./binding.js";
+import { OPTIMIZERS, isBound, nameGraph, noteError, ofThisTab, watchQueue } from "./binding.js";
 import { fetchTranslations } from "./client.js";
 import { STEP } from "./events.js";
 import { findNode, rootGraph } from "./nodes.js";
@@ -72,11 +72,13 @@ app.registerExtension({
     api.addEventListener("execution_error", ({ detail }) => noteError(detail));
     api.addEventListener("status", ({ detail }) => detail?.exec_info?.queue_remaining === 0 && panels.onQueueEmpty());
     api.addEventListener("reconnected", panels.refresh);
-    api.addEventListener("executed", ({ detail }) => {
-      const node = findNode(detail.display_node ?? detail.node);
+    const show = ofThisTab((/** @type {import("../../../scripts/api.js").Executed} */ detail) => {
+      const node = isBound(detail.prompt_id) ? findNode(detail.display_node ?? detail.node) : null;
       if (node?.comfyClass?.startsWith("TBSD_")) dropLivePreview(node);
       showOrbit(node, detail.output);
     });
+    api.addEventListener("executed", show); // of another graph it is shown when that is opened again
+    document.addEventListener("visibilitychange", panels.drawAll); // hidden pages ask for no pictures
     useTranslations(await fetchTranslations(), () => String(app.extensionManager.setting.get("Comfy.Locale")));
   },
 

@@ -19,9 +19,15 @@ from tbsd_pack.tbsd_core.analysis.directions import (
     inspect_directions,
 )
 from tbsd_pack.tbsd_core.guidance.bridge import BridgeConfig
+from tbsd_pack.tbsd_core.guidance.ism import ISM
+from tbsd_pack.tbsd_core.guidance.sdi import SDI
+from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
 from tbsd_pack.tbsd_core.guidance.tbsd import TBSD, TBSDConfig
 from tbsd_pack.tbsd_core.guidance.vsd import VSD
+from tbsd_pack.tbsd_core.optim.guide import Batch, predict_and_guide
+from tbsd_pack.tbsd_core.optim.predictor import Predictor
 from tbsd_pack.tbsd_core.prompts import PromptSet
+from tbsd_pack.tbsd_core.rng import named_generator
 
 LATENTS = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
 CONFIG = DirectionsConfig(t=(0.1, 0.9), progress=(0.9,), bridge=BridgeConfig(guidance_scale=3.0))
@@ -73,6 +79,19 @@ def test_a_method_and_several_moments_add_their_columns():
     torch.testing.assert_close(row.directions["tbsd@0"], 2 * row.directions[CLS])
     torch.testing.assert_close(row.directions["tbsd@1"], 2 * row.directions[TNP] + 2 * 0.1 * row.directions[CLS])
     assert "vsd" not in rows(guidance=VSD())[0].directions
+
+
+@pytest.mark.parametrize("method", [ISM(), SDI()], ids=["ism", "sdi"])
+def test_a_method_with_a_trajectory_has_the_direction_of_the_loop(method):
+    row = rows(guidance=method)[1]
+    name = {ISM: "ism", SDI: "sdi"}[type(method)]
+    n, level = CONFIG.n_noises, torch.full((CONFIG.n_noises,), row.timestep)
+    noise = torch.randn(n, 3, SIZE, SIZE, generator=named_generator(CONFIG.seed, "inspect", row.timestep))
+    ask = Predictor(gaussian_prior(), gaussian_prompts(), [""] * n)
+    expected = predict_and_guide(method, ask, Batch(LATENTS.expand_as(noise), level, noise), 0.9).out.grad.mean(0)
+    torch.testing.assert_close(row.directions[name][0], expected)
+    plain = SDS(SDSConfig(guidance_scale=method.config.guidance_scale, weighting="uniform"))
+    assert not torch.allclose(row.directions[name], rows(guidance=plain)[1].directions["sds"], rtol=0.05)
 
 
 def test_the_pictures_of_a_batch_are_looked_at_one_by_one():

@@ -136,7 +136,7 @@ OPTIONS = ["--prompt", WANTED, "--source-prompt", WAS, "--steps", "1", "--size",
             ["--scene", "mesh_texture", "--method", "dds", "--mesh", "sample:brick cube", "--task", "restyle"],
             "a restyled mesh begins in grey",
         ),
-        (["--stages", "--method", "dds", "--steps", "20"], "this run starts from nothing"),
+        (["--stages", "--method", "dds", "--steps", "20"], "leave out --source-prompt"),
     ],
 )
 def test_what_is_missing_is_one_sentence(words, said, tmp_path, capsys):

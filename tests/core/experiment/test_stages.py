@@ -202,10 +202,10 @@ def test_the_command_runs_all_stages_and_goes_on(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--stages", "--prompt", "a brick house", "--scene", "image"], "start with a NeRF, got --scene image"),
-        (["--stages", "--prompt", "a brick house", "--mesh", "x.glb"], "do not take --mesh"),
+        (["--stages", "--prompt", "a brick house", "--scene", "image"], "start with a NeRF: leave out --scene"),
+        (["--stages", "--prompt", "a brick house", "--mesh", "x.glb"], "leave out --mesh"),
         (["--stages"], "--prompt is missing"),
-        (["--stages", "--resume", "{finished}", "--more", "3"], "do not take --more"),
+        (["--stages", "--resume", "{finished}", "--more", "3"], "leave out --more"),
         (["--resume", "{finished}", "--prompt", "a wooden torus"], "have the prompt 'a house'"),
         (["--stages", "--prompt", "a brick house", "--set", "optim.n_steps=3"], "does not name a stage"),
     ],
