@@ -48,17 +48,17 @@ def write_obj(mesh: Mesh, path: str | os.PathLike) -> None:
 
 
 def _write_lines(mesh: Mesh, path: Path, head: list[str]) -> None:
-    vertices = mesh.vertices
-    if mesh.texture is None and mesh.colors is not None:
-        vertices = np.concatenate([vertices, mesh.colors], -1)
+    vertices, uvs = mesh.vertices, mesh.uvs
+    if mesh.texture is None and mesh.colors is not None:  # some readers, trimesh among them, take only one of the two
+        vertices, uvs = np.concatenate([vertices, mesh.colors], -1), None
     rows = {"v": vertices, "vn": mesh.surface.normals}
-    if mesh.uvs is not None:
-        rows["vt"] = mesh.uvs * [1, -1] + [0, 1]  # OBJ counts v from the lower edge of the picture
+    if uvs is not None:
+        rows["vt"] = uvs * [1, -1] + [0, 1]  # OBJ counts v from the lower edge of the picture
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(head)
         for key, values in rows.items():
             assert values is not None
             np.savetxt(file, values, fmt=f"{key} " + " ".join(["%.7g"] * values.shape[1]))
-        corner = "%d/%d/%d" if mesh.uvs is not None else "%d//%d"
-        numbers = np.repeat(mesh.faces + 1, 3 if mesh.uvs is not None else 2, axis=1)
+        corner = "%d//%d" if uvs is None else "%d/%d/%d"
+        numbers = np.repeat(mesh.faces + 1, 2 if uvs is None else 3, axis=1)
         np.savetxt(file, numbers, fmt="f " + " ".join([corner] * 3))

@@ -84,6 +84,11 @@ export function isBound(prompt, graph) {
   return origin ? isFrom(origin, open) : Boolean(graph) && !inFlight && graph === open.graph;
 }
 
+/** Whether this tab has queued a prompt. @param {string | null | undefined} prompt */
+export function isOwn(prompt) {
+  return prompts.of(prompt) !== undefined;
+}
+
 /** A run has ended. @param {{prompt: string | null, node: string, status: string}} run */
 export function noteEnd({ prompt, node, status }) {
   if (status === "done") prompts.finish(prompt, node);

@@ -3,7 +3,7 @@
 // one that can be continued.
 
 import { listRuns, listUnfinished, removeRun } from "./client.js";
-import { isBound, noteEnd, optimizersOf, queueContinuing } from "./binding.js";
+import { isBound, isOwn, noteEnd, optimizersOf, queueContinuing } from "./binding.js";
 import { findNode, rootGraph } from "./nodes.js";
 import { offered, together } from "./offers_model.js";
 import { Panel } from "./panel_view.js";
@@ -40,7 +40,9 @@ export function hasPanel(node, path) {
 /** @param {import("./events.js").StepEvent} event */
 export async function followRun(event) {
   noteEnd(event);
-  const shown = isBound(event.prompt, event.graph) ? panelsAt(event.node) : [];
+  const bound = isBound(event.prompt, event.graph) ? panelsAt(event.node) : [];
+  // people who share a workflow file share its id: a run of another tab takes nobody's own run away
+  const shown = isOwn(event.prompt) ? bound : bound.filter(({ model }) => !model.waiting && !isOwn(model.prompt));
   await Promise.all(shown.map((panel) => panel.follow(event)));
   if (shown.length && event.status !== "running") await askOffers();
 }
@@ -50,7 +52,8 @@ export async function refresh() {
   const runs = (await listRuns()).filter(({ prompt, graph }) => isBound(prompt, graph));
   runs.forEach(noteEnd); // also those that ended while this page was away
   for (const [id, panel] of openPanels()) {
-    const newest = runs.filter((run) => run.node === id).sort((a, b) => (a.run < b.run ? -1 : 1)).pop();
+    const here = runs.filter((run) => run.node === id).sort((a, b) => (a.run < b.run ? -1 : 1));
+    const newest = here.filter(({ prompt }) => isOwn(prompt)).pop() ?? here.pop();
     if (newest) await panel.restore(newest.run);
     else {
       panel.model.lose();
