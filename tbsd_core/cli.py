@@ -23,6 +23,7 @@ from .commands.options import (
 from .commands.stages import has_stages, run_staged
 from .configuration import all_settings, with_setting
 
+DEMO_PRIOR = "multiview"  # on prompts that nobody tuned its objects are right (benchmarks/results/multiview.md)
 BAD_ARGUMENTS, INTERRUPTED = 2, 130
 DEMO_PROMPT = "a brick house"
 
@@ -142,7 +143,8 @@ def _speed(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from .experiment import default_config
 
-    return _execute(default_config(arguments.prompt, seed=arguments.seed), arguments.out, None)
+    config = default_config(arguments.prompt, prior=DEMO_PRIOR, seed=arguments.seed)
+    return _execute(config, arguments.out, None)
 
 
 def _run(arguments: argparse.Namespace) -> int:

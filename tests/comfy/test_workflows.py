@@ -11,7 +11,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(p.stem for p in (ROOT / "workflows").glob("*.json"))
-FAST = {"steps": 3, "views_per_step": 2, "n_views": 3, "detail": 17, "n_samples": 12}  # in place of the real sizes
+FAST = {"steps": 3, "views_per_step": 4, "n_views": 3, "detail": 17, "n_samples": 12}  # in place of the real sizes
 
 
 LOADERS = {"CheckpointLoaderSimple": "checkpoint", "ImageOnlyCheckpointLoader": "picture_checkpoint"}  # fixtures

@@ -30,7 +30,7 @@ READY = """() => Boolean((window.app?.isGraphReady ?? window.app?.graph)
 # frontend 1.49 reads its own graph while it starts, also without any pack
 TOO_EARLY = "ComfyApp graph accessed before initialization"
 SECONDS = 1000  # milliseconds, as Playwright counts
-FAST = {"steps": 12, "views_per_step": 2, "size": 48, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
+FAST = {"steps": 12, "views_per_step": 4, "size": 48, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
 
 
 def find_chromium() -> str | None:

@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.once  # the older page has one run in test_browser.py
 
-FAST = {"views_per_step": 2, "size": 48, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
+FAST = {"views_per_step": 4, "size": 48, "n_views": 6, "detail": 17, "n_samples": 12, "resolution": 32}
 FAST |= {"n_gaussians": 100}
 LONG = 20_000  # steps
 SET_STEPS = "(steps) => app.graph.nodes.flatMap((n) => n.widgets ?? []).find((w) => w.name === 'steps').value = steps"
