@@ -7,7 +7,6 @@ primitive with nothing but the arrays that we use.
 
 from __future__ import annotations
 
-import base64
 import json
 import struct
 from collections import defaultdict
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .look import ERRORS, Look, look_of
+from .rig import POSED, body_of, bound, decoded, moving_parts
 
 MAX_DESCRIPTION = 1 << 26  # bytes of JSON
 MAX_NODES, MAX_PRIMITIVES = 300_000, 20_000
@@ -25,7 +25,6 @@ MAX_NAME = 60  # characters of a material's name
 TRIANGLES = (4, 5)  # modes: triangles, strips
 INTEGERS = {5120: 127, 5121: 255, 5122: 32767, 5123: 65535}  # the largest of each kind
 DRACO = "KHR_draco_mesh_compression"
-POSED = "not kept: its pose, so it is shown as it was bound to its rig"
 CLOSED = {  # extensions that hide the geometry from a reader that lacks them
     DRACO: "Export it without Draco compression, or: pip install DracoPy",
     "EXT_meshopt_compression": "Export it without meshopt compression (gltfpack: leave out -c).",
@@ -67,7 +66,7 @@ def flat_glb(data: bytes, name: str, max_faces: int) -> FlatGlb:
     try:
         tree = json.loads(data[20:end])
         _check_needs(tree, name, max_faces)
-        report = _moving_parts(tree)
+        report = moving_parts(tree)
         shown = _shown(tree, data, end, name, max_faces, report)
         return _flattened(tree, data, end, shown, name, max_faces, report)
     except _Refused as error:
@@ -104,14 +103,6 @@ def _has_draco() -> bool:
     return find_spec("DracoPy") is not None
 
 
-def _moving_parts(tree: dict) -> list[str]:
-    """One line about what moves in a file, which is not kept."""
-    targets = any(p.get("targets") for mesh in tree.get("meshes", []) for p in mesh["primitives"])
-    found = {"rig": tree.get("skins"), "animations": tree.get("animations"), "shape keys": targets}
-    lost = [word for word, value in found.items() if value]
-    return [f"not kept: its {', '.join(lost)}"] if lost else []
-
-
 def _shown(
     tree: dict, data: bytes, end: int, name: str, max_faces: int, report: list[str]
 ) -> dict[int, np.ndarray]:
@@ -137,7 +128,7 @@ def _shown(
             places[node["mesh"]].append(at)
         stack += [(child, at) for child in node.get("children", ())]
     for mesh, skin in skinned:  # its joints place it, and not its own node (glTF 2.0, Section 3.7.3.3)
-        matrix, is_posed = _bound(tree, data, end, tree["skins"][skin], world, where)
+        matrix, is_posed = bound(tree, data, end, tree["skins"][skin], world, where)
         if is_posed and POSED not in report:
             report.append(POSED)
         world.append(matrix)
@@ -157,32 +148,6 @@ def _shown(
         )
     matrices = np.array(world)
     return {index: matrices[at] for index, at in places.items()}
-
-
-def _bound(
-    tree: dict, data: bytes, end: int, skin: dict, world: list[np.ndarray], where: dict[int, int]
-) -> tuple[np.ndarray, bool]:
-    """The world matrix [4, 4] of a mesh as it was bound to its joints, and whether they have moved apart since."""
-    joints = [joint for joint in skin["joints"] if joint in where]
-    if not joints:
-        return np.eye(4), False
-    inverse = np.broadcast_to(np.eye(4), (len(skin["joints"]), 4, 4))
-    if "inverseBindMatrices" in skin:
-        inverse = _bind_matrices(tree, data, end, skin["inverseBindMatrices"])
-    placed = np.stack([world[where[j]] @ inverse[k] for k, j in enumerate(skin["joints"]) if j in where])
-    is_posed = not np.allclose(placed, placed[:1], rtol=0, atol=1e-3 * max(float(np.abs(placed[0]).max()), 1e-12))
-    return placed[0], is_posed
-
-
-def _bind_matrices(tree: dict, data: bytes, end: int, index: int) -> np.ndarray:
-    """Inverse bind matrices [K, 4, 4]; glTF stores columns."""
-    accessor = tree["accessors"][index]
-    view = tree["bufferViews"][accessor["bufferView"]]
-    buffer = tree["buffers"][view["buffer"]]
-    body = _decoded(buffer["uri"]) if "uri" in buffer else memoryview(data)[end + 8 :]
-    start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
-    values = np.frombuffer(body[start : start + 64 * accessor["count"]], "<f4").reshape(-1, 4, 4)
-    return values.astype(np.float64).transpose(0, 2, 1)
 
 
 def _local_matrices(nodes: list[dict]) -> np.ndarray:
@@ -341,12 +306,8 @@ def _pictures(tree: dict, data: bytes, end: int) -> dict[int, bytes]:
 def _image_bytes(tree: dict, data: bytes, end: int, index: int) -> bytes:
     image = tree["images"][index]
     if "uri" in image:
-        return _decoded(image["uri"])
+        return decoded(image["uri"])
     view = tree["bufferViews"][image["bufferView"]]
     buffer, start = tree["buffers"][view["buffer"]], view.get("byteOffset", 0)
-    body = _decoded(buffer["uri"]) if "uri" in buffer else memoryview(data)[end + 8 :]
+    body = body_of(buffer, data, end)
     return bytes(body[start : start + view["byteLength"]])
-
-
-def _decoded(uri: str) -> bytes:
-    return base64.b64decode(uri.partition("base64,")[2])
