@@ -20,10 +20,11 @@ from .commands.options import (
     refuse_all_but,
     with_assignments,
 )
-from .commands.stages import has_stages, run_staged
+from .commands.stages import begin_or_resume, has_stages, run_staged
 from .configuration import all_settings, with_setting
 
 DEMO_PRIOR = "multiview"  # on prompts that nobody tuned its objects are right (benchmarks/results/multiview.md)
+DEMO_STEPS = 250  # of NeRF and texture together: below three minutes on two slow cores
 BAD_ARGUMENTS, INTERRUPTED = 2, 130
 DEMO_PROMPT = "a brick house"
 
@@ -50,7 +51,7 @@ def _parser() -> _Parser:
     parser = _Parser(prog="tbsd_core", description="Score distillation without ComfyUI.")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
 
-    demo = commands.add_parser("demo", help="text to 3D with the defaults, as a first try")
+    demo = commands.add_parser("demo", help="text to 3D with the defaults, as a first try: a NeRF, then its mesh")
     demo.add_argument("--out", type=Path, default=Path("output/demo"), help="folder for the results")
     demo.add_argument("--prompt", default=DEMO_PROMPT, help="what to make (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0)
@@ -141,10 +142,10 @@ def _speed(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from .experiment import default_config
+    from .experiment.stages import default_stages
 
-    config = default_config(arguments.prompt, prior=DEMO_PRIOR, seed=arguments.seed)
-    return _execute(config, arguments.out, None)
+    config = default_stages(arguments.prompt, prior=DEMO_PRIOR, n_steps=DEMO_STEPS, seed=arguments.seed)
+    return begin_or_resume(config, arguments.out)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..optim import StepRecord
 
 
-
 def has_stages(folder: Path | None) -> bool:
     """Whether a folder to resume holds stages."""
     from ..experiment.stages import ABOUT
@@ -35,6 +34,28 @@ def is_unfinished(folder: Path) -> bool:
         return "files" not in json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
+
+
+def unfinished(folder: Path) -> str:
+    return (
+        f"{folder} holds stages that have not ended. Continue them: python -m tbsd_core run --resume {folder}. Or "
+        "give another --out, or remove the folder."
+    )
+
+
+def begin_or_resume(config: StagesConfig, out: Path) -> int:
+    """All stages, or the remaining ones if `out` holds others of this configuration; returns the exit code.
+
+    Raises:
+        ValueError: `out` holds stages of another configuration that have not ended.
+    """
+    from ..experiment.autosave import AUTOSAVE_SECONDS
+    from ..experiment.stages import stored_stages
+
+    resumes = is_unfinished(out)
+    if resumes and stored_stages(out) != config:
+        raise ValueError(unfinished(out))
+    return _execute(config, out, resumes, AUTOSAVE_SECONDS)
 
 
 def run_staged(arguments: argparse.Namespace) -> int:
@@ -57,10 +78,7 @@ def run_staged(arguments: argparse.Namespace) -> int:
                 f"The stages in {a.resume} have the prompt {config.nerf.prompt.prompt!r}; leave out --prompt."
             )
     elif is_unfinished(a.out):
-        raise ValueError(
-            f"{a.out} holds stages that have not ended. Continue them: python -m tbsd_core run --resume {a.out}. Or "
-            "give another --out, or remove the folder."
-        )
+        raise ValueError(unfinished(a.out))
     elif a.prompt is None:
         raise ValueError("--prompt is missing: say what to make, e.g. --prompt 'a brick house'.")
     else:

@@ -25,7 +25,7 @@ from .start import read_mesh
 
 # channels of the latents, pixels per latent cell
 DEMO_SHAPES = {"learned": (4, 4), "multiview": (4, 4), "exact": (3, 1)}
-EXACT_SIZE = 32  # latent cells along each side: its forwards are slow
+EXACT_SIZE = 32  # pixels and latent cells along each side: it knows no others
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,8 @@ def start_config(
         dtype=dtype or "float32",
     )
     config = with_preset(config, model.family, memory, task)
+    if size is None and model.prior == "exact":
+        size = EXACT_SIZE
     asked: dict[str, Any] = {"size": size, "n_steps": n_steps}
     optim = replace(config.optim, **{name: value for name, value in asked.items() if value is not None})
     views = enlarged_to(model.family, model.native_size)

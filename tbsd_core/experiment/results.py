@@ -38,10 +38,10 @@ from .file import NEWEST
 EVALUATION_VIEWS, EVALUATION_ELEVATION = 12, 20.0
 TURNTABLE_FRAMES, TURNTABLE_SIZE, TURNTABLE_FPS = 48, 192, 16
 MESH = ExportConfig()
-REPORT, VIEWS = "run.json", "views.png"
+REPORT, VIEWS, TURNTABLE = "run.json", "views.png", ("turntable.mp4", "turntable.png")
 FINAL_FILES = (
     *(REPORT, "curves.json", "curves.png", VIEWS),
-    *("mesh.glb", "splats.ply", "turntable.mp4", "turntable.png", "image.png"),
+    *("mesh.glb", "splats.ply", *TURNTABLE, "image.png"),
 )
 
 
@@ -103,11 +103,14 @@ def rendered(scene: Scene, cameras: Cameras, size: int, views_at_once: int = 1) 
     return torch.cat([scene.render(cameras[i : i + views_at_once].to(device), size, size).rgb.cpu() for i in parts])
 
 
-def write_results(experiment: Experiment, out: Path, account: Account, in_full: bool = True) -> dict[str, Any]:
+def write_results(
+    experiment: Experiment, out: Path, account: Account, in_full: bool = True, with_mesh: bool = True
+) -> dict[str, Any]:
     """Measure, and write all files of a run that has ended; run.json last, because it says that the run is finished.
 
     Args:
         in_full: also curves, and of an object a turntable and a mesh or splats, which take as long as a short run.
+        with_mesh: False leaves out the mesh, which somebody else makes.
 
     Returns the contents of run.json.
     """
@@ -120,7 +123,7 @@ def write_results(experiment: Experiment, out: Path, account: Account, in_full: 
         metrics, images = evaluate(config, scene, prior)
         files += [_written(images, out, scene.uses_cameras)]
         if in_full and scene.uses_cameras:
-            made, export = _write_object(config, scene, out)
+            made, export = _write_object(config, scene, out, with_mesh)
             files += made
             warnings += export.get("warnings", [])
     if in_full:
@@ -157,19 +160,23 @@ def _written(images: Tensor, out: Path, is_object: bool) -> str:
 
 
 @torch.no_grad()
-def _write_object(config: ExperimentConfig, scene: Scene, out: Path) -> tuple[list[str], dict[str, Any]]:
+def _write_object(
+    config: ExperimentConfig, scene: Scene, out: Path, with_mesh: bool
+) -> tuple[list[str], dict[str, Any]]:
     """The files written, and the report of the mesh.
 
     A scene without a surface only loses its mesh: the report's warnings say why, and all other files are written.
     """
     c = config.cameras
     frames = rendered(scene, orbit(TURNTABLE_FRAMES, EVALUATION_ELEVATION, *c.farthest), TURNTABLE_SIZE)
-    write_mp4(frames, out / "turntable.mp4", TURNTABLE_FPS)
-    write_strip(frames[:: TURNTABLE_FRAMES // 8], out / "turntable.png")
-    files = ["turntable.mp4", "turntable.png"]
+    write_mp4(frames, out / TURNTABLE[0], TURNTABLE_FPS)
+    write_strip(frames[:: TURNTABLE_FRAMES // 8], out / TURNTABLE[1])
+    files = [*TURNTABLE]
     if isinstance(scene, GaussianScene):
         write_splats(file_splats(scene), out / "splats.ply")
         return [*files, "splats.ply"], {}
+    if not with_mesh:
+        return files, {}
     try:
         mesh, export = textured_mesh(scene, MESH)
         write_mesh(mesh, out / "mesh.glb")

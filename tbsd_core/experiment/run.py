@@ -37,6 +37,7 @@ def run(
     autosave_seconds: float = AUTOSAVE_SECONDS,
     split: Split = WHOLE,  # the part of the views that this process has
     in_full: bool = True,  # see write_results
+    with_mesh: bool = True,
     prior: TextPrior | None = None,  # None reads the configuration's
     available: int | None = None,  # bytes of the device that steps may take; None: all that are free
 ) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def run(
         on_phase("measuring and writing files")
         seconds["cpu"] = time.process_time() - cpu
         account = Account(seconds, began=start, warnings=[*warnings, *watchdog.warnings.values()])
-        report = write_results(experiment, out, account, in_full)
+        report = write_results(experiment, out, account, in_full, with_mesh)
         for warning in report["warnings"]:
             if warning not in account.warnings:
                 on_phase(warning)

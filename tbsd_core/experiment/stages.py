@@ -7,6 +7,7 @@ folder of its own. The first and the last stage are ordinary runs, so that both 
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from .config import ExperimentConfig, config_from_plain, normalised, plain_confi
 from .defaults import fitted, model_shape, start_config
 from .file import NEWEST, load_scene, previous
 from .refine import extract, painting, refining
-from .results import REPORT
+from .results import REPORT, TURNTABLE, VIEWS
 from .run import run
 from .start import read_prior
 
@@ -105,7 +106,8 @@ def run_stages(
 ) -> dict[str, Any]:
     """Run all stages, or the remaining ones; returns the contents of stages.json. The result is `out`/mesh.glb.
 
-    Finished stages stay as they are. An interrupted one continues, as in `run`.
+    Finished stages stay as they are. An interrupted one continues, as in `run`. The pictures of the last stage are
+    copied beside the result.
 
     Raises:
         ValueError: settings of a stage that has ended were changed; and as `run`.
@@ -120,7 +122,7 @@ def run_stages(
         _write(out / ABOUT, {"config": plain_stages(config)})
         prior = prior or read_prior(config.nerf)
         given: dict[str, Any] = {"on_step": on_step, "on_phase": on_phase, "prior": prior}
-        given |= {"autosave_seconds": autosave_seconds, "in_full": in_full}
+        given |= {"autosave_seconds": autosave_seconds, "in_full": in_full, "with_mesh": False}
         nerf, mesh, texture = (out / folder for folder in STAGES.values())
         reports: dict[str, Any] = {}
 
@@ -134,6 +136,10 @@ def run_stages(
         reports[TEXTURE] = _ended(texture, plain_config(paint), True) or run(paint, texture, _state(texture), **given)
         on_phase("writing the painted mesh")
         extract(load_scene(texture / NEWEST), config.mesh, out / RESULT)
+        shown = [name for name in (VIEWS, *TURNTABLE) if name in reports[TEXTURE]["files"]]
+        for name in shown:
+            with atomic_path(out / name) as temporary:
+                shutil.copyfile(texture / name, temporary)
         seconds = {name: report["seconds"]["total"] for name, report in reports.items()}
         report = {
             "config": plain_stages(config),
@@ -141,7 +147,10 @@ def run_stages(
             "evaluations": sum(reports[name]["evaluations"] for name in (NERF, TEXTURE)),
             "warnings": [f"{name}: {text}" for name, report in reports.items() for text in report["warnings"]],
             "seconds": {**seconds, "this time": time.perf_counter() - start},
-            "files": [RESULT, ABOUT, *(f"{STAGES[name]}/{file}" for name, r in reports.items() for file in r["files"])],
+            "files": [
+                *(RESULT, *shown, ABOUT),
+                *(f"{STAGES[name]}/{file}" for name, r in reports.items() for file in r["files"]),
+            ],
         }
         _write(out / ABOUT, report)
         return report
@@ -221,7 +230,8 @@ def _clear(out: Path) -> None:
     for folder in STAGES.values():
         for path in (out / folder / NEWEST, previous(out / folder / NEWEST), out / folder / REPORT):
             path.unlink(missing_ok=True)
-    (out / RESULT).unlink(missing_ok=True)
+    for name in (RESULT, VIEWS, *TURNTABLE):
+        (out / name).unlink(missing_ok=True)
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:

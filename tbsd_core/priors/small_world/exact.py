@@ -95,7 +95,9 @@ class ExactPrior:
     def predict_noise(self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[Condition]]) -> list[Tensor]:
         if x_t.shape[1:] != (3, self.config.size, self.config.size):
             size = self.config.size
-            raise ValueError(f"The exact prior works on latents [B, 3, {size}, {size}], got {tuple(x_t.shape)}.")
+            raise ValueError(
+                f"The exact prior works on latents [B, 3, {size}, {size}], got {tuple(x_t.shape)}. Set size to {size}."
+            )
         a_bar = self.schedule.at(t)[:, None]
         alpha_t, sigma_t = a_bar.sqrt(), (1 - a_bar).sqrt()
         var = a_bar * self.config.tau**2 + sigma_t**2

@@ -53,6 +53,7 @@ class MultiviewTrainConfig:
     viewed: float = 0.1  # share of steps on single pictures with their cameras; the others are without
     sound: float = 0.625  # share of groups without faults
     view_words: float = 0.1  # share of groups with cameras whose captions also name the views
+    noise_power: float = 0.7  # u ** noise_power is a timestep, u uniform: below 1 shape comes first, above 1 detail
     ema: float = 0.997
     seed: int = 2
     device: str = "cpu"
@@ -60,6 +61,8 @@ class MultiviewTrainConfig:
     def __post_init__(self) -> None:
         if self.start not in STARTS:
             raise ValueError(f"start must be one of {', '.join(STARTS)}, got {self.start!r}.")
+        if self.noise_power <= 0:
+            raise ValueError(f"noise_power must be above 0, got {self.noise_power}.")
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,9 @@ def sample_examples(rings: Rings, config: MultiviewTrainConfig, generator: torch
     return Examples(latents, captions, (azimuth, elevation) if has_camera else None, views)
 
 
-def sample_timesteps(n: int, views: int, n_timesteps: int, generator: torch.Generator) -> Tensor:
-    """Timesteps [n views], one per group; more often high ones, where geometry is decided."""
-    u = torch.rand(n, generator=generator) ** 0.7
+def sample_timesteps(n: int, views: int, n_timesteps: int, power: float, generator: torch.Generator) -> Tensor:
+    """Timesteps [n views], one per group; `power` below 1 draws high ones more often, where geometry is decided."""
+    u = torch.rand(n, generator=generator) ** power
     return (n_timesteps * u).long().clamp(max=n_timesteps - 1).repeat_interleave(views)
 
 
@@ -147,7 +150,8 @@ def train_multiview(out: Path, config: MultiviewTrainConfig) -> nn.ModuleDict:
 
     def losses(generator: torch.Generator) -> tuple[Tensor, Tensor]:
         batch = sample_examples(rings, config, generator)
-        t = sample_timesteps(config.batch // batch.views, batch.views, prior.schedule.n_timesteps, generator)
+        n_groups = config.batch // batch.views
+        t = sample_timesteps(n_groups, batch.views, prior.schedule.n_timesteps, config.noise_power, generator)
         noise = torch.randn(batch.latents.shape, generator=generator)
         texts = list(dict.fromkeys(batch.captions))
         with torch.no_grad():

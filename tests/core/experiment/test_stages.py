@@ -11,9 +11,9 @@ import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import orbit
 from tbsd_pack.tbsd_core.cli import main
-from tbsd_pack.tbsd_core.commands.stages import assigned
+from tbsd_pack.tbsd_core.commands.stages import assigned, begin_or_resume
 from tbsd_pack.tbsd_core.experiment import make_scene, model_shape, read_newest, results
-from tbsd_pack.tbsd_core.experiment.defaults import fitted
+from tbsd_pack.tbsd_core.experiment.defaults import EXACT_SIZE, fitted
 from tbsd_pack.tbsd_core.experiment.refine import extract, painting
 from tbsd_pack.tbsd_core.experiment.stages import (
     STAGES,
@@ -215,3 +215,26 @@ def test_what_does_not_go_together_is_one_sentence(finished, tmp_path, capsys, a
     out = [] if "--resume" in given else ["--out", str(tmp_path)]
     assert main(["run", *given, *out]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_demo_goes_on_and_shows_its_result_beside_the_mesh(tmp_path, capsys):
+    """Killed after its NeRF: the same configuration does the rest, another one is refused."""
+    config = small_stages()
+    with pytest.raises(Cut):
+        run_stages(config, tmp_path, on_stage=after_the_nerf)
+    with pytest.raises(ValueError, match="have not ended"):
+        begin_or_resume(small_stages(seed=1), tmp_path)
+    kept = (tmp_path / NERF / "run.json").read_text()
+    assert begin_or_resume(config, tmp_path) == 0 and (tmp_path / NERF / "run.json").read_text() == kept
+    assert "mesh.glb, views.png, turntable.mp4, turntable.png" in capsys.readouterr().out
+    assert (tmp_path / "views.png").read_bytes() == (tmp_path / TEXTURE / "views.png").read_bytes()
+    assert not (tmp_path / NERF / "mesh.glb").exists(), "the second stage makes it"
+
+
+def after_the_nerf(number: int, name: str) -> None:
+    if number == 2:
+        raise Cut
+
+
+def test_the_exact_prior_has_its_own_size():
+    assert default_stages("a house", prior="exact").nerf.optim.size == EXACT_SIZE
