@@ -59,7 +59,8 @@ def embed_texts(clip, texts: list[str], width: int) -> Tensor:
     rows = []
     with torch.no_grad():
         encoder.reset_clip_options()
-        encoder.set_clip_options({"projected_pooled": True})
+        # without the device, dynamic VRAM computes on the CPU, where patches are left out
+        encoder.set_clip_options({"projected_pooled": True, "execution_device": clip.patcher.load_device})
         try:
             for text in texts:
                 (first, *_) = clip.tokenize(text)[name.removeprefix("clip_")]

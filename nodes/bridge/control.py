@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -55,12 +55,27 @@ def show(controls: Sequence[Any], hints: Tensor, strength: float) -> None:
 
 
 @contextmanager
-def without_gradient(conditions: Sequence[list[dict]]) -> Iterator[None]:
+def without_gradient(conditions: Sequence[list[dict]], evaluated: Callable[[], None]) -> Iterator[None]:
     """Inside, the ControlNets of processed conditions are evaluated without gradient: nothing of them is trained, and
-    the weights that a node has loaded are inference tensors, which autograd refuses to save."""
+    the weights that a node has loaded are inference tensors, which autograd refuses to save.
+
+    Args:
+        evaluated: called after each. One that looks at latents of its hint has had the host load the VAE, which may
+            have moved the weights of the model away.
+    """
     found = {id(c): c for entries in conditions for entry in entries if (c := entry.get("control")) is not None}
+
+    def without(get_control: Callable) -> Callable:
+        @torch.no_grad()
+        def called(*args: Any, **kwargs: Any) -> Any:
+            residuals = get_control(*args, **kwargs)
+            evaluated()
+            return residuals
+
+        return called
+
     for control in found.values():
-        control.get_control = torch.no_grad()(control.get_control)  # of this object, before its class's
+        control.get_control = without(control.get_control)  # of this object, before its class's
     try:
         yield
     finally:

@@ -46,7 +46,7 @@ from .differentiable import advice, differentiated, with_gradient
 from .distillable import check_models
 from .noise_levels import is_flow, noise_levels
 from .reserve import reserve_memory
-from .resident import static_patcher
+from .resident import load_whole, static_patcher
 from .views import ViewGroups, in_groups, view_groups, with_cameras
 from .zero123 import PICTURE, check_pictures, with_picture
 
@@ -212,7 +212,7 @@ class ComfyPrior:
             x_model = self._to_model(x[some])
             if hints is not None:
                 show(self._controls, hints[some], strength)
-            with without_gradient(merged), within(batch) if len(order) > 1 else nullcontext():
+            with without_gradient(merged, self._stay), within(batch) if len(order) > 1 else nullcontext():
                 denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x_model, sigma[some], options)
             for eps, x_0 in zip(parts, denoised, strict=True):
                 eps.append((x_t[some] - alpha_t[some] * without_frames(x_0).float()) / sigma_t[some])
@@ -220,6 +220,11 @@ class ComfyPrior:
             return [eps for (eps,) in parts]
         back = torch.tensor([i for batch in order for i in batch]).argsort().to(x.device)
         return [torch.cat(eps)[back] for eps in parts]
+
+    def _stay(self) -> None:
+        """Bring weights back that are differentiated through, if the host has moved them."""
+        if self._trains_network:
+            load_whole(self._inner.current_patcher)
 
     @property
     def recompute_encoder(self) -> bool:

@@ -15,6 +15,7 @@ from .events import send_step
 from .runs import Run
 
 PREVIEW_SECONDS = 0.25
+PREVIEW_SHARE = 0.1  # of the time, at most: a latent scene is decoded for each preview
 EVENT_SECONDS = 0.1
 PREVIEW_PIXELS = 512
 SHOWN = 4  # pictures of a step that a preview has room for
@@ -32,23 +33,26 @@ class RunProgress:
         self.n_steps, self.node_id, self.run = n_steps, node_id, run
         self.bar = comfy.utils.ProgressBar(n_steps, node_id=node_id)
         self.drawn = self.sent = float("-inf")
+        self.drawing = 0.0  # seconds of the last preview
         self.backlog = Backlog()
 
     def __call__(self, step: int, preview, record: StepRecord | None = None, last: bool = False) -> None:
         """Report `step` done steps.
 
         Args:
-            preview: a function that renders [B, 3, H, W]; it runs a few times a second, and for the `last` report.
+            preview: a function that renders [B, 3, H, W]; it runs a few times a second, less often if it takes long,
+                and for the `last` report.
             record: what panels draw curves of. It is read a step late where a device still works on it.
         """
         comfy.model_management.throw_exception_if_processing_interrupted()
         now = time.monotonic()
         last = last or step >= self.n_steps
         image = None
-        if last or now - self.drawn >= PREVIEW_SECONDS:
-            self.drawn = now
+        if last or now - self.drawn >= max(PREVIEW_SECONDS, self.drawing / PREVIEW_SHARE):
             with torch.no_grad():
                 image = ("JPEG", to_pil(preview()), PREVIEW_PIXELS)
+            self.drawn = time.monotonic()
+            self.drawing = self.drawn - now
         if self.run is not None:
             self.run.advance(step)
             reports = [] if record is None else [*self.backlog.add(record), *(self.backlog.rest() if last else ())]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...tbsd_core.experiment.refine import SAME_PLACE, refined
+from ...tbsd_core.experiment.refine import SAME_PLACE, as_at_the_end, refined
 from ...tbsd_core.guidance import method_of
 from ...tbsd_core.mesh import ExportConfig
+from ...tbsd_core.preset_changes import YOURS
 from ...tbsd_core.presets import preset
 from ...tbsd_core.scenes import MeshTextureConfig, MeshTextureScene, Scene
 from .autograd import optimization_mode
@@ -40,9 +41,16 @@ def painted_run(run: str) -> MeshTextureScene:
 
 
 def to_refine(guided: GuidedModel) -> GuidedModel:
-    """A guidance with the settings of this stage, in place of connected settings for the scene that came before."""
+    """A guidance with the settings of this stage, in place of connected settings for the scene that came before. Of
+    these stay what the user has set for every run, and the size that a small card can encode."""
+    family, _ = model_family(guided.model)
+    method = method_of(guided.guidance)
+    guided = replace(guided, guidance=method.method(as_at_the_end(guided.guidance.config, family)))
     if guided.preset is None:
         return guided
-    family, _ = model_family(guided.model)
-    of_painting = preset(family, "mesh_texture", method_of(guided.guidance).name)
-    return replace(guided, preset=refined(of_painting, family))
+    kept = {
+        name: setting
+        for name, setting in guided.preset.items()
+        if name == "optim.encode_size" or (name.startswith("optim.") and setting.source == YOURS)
+    }
+    return replace(guided, preset={**refined(preset(family, "mesh_texture", method.name), family), **kept})

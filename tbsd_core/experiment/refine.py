@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..configuration import replaced
+from ..guidance.tbsd import TBSDConfig
 from ..mesh import ExportConfig, PlacementConfig, textured_mesh, write_mesh
 from ..scenes import Scene
 from ..settings import DEMO, PUBLISHED, Setting, Settings
@@ -42,7 +43,19 @@ def refining(config: ExperimentConfig, family: str) -> ExperimentConfig:
     """The same for the configuration of a run."""
     for name, setting in refined({}, family).items():
         config = replaced(config, name, setting.value)
-    return config
+    return replace(config, guidance=as_at_the_end(config.guidance, family))
+
+
+def as_at_the_end(guidance: Any, family: str) -> Any:
+    """The settings of a method for a mesh, whose shape is made: TBSD's weight stays where the NeRF's schedule ended.
+
+    On the demo model this gave .81 to .85 of the true fine detail in place of .71 to .82 (two tuning prompts, and the
+    same objects, materials and outlines). On real models it was not tried.
+    """
+    if family != DEMO or not isinstance(guidance, TBSDConfig):
+        return guidance
+    schedule = replace(guidance.balance.schedule, start=guidance.balance.schedule.end)
+    return replace(guidance, balance=replace(guidance.balance, schedule=schedule))
 
 
 def extract(

@@ -182,8 +182,8 @@ def painted_mesh(
     except (ImportError, NativeFailure) as error:
         warnings.append(f"The mesh has vertex colours instead of a texture: {error}")
         report |= {"uv": "none", "texture": 0}
-    # a surface that says how light falls on it is there to be lit
-    unlit = scene.config.surface.unlit or (scene.config.shading == "none" and not surface.is_lit)
+    # colours that were painted in light are there to be lit, and so is a surface that says how light falls on it
+    unlit = scene.config.shading == "none" and (scene.config.surface.unlit or not surface.is_lit)
     unwrapped = time.perf_counter()
     on_progress("unwrap", 0.5)
     vertices = torch.from_numpy(mesh.vertices)

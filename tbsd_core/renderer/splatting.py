@@ -192,6 +192,7 @@ class _Composite(torch.autograd.Function):
         sums = features.new_zeros(len(features), 6).index_add_(0, splat, moments)
         sx, sy, sxx, sxy, syy, s = sums.unbind(-1)
         a, b, c, opacity = features[:, 2:6].unbind(-1)
+        opacity = opacity.clamp_min(torch.finfo(opacity.dtype).tiny)  # what has faded to 0 is not seen: s is 0, too
         own = torch.stack([a * sx + b * sy, b * sx + c * sy, -0.5 * sxx, -sxy, -0.5 * syy, s / opacity], -1)
         return torch.cat([own, shown_grad[:, :4]], -1), None, None, None, None, None
 

@@ -14,7 +14,15 @@ from ..cameras.pose import Cameras
 from ..cameras.rays import camera_rays
 from ..renderer.background import BACKGROUND, over_background
 from ..renderer.regularizers import opacity_entropy
-from ..renderer.splatting import BACKENDS, Splats, choose_backend, intrinsics, splat_reference, view_matrices
+from ..renderer.splatting import (
+    BACKENDS,
+    Splats,
+    choose_backend,
+    intrinsics,
+    rotation_matrices,
+    splat_reference,
+    view_matrices,
+)
 from ..renderer.volume import MIN_OPACITY
 from ..rng import named_generator
 from ..settings import DEMO, PUBLISHED, Setting, check_settings, setting
@@ -29,6 +37,7 @@ DREAM_GAUSSIAN = "DreamGaussian, arXiv:2309.16653, its configs/text.yaml"
 POSITION_RATE, OPACITY_RATE, SCALE_RATE, ROTATION_RATE = 0.1, 5.0, 0.5, 0.5
 
 NOT_MOVED = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+APART = 0.5  # standard deviations by which a Gaussian that moves onto another one is away from it; ours
 MIN_ROWS = 8  # of pixels; drawing fewer at once costs more time than it saves memory
 
 
@@ -240,6 +249,10 @@ class GaussianScene(Scene):
         for parameter in self.parameters():
             parameter[rows] = parameter[targets]
             clear_moments(optimizer, parameter, torch.cat([rows, hosts]))
+        # two equal Gaussians would have equal gradients and stay one. (The paper adds noise to all, in each step.)
+        noise = torch.randn(len(rows), 3, generator=generator).to(self.means)
+        turned = rotation_matrices(self.quats[rows]) @ (noise * self.log_scales[rows].exp())[..., None]
+        self.means[rows] += APART * turned[..., 0]
         return len(rows)
 
 

@@ -214,7 +214,9 @@ class MeshTextureScene(Scene):
             penalties["pin"] = low_pass_difference(image(color), image(before), opacity, patch)
         if c.match_weight and beside is not None and beside.shape[1]:
             penalties["match"] = low_pass_difference(image(color), image(beside[:, :3]), image(beside[:, 3:]), patch)
-        return RenderOutput(rgb.clamp(max=1), opacity, depth / opacity.clamp(min=1e-6), normal, penalties=penalties)
+        # cut off at 1 with a gradient, without which a lit white surface would stay white
+        rgb = rgb - (rgb.detach() - 1).clamp(min=0)
+        return RenderOutput(rgb, opacity, depth / opacity.clamp(min=1e-6), normal, penalties=penalties)
 
     def _texels_per(self, n: float) -> float:
         """Texels of the kept texture for each of the n places that a view sees, about half of all."""

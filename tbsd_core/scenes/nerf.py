@@ -29,6 +29,7 @@ from .spec import SceneSpec
 
 MIN_NORMAL_WEIGHT = 1e-2  # samples below it are not worth six more density queries
 ENVIRONMENT_LR = 0.1  # of the field's; threestudio: 0.001 to 0.01
+MOST_SKIPPING = {True: 192, False: 96}  # points a side of the grid that skips samples, of a dense field and of others
 
 
 def weight(default: float, tooltip: str, **hint: Any) -> Any:
@@ -65,7 +66,7 @@ class NeRFConfig:
     blob_strength: float = setting(8.0, at_least=0)  # logit of the initial density at the centre; 0 starts empty
     blob_radius: float = setting(0.75, above=0)  # fraction of the bound at which the initial logit crosses 0
     empty_logit: float = -1.0  # added to the density logit everywhere
-    occupancy_resolution: int = 48  # coarse grid that skips empty and hidden samples; 0 evaluates all
+    occupancy_resolution: int = 48  # least of the grid that skips empty and hidden samples; 0 evaluates all
     chunk_rays: int = setting(0, at_least=0)  # rays rendered at once; 0 = all, and fewer where memory is short
     background: tuple[float, float, float] = setting(BACKGROUND, at_least=0, at_most=1)
     background_mode: str = setting(
@@ -119,6 +120,24 @@ class NeRFConfig:
             )
 
 
+    @property
+    def skipping_resolution(self) -> int:
+        """Points along each side of the grid that skips samples; 0 evaluates all.
+
+        A sheet of one cell of the field must be seen by it: between its points a sheet would be empty, and what is
+        skipped has no gradient that could bring it back.
+        """
+        if self.occupancy_resolution == 0:
+            return 0
+        fine = min(-(-3 * max(self.resolutions) // 4), MOST_SKIPPING[self.encoding == "dense"])
+        return max(self.occupancy_resolution, fine)
+
+    @property
+    def shifts_skipping(self) -> bool:
+        """Whether the field is too fine for that grid, which then stands elsewhere in each step."""
+        return max(self.resolutions) > 1.5 * self.skipping_resolution
+
+
 class NeRFScene(Scene3D):
     """A 3D scene with the parameters of its encoding."""
 
@@ -134,7 +153,7 @@ class NeRFScene(Scene3D):
         generator = named_generator(c.seed, "nerf init")
         self.encoding = build_encoding(c.encoding, c.resolutions, generator, c.hash_bits)
         self.environment = Environment(c.background, generator) if c.background_mode == "learned" else None
-        self.register_buffer("coarse_points", grid_points(c.bound, c.occupancy_resolution), persistent=False)
+        self.register_buffer("coarse_points", grid_points(c.bound, c.skipping_resolution), persistent=False)
         backdrop = torch.tensor(WHITE if c.background_mode == "white" else c.background)
         self.register_buffer("backdrop", backdrop, persistent=False)
         self.chunk_rays = c.chunk_rays
@@ -191,7 +210,12 @@ class NeRFScene(Scene3D):
         lit = None if lights is None else lights[:, None].expand(-1, height * width, -1).reshape(-1, 3)
         coarse = None
         if c.occupancy_resolution:
-            coarse = coarse_density(self.density, c.bound, self.coarse_points)
+            points = self.coarse_points
+            if generator is not None and c.shifts_skipping:
+                spacing = 2 * c.bound / (c.skipping_resolution - 1)
+                shift = (torch.rand(3, generator=generator) - 0.5) * spacing
+                points = points + shift.to(device, non_blocking=True)
+            coarse = coarse_density(self.density, c.bound, points)
         faces_away = c.orientation_weight > 0
         with_normal = with_normal or (generator is not None and c.normal_weight > 0)
         need_normals = with_normal or lit is not None or faces_away

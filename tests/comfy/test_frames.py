@@ -25,6 +25,11 @@ def test_pictures_are_encoded_and_decoded_as_by_comfyui(report):
         assert found["gradient"] > 1, name
 
 
+def test_a_scene_starts_from_every_picture_of_a_batch(report):
+    for name, found in report.items():
+        assert found["start"] < 1e-5, name
+
+
 def test_predictions_are_pictures_and_a_batch_is_its_samples(report):
     for name, found in report.items():
         assert found["shape"] == [2, 16, 8, 8], name

@@ -63,3 +63,8 @@ def test_values_that_are_no_numbers_are_told(report):
 
 def test_the_remaining_time_is_that_of_the_steps_that_are_left(report):
     assert 0.3 < report["remaining"] < 2, "seven steps of 50 ms, however many were done before"
+
+
+def test_previews_that_take_long_are_fewer(report):
+    """A tenth of the time is theirs."""
+    assert report["previews"] == [True, 0, 1]

@@ -53,3 +53,9 @@ def test_a_value_of_ones_own_replaces_one_that_is_recommended_everywhere(report)
     assert "scene.tv_weight = 0.05  (yours)" in found["text"]
     assert found["widget"] == "optim.views_per_step is not part of a preset here: set it on the Optimize node."
     assert found["picture"].endswith("(guidance., optim., prompt.), got 'scene.seed=2'.")
+
+
+def test_what_a_user_sets_for_every_run_stays_where_a_mesh_is_refined(report):
+    found = report["refined"]
+    assert found["values"] == [0.005, 0.5] and found["others"] == ["optim.lr"]
+    assert found["schedule"][0] == found["schedule"][1]

@@ -101,3 +101,14 @@ def test_a_false_gradient_ends_the_run_with_a_sentence(report, what):
 @dynamic_vram
 def test_pages_of_other_models_make_room_for_a_run_that_needs_it(report):
     assert report["room"] == {"ample": 1.0, "short": 0.0}
+
+
+def test_a_hint_that_the_host_encodes_leaves_the_weights_in_place(report):
+    assert report["hints"]["away"] == 0 and report["hints"]["gradient"] < 1e-5
+
+
+def test_patches_of_a_text_encoder_count(report):
+    """Its device is said: without it dynamic VRAM computes on the CPU and leaves patches out."""
+    found = report["clips"]
+    assert found["static"] > 0.1
+    assert all(abs(value - found["static"]) < 1e-3 for value in found.values())

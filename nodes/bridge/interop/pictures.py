@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.utils
+import torch
 from torch import Tensor
 
 from ....tbsd_core.scenes import Scene
@@ -34,7 +35,8 @@ def picture_scene(image: Tensor, config: Any, size: int, vae: Any = None, model:
             "An image and a vae need the model as well, for the scale of its latents: connect model. Or leave out the "
             "vae, to optimise pixels."
         )
-    encoded = vae.encode(pictures.movedim(1, -1))
+    # one by one: a VAE that knows frames takes a batch for a video
+    encoded = torch.cat([vae.encode(picture[None]) for picture in pictures.movedim(1, -1)])
     latents = without_frames(model.get_model_object("latent_format").process_in(encoded.float().cpu()))
     with optimization_mode():
         return scene_of_latents(latents.clone(), config)

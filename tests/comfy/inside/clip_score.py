@@ -11,12 +11,10 @@ from pack import load_pack
 
 load = load_pack()
 import comfy.clip_vision  # noqa: E402
-import comfy.sd  # noqa: E402
-import comfy.sd1_clip  # noqa: E402
-import comfy.supported_models_base  # noqa: E402
 import torch  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from tiny import randomize  # noqa: E402
+from tiny_clip import text  # noqa: E402
 
 measure = load("nodes.bridge.measure")
 OUT = Path(sys.argv[3])
@@ -41,26 +39,6 @@ def refused(run) -> str:
     except ValueError as error:
         return str(error)
     return ""
-
-
-def text(projection: torch.Tensor):
-    """A CLIP with comfy's own tokenizer and a random text encoder, and its config."""
-    width = len(projection)
-    config = dict(hidden_size=width, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2)
-    config |= dict(vocab_size=49408, max_position_embeddings=77, hidden_act="quick_gelu")
-    config |= dict(bos_token_id=49406, eos_token_id=49407, pad_token_id=49407)
-
-    class TextEncoder(comfy.sd1_clip.SDClipModel):
-        def __init__(self, device="cpu", dtype=None, model_options=None):
-            options = dict(device=device, dtype=dtype, model_options=model_options or {})
-            super().__init__(textmodel_json_config=dict(config), return_projected_pooled=False, **options)
-
-    target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
-    target.params = {"clip_model": TextEncoder}
-    clip = comfy.sd.CLIP(target, model_options={"dtype": torch.float32})
-    randomize(clip.cond_stage_model.clip_l.transformer)
-    clip.cond_stage_model.clip_l.transformer.text_projection.weight.data.copy_(projection)
-    return clip, config | {"projection_dim": width}
 
 
 width = 32

@@ -11,6 +11,7 @@ import tiny  # noqa: E402
 import torch  # noqa: E402
 
 bridge, conditioning = load("nodes.bridge.prior"), load("nodes.bridge.conditioning")
+picture_scene, scenes = load("nodes.bridge.interop.pictures").picture_scene, load("tbsd_core.scenes")
 adapter, guidance = load("tbsd_core.optim.adapter"), load("tbsd_core.guidance")
 
 MODELS = {  # comfy's class, model, VAE, width of the embeddings
@@ -83,7 +84,9 @@ def measure(name) -> dict:
     scaled = model.model.process_latent_in(own)
     shown = torch.cat([vae.decode(z[None]).reshape(1, 64, 64, 3) for z in own]).movedim(-1, 1)
     flat = scaled.reshape(latents.shape)
-    return {**found, "encode": gap(latents, flat), "decode": gap(pictures, shown)}
+    config = scenes.SCENES["latent"].config(size=8, channels=16)
+    start = picture_scene(IMAGES.movedim(1, -1), config, 64, vae, model).latents.detach()
+    return {**found, "encode": gap(latents, flat), "decode": gap(pictures, shown), "start": gap(start, flat)}
 
 
 def told(name) -> list[str]:

@@ -125,4 +125,21 @@ for step in range(101, 104):
     six.advance(step)
     time.sleep(0.05)
 report["remaining"] = six.event()["remaining"]
+
+progress, drawn = load("nodes.bridge.progress").RunProgress(9, None), []
+
+
+def preview():
+    drawn.append(True)
+    time.sleep(0.05)
+    return torch.zeros(1, 3, 8, 8)
+
+
+progress(1, preview)
+report["previews"] = [progress.drawing >= 0.05]
+for seconds in (2.0, 0.5):  # that the last one took, ten seconds ago
+    progress.drawn, progress.drawing = time.monotonic() - 10, seconds
+    before = len(drawn)
+    progress(2, preview)
+    report["previews"].append(len(drawn) - before)
 print(json.dumps(report))

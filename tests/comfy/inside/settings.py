@@ -62,6 +62,12 @@ words = prompts.TargetNegativePrompt.execute(**negative, settings=own.args[10]).
 guided = NODES["tbsd"].execute(model=model, vae=vae, prompts=words, guidance_scale=3.0, settings=own.args[10]).args[0]
 cameras = own.args[11]
 run = load("nodes.bridge.config").config_of(guided, scene, cameras, load("tbsd_core.optim").OptimConfig(lr=0.1))
+late = load("nodes.bridge.refine").to_refine(guided)
+report["refined"] = {
+    "values": [late.preset[name].value for name in ("optim.lr", "optim.timesteps.t_max")],
+    "others": sorted(name for name, setting in late.preset.items() if setting.source == "yours"),
+    "schedule": [late.guidance.config.balance.schedule.start, guided.guidance.config.balance.schedule.end],
+}
 report["changes"] = {
     "values": [run.optim.lr, run.scene.tv_weight, run.guidance.guidance_scale, run.cameras.fov_y, own.args[1]],
     "modifier": run.prompt.target_modifier,

@@ -173,6 +173,10 @@ def test_steps_are_split_between_the_stages():
     assert config.texture.optim.n_steps == round(100 * TEXTURE_SHARE)
     assert config.nerf.optim.n_steps + config.texture.optim.n_steps == 100
     assert config.texture.optim.timesteps.t_max < config.nerf.optim.timesteps.t_max, "refined, not painted anew"
+    nerf, texture = (run.guidance.balance.schedule for run in (config.nerf, config.texture))
+    assert texture.start == texture.end == nerf.end < nerf.start, "the shape is made"
+    sds = default_stages("a brick house", "sds")
+    assert sds.texture.guidance == sds.nerf.guidance
     with pytest.raises(ValueError, match="at least 2 steps"):
         default_stages("a brick house", n_steps=1)
 

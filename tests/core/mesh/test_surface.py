@@ -71,10 +71,13 @@ def test_a_file_that_claims_more_than_it_holds_is_refused(mesh, tmp_path):
 
 
 @pytest.mark.parametrize("unlit", [False, True])
-def test_the_unlit_flag_is_that_of_the_mesh(mesh, unlit):
+def test_what_was_painted_in_light_is_lit(mesh, unlit):
+    """As the mesh of a NeRF, which is unlit: its colours have no light in them any more."""
     for given in (mesh, replace(mesh, surface=Surface())):
         scene = texture_scene(replace(given, unlit=unlit), replace(SMALL, shading="soft"))
-        assert painted_mesh(scene, UVConfig(size=32))[0].unlit == unlit
+        assert not painted_mesh(scene, UVConfig(size=32))[0].unlit
+    plain = texture_scene(replace(mesh, unlit=unlit), replace(SMALL, shading="none"))
+    assert painted_mesh(plain, UVConfig(size=32))[0].unlit == unlit
 
 
 def test_a_factor_of_the_base_colour_does_not_tint_what_was_painted(mesh):

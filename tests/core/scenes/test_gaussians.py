@@ -67,6 +67,29 @@ def test_faded_ones_move_to_opaque_ones_and_the_picture_stays():
         assert torch.equal(optimizer.state[p]["exp_avg"][~changed], moments[p][~changed])
 
 
+def test_those_that_share_a_place_go_their_own_ways():
+    scene = GaussianScene(TINY)
+    optimizer = optimizer_of(scene)
+    with torch.no_grad():
+        scene.opacity_logits[:150:3] = -9
+    scene.relocate(optimizer, named_generator(0, "relocate", 1))
+    between = torch.cdist(scene.means.detach(), scene.means.detach()).fill_diagonal_(9).min(1)[0][:150:3]
+    away = between / scene.log_scales[:150:3].exp().mean(1).detach()
+    assert (away > 0.05).float().mean() > 0.9 and away.median() < 1.5
+    scene.zero_grad()
+    scene.render(orbit(2), 32, 32).rgb.square().sum().backward()
+    pairs = torch.cdist(scene.means.grad, scene.means.grad).fill_diagonal_(9).min(1)[0][:150:3]
+    assert pairs.median() > 1e-4, "equal ones would have equal gradients"
+
+
+def test_one_that_has_faded_to_nothing_has_a_gradient():
+    scene = GaussianScene(TINY)
+    with torch.no_grad():
+        scene.opacity_logits[0] = -110
+    scene.render(orbit(1), 16, 16).rgb.sum().backward()
+    assert all(p.grad.isfinite().all() for p in scene.parameters())
+
+
 def test_targets_are_alive_and_nothing_moves_where_all_have_faded():
     dead = torch.tensor([True, False, True, False, True])
     targets = draw_targets(torch.tensor([0.9, 0.5, 0.9, 0.1, 0.9]), dead, torch.Generator().manual_seed(0))

@@ -51,6 +51,20 @@ def test_a_grey_mesh_is_lit_or_not():
         assert (float(pixels.max() - pixels.min()) > 0.05) == (shading == "soft")
 
 
+def test_white_in_bright_light_can_be_painted():
+    """It is shown as 1 and no more, and has a gradient there."""
+    ball = trimesh.creation.icosphere(2)
+    mesh = Mesh(ball.vertices.astype("float32"), ball.faces.astype("int64"))
+    scene = texture_scene(mesh, MeshTextureConfig(resolutions=(5,), shading="soft"))
+    with torch.no_grad():
+        for p in scene.parameters():
+            p.fill_(8.0)
+    out = scene.render(orbit(4, 40.0), 24, 24)
+    bright = out.rgb >= 1 - 1e-6
+    assert bright.any() and (out.rgb <= 1 + 1e-6).all()
+    assert torch.autograd.grad(out.rgb[bright].sum(), next(scene.parameters()))[0].abs().sum() > 0
+
+
 def test_both_sides_are_painted():
     scene = box_scene()
     flipped = box_scene()

@@ -251,3 +251,29 @@ def test_weights_of_zero_add_no_loss_and_others_their_share():
     assert not randomized().render(orbit(2), 8, 8).penalties
     plain = randomized()
     assert plain.regularization(plain.render(orbit(2), 8, 8), 1.0).keys() == {"entropy", "opacity", "tv"}
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_sheet_of_one_cell_is_seen_with_samples_skipped_as_without(place):
+    def pixels(occupancy_resolution: int) -> int:
+        fine = dict(resolutions=(33, 129), n_samples=129, blob_strength=0.0, empty_logit=-8.0)
+        scene = NeRFScene(NeRFConfig(**fine, occupancy_resolution=occupancy_resolution))
+        with torch.no_grad():
+            scene.encoding.levels[1][0, 0, 48 + 5 * place, 32:97, 32:97] = 3.0
+            return int((scene.render(orbit(1, 0.0), 24, 24).opacity > 0.5).sum())
+
+    assert pixels(48) == pixels(0) > 100
+
+
+def test_where_the_field_is_finer_than_its_grid_can_be_this_stands_elsewhere_in_each_step():
+    fine = NeRFConfig(encoding="kplanes", resolutions=(9, 513), n_samples=4)
+    assert fine.skipping_resolution == 96 and fine.shifts_skipping and not NeRFConfig().shifts_skipping
+    assert NeRFConfig().skipping_resolution == 48 and NeRFConfig(occupancy_resolution=0).skipping_resolution == 0
+    scene, read = NeRFScene(fine), []
+    scene.encoding.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+    for seed in (0, 1, None, None):
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        scene.render(orbit(1), 4, 4, generator)
+    first, second, plain, again = (points for points in read if len(points) == 96**3)
+    assert torch.equal(plain, again) and not torch.equal(first, second)
+    assert 0 < (first - plain).abs().max() <= 1 / 95 + 1e-6

@@ -7,6 +7,8 @@ import json
 import host
 
 load = host.boot()
+import comfy.controlnet  # noqa: E402
+import comfy.latent_formats  # noqa: E402
 import comfy.model_management as mm  # noqa: E402
 import comfy.model_patcher as patchers  # noqa: E402
 import comfy.patcher_extension as patcher_extension  # noqa: E402
@@ -14,6 +16,7 @@ import device  # noqa: E402
 import tiny  # noqa: E402
 import torch  # noqa: E402
 from comfy.ldm.models.autoencoder import AutoencoderKL  # noqa: E402
+from tiny_clip import text  # noqa: E402
 
 import nodes as core_nodes  # noqa: E402
 
@@ -23,6 +26,7 @@ if DYNAMIC:
 bridge, conditioning = load("nodes.bridge.prior"), load("nodes.bridge.conditioning")
 autoencoder, autograd = load("nodes.bridge.autoencoder"), load("nodes.bridge.autograd")
 adapter, guidance = load("tbsd_core.optim.adapter"), load("tbsd_core.guidance")
+control, hinting = load("nodes.bridge.control"), load("tbsd_core.optim.hints")
 
 IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 WEIGHTS = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(2))
@@ -367,6 +371,80 @@ def room() -> dict:
     return {"ample": left(8 * host.GIB), "short": left(int(needed))} if DYNAMIC else {}
 
 
-print(
-    json.dumps({"autoencoders": autoencoders(), "networks": networks(), "checks": checks(), "room": outcome(room)})
-)
+class LatentHint(torch.nn.Module):
+    """A ControlNet that looks at latents of its hint, as of SD3 and Flux, and adds nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.dtype = torch.nn.Parameter(torch.zeros(4)), torch.float32
+
+    def forward(self, x, hint, timesteps, context, **options):
+        return {"input": [], "middle": [], "output": []}
+
+
+def hints() -> dict:
+    """A LoRA's gradient where the host encodes a hint in each forward and has room for the network, or no longer."""
+    options = {"pooled_output": torch.ones(1, tiny.POOLED)}
+    condition = conditioning.to_condition(tiny.conditioning(0, **options))
+
+    def gradient(memory):
+        shared, model, limit = vae(), network(), device._Held.limit
+        where = model.load_device
+        format_ = comfy.latent_formats.SD15()
+        net = comfy.controlnet.ControlNet(LatentHint(), compression_ratio=1, latent_format=format_, load_device=where)
+        generator = torch.Generator().manual_seed(5)
+
+        def body(prior):
+            latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(3)).to(where)
+            state = adapter.create_adapter(prior, guidance.build_guidance("vsd"), 0)
+            for p in state.adapter.up:
+                p.data.copy_(0.1 * torch.randn(p.shape, generator=generator))
+            views = torch.rand(2, 3, 64, 64, generator=generator).to(where)
+            rows = hinting.Hints(views, 1.0).on([condition] * 2, range(2))
+            if memory is not None:
+                device._Held.limit = device._Held.now + memory
+            t = torch.tensor([500, 200], device=where)
+            state.adapter.training_loss(latents, t, rows, None, torch.zeros_like(latents)).backward()
+            away = sum(p.device.type == "cpu" for p in prior._inner.diffusion_model.parameters())
+            return [p.grad.cpu() for p in state.adapter.parameters() if p.grad is not None], away
+
+        try:
+            with torch.inference_mode():
+                shown = control.ViewControl(net, hinting.ControlConfig(kind="depth"))
+                return bridge.with_prior(model, shared, [condition], (2, 64, 64), body, True, shown)
+        finally:
+            device._Held.limit = limit
+            mm.unload_all_models()
+
+    (ample, _), (short, away) = gradient(None), gradient(int(0.9 * host.GIB))
+    return {"gradient": gap(short, ample), "away": away}
+
+
+def clips() -> dict:
+    """How far a patch moves the embedding of a text, in each memory mode."""
+    embed_texts = load("nodes.bridge.clip").embed_texts
+    projection = torch.randn(32, 32, generator=torch.Generator().manual_seed(1)) / 32**0.5
+    name = "clip_l.transformer.text_model.encoder.layers.0.mlp.fc1.weight"
+    if DYNAMIC:
+        host.set_dynamic(False)
+    with torch.inference_mode():
+        weights = {k: v.clone() for k, v in text(projection)[0].cond_stage_model.state_dict().items()}
+
+    def moved(dynamic):
+        if DYNAMIC:
+            host.set_dynamic(dynamic)
+        with torch.inference_mode():
+            clip = text(projection, randomized=not dynamic)[0]
+            clip.cond_stage_model.load_state_dict(weights, assign=True, strict=False)
+            changed = clip.clone()
+            change = torch.randn(weights[name].shape, generator=torch.Generator().manual_seed(0))
+            assert changed.patcher.add_patches({name: ("diff", (change,))})
+            plain, patched_one = (embed_texts(one, ["a brick house"], 32) for one in (clip, changed))
+        mm.unload_all_models()
+        return float((patched_one - plain).norm() / plain.norm())
+
+    return {"static": moved(False), **({"dynamic": moved(True)} if DYNAMIC else {})}
+
+
+found = {"autoencoders": autoencoders(), "networks": networks(), "checks": checks(), "room": outcome(room)}
+print(json.dumps({**found, "hints": outcome(hints), "clips": clips()}))

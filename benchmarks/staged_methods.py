@@ -1,0 +1,116 @@
+"""Methods compared by what `run --stages` makes of them: `python -m benchmarks.staged_methods --seeds 0 1`.
+
+The rows are those of `python -m tbsd_core benchmark quality`, on the same prompts; but each run is a NeRF, then its
+mesh, painted at the model's full size, and what is measured is the painted mesh. All methods take the same steps.
+Finished cells in --out are skipped and interrupted ones continue, so that several processes can share the work by
+--prompts, and one without it prints the whole table. --write puts it into benchmarks/results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from benchmarks.stages import solid
+from tbsd_core.atomic import atomic_path
+from tbsd_core.benchmark.configurations import CONFIGURATIONS, REFERENCE, SPLITS, TBSD_SCALE
+from tbsd_core.benchmark.quality import evaluate_dimension, markdown
+from tbsd_core.benchmark.statistics import LEVEL, RESAMPLES
+from tbsd_core.commands.stages import assigned
+from tbsd_core.experiment import versions
+from tbsd_core.experiment.stages import StagesConfig, default_stages, run_stages
+from tbsd_core.study.jobs import slug
+from tbsd_core.study.table import table_row
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def stages_of(label: str, prompt: str, prior: str, n_steps: int, seed: int) -> StagesConfig:
+    """The stages of a row of the quality benchmark."""
+    entry = CONFIGURATIONS[label]
+    config = default_stages(prompt, entry.method, prior=prior, n_steps=n_steps, seed=seed)
+    scales = default_stages(prompt, "tbsd", prior=prior, n_steps=n_steps)
+    for name, value in entry.settings.items():
+        for stage in ("nerf", "texture"):
+            said = getattr(scales, stage).guidance.guidance_scale if value == TBSD_SCALE else value
+            config = assigned(config, [f"{stage}.{name}={said}"])
+    return config
+
+
+def cell(label: str, prompt: str, prior: str, n_steps: int, seed: int, out: Path) -> dict[str, Any]:
+    config = stages_of(label, prompt, prior, n_steps, seed)
+    report = run_stages(config, out, (out / "stages.json").exists(), in_full=False)
+    return table_row(
+        label,
+        prompt,
+        (seed, seed),
+        steps=n_steps,
+        evaluations=report["evaluations"],
+        seconds=sum(report["seconds"][name] for name in ("nerf", "mesh", "texture")),
+        metrics={**report["metrics"]["texture"], "occupancy_iou": solid(out / "mesh.glb", prompt)},
+    )
+
+
+def goals(rows: list[dict[str, Any]]) -> str:
+    """What means do not show: the median and the worst solid, and the sides of objects that have a front."""
+    lines = ["| method | occupancy IoU: median | worst | view error of houses, in degrees |", "|---" * 4 + "|"]
+    for label in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == label]
+        solids = [row["occupancy_iou"] for row in own]
+        houses = [f"{row['view_error']:.1f}" for row in own if row["prompt"].endswith("house")]
+        lines.append(f"| {label} | {median(solids):.3f} | {min(solids):.3f} | {', '.join(houses) or '-'} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--methods", nargs="+", default=[REFERENCE, "SDS s, praise"], choices=list(CONFIGURATIONS))
+    parser.add_argument("--split", default="heldout", choices=list(SPLITS))
+    parser.add_argument("--prompts", nargs="+", metavar="PROMPT", help="of the split (default: all)")
+    parser.add_argument("--prior", default="multiview")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--steps", type=int, default=300, help="of NeRF and texture together")
+    parser.add_argument("--out", type=Path, default=Path("output/staged_methods"))
+    parser.add_argument("--write", action="store_true", help="into benchmarks/results")
+    a = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for prompt in a.prompts or SPLITS[a.split]:
+        for seed in a.seeds:
+            for label in a.methods:
+                folder = a.out / slug(f"{a.prior}_{a.steps}") / slug(f"{label}_{prompt}_{seed}")
+                path = folder / "row.json"
+                if not path.exists():
+                    row = cell(label, prompt, a.prior, a.steps, seed, folder)
+                    with atomic_path(path) as temporary:
+                        temporary.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+                rows.append(json.loads(path.read_text(encoding="utf-8")))
+                shown = ("identity_shape", "identity_material", "occupancy_iou", "high_frequency_ratio")
+                print(label, prompt, seed, {name: round(rows[-1][name], 3) for name in shown}, flush=True)
+    report = {
+        "split": a.split,
+        "quick": False,
+        "prior": a.prior,
+        "reference": REFERENCE,
+        "interval": f"{LEVEL:.0%}, two-stage bootstrap over prompts and their runs, {RESAMPLES} resamples, seed 0",
+        "dimensions": {"3d": evaluate_dimension(rows)},
+        "versions": versions(),
+    }
+    text = f"{markdown(report)}\n{goals(rows)}"
+    print(text)
+    if a.write:
+        command = f"python -m benchmarks.staged_methods --steps {a.steps} --seeds {' '.join(map(str, a.seeds))} --write"
+        command += f" --methods {' '.join(json.dumps(label) for label in a.methods)}"
+        name = "staged_methods" if a.prior == "multiview" else f"staged_methods_{a.prior}"
+        for suffix, content in ((".json", json.dumps(report, indent=1) + "\n"), (".md", f"`{command}`\n\n{text}")):
+            with atomic_path(RESULTS / f"{name}{suffix}") as path:
+                path.write_text(content, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
