@@ -1,7 +1,7 @@
 """Methods compared by what `run --stages` makes of them: `python -m benchmarks.staged_methods --seeds 0 1`.
 
-The rows are those of `python -m tbsd_core benchmark quality`, on the same prompts; but each run is a NeRF, then its
-mesh, painted at the model's full size, and what is measured is the painted mesh. All methods take the same steps.
+It has the rows and the prompts of `python -m tbsd_core benchmark quality`. But each run is a NeRF, then its mesh,
+painted at the model's full size; the painted mesh is measured. All methods take the same steps.
 Finished cells in --out are skipped and interrupted ones continue, so that several processes can share the work by
 --prompts, and one without it prints the whole table. --write puts it into benchmarks/results.
 """
@@ -57,7 +57,7 @@ def cell(label: str, prompt: str, prior: str, n_steps: int, seed: int, out: Path
 
 
 def goals(rows: list[dict[str, Any]]) -> str:
-    """What means do not show: the median and the worst solid, and the sides of objects that have a front."""
+    """The median and the worst solid, and the sides of objects that have a front: means do not show them."""
     lines = ["| method | occupancy IoU: median | worst | view error of houses, in degrees |", "|---" * 4 + "|"]
     for label in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in rows if row["method"] == label]

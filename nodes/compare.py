@@ -49,7 +49,7 @@ class Compare(Node):
             is_output_node=True,
             inputs=[
                 sockets.SceneSocket.Input(
-                    "scene", tooltip="Where every run starts: an Image Scene, NeRF Scene or Gaussian Scene."
+                    "scene", tooltip="Where every run starts: a scene of pictures, a NeRF, splats or a mesh."
                 ),
                 sockets.GuidanceSocket.Input("guidance_1", tooltip="The first column; it sets the budget for match."),
                 *(

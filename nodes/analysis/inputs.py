@@ -36,7 +36,7 @@ def run_inputs() -> list[io.Input]:
     """A scene and the settings of its optimisation; settings that only objects need are a socket."""
     return [
         sockets.SceneSocket.Input(
-            "scene", tooltip="The start of every run: an Image Scene, NeRF Scene or Gaussian Scene."
+            "scene", tooltip="The start of every run: a scene of pictures, a NeRF, splats or a mesh."
         ),
         *widgets(OptimConfig(), ("steps", "lr")),
         sockets.seed_input("Decides noise, timesteps and cameras. The same seed gives the same picture."),

@@ -12,6 +12,7 @@ from .spec import MethodSpec
 from .weighting import weight
 
 IN_2D = "PlacidDreamer, arXiv:2407.13976, its exp_2d.py"
+IN_3D = {"guidance.guidance_scale": Setting(15.0, "PlacidDreamer, arXiv:2407.13976, its train_step_BSD")}
 SCALE = "Length of the prompt's direction. A higher scale ends less saturated, as a longer direction counts for less."
 
 
@@ -67,8 +68,8 @@ SPEC = MethodSpec(
             "guidance.weighting": Setting("sqrt_alpha", IN_2D),
         },
         (PUBLISHED, "latent"): {"optim.lr": Setting(0.06, IN_2D), "optim.n_steps": Setting(1200, IN_2D)},
-        (PUBLISHED, "nerf"): {
-            "guidance.guidance_scale": Setting(15.0, "PlacidDreamer, arXiv:2407.13976, its train_step_BSD")
-        },
+        (PUBLISHED, "nerf"): IN_3D,
+        (PUBLISHED, "gaussian"): IN_3D,
+        (PUBLISHED, "mesh_texture"): IN_3D,
     },
 )
