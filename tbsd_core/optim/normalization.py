@@ -24,7 +24,10 @@ LEAST_SHARE = 1e-3  # below it the estimate is noise
 def neighbour_moments(grad: Tensor) -> Tensor:
     """The mean square of a gradient [B, C, h, w] and the mean product of neighbouring cells: [2]."""
     across, down = grad[..., 1:] * grad[..., :-1], grad[..., 1:, :] * grad[..., :-1, :]
-    return torch.stack([grad.square().mean(), (across.mean() + down.mean()) / 2])
+    n = across.numel() + down.numel()
+    # views are square; one cell alone has no neighbours, and counts as signal
+    product = (across.sum() + down.sum()) / n if n else grad.square().mean()
+    return torch.stack([grad.square().mean(), product])
 
 
 def remembered(moments: Tensor, known: Tensor | None) -> Tensor:

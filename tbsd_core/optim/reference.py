@@ -94,7 +94,7 @@ class Reference:
         return self.rgb * self.mask + (1 - self.mask)
 
     def camera(self, cameras: CameraConfig) -> Cameras:
-        """Where it was taken from: in front, as near and with the lens of the nearest cameras of a run."""
+        """Where it was taken from: in front, at the `distance` and with the `fov_y` of a run's cameras."""
         numbers = (0.0, self.config.elevation, cameras.distance, cameras.fov_y)
         return Cameras(*(torch.tensor([n]) for n in numbers))
 

@@ -60,7 +60,10 @@ def kept_by(scene: Scene, region: Region) -> Mapping[str, Tensor]:
         )
     if not bool(region.free.any()):
         raise ValueError(EMPTY.format("the region is empty"))
-    return _KEEP[type(scene)](scene, region)
+    kept = _KEEP[type(scene)](scene, region)
+    if not bool((kept[WEIGHT] > 0).any()):
+        raise ValueError(EMPTY.format("the region shows nothing of the surface"))
+    return kept
 
 
 def ready(scene: S, region: Region | None = None) -> S:

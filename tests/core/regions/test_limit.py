@@ -32,7 +32,7 @@ from tbsd_pack.tbsd_core.regions import (
     mask_region,
     ready,
 )
-from tbsd_pack.tbsd_core.regions.limit import texture_now
+from tbsd_pack.tbsd_core.regions.limit import texels, texture_now
 from tbsd_pack.tbsd_core.scenes import GaussianConfig, GaussianScene, ImageConfig, MeshTextureConfig, NeRFScene
 from tbsd_pack.tbsd_core.scenes.kept import ORIGINAL, WEIGHT
 from tbsd_pack.tbsd_core.scenes.mesh_texture import BESIDE, GREY
@@ -199,6 +199,10 @@ def test_a_region_of_another_scene_or_of_nothing_is_refused():
         limited(picture, everything(mesh))
     with pytest.raises(ValueError, match="the region is empty"):
         limited(picture, inverted(everything(picture)))
+    whole = everything(mesh)
+    between = replace(whole, free=~texels(mesh).known, border=0.0)
+    with pytest.raises(ValueError, match="shows nothing of the surface"):
+        limited(mesh, between)
     with pytest.raises(ValueError, match="No part of a NeRFScene can be locked"):
         everything(NeRFScene())
 
