@@ -4,7 +4,7 @@ The learned prior's UNet is fine-tuned on groups of views of one object: self-at
 each view's camera is further words of its prompt (MVDream, arXiv:2308.16512, with another camera embedding). A part of
 the batches stays single pictures, with and without their camera, so that it remains a prior of pictures. Data and state
 are kept in DIR once a minute, so that the same command continues after an interruption, with the same result. Writes
-the eight-bit weights that ship. These had three such trainings (benchmarks/results/multiview.md). About an hour for
+the eight-bit weights that ship. These had four such trainings (benchmarks/results/multiview.md). About an hour for
 4,000 steps on one CPU core, minutes on a GPU.
 """
 
