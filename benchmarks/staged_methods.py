@@ -105,7 +105,9 @@ def main() -> None:
     print(text)
     if a.write:
         command = f"python -m benchmarks.staged_methods --steps {a.steps} --seeds {' '.join(map(str, a.seeds))} --write"
+        command += f" --prior {a.prior} --split {a.split}"
         command += f" --methods {' '.join(json.dumps(label) for label in a.methods)}"
+        command += " --prompts" + "".join(f' "{text}"' for text in a.prompts) if a.prompts else ""
         name = "staged_methods" if a.prior == "multiview" else f"staged_methods_{a.prior}"
         for suffix, content in ((".json", json.dumps(report, indent=1) + "\n"), (".md", f"`{command}`\n\n{text}")):
             with atomic_path(RESULTS / f"{name}{suffix}") as path:

@@ -55,21 +55,22 @@ def show(controls: Sequence[Any], hints: Tensor, strength: float) -> None:
 
 
 @contextmanager
-def without_gradient(conditions: Sequence[list[dict]], evaluated: Callable[[], None]) -> Iterator[None]:
+def without_gradient(conditions: Sequence[list[dict]], noted: Callable[[], Callable[[], None]]) -> Iterator[None]:
     """Inside, the ControlNets of processed conditions are evaluated without gradient: nothing of them is trained, and
     the weights that a node has loaded are inference tensors, which autograd refuses to save.
 
     Args:
-        evaluated: called after each. One that looks at latents of its hint has had the host load the VAE, which may
-            have moved the weights of the model away.
+        noted: called before each; what it returns is called after it. One that looks at latents of its hint has the
+            host load the VAE, which may move the weights of the model away.
     """
     found = {id(c): c for entries in conditions for entry in entries if (c := entry.get("control")) is not None}
 
     def without(get_control: Callable) -> Callable:
         @torch.no_grad()
         def called(*args: Any, **kwargs: Any) -> Any:
+            back = noted()
             residuals = get_control(*args, **kwargs)
-            evaluated()
+            back()
             return residuals
 
         return called

@@ -212,7 +212,7 @@ class ComfyPrior:
             x_model = self._to_model(x[some])
             if hints is not None:
                 show(self._controls, hints[some], strength)
-            with without_gradient(merged, self._stay), within(batch) if len(order) > 1 else nullcontext():
+            with without_gradient(merged, self._noted), within(batch) if len(order) > 1 else nullcontext():
                 denoised = comfy.samplers.calc_cond_batch(self._inner, merged, x_model, sigma[some], options)
             for eps, x_0 in zip(parts, denoised, strict=True):
                 eps.append((x_t[some] - alpha_t[some] * without_frames(x_0).float()) / sigma_t[some])
@@ -221,10 +221,18 @@ class ComfyPrior:
         back = torch.tensor([i for batch in order for i in batch]).argsort().to(x.device)
         return [torch.cat(eps)[back] for eps in parts]
 
-    def _stay(self) -> None:
-        """Bring weights back that are differentiated through, if the host has moved them."""
-        if self._trains_network:
-            load_whole(self._inner.current_patcher)
+    def _noted(self) -> Callable[[], None]:
+        """What brings the weights back that are differentiated through, with the hooks that they have now, if the host
+        moves them."""
+        patcher = self._inner.current_patcher
+        hooks = patcher.current_hooks
+
+        def back() -> None:
+            if self._trains_network and any(p.device.type != self._device.type for p in self._inner.parameters()):
+                load_whole(patcher)
+                patcher.apply_hooks(hooks)
+
+        return back
 
     @property
     def recompute_encoder(self) -> bool:

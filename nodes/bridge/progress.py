@@ -16,6 +16,7 @@ from .runs import Run
 
 PREVIEW_SECONDS = 0.25
 PREVIEW_SHARE = 0.1  # of the time, at most: a latent scene is decoded for each preview
+PREVIEW_AT_LEAST = 15.0  # seconds between previews, however long they take
 EVENT_SECONDS = 0.1
 PREVIEW_PIXELS = 512
 SHOWN = 4  # pictures of a step that a preview has room for
@@ -48,11 +49,13 @@ class RunProgress:
         now = time.monotonic()
         last = last or step >= self.n_steps
         image = None
-        if last or now - self.drawn >= max(PREVIEW_SECONDS, self.drawing / PREVIEW_SHARE):
+        if last or now - self.drawn >= min(max(PREVIEW_SECONDS, self.drawing / PREVIEW_SHARE), PREVIEW_AT_LEAST):
+            torch.zeros((), device=comfy.model_management.get_torch_device()).item()  # the step is no part of drawing
+            start = time.monotonic()
             with torch.no_grad():
                 image = ("JPEG", to_pil(preview()), PREVIEW_PIXELS)
+            self.drawing = 0.0 if self.drawn < 0 else time.monotonic() - start  # the first one prepares, too
             self.drawn = time.monotonic()
-            self.drawing = self.drawn - now
         if self.run is not None:
             self.run.advance(step)
             reports = [] if record is None else [*self.backlog.add(record), *(self.backlog.rest() if last else ())]

@@ -9,7 +9,7 @@ from ...tbsd_core.experiment.refine import SAME_PLACE, as_at_the_end, refined
 from ...tbsd_core.guidance import method_of
 from ...tbsd_core.mesh import ExportConfig
 from ...tbsd_core.preset_changes import YOURS
-from ...tbsd_core.presets import preset
+from ...tbsd_core.presets import preset, with_settings
 from ...tbsd_core.scenes import MeshTextureConfig, MeshTextureScene, Scene
 from .autograd import optimization_mode
 from .family import model_family
@@ -45,12 +45,13 @@ def to_refine(guided: GuidedModel) -> GuidedModel:
     these stay what the user has set for every run, and the size that a small card can encode."""
     family, _ = model_family(guided.model)
     method = method_of(guided.guidance)
-    guided = replace(guided, guidance=method.method(as_at_the_end(guided.guidance.config, family)))
-    if guided.preset is None:
-        return guided
-    kept = {
-        name: setting
-        for name, setting in guided.preset.items()
-        if name == "optim.encode_size" or (name.startswith("optim.") and setting.source == YOURS)
-    }
-    return replace(guided, preset={**refined(preset(family, "mesh_texture", method.name), family), **kept})
+    config, settings = guided.guidance.config, guided.preset
+    if settings is not None:
+        kept = {
+            name: setting
+            for name, setting in settings.items()
+            if name == "optim.encode_size" or (name.startswith(("optim.", "guidance.")) and setting.source == YOURS)
+        }
+        settings = {**refined(preset(family, "mesh_texture", method.name), family), **kept}
+        config = with_settings(method.config(), "guidance", settings)
+    return replace(guided, guidance=method.method(as_at_the_end(config, family)), preset=settings)

@@ -42,6 +42,7 @@ REPORT, VIEWS, TURNTABLE = "run.json", "views.png", ("turntable.mp4", "turntable
 FINAL_FILES = (
     *(REPORT, "curves.json", "curves.png", VIEWS),
     *("mesh.glb", "splats.ply", *TURNTABLE, "image.png"),
+    "stages.json",  # of stages that were there before
 )
 
 

@@ -26,7 +26,7 @@ from .config import ExperimentConfig, config_from_plain, normalised, plain_confi
 from .defaults import fitted, model_shape, start_config
 from .file import NEWEST, load_scene, previous
 from .refine import extract, painting, refining
-from .results import REPORT, TURNTABLE, VIEWS
+from .results import FINAL_FILES, REPORT, TURNTABLE, VIEWS
 from .run import run
 from .start import read_prior
 
@@ -230,8 +230,8 @@ def _clear(out: Path) -> None:
     for folder in STAGES.values():
         for path in (out / folder / NEWEST, previous(out / folder / NEWEST), out / folder / REPORT):
             path.unlink(missing_ok=True)
-    for name in (RESULT, VIEWS, *TURNTABLE):
-        (out / name).unlink(missing_ok=True)
+    for path in (out / NEWEST, previous(out / NEWEST), *(out / name for name in FINAL_FILES)):  # also of a single run
+        path.unlink(missing_ok=True)
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from torch import Tensor
 
 MIN_ALPHA = 1e-3  # an interval that absorbs less is empty
 MIN_TRANSMITTANCE = 1e-3  # nothing behind this much light is seen
+PIECE = 2**20  # points that are evaluated at once
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,16 @@ def coarse_density(
     density: Callable[[Tensor], Tensor],  # [N, 3] -> [N]
     bound: float,
     points: Tensor,  # [resolution^3, 3] of `grid_points`
+    shifts: Tensor | None = None,  # [n, 3], each shorter than half a cell along each axis
 ) -> CoarseDensity:
-    """Read the density on the grid."""
+    """Read the density on the grid, or on shifted ones, of which each point has the extremes."""
     resolution = round(len(points) ** (1 / 3))
-    values = density(points)
-    volume = torch.stack([values, -values]).view(2, resolution, resolution, resolution)
+    pairs = []
+    for part in points.split(PIECE):
+        values = [density(part if shift is None else part + shift) for shift in ([None] if shifts is None else shifts)]
+        pairs.append(torch.stack([reduce(torch.maximum, values), -reduce(torch.minimum, values)]))
+    found = pairs[0] if len(pairs) == 1 else torch.cat(pairs, 1)
+    volume = found.view(2, resolution, resolution, resolution)
     return CoarseDensity(F.max_pool3d(volume, 3, stride=1, padding=1).flatten(1), bound, resolution)
 
 

@@ -29,7 +29,7 @@ from .spec import SceneSpec
 
 MIN_NORMAL_WEIGHT = 1e-2  # samples below it are not worth six more density queries
 ENVIRONMENT_LR = 0.1  # of the field's; threestudio: 0.001 to 0.01
-MOST_SKIPPING = {True: 192, False: 96}  # points a side of the grid that skips samples, of a dense field and of others
+MOST_SKIPPING = {True: 192, False: 64}  # points a side of the grid that skips samples, of a dense field and of others
 
 
 def weight(default: float, tooltip: str, **hint: Any) -> Any:
@@ -134,7 +134,8 @@ class NeRFConfig:
 
     @property
     def shifts_skipping(self) -> bool:
-        """Whether the field is too fine for that grid, which then stands elsewhere in each step."""
+        """Whether the field is too fine for that grid. It then stands elsewhere in each step, so that nothing is missed
+        for long; and at eight places at once for pictures, which is like a grid of twice its resolution."""
         return max(self.resolutions) > 1.5 * self.skipping_resolution
 
 
@@ -210,12 +211,7 @@ class NeRFScene(Scene3D):
         lit = None if lights is None else lights[:, None].expand(-1, height * width, -1).reshape(-1, 3)
         coarse = None
         if c.occupancy_resolution:
-            points = self.coarse_points
-            if generator is not None and c.shifts_skipping:
-                spacing = 2 * c.bound / (c.skipping_resolution - 1)
-                shift = (torch.rand(3, generator=generator) - 0.5) * spacing
-                points = points + shift.to(device, non_blocking=True)
-            coarse = coarse_density(self.density, c.bound, points)
+            coarse = coarse_density(self.density, c.bound, self.coarse_points, self._shifts(generator))
         faces_away = c.orientation_weight > 0
         with_normal = with_normal or (generator is not None and c.normal_weight > 0)
         need_normals = with_normal or lit is not None or faces_away
@@ -261,6 +257,18 @@ class NeRFScene(Scene3D):
             normal=image(seen["normal"]) if with_normal else None,
             penalties={name: seen[name].mean() for name in ("orientation", "z_variance") if name in seen},
         )
+
+    def _shifts(self, generator: torch.Generator | None) -> Tensor | None:
+        """Where the skipping grid stands, relative to its place: [n, 3], or None for the place itself."""
+        c = self.config
+        if not c.shifts_skipping:
+            return None
+        spacing = 2 * c.bound / (c.skipping_resolution - 1)
+        if generator is None:
+            half = torch.cartesian_prod(*[torch.tensor([-0.25, 0.25])] * 3)
+        else:
+            half = torch.rand(1, 3, generator=generator) - 0.5
+        return (half * spacing).to(self.coarse_points, non_blocking=True)
 
     def _normals(self, points: Tensor) -> Tensor:
         points = points.detach()

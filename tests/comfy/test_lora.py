@@ -50,3 +50,8 @@ def test_a_lora_learns_through_a_patched_model(measured, patch):
 def test_a_patch_without_a_gradient_is_said(measured):
     said = measured["patched"]["detached"]
     assert "No LoRA can be trained" in said and "bypass" in said.lower() and "another format" not in said
+
+
+def test_lora_hooks_count_beside_a_controlnet(measured):
+    found = measured["hooked"]
+    assert found["False"] > 1e-3 and abs(found["True"] - found["False"]) < 1e-4

@@ -57,5 +57,5 @@ def test_a_value_of_ones_own_replaces_one_that_is_recommended_everywhere(report)
 
 def test_what_a_user_sets_for_every_run_stays_where_a_mesh_is_refined(report):
     found = report["refined"]
-    assert found["values"] == [0.005, 0.5] and found["others"] == ["optim.lr"]
+    assert found["values"] == [0.005, 0.5] and found["others"] == ["guidance.guidance_scale", "optim.lr"]
     assert found["schedule"][0] == found["schedule"][1]

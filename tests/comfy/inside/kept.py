@@ -136,7 +136,10 @@ def preview():
 
 
 progress(1, preview)
-report["previews"] = [progress.drawing >= 0.05]
+report["previews"] = [progress.drawing]
+progress.drawn = time.monotonic() - 10
+progress(2, preview)
+report["previews"].append(progress.drawing >= 0.05)
 for seconds in (2.0, 0.5):  # that the last one took, ten seconds ago
     progress.drawn, progress.drawing = time.monotonic() - 10, seconds
     before = len(drawn)

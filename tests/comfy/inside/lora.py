@@ -78,16 +78,39 @@ def measure(model) -> dict[str, float]:
     return {**first, "repeat": gap(*fresh), "hooks": hooks}
 
 
+def lora_hook(model):
+    """A LoRA that conditions carry, on one weight of the network."""
+    key = next(k for k in model.model.state_dict() if k.endswith("attn1.to_v.weight"))
+    weight = model.model.state_dict()[key]
+    name = key.removesuffix(".weight")
+    up, down = torch.ones(len(weight), 1), torch.ones(1, weight.shape[1])
+    return comfy.hooks.create_hook_lora({f"{name}.lora_up.weight": up, f"{name}.lora_down.weight": down}, 1.0, 0.0)
+
+
+def hooked_control() -> dict[str, float]:
+    """How far a LoRA hook moves a prediction beside a ControlNet, without training and with."""
+
+    def predicted(trains: bool, hooked: bool):
+        with torch.inference_mode():
+            model, options = tiny.unet(), {"control": tiny.controlnet(torch.full((1, 3, 64, 64), 0.3), 0.0, 1.0)}
+            options |= {"hooks": lora_hook(model)} if hooked else {}
+            condition = conditioning.to_condition(tiny.conditioning(0, **options))
+            x_t = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+
+            def body(prior):
+                return prior.predict_noise(x_t, torch.tensor([500, 200]), [[condition] * 2])[0].clone()
+
+            torch.manual_seed(0)
+            return bridge.with_prior(model, tiny.vae(), [condition], (2, 64, 64), body, trains)
+
+    return {str(trains): gap(predicted(trains, True), predicted(trains, False)) for trains in (False, True)}
+
+
 def different_hooks() -> str:
     """The answer of training to a batch whose samples have different LoRA hooks."""
     with torch.inference_mode():
         model = tiny.unet()
-        key = next(k for k in model.model.state_dict() if k.endswith("attn1.to_v.weight"))
-        weight = model.model.state_dict()[key]
-        name = key.removesuffix(".weight")
-        up, down = torch.ones(len(weight), 1), torch.ones(1, weight.shape[1])
-        weights = {f"{name}.lora_up.weight": up, f"{name}.lora_down.weight": down}
-        hooks = comfy.hooks.create_hook_lora(weights, 1.0, 0.0)
+        hooks = lora_hook(model)
         rows = [conditioning.to_condition(tiny.conditioning(i, **o)) for i, o in enumerate(({}, {"hooks": hooks}))]
 
         def body(prior):
@@ -192,7 +215,7 @@ def patched(change) -> str:
 
 
 result: dict = {"patched": {name: patched(change) for name, change in PATCHED.items()}}
-result |= {"different hooks": different_hooks(), "ranged control": ranged_control()}
+result |= {"different hooks": different_hooks(), "ranged control": ranged_control(), "hooked": hooked_control()}
 for name, make in FAMILIES.items():
     with torch.inference_mode():
         model = make()

@@ -12,9 +12,9 @@ import torch
 from tbsd_pack.tbsd_core.cameras.sampling import orbit
 from tbsd_pack.tbsd_core.cli import main
 from tbsd_pack.tbsd_core.commands.stages import assigned, begin_or_resume
-from tbsd_pack.tbsd_core.experiment import make_scene, model_shape, read_newest, results
+from tbsd_pack.tbsd_core.experiment import make_scene, model_shape, read_newest, results, run
 from tbsd_pack.tbsd_core.experiment.defaults import EXACT_SIZE, fitted
-from tbsd_pack.tbsd_core.experiment.refine import extract, painting
+from tbsd_pack.tbsd_core.experiment.refine import as_at_the_end, extract, painting
 from tbsd_pack.tbsd_core.experiment.stages import (
     STAGES,
     TEXTURE_SHARE,
@@ -175,6 +175,10 @@ def test_steps_are_split_between_the_stages():
     assert config.texture.optim.timesteps.t_max < config.nerf.optim.timesteps.t_max, "refined, not painted anew"
     nerf, texture = (run.guidance.balance.schedule for run in (config.nerf, config.texture))
     assert texture.start == texture.end == nerf.end < nerf.start, "the shape is made"
+    own = replace(config.nerf.guidance.balance.schedule, kind="constant", start=0.7)
+    chosen = replace(config.nerf.guidance, balance=replace(config.nerf.guidance.balance, schedule=own))
+    assert as_at_the_end(chosen, "demo") == chosen
+    assert as_at_the_end(config.nerf.guidance, "sd15") == config.nerf.guidance
     sds = default_stages("a brick house", "sds")
     assert sds.texture.guidance == sds.nerf.guidance
     with pytest.raises(ValueError, match="at least 2 steps"):
@@ -233,6 +237,17 @@ def test_the_demo_goes_on_and_shows_its_result_beside_the_mesh(tmp_path, capsys)
     assert "mesh.glb, views.png, turntable.mp4, turntable.png" in capsys.readouterr().out
     assert (tmp_path / "views.png").read_bytes() == (tmp_path / TEXTURE / "views.png").read_bytes()
     assert not (tmp_path / NERF / "mesh.glb").exists(), "the second stage makes it"
+
+
+def test_stages_and_a_single_run_in_one_folder_leave_nothing_of_each_other(finished, tmp_path):
+    out = tmp_path / "again"
+    shutil.copytree(finished, out)
+    config = small_stages().nerf
+    run(replace(config, optim=replace(config.optim, n_steps=1)), out, in_full=False)
+    assert not (out / "stages.json").exists() and not (out / "mesh.glb").exists() and (out / "run.json").exists()
+    with pytest.raises(Cut):
+        run_stages(small_stages(), out, on_stage=after_the_nerf)
+    assert not (out / "run.json").exists() and not (out / "checkpoint.safetensors").exists()
 
 
 def after_the_nerf(number: int, name: str) -> None:
