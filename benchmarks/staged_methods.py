@@ -9,25 +9,33 @@ Finished cells in --out are skipped and interrupted ones continue, so that sever
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from PIL import Image
 
 from benchmarks.stages import solid
+from benchmarks.thumbnails import save_small
 from tbsd_core.atomic import atomic_path
 from tbsd_core.benchmark.configurations import CONFIGURATIONS, REFERENCE, SPLITS, TBSD_SCALE
 from tbsd_core.benchmark.quality import evaluate_dimension, markdown
 from tbsd_core.benchmark.statistics import LEVEL, RESAMPLES
+from tbsd_core.cameras.sampling import orbit
 from tbsd_core.commands.stages import assigned
 from tbsd_core.experiment import versions
+from tbsd_core.experiment.results import EVALUATION_ELEVATION, EVALUATION_VIEWS, VIEWS
 from tbsd_core.experiment.stages import StagesConfig, default_stages, run_stages
+from tbsd_core.priors.small_world.captions import parse_object
+from tbsd_core.priors.small_world.world import render_truth
 from tbsd_core.study.jobs import slug
 from tbsd_core.study.table import table_row
 
 RESULTS = Path(__file__).parent / "results"
+SIDE, SHOWN_VIEWS, MAX_BYTES = 64, (0, 1, 3, 6), 30_000
 
 
 def stages_of(label: str, prompt: str, prior: str, n_steps: int, seed: int) -> StagesConfig:
@@ -67,6 +75,21 @@ def goals(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def sheet(methods: list[str], prompts: list[str], views: dict[tuple[str, str], Path]) -> Image.Image:
+    """A row for each prompt: four views of the truth, then of each method."""
+    sheet = Image.new("RGB", (SIDE * len(SHOWN_VIEWS) * (1 + len(methods)), SIDE * len(prompts)))
+    for y, prompt in enumerate(prompts):
+        known = parse_object(prompt)
+        assert known is not None
+        cameras = orbit(EVALUATION_VIEWS, EVALUATION_ELEVATION)
+        truth = torch.cat(list(render_truth(*known, cameras, SIDE).images), -1).clamp(0, 1)
+        strips = [Image.fromarray((truth * 255).byte().permute(1, 2, 0).numpy())]
+        strips += [Image.open(views[label, prompt]).convert("RGB") for label in methods]
+        for x, (strip, view) in enumerate(itertools.product(strips, SHOWN_VIEWS)):
+            sheet.paste(strip.crop((view * SIDE, 0, (view + 1) * SIDE, SIDE)), (x * SIDE, y * SIDE))
+    return sheet
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--methods", nargs="+", default=[REFERENCE, "SDS s, praise"], choices=list(CONFIGURATIONS))
@@ -76,15 +99,18 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--steps", type=int, default=300, help="of NeRF and texture together")
     parser.add_argument("--out", type=Path, default=Path("output/staged_methods"))
+    parser.add_argument("--sheet", type=Path, help="picture of the truth and of the methods, first seed")
     parser.add_argument("--write", action="store_true", help="into benchmarks/results")
     a = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    for prompt in a.prompts or SPLITS[a.split]:
+    rows, views = [], {}
+    prompts = a.prompts or SPLITS[a.split]
+    for prompt in prompts:
         for seed in a.seeds:
             for label in a.methods:
                 folder = a.out / slug(f"{a.prior}_{a.steps}") / slug(f"{label}_{prompt}_{seed}")
                 path = folder / "row.json"
+                views.setdefault((label, prompt), folder / VIEWS)
                 if not path.exists():
                     row = cell(label, prompt, a.prior, a.steps, seed, folder)
                     with atomic_path(path) as temporary:
@@ -103,6 +129,8 @@ def main() -> None:
     }
     text = f"{markdown(report)}\n{goals(rows)}"
     print(text)
+    if a.sheet is not None:
+        save_small(sheet(a.methods, prompts, views), a.sheet, MAX_BYTES)
     if a.write:
         command = f"python -m benchmarks.staged_methods --steps {a.steps} --seeds {' '.join(map(str, a.seeds))} --write"
         command += f" --prior {a.prior} --split {a.split}"

@@ -167,7 +167,8 @@ def test_every_node_with_a_help_page_is_in_the_table():
 
 
 def test_a_command_makes_every_picture():
-    """Thumbnails come from benchmarks.thumbnails, pictures of help pages and symptoms from the two that list them."""
+    """Thumbnails come from benchmarks.thumbnails, pictures of help pages and symptoms from the two that list them,
+    and sheets of a benchmark from its --sheet."""
     symptoms = text_of(ROOT / "benchmarks" / "symptoms.py") + text_of(ROOT / "benchmarks" / "symptom_screenshots.py")
     made = "".join(text_of(ROOT / "benchmarks" / f"help_{kind}.py") for kind in ("pictures", "screenshots"))
     methods = {p.stem for p in (ROOT / "tbsd_core" / "guidance").glob("*.py")}
@@ -177,6 +178,8 @@ def test_a_command_makes_every_picture():
                 assert picture.with_suffix(".json").is_file(), picture
             elif picture.parent == DOCS / "images":
                 assert f'"{picture.stem}": ' in symptoms, picture
+            elif picture.parent == ROOT / "benchmarks" / "results":
+                assert "--sheet" in text_of(ROOT / "benchmarks" / f"{picture.stem}.py"), picture
             else:
                 assert picture.parent == ROOT / "web" / "docs" / "images", picture
                 stem = picture.stem

@@ -222,8 +222,8 @@ class ComfyPrior:
         return [torch.cat(eps)[back] for eps in parts]
 
     def _noted(self) -> Callable[[], None]:
-        """What brings the weights back that are differentiated through, with the hooks that they have now, if the host
-        moves them."""
+        """A function that brings the weights of a training back, with the hooks that they have now, if the host has
+        moved them away by then."""
         patcher = self._inner.current_patcher
         hooks = patcher.current_hooks
 

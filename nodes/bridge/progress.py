@@ -50,7 +50,8 @@ class RunProgress:
         last = last or step >= self.n_steps
         image = None
         if last or now - self.drawn >= min(max(PREVIEW_SECONDS, self.drawing / PREVIEW_SHARE), PREVIEW_AT_LEAST):
-            torch.zeros((), device=comfy.model_management.get_torch_device()).item()  # the step is no part of drawing
+            # waits for the step, which would count as drawing
+            torch.zeros((), device=comfy.model_management.get_torch_device()).item()
             start = time.monotonic()
             with torch.no_grad():
                 image = ("JPEG", to_pil(preview()), PREVIEW_PIXELS)
