@@ -104,7 +104,7 @@ def main() -> None:
     a = parser.parse_args()
     torch.set_num_threads(1)
     rows, views = [], {}
-    prompts = a.prompts or SPLITS[a.split]
+    prompts = list(a.prompts or SPLITS[a.split])
     for prompt in prompts:
         for seed in a.seeds:
             for label in a.methods:
