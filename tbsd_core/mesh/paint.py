@@ -209,6 +209,7 @@ def _partly_painted(
     start = time.perf_counter()
     texture, covered = mixed_texture(scene, lambda done: on_progress("paint", done))
     surface = surface_of(scene)  # with the factor of the base colour, which belongs to the locked part
+    # a locked part keeps its colours, and with them the light that they have or lack
     unlit = scene.config.surface.unlit or (scene.config.shading == "none" and not surface.is_lit)
     n_faces, seconds = len(mesh.faces), {"unwrap": 0.0, "paint": time.perf_counter() - start}
     report |= {"texture": max(texture.shape[:2]), "covered": covered}
