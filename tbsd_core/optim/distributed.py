@@ -87,6 +87,10 @@ def process_group(device: str) -> Iterator[Split]:
     if size == 1:
         yield WHOLE
         return
+    # Modules behind torch's optimizers take the group as a default argument when they are imported. Imported after the
+    # group is made, they keep it past its end, and its threads can then abort the process as Python exits.
+    import torch._dynamo  # noqa: F401
+
     on_gpu = device.startswith("cuda")
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

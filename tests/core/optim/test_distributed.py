@@ -44,6 +44,33 @@ def scene(out: Path) -> dict[str, torch.Tensor]:
     return {name: value for name, value in stored.items() if name.startswith("scene.")}
 
 
+GROUP = """
+import sys
+from pathlib import Path
+import torch
+from tbsd_core.optim.distributed import process_group
+with process_group("cpu") as split:
+    weight = torch.nn.Parameter(torch.ones(3))
+    weight.sum().backward()
+    optimizer = torch.optim.Adam([weight])
+    split.average_gradients([weight])
+    optimizer.step()
+print([task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lists threads as Linux does")
+def test_no_thread_outlives_the_group(tmp_path):
+    """One that does may ask for Python as Python exits, which aborts the process."""
+    script = tmp_path / "group.py"
+    script.write_text(GROUP)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("python") >= 2 and "gloo" not in done.stdout
+
+
 def test_two_processes_make_the_scene_of_one(tmp_path):
     done = [run(n, tmp_path / str(n)) for n in (1, 2)]
     assert [d.returncode for d in done] == [0, 0], done[1].stderr[-3000:]
