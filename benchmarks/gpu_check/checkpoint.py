@@ -231,7 +231,7 @@ def shown(experiment: Experiment) -> Tensor:
         size = config.optim.size
         images = pictures(scene.render(orbit(scene.n_images).to(config.device), size, size), experiment.prior)
         return resized(images[:1], SHOWN)[0]
-    views = rendered(scene, orbit(TURN, 15.0, *config.cameras.farthest), SHOWN // 2)
+    views, _ = rendered(scene, orbit(TURN, 15.0, *config.cameras.farthest), SHOWN // 2)
     top, bottom = (torch.cat(list(pair), dim=2) for pair in (views[:2], views[2:]))
     return torch.cat([top, bottom], dim=1).float().clamp(0, 1)
 

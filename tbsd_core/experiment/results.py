@@ -22,7 +22,7 @@ from ..configuration import differences
 from ..media import write_mp4, write_png, write_strip
 from ..mesh import ExportConfig, textured_mesh, write_mesh
 from ..mesh.isosurface import auto_threshold
-from ..metrics import evaluate_images, image_statistics, occupancy_iou, view_errors, view_repetition
+from ..metrics import evaluate_images, image_statistics, mask_iou, occupancy_iou, view_errors, view_repetition
 from ..optim import not_finite
 from ..plots import plot_curves
 from ..priors.base import Prior
@@ -73,9 +73,9 @@ def evaluate(config: ExperimentConfig, scene: Scene, prior: Prior) -> tuple[dict
     size = config.optim.size
     if scene.uses_cameras:
         cameras = orbit(EVALUATION_VIEWS, EVALUATION_ELEVATION, *config.cameras.farthest)
-        images = rendered(scene, cameras, size, views_at_once=4)
+        images, opacity = rendered(scene, cameras, size, views_at_once=4)
     else:
-        cameras = None
+        cameras = opacity = None
         images = pictures(scene.render(orbit(scene.n_images), size, size), prior)
     metrics = {name: float(v.mean()) for name, v in image_statistics(images).items()}
     if cameras is not None:
@@ -85,7 +85,8 @@ def evaluate(config: ExperimentConfig, scene: Scene, prior: Prior) -> tuple[dict
         return metrics, images
     shape, material = known
     metrics |= evaluate_images(images, shape, material, cameras)
-    if cameras is not None:
+    if cameras is not None and opacity is not None:
+        metrics["mask_iou"] = mask_iou(opacity, shape, material, cameras)
         if isinstance(scene, Scene3D):
             metrics["occupancy_iou"] = occupancy_iou(scene, auto_threshold(scene.bound), lambda p: occupancy(shape, p))
         metrics |= view_errors(images, shape, material, cameras)
@@ -97,11 +98,12 @@ def pictures(render: RenderOutput, prior: Prior) -> Tensor:
     return (render.rgb if render.latents is None else prior.decode(render.latents)).cpu()
 
 
-def rendered(scene: Scene, cameras: Cameras, size: int, views_at_once: int = 1) -> Tensor:
-    """Views [B, 3, size, size] of an object, rendered on its device and copied to the CPU."""
+def rendered(scene: Scene, cameras: Cameras, size: int, views_at_once: int = 1) -> tuple[Tensor, Tensor]:
+    """Views [B, 3, size, size] of an object and their opacity [B, 1, size, size], from its device to the CPU."""
     device = next(scene.parameters()).device
-    parts = range(0, len(cameras), views_at_once)
-    return torch.cat([scene.render(cameras[i : i + views_at_once].to(device), size, size).rgb.cpu() for i in parts])
+    parts = [cameras[i : i + views_at_once] for i in range(0, len(cameras), views_at_once)]
+    renders = [scene.render(part.to(device), size, size) for part in parts]
+    return torch.cat([render.rgb.cpu() for render in renders]), torch.cat([render.opacity.cpu() for render in renders])
 
 
 def write_results(
@@ -169,7 +171,7 @@ def _write_object(
     A scene without a surface only loses its mesh: the report's warnings say why, and all other files are written.
     """
     c = config.cameras
-    frames = rendered(scene, orbit(TURNTABLE_FRAMES, EVALUATION_ELEVATION, *c.farthest), TURNTABLE_SIZE)
+    frames, _ = rendered(scene, orbit(TURNTABLE_FRAMES, EVALUATION_ELEVATION, *c.farthest), TURNTABLE_SIZE)
     write_mp4(frames, out / TURNTABLE[0], TURNTABLE_FPS)
     write_strip(frames[:: TURNTABLE_FRAMES // 8], out / TURNTABLE[1])
     files = [*TURNTABLE]

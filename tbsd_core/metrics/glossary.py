@@ -18,6 +18,7 @@ GLOSSARY: dict[str, Meaning] = {
     "patch_distance": Meaning("texture distance", "distance of its texture to the true one; 0 is perfect", "lower"),
     "patch_coverage": Meaning("missing texture", "distance of the true texture to what it shows; 0 is all", "lower"),
     "silhouette_iou": Meaning("outline overlap", "overlap with the true outline; 1 is perfect", "higher"),
+    "mask_iou": Meaning("mask overlap", "overlap of its opacity with the true outline; 1 is perfect", "higher"),
     "saturation_ratio": Meaning("saturation / truth", "relative to the truth; 1 is right, more is over-saturated"),
     "high_frequency_ratio": Meaning("detail / truth", "relative to the truth; 1 is right, less is over-smooth"),
     "saturation_error": Meaning("saturation error", "distance of saturation_ratio from 1", "lower"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tbsd_pack.tbsd_core.metrics import evaluate_images
+from tbsd_pack.tbsd_core.metrics import evaluate_images, mask_iou
 from tbsd_pack.tbsd_core.priors.small_world.degrade import degrade
 from tbsd_pack.tbsd_core.priors.small_world.world import render_truth, view_cameras
 
@@ -50,3 +50,13 @@ def test_another_object_is_not_taken_for_the_right_one(truth):
     metrics = evaluate_images(truth, "cube", "brick", CAMERAS)
     assert metrics["identity_shape"] < 0.01 and metrics["identity_material"] < 0.01
     assert metrics["patch_distance"] > 0.1 and metrics["silhouette_iou"] < 0.8
+
+
+def test_the_outline_by_opacity_is_exact_where_colour_finds_less():
+    seen = render_truth("sphere", "striped", CAMERAS)
+    assert evaluate_images(seen.images, "sphere", "striped", CAMERAS)["silhouette_iou"] < 0.95
+    assert mask_iou(seen.mask, "sphere", "striped", CAMERAS) == 1
+    half = seen.mask.clone()
+    half[..., : half.shape[-1] // 2] = 0
+    assert 0.4 < mask_iou(half, "sphere", "striped", CAMERAS) < 0.6
+    assert mask_iou(seen.mask, "torus", "striped", CAMERAS) < 0.8

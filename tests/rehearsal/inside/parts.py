@@ -221,10 +221,10 @@ def whole_runs() -> dict:
             "n_metrics": len(metrics[0]),
         }
     scene = small_nerf()
-    views = rendered(scene, orbit(3), SIZE, views_at_once=2)
+    views, _ = rendered(scene, orbit(3), SIZE, views_at_once=2)
     mesh, _ = textured_mesh(scene, ExportConfig(faces=0, texture=0, surface=MeshConfig(resolution=24)))
     scene.to(DEVICE)
-    moved = rendered(scene, orbit(3), SIZE, views_at_once=2)
+    moved, _ = rendered(scene, orbit(3), SIZE, views_at_once=2)
     again, _ = textured_mesh(scene, ExportConfig(faces=0, texture=0, surface=MeshConfig(resolution=24)))
     found["views"] = [str(moved.device), float((views - moved).abs().max())]
     found["mesh"] = [len(mesh.faces), float(abs(mesh.vertices - again.vertices).max()), len(again.faces)]
