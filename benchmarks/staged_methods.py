@@ -12,7 +12,7 @@ import argparse
 import itertools
 import json
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import torch
@@ -66,12 +66,14 @@ def cell(label: str, prompt: str, prior: str, n_steps: int, seed: int, out: Path
 
 def goals(rows: list[dict[str, Any]]) -> str:
     """The median and the worst solid, and the sides of objects that have a front: means do not show them."""
-    lines = ["| method | occupancy IoU: median | worst | view error of houses, in degrees |", "|---" * 4 + "|"]
+    lines = ["| method | occupancy IoU: median | worst | mask IoU: mean | worst | view error of houses, in degrees |"]
+    lines.append("|---" * 6 + "|")
     for label in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in rows if row["method"] == label]
-        solids = [row["occupancy_iou"] for row in own]
+        solids, masks = ([row[name] for row in own] for name in ("occupancy_iou", "mask_iou"))
         houses = [f"{row['view_error']:.1f}" for row in own if row["prompt"].endswith("house")]
-        lines.append(f"| {label} | {median(solids):.3f} | {min(solids):.3f} | {', '.join(houses) or '-'} |")
+        numbers = (median(solids), min(solids), fmean(masks), min(masks))
+        lines.append(f"| {label} | {' | '.join(f'{v:.3f}' for v in numbers)} | {', '.join(houses) or '-'} |")
     return "\n".join(lines) + "\n"
 
 
@@ -116,7 +118,7 @@ def main() -> None:
                     with atomic_path(path) as temporary:
                         temporary.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
                 rows.append(json.loads(path.read_text(encoding="utf-8")))
-                shown = ("identity_shape", "identity_material", "occupancy_iou", "high_frequency_ratio")
+                shown = ("identity_shape", "identity_material", "mask_iou", "occupancy_iou", "high_frequency_ratio")
                 print(label, prompt, seed, {name: round(rows[-1][name], 3) for name in shown}, flush=True)
     report = {
         "split": a.split,

@@ -25,7 +25,7 @@ from .check import check_config
 from .config import ExperimentConfig, config_from_plain, normalised, plain_config
 from .defaults import fitted, model_shape, start_config
 from .file import NEWEST, load_scene, previous
-from .refine import extract, painting, refining
+from .refine import extract, painting, refining, shaping
 from .results import FINAL_FILES, REPORT, TURNTABLE, VIEWS
 from .run import run
 from .start import read_prior
@@ -33,9 +33,8 @@ from .start import read_prior
 NERF, MESH, TEXTURE = "nerf", "mesh", "texture"
 STAGES: dict[str, str] = {NERF: "1-nerf", MESH: "2-mesh", TEXTURE: "3-texture"}  # folders by name, in their order
 ABOUT, RESULT = "stages.json", "mesh.glb"
-# of all steps, for the shape needs more of them than colours that are there already; ours, see benchmarks/stages.py.
-# Magic3D in threestudio: a third
-TEXTURE_SHARE = 0.4
+# of all steps, as Magic3D in threestudio: the shape needs more of them than colours that are there already
+TEXTURE_SHARE = 1 / 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +81,7 @@ def default_stages(
     n_texture = min(max(1, round(TEXTURE_SHARE * total)), total - 1)
     nerf = replace(nerf, optim=replace(nerf.optim, n_steps=total - n_texture))
     texture = replace(texture, optim=replace(texture.optim, n_steps=n_texture))
-    return StagesConfig(nerf=fitted(nerf, model), texture=refining(texture, model.family))
+    return StagesConfig(nerf=fitted(shaping(nerf), model), texture=refining(texture, model.family))
 
 
 def check_stages(config: StagesConfig) -> None:
