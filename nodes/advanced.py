@@ -14,7 +14,7 @@ ADVANCED = {
     "eta", "overshoot",
     # of scenes: samples, light and regularisers
     "n_samples", "opacity_weight", "tv_weight", "background_mode", "shaded", "sparsity_weight", "orientation_weight",
-    "z_variance_weight", "relocate_every", "backend",
+    "z_variance_weight", "blob_strength", "relocate_every", "backend",
     # of cameras
     "stratified", "distance_max", "fov_y_max", "front",
     # of the optimisation

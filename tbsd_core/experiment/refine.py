@@ -21,7 +21,7 @@ MAGIC3D = "Magic3D, arXiv:2211.10440, and Fantasia3D, arXiv:2303.13873, in three
 SAME_PLACE = PlacementConfig(radius=None)  # the mesh stands where the NeRF did
 N_STEPS = 240  # of a mesh from the demo model
 MOST_NOISE, LEAST_MOST_NOISE = 0.5, 0.15  # t_max at the beginning and at the end of the stage
-# the NeRF of the first stage is there for its surface; by prior, beyond the preset of nerf
+# the NeRF of the first stage is there for its surface; by prior, beyond the preset
 SHAPING: dict[str, Settings] = {
     # As latents a pale surface looks like the background, and a dense beginning stays: the hole of a torus closes.
     # TBSD, 240 steps, seed 0: solid overlap of a marble torus .68 -> .81, of a striped cone .80 -> .77. Without any

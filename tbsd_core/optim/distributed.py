@@ -87,7 +87,7 @@ def process_group(device: str) -> Iterator[Split]:
     if size == 1:
         yield WHOLE
         return
-    # Modules behind torch's optimizers take the group as a default argument when they are imported. Imported after the
+    # Modules behind torch.optim take the group as a default argument when they are imported. Imported after the
     # group is made, they keep it past its end, and its threads can then abort the process as Python exits.
     import torch._dynamo  # noqa: F401
 

@@ -63,7 +63,6 @@ class NeRFConfig:
     density_scale: float = setting(10.0, above=0)  # 1 / world unit; the largest density is about ten times this
     density_gain: float = setting(10.0, above=0)  # step of the density logit per step of the encoding
     color_gain: float = setting(0.5, above=0)  # step of the colour logits; more over-saturates early
-    blob_strength: float = setting(8.0, at_least=0)  # logit of the initial density at the centre; 0 starts empty
     blob_radius: float = setting(0.75, above=0)  # fraction of the bound at which the initial logit crosses 0
     empty_logit: float = -1.0  # added to the density logit everywhere
     occupancy_resolution: int = 48  # least of the grid that skips empty and hidden samples; 0 evaluates all
@@ -104,6 +103,15 @@ class NeRFConfig:
         0.0, "Pushes against surfaces that turn away from the camera.", optional=True
     )
     z_variance_weight: float = weight(0.0, "Pushes against thick, cloudy surfaces.", optional=True)
+    # logit of the initial density at the centre; 0 starts empty
+    blob_strength: float = setting(
+        8.0,
+        "How solid the ball is that the volume starts as. Lower it, to 4, if a hole stays closed.",
+        at_least=0,
+        at_most=100,
+        step=0.1,
+        optional=True,
+    )
     normal_weight: float = setting(0.0, meaning="weight of the smoothness of normals in the views", at_least=0)
     seed: int = setting(0, "Decides the values that the volume starts from.")
 

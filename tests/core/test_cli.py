@@ -270,7 +270,8 @@ def test_a_nerf_run_writes_mesh_and_turntable(tmp_path, monkeypatch):
     report = json.loads((tmp_path / "run.json").read_text())
     written = {p.name for p in tmp_path.iterdir()}
     assert written == COMMON_FILES | {"views.png", "mesh.glb", "turntable.mp4", "turntable.png"} == set(report["files"])
-    assert set(report["metrics"]) == METRICS_2D | {"mask_iou", "occupancy_iou", "view_error", "janus", "view_repetition"}
+    in_3d = {"mask_iou", "occupancy_iou", "view_error", "janus", "view_repetition"}
+    assert set(report["metrics"]) == METRICS_2D | in_3d
     assert (tmp_path / "mesh.glb").read_bytes()[:4] == b"glTF"
     assert report["mesh"]["texture"] == 64 and report["mesh"]["warnings"] == []
     export = ["export", "--run", tmp_path, "--texture", 64, "--faces", 200, "--views", 2, "--format"]

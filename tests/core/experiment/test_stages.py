@@ -12,7 +12,7 @@ import torch
 from tbsd_pack.tbsd_core.cameras.sampling import orbit
 from tbsd_pack.tbsd_core.cli import main
 from tbsd_pack.tbsd_core.commands.stages import assigned, begin_or_resume
-from tbsd_pack.tbsd_core.experiment import make_scene, model_shape, read_newest, results, run
+from tbsd_pack.tbsd_core.experiment import default_config, make_scene, model_shape, read_newest, results, run
 from tbsd_pack.tbsd_core.experiment.defaults import EXACT_SIZE, fitted
 from tbsd_pack.tbsd_core.experiment.refine import as_at_the_end, extract, painting
 from tbsd_pack.tbsd_core.experiment.stages import (
@@ -183,6 +183,16 @@ def test_steps_are_split_between_the_stages():
     assert sds.texture.guidance == sds.nerf.guidance
     with pytest.raises(ValueError, match="at least 2 steps"):
         default_stages("a brick house", n_steps=1)
+
+
+def test_the_shape_of_the_multiview_model_begins_lighter():
+    """Measured with it alone: other models keep the preset of their NeRF."""
+    nerf = default_stages("a brick house", prior="multiview").nerf
+    assert (nerf.optim.latent_until, nerf.scene.blob_strength) == (0.12, 4.0)
+    alone, other = default_config("a brick house"), default_stages("a brick house").nerf
+    for name in ("latent_until", "n_steps"):
+        assert getattr(alone.optim, name) != getattr(nerf.optim, name)
+    assert (other.optim.latent_until, other.scene) == (alone.optim.latent_until, alone.scene)
 
 
 def test_settings_are_of_one_stage_or_of_both_runs():
