@@ -72,7 +72,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
         try:
             pool = lambda: InlinePool(on_steps=on_steps)  # noqa: E731
-            run_jobs(jobs, arguments.out, pool, batch=batch, anew=True, on_result=on_result, reports=reports)
+            run_jobs(jobs, arguments.out, pool, batch=batch, on_result=on_result, reports=reports)
         except KeyboardInterrupt:
             code = INTERRUPTED
     done = [i for i in range(len(jobs)) if i in reports]

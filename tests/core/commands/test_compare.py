@@ -60,6 +60,10 @@ def test_a_comparison_writes_grid_and_tables_and_a_second_one_only_what_is_new(t
     assert call(*compare(tmp_path, *arguments[:-1])) == 0
     assert capsys.readouterr().err.count("already finished") == 3
     assert before == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("run.json")}
+    assert call(*compare(tmp_path, *arguments, "--set", "optim.lr=0.5")) == 2, "a result is never replaced"
+    said = capsys.readouterr().err
+    assert "holds a finished cell with other settings: optim.lr" in said and "another --out" in said
+    assert before == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("run.json")}
 
 
 def test_matching_evaluations_gives_every_method_the_budget_of_the_first(tmp_path):
