@@ -3,14 +3,17 @@
 It has the rows and the prompts of `python -m tbsd_core benchmark quality`. But each run is a NeRF, then its mesh,
 painted at the model's full size; the painted mesh is measured. All methods take the same steps.
 Finished cells in --out are skipped and interrupted ones continue, so that several processes can share the work by
---prompts, and one without it prints the whole table. --write puts it into benchmarks/results.
+--prompts, and one without it prints the whole table. --write puts it into benchmarks/results; cells that are there
+already count if they were made with the same settings and weights, unless --anew is given (after a change of code).
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
+from functools import cache
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -28,8 +31,9 @@ from tbsd_core.cameras.sampling import orbit
 from tbsd_core.commands.stages import assigned
 from tbsd_core.experiment import versions
 from tbsd_core.experiment.results import EVALUATION_ELEVATION, EVALUATION_VIEWS, VIEWS
-from tbsd_core.experiment.stages import StagesConfig, default_stages, run_stages
+from tbsd_core.experiment.stages import StagesConfig, default_stages, plain_stages, run_stages
 from tbsd_core.priors.small_world.captions import parse_object
+from tbsd_core.priors.small_world.learned import WEIGHTS
 from tbsd_core.priors.small_world.world import render_truth
 from tbsd_core.study.jobs import slug
 from tbsd_core.study.table import table_row
@@ -62,6 +66,34 @@ def cell(label: str, prompt: str, prior: str, n_steps: int, seed: int, out: Path
         seconds=sum(report["seconds"][name] for name in ("nerf", "mesh", "texture")),
         metrics={**report["metrics"]["texture"], "occupancy_iou": solid(out / "mesh.glb", prompt)},
     )
+
+
+@cache
+def weights_digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(WEIGHTS.rglob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def made_from(config: StagesConfig) -> str:
+    """A digest of the settings of a cell and of the weights of the demo models."""
+    settings = json.dumps(plain_stages(config), sort_keys=True)
+    return hashlib.sha256(f"{settings}\n{weights_digest()}".encode()).hexdigest()[:16]
+
+
+def key_of(label: str, prompt: str, seed: int, n_steps: int) -> str:
+    return f"{label}, {prompt}, seed {seed}, {n_steps} steps"
+
+
+def kept(path: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The cells of committed results by key: what they were made from, and their rows."""
+    if not path.exists():
+        return {}
+    report = json.loads(path.read_text(encoding="utf-8"))
+    cells = report["dimensions"]["3d"]["cells"]
+    rows = {key_of(row["method"], row["prompt"], row["seed"], row["steps"]): row for row in cells}
+    return {key: (digest, rows[key]) for key, digest in report.get("made_from", {}).items()}
 
 
 def goals(rows: list[dict[str, Any]]) -> str:
@@ -103,21 +135,32 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("output/staged_methods"))
     parser.add_argument("--sheet", type=Path, help="picture of the truth and of the methods, first seed")
     parser.add_argument("--write", action="store_true", help="into benchmarks/results")
+    parser.add_argument("--anew", action="store_true", help="make the cells that are in benchmarks/results again")
     a = parser.parse_args()
     torch.set_num_threads(1)
-    rows, views = [], {}
+    rows, views, origins = [], {}, {}
+    results = RESULTS / ("staged_methods" if a.prior == "multiview" else f"staged_methods_{a.prior}")
+    before = {} if a.anew else kept(results.with_suffix(".json"))
     prompts = list(a.prompts or SPLITS[a.split])
     for prompt in prompts:
         for seed in a.seeds:
             for label in a.methods:
                 folder = a.out / slug(f"{a.prior}_{a.steps}") / slug(f"{label}_{prompt}_{seed}")
-                path = folder / "row.json"
+                path, key = folder / "row.json", key_of(label, prompt, seed, a.steps)
                 views.setdefault((label, prompt), folder / VIEWS)
+                origins[key] = digest = made_from(stages_of(label, prompt, a.prior, a.steps, seed))
+                if not path.exists() and before.get(key, ("", {}))[0] == digest:
+                    rows.append(before[key][1])
+                    continue
                 if not path.exists():
                     row = cell(label, prompt, a.prior, a.steps, seed, folder)
                     with atomic_path(path) as temporary:
-                        temporary.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
-                rows.append(json.loads(path.read_text(encoding="utf-8")))
+                        text = json.dumps({"made_from": digest, "row": row}, indent=1)
+                        temporary.write_text(text + "\n", encoding="utf-8")
+                found = json.loads(path.read_text(encoding="utf-8"))
+                if found["made_from"] != digest:
+                    raise SystemExit(f"{folder} has other settings or weights. Remove it, or give another --out.")
+                rows.append(found["row"])
                 shown = ("identity_shape", "identity_material", "mask_iou", "occupancy_iou", "high_frequency_ratio")
                 print(label, prompt, seed, {name: round(rows[-1][name], 3) for name in shown}, flush=True)
     report = {
@@ -127,20 +170,22 @@ def main() -> None:
         "reference": REFERENCE,
         "interval": f"{LEVEL:.0%}, two-stage bootstrap over prompts and their runs, {RESAMPLES} resamples, seed 0",
         "dimensions": {"3d": evaluate_dimension(rows)},
+        "made_from": origins,
         "versions": versions(),
     }
     text = f"{markdown(report)}\n{goals(rows)}"
     print(text)
     if a.sheet is not None:
+        if missing := [folder.parent for folder in views.values() if not folder.exists()]:
+            raise SystemExit(f"--sheet shows pictures, but {missing[0]} has none: its numbers were kept. Add --anew.")
         save_small(sheet(a.methods, prompts, views), a.sheet, MAX_BYTES)
     if a.write:
         command = f"python -m benchmarks.staged_methods --steps {a.steps} --seeds {' '.join(map(str, a.seeds))} --write"
         command += f" --prior {a.prior} --split {a.split}"
         command += f" --methods {' '.join(json.dumps(label) for label in a.methods)}"
         command += " --prompts" + "".join(f' "{text}"' for text in a.prompts) if a.prompts else ""
-        name = "staged_methods" if a.prior == "multiview" else f"staged_methods_{a.prior}"
         for suffix, content in ((".json", json.dumps(report, indent=1) + "\n"), (".md", f"`{command}`\n\n{text}")):
-            with atomic_path(RESULTS / f"{name}{suffix}") as path:
+            with atomic_path(results.with_suffix(suffix)) as path:
                 path.write_text(content, encoding="utf-8")
 
 
