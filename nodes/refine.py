@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..tbsd_core.cameras.sampling import CameraConfig
-from ..tbsd_core.experiment.refine import LEAST_MOST_NOISE, MOST_NOISE, N_STEPS
+from ..tbsd_core.experiment.refine import MOST_NOISE, N_STEPS
 from ..tbsd_core.mesh import ExportConfig
 from ..tbsd_core.optim import OptimConfig
 from ..tbsd_core.scenes import MeshTextureConfig, Scene
@@ -17,7 +17,7 @@ from .bridge.config import config_of
 from .bridge.mesh import extract
 from .bridge.preview import check_packages, run_ui
 from .bridge.queued import queued_by
-from .bridge.refine import painted_run, surface_of, to_refine
+from .bridge.refine import noise_of, painted_run, surface_of, to_refine
 from .bridge.run import run
 from .bridge.scenes import with_own_seeds
 from .optimize import continue_input, encode_size_input, optim_of
@@ -83,8 +83,7 @@ class RefineAsMesh(Node):
         else:
             assert scene is not None  # check_lazy_status has asked for it
             start = surface_of(scene, export, with_widgets(MeshTextureConfig(shading="none"), inputs), node_id)
-        noise = {"t_max": inputs["t_max"], "t_max_end": min(LEAST_MOST_NOISE, inputs["t_max"])}
-        optim = optim_of({**inputs, **noise}, start, guidance)
+        optim = optim_of({**inputs, "timesteps": noise_of(guidance, inputs["t_max"])}, start, guidance)
         guided = to_refine(guidance)
         config = config_of(guided, start, cameras or CameraConfig(), optim, own_timesteps=True)
         if continue_run:

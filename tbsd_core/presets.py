@@ -150,8 +150,9 @@ def _of_flow(found: Settings, family: str, scene: str, method: str) -> dict[str,
         changed["guidance.guidance_scale"] = FLOW_SCALES[SCENES[scene].uses_cameras] if method == "sds" else unknown
         if family == "flux" and isinstance(scale.value, float) and scale.value > MOST_OF_FLUX:
             changed["guidance.guidance_scale"] = FLUX_SCALE
-    if "guidance.weighting" in found and method in ("sds", "tbsd", "bridge"):
-        changed["guidance.weighting"] = FLOW_WEIGHTING
+    if method in ("sds", "tbsd", "bridge"):
+        names = [name for name in ("guidance.weighting", "guidance.texture_weighting") if name in found]
+        changed |= dict.fromkeys(names, FLOW_WEIGHTING)
     for name in ("t_max", "t_max_end") if SCENES[scene].uses_cameras else ():
         now = found.get(f"optim.timesteps.{name}")
         if now is not None and isinstance(now.value, float) and now.value > MOST_NOISE:

@@ -15,6 +15,7 @@ from torch import Tensor
 from ...tbsd_core.cameras.sampling import CameraConfig
 from ...tbsd_core.experiment import ExperimentConfig, evaluations_per_view, matched_steps, size_warning
 from ...tbsd_core.grid import labelled_grid
+from ...tbsd_core.guidance.base import has_source
 from ...tbsd_core.media import write_png, write_strip
 from ...tbsd_core.metrics import image_statistics
 from ...tbsd_core.optim import OptimConfig
@@ -26,7 +27,7 @@ from .files import new_output, to_image
 from .noise_levels import noise_levels
 from .prior import ComfyPrior
 from .progress import SHOWN, RunProgress
-from .prompts import Prompts, check_conditions
+from .prompts import Prompts, check_conditions, with_source
 from .queued import Queued
 from .run import begun, final_pictures, pictures_of, with_models
 
@@ -77,7 +78,7 @@ def plan(
         for k, seed in enumerate(seeds):
             budget: float | None = None
             for c, (label, guided) in enumerate(columns):
-                cell = guided if own is None else replace(guided, prompts=own)
+                cell = guided if own is None else replace(guided, prompts=edited(own, guided))
                 check_conditions(cell.prompts, cell.guidance)
                 config = config_of(cell, scene, cameras, replace(optim, seed=seed), own_timesteps)
                 if match_evaluations:
@@ -87,6 +88,13 @@ def plan(
                     config = replace(config, optim=replace(config.optim, n_steps=n_steps))
                 jobs.append(Job(p * len(seeds) + k, c, label, cell, config))
     return jobs
+
+
+def edited(prompts: Prompts, guided: GuidedModel) -> Prompts:
+    """Other prompts for a guidance: if it edits, they start from what its own say of the source."""
+    if not has_source(guided.guidance) or "source" in prompts.set.names:
+        return prompts
+    return with_source(prompts, "" if guided.prompts.config is None else guided.prompts.config.source)
 
 
 def n_timesteps(guided: GuidedModel) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...tbsd_core.experiment.refine import SAME_PLACE, as_at_the_end, refined
+from ...tbsd_core.experiment.refine import LEAST_MOST_NOISE, SAME_PLACE, as_at_the_end, refined
 from ...tbsd_core.guidance import method_of
+from ...tbsd_core.guidance.timesteps import TimestepConfig
 from ...tbsd_core.mesh import ExportConfig
+from ...tbsd_core.optim import OptimConfig
 from ...tbsd_core.preset_changes import YOURS
 from ...tbsd_core.presets import preset, with_settings
 from ...tbsd_core.scenes import MeshTextureConfig, MeshTextureScene, Scene
@@ -38,6 +40,17 @@ def painted_run(run: str) -> MeshTextureScene:
         scene = continued(run, MeshTextureScene())
     assert isinstance(scene, MeshTextureScene)
     return scene
+
+
+def noise_of(guided: GuidedModel, t_max: float) -> TimestepConfig:
+    """The noise of this stage from its most. A method that takes the highest level in each step falls as it is made
+    for."""
+    family, _ = model_family(guided.model)
+    settings = refined(preset(family, "mesh_texture", method_of(guided.guidance).name), family)
+    own = with_settings(OptimConfig(), "optim", settings).timesteps
+    if own.draw != "highest":
+        return TimestepConfig(t_max=t_max, t_max_end=min(LEAST_MOST_NOISE, t_max))
+    return replace(own, t_max=t_max, t_max_end=min(own.t_max_end, t_max))
 
 
 def to_refine(guided: GuidedModel) -> GuidedModel:

@@ -131,7 +131,7 @@ def inspect_directions(
             a_bar = prior.schedule.at(t)
             for progress in config.progress:
                 at = f"@{progress:g}" if len(config.progress) > 1 else ""
-                inputs = GuidanceInputs(eps, noise, a_bar, t, progress)
+                inputs = GuidanceInputs(eps, noise, a_bar, t, progress, prior.schedule.n_timesteps)
                 found[BRIDGE + at] = bridge(inputs).grad
                 if isinstance(guidance, TrajectoryGuidance):  # it finds an x_t of its own
                     ask, batch = Predictor(prior, prompts, view), Batch(clean.expand_as(noise), t, noise)

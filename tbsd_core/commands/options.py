@@ -253,15 +253,22 @@ def run_config(arguments: argparse.Namespace, prompt: str | None = None, method:
 def newly_assigned(config: ExperimentConfig, assignments: Sequence[str]) -> ExperimentConfig:
     """A new run's `config` with settings of --set. A scene follows from the size of its views and from the seed, unless
     it gets its own."""
-    from ..experiment.defaults import fitted, model_shape
+    from ..experiment.defaults import fitted, model_shape, with_native_views
+    from ..presets import enlarged_to
 
+    before = config.optim
     config = with_assignments(config, assignments)
     own = [text for text in assignments if text.startswith("scene.")]
     named = {text.partition("=")[0] for text in assignments}
     if "optim.seed" in named:
         config = with_setting(config, "scene.seed", str(config.optim.seed))
     if "optim.size" in named:
-        config = fitted(config, model_shape(config.prior))
+        model = model_shape(config.prior)
+        if "optim.encode_size" not in named:
+            views = before.encode_size or min(before.size, enlarged_to(model.family, model.native_size))
+            config = replace(config, optim=replace(config.optim, encode_size=None))
+            config = with_native_views(config, model.family, views)
+        config = fitted(config, model)
     return with_assignments(config, own)
 
 

@@ -16,7 +16,7 @@ from ..guidance.rehearsal import noisy
 from ..optim import Curves, Distillation, OptimState, Reference, StepRecord, create_adapter, optimize
 from ..optim.distributed import WHOLE, Split
 from ..optim.state_tensors import load_state, state_tensors
-from ..priors.base import Prior, TextPrior
+from ..priors.base import Prior, TextPrior, views_per_group
 from ..prompts import PromptSet, build_texts, encode_texts
 from ..scenes import Scene
 from ..scenes.stored import copy_scene
@@ -89,7 +89,8 @@ class Experiment:
         cameras = self.config.cameras if scene.uses_cameras else None
         n_samples = optim.views_per_step if scene.uses_cameras else scene.n_images
         n_timesteps = self.prior.schedule.n_timesteps
-        return evaluations(self.guidance, optim, cameras, n_samples, self.prompts.perp_neg, n_timesteps)
+        group = views_per_group(self.prior) if scene.uses_cameras else 1
+        return evaluations(self.guidance, optim, cameras, n_samples, self.prompts.perp_neg, n_timesteps, group)
 
     def steps(self) -> Iterator[StepRecord]:
         """Run from the present step to the end; the caller may stop between any two steps. Raises as

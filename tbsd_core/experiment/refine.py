@@ -20,6 +20,7 @@ from .config import ExperimentConfig, MeshInput
 MAGIC3D = "Magic3D, arXiv:2211.10440, and Fantasia3D, arXiv:2303.13873, in threestudio"
 SAME_PLACE = PlacementConfig(radius=None)  # the mesh stands where the NeRF did
 N_STEPS = 240  # of a mesh from the demo model
+DRAW, FALLS_TO = "optim.timesteps.draw", "optim.timesteps.t_max_end"
 MOST_NOISE, LEAST_MOST_NOISE = 0.5, 0.15  # t_max at the beginning and at the end of the stage
 # the NeRF of the first stage is there for its surface; by prior, beyond the preset
 SHAPING: dict[str, Settings] = {
@@ -48,8 +49,12 @@ REFINING: dict[str, Settings] = {
 
 
 def refined(settings: Settings, family: str) -> dict[str, Setting]:
-    """A preset of the scene mesh_texture, changed for a mesh that begins with good colours."""
-    return {**settings, **REFINING[DEMO if family == DEMO else PUBLISHED]}
+    """A preset of the scene mesh_texture, changed for a mesh that begins with good colours. A method that takes the
+    highest noise in each step keeps the end of its fall: it would stay at one level."""
+    found = {**settings, **REFINING[DEMO if family == DEMO else PUBLISHED]}
+    if DRAW in settings and settings[DRAW].value == "highest" and FALLS_TO in settings:
+        found[FALLS_TO] = settings[FALLS_TO]
+    return found
 
 
 def shaping(config: ExperimentConfig) -> ExperimentConfig:
@@ -61,7 +66,9 @@ def shaping(config: ExperimentConfig) -> ExperimentConfig:
 
 def refining(config: ExperimentConfig, family: str) -> ExperimentConfig:
     """The same for the configuration of a run."""
-    for name, setting in refined({}, family).items():
+    timesteps = config.optim.timesteps
+    own = {DRAW: Setting(timesteps.draw, ""), FALLS_TO: Setting(timesteps.t_max_end, "")}
+    for name, setting in refined(own, family).items():
         config = replaced(config, name, setting.value)
     return replace(config, guidance=as_at_the_end(config.guidance, family))
 

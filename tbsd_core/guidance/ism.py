@@ -139,6 +139,8 @@ SPEC = MethodSpec(
             "optim.timesteps.t_max_end": Setting(0.5, AUTHORS),
             "optim.timesteps.anneal_end": Setting(0.3, f"{AUTHORS}: over 1500 of 5000 steps"),
         },
+        # DreamGaussian's splats do not draw the noise level, and would see nothing below t_max_end
+        (PUBLISHED, "gaussian"): {"optim.timesteps.draw": Setting("uniform", AUTHORS)},
         # without drawn noise the errors of the inversion add up: at 0.01 the background of "a brick house" fills with
         # spots
         (DEMO, "image"): {"optim.lr": Setting(0.005, MEASURED)},

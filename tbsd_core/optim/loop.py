@@ -120,6 +120,11 @@ def check_source(run: Distillation) -> None:
             f"{name} is for flow models such as Stable Diffusion 3 or Flux, but this model predicts noise. Use DDS, "
             "which is the same without a flow."
         )
+    if run.scene.uses_cameras and run.prompts.perp_neg > 0:
+        raise ValueError(
+            f"Perp-Neg moves the goal of an edit and not its source, so {name} would change what should stay; got "
+            f"perp_neg {run.prompts.perp_neg:g}. Set perp_neg to 0, or leave out the node Perp-Neg."
+        )
     if run.source is None:
         raise ValueError(f"{name} edits an existing scene, but no source was given. Give the scene as it was.")
     if run.source.uses_cameras != run.scene.uses_cameras or run.source.n_images != run.scene.n_images:

@@ -124,6 +124,20 @@ def test_other_prompts_are_more_rows(server):
     ]
 
 
+def test_other_prompts_of_an_edit_start_from_the_same_source(server):
+    prompt = graph(prompts_1=["torus", 0], n_seeds=1, guidance_1=["dds", 0], filename_prefix="compare/edits")
+    del prompt["compare"]["inputs"]["guidance_2"]
+    prompt["torus"] = node("TBSD_PromptEncode", clip=["models", 1], prompt="a wooden torus", view_dependent=False)
+    models = dict(model=["models", 0], vae=["models", 2], prompts=["plain", 0])
+    prompt["dds"] = node(
+        "TBSD_DDSGuidance", **models, source_prompt="a striped torus", guidance_scale=5.0, weighting="sigma2"
+    )
+    prompt["picture"] = node("EmptyImage", width=64, height=64, batch_size=1, color=0x8090A0)
+    prompt["scene"]["inputs"]["image"] = ["picture", 0]
+    server.run(prompt)
+    assert [row["prompt"] for row in table(server, "edits_00001")] == ["a wooden torus"]
+
+
 def test_one_failing_cell_does_not_stop_the_rest(server):
     """EasyCache cannot guide an optimisation, which shows only when its cell runs."""
     prompt = graph(n_seeds=1, filename_prefix="compare/failing", guidance_1=["bad", 0], guidance_2=["sds", 0])

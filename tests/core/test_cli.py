@@ -379,12 +379,17 @@ def test_a_run_on_a_pipeline_resumes_bit_equal_from_another_folder(pipelines, tm
 @pytest.mark.parametrize(
     "scene, size, seen", [("nerf", 64, 96), ("image", 64, 96), ("nerf", 128, None), ("latent", 64, None)]
 )
-def test_views_are_enlarged_to_the_size_that_a_pipeline_was_trained_at(pipelines, tmp_path, scene, size, seen):
+def test_views_are_enlarged_to_the_size_that_a_pipeline_was_trained_at(pipelines, tmp_path, capsys, scene, size, seen):
     shutil.copytree(pipelines / "sd", tmp_path / "sd")
     network = tmp_path / "sd" / "unet" / "config.json"
     network.write_text(json.dumps(json.loads(network.read_text()) | {"sample_size": 48}))  # cells of 2 pixels
     config = default_config("a glass dragon", scene, prior=f"diffusers:{tmp_path / 'sd'}", size=size, device="cpu")
     assert (config.optim.size, config.optim.encode_size) == (size, seen)
+    arguments = ["run", "--prior", f"diffusers:{tmp_path / 'sd'}", "--prompt", "a glass dragon", "--scene", scene]
+    arguments += ["--device", "cpu", "--out", str(tmp_path / "out"), "--set", f"optim.size={size}", "--set", "help"]
+    capsys.readouterr()
+    assert call(*arguments) == 0
+    assert f"optim.encode_size={seen}" in capsys.readouterr().out.splitlines(), "--set is like --size"
 
 
 @pytest.mark.parametrize(

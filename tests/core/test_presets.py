@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from tbsd_pack.tbsd_core.balancing import BalanceConfig, ProgressSchedule
 from tbsd_pack.tbsd_core.configuration import all_settings
@@ -40,6 +42,7 @@ def test_tables_agree():
         ("sd3", "image", "sds", {"guidance.guidance_scale": 50.0, "guidance.weighting": "velocity"}),
         ("sd3", "nerf", "sds", {"guidance.guidance_scale": 100.0, "optim.timesteps.t_max": 0.7}),
         ("sd3", "nerf", "tbsd", {"optim.encode_size": 512, "optim.timesteps.t_max_end": 0.5}),
+        ("sd3", "nerf", "bridge", {"guidance.weighting": "velocity", "guidance.texture_weighting": "velocity"}),
         ("sd15", "nerf", "bridge", {"guidance.switch": 0.8, "optim.n_steps": 25_000, "optim.encode_size": 512}),
         ("sd15", "latent", "vsd", {"guidance.guidance_scale": 7.5, "optim.lr": 0.03, "guidance.lora.lr": 1e-4}),
         ("sd15", "nerf", "sdi", {"optim.timesteps.draw": "highest", "optim.timesteps.t_max_end": 0.25}),
@@ -56,6 +59,16 @@ def test_tables_agree():
 def test_pinned_values(family, scene, method, expected):
     found = preset(family, scene, method)
     assert {name: found[name].value for name in expected} == expected
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_what_draws_no_noise_level_falls_over_the_whole_run(family):
+    """Such a run would else stay at one level, and never see less noise."""
+    for scene, method in itertools.product(SCENES, METHODS):
+        found = {name: setting.value for name, setting in preset(family, scene, method).items()}
+        if found.get("optim.timesteps.draw") == "highest":
+            assert found["optim.timesteps.anneal_end"] == 1, (scene, method)
+            assert found["optim.timesteps.t_max_end"] <= 0.4, (scene, method)
 
 
 def test_the_whole_configuration_of_tbsd_on_the_demo_model():

@@ -47,6 +47,8 @@ def recognise(path: Path) -> Configs:
             configs["scheduler"]["prediction_type"] = "epsilon"
             if predicts_velocity(name, shapes, metadata, file.get_tensor):
                 configs["scheduler"]["prediction_type"] = "v_prediction"
+            elif name == "sd2":  # its base model, which predicts the noise, was trained on smaller pictures
+                configs["unet"]["sample_size"], configs["vae"]["sample_size"] = 64, 512
             configs["scheduler"]["rescale_betas_zero_snr"] = "ztsnr" in shapes
             configs["model_index"]["_name_or_path"] = metadata.get("modelspec.title", "")
     except SafetensorError as error:

@@ -41,9 +41,10 @@ class Pipeline:
             return "sd3"
         if "XL" in self.class_name:
             return "sdxl"
-        if self.scheduler.get("prediction_type") == "v_prediction":
+        width = self.network.get("cross_attention_dim")
+        if self.scheduler.get("prediction_type") == "v_prediction" and width != 768:  # that is a fine-tuned SD 1.5
             return "sd21_v"
-        return "sd21_base" if self.network.get("cross_attention_dim") == 1024 else "sd15"
+        return "sd21_base" if width == 1024 else "sd15"
 
     @property
     def latent_channels(self) -> int:

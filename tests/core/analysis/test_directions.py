@@ -20,12 +20,15 @@ from tbsd_pack.tbsd_core.analysis.directions import (
 )
 from tbsd_pack.tbsd_core.guidance.bridge import BridgeConfig
 from tbsd_pack.tbsd_core.guidance.ism import ISM
+from tbsd_pack.tbsd_core.guidance.nfsd import NFSD
 from tbsd_pack.tbsd_core.guidance.sdi import SDI
 from tbsd_pack.tbsd_core.guidance.sds import SDS, SDSConfig
 from tbsd_pack.tbsd_core.guidance.tbsd import TBSD, TBSDConfig
 from tbsd_pack.tbsd_core.guidance.vsd import VSD
 from tbsd_pack.tbsd_core.optim.guide import Batch, predict_and_guide
 from tbsd_pack.tbsd_core.optim.predictor import Predictor
+from tbsd_pack.tbsd_core.priors.gaussian import GaussianPrior
+from tbsd_pack.tbsd_core.priors.schedule import scaled_linear
 from tbsd_pack.tbsd_core.prompts import PromptSet
 from tbsd_pack.tbsd_core.rng import named_generator
 
@@ -92,6 +95,17 @@ def test_a_method_with_a_trajectory_has_the_direction_of_the_loop(method):
     torch.testing.assert_close(row.directions[name][0], expected)
     plain = SDS(SDSConfig(guidance_scale=method.config.guidance_scale, weighting="uniform"))
     assert not torch.allclose(row.directions[name], rows(guidance=plain)[1].directions["sds"], rtol=0.05)
+
+
+def test_a_method_that_asks_how_far_the_noise_is_knows_the_length_of_the_schedule():
+    """NFSD decides at a fifth of it; some models have ten thousand levels."""
+    prior = GaussianPrior({}, scaled_linear(5000, 0.00085 / 5, 0.012 / 5))
+    ask, method = Predictor(prior, gaussian_prompts(), [""] * CONFIG.n_noises), NFSD()
+    row = list(inspect_directions(prior, gaussian_prompts(), LATENTS, CONFIG, method))[0]
+    noise = torch.randn(CONFIG.n_noises, 3, SIZE, SIZE, generator=named_generator(CONFIG.seed, "inspect", row.timestep))
+    batch = Batch(LATENTS.expand_as(noise), torch.full((CONFIG.n_noises,), row.timestep), noise)
+    expected = predict_and_guide(method, ask, batch, 0.9).out.grad.mean(0)
+    torch.testing.assert_close(row.directions["nfsd"][0], expected)
 
 
 def test_the_pictures_of_a_batch_are_looked_at_one_by_one():

@@ -12,9 +12,9 @@ import torch
 from tbsd_pack.tbsd_core.cameras.sampling import orbit
 from tbsd_pack.tbsd_core.cli import main
 from tbsd_pack.tbsd_core.commands.stages import assigned, begin_or_resume
-from tbsd_pack.tbsd_core.experiment import default_config, make_scene, model_shape, read_newest, results, run
+from tbsd_pack.tbsd_core.experiment import MeshInput, default_config, make_scene, model_shape, read_newest, results, run
 from tbsd_pack.tbsd_core.experiment.defaults import EXACT_SIZE, fitted
-from tbsd_pack.tbsd_core.experiment.refine import as_at_the_end, extract, painting
+from tbsd_pack.tbsd_core.experiment.refine import as_at_the_end, extract, painting, refined, refining
 from tbsd_pack.tbsd_core.experiment.stages import (
     STAGES,
     TEXTURE_SHARE,
@@ -24,6 +24,7 @@ from tbsd_pack.tbsd_core.experiment.stages import (
     stored_stages,
 )
 from tbsd_pack.tbsd_core.mesh.load import load_mesh
+from tbsd_pack.tbsd_core.presets import preset
 from tbsd_pack.tbsd_core.scenes import NeRFConfig, NeRFScene
 
 NERF, MESH, TEXTURE = STAGES.values()
@@ -193,6 +194,16 @@ def test_the_shape_of_the_multiview_model_begins_lighter():
     for name in ("latent_until", "n_steps"):
         assert getattr(alone.optim, name) != getattr(nerf.optim, name)
     assert (other.optim.latent_until, other.scene) == (alone.optim.latent_until, alone.scene)
+
+
+@pytest.mark.parametrize(("method", "least"), [("sdi", 0.02), ("hifa", 0.3), ("sds", 0.5)])
+def test_a_method_that_draws_no_noise_level_falls_in_the_last_stage_too(method, least):
+    config = default_config("a cube", "mesh_texture", method, mesh=MeshInput(file="sample:cube"))
+    timesteps = refining(config, "sd15").optim.timesteps
+    assert (timesteps.t_max, timesteps.t_max_end) == (0.5, least)
+    settings = refined(preset("sd15", "mesh_texture", method), "sd15")
+    assert settings["optim.timesteps.t_max"].value == 0.5
+    assert settings["optim.timesteps.t_max_end"].value <= (0.5 if method == "sds" else 0.3)
 
 
 def test_settings_are_of_one_stage_or_of_both_runs():

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig, sample_cameras
-from tbsd_pack.tbsd_core.experiment import default_config, read_newest, run
+from tbsd_pack.tbsd_core.experiment import Experiment, default_config, read_newest, run
 from tbsd_pack.tbsd_core.experiment.cost import evaluations_per_view
 from tbsd_pack.tbsd_core.guidance import METHODS, build_guidance
 from tbsd_pack.tbsd_core.optim import Distillation, OptimConfig, OptimState, create_adapter, optimize
@@ -142,3 +142,4 @@ def test_the_cost_of_a_run_counts_the_timesteps_that_groups_have():
     visits = sum(float(guidance.visits(step / 20, t[step], 1000).float().mean()) for step in range(20))
     assert evaluations_per_view(of["multiview"]) == 20 * len(guidance.required(0.0)) + visits
     assert evaluations_per_view(of["multiview"]) != evaluations_per_view(of["learned"])
+    assert Experiment(of["multiview"], load_prior("multiview")).evaluations == 4 * evaluations_per_view(of["multiview"])

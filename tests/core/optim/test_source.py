@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tbsd_pack.tbsd_core.cameras.sampling import CameraConfig
@@ -119,6 +121,15 @@ def test_what_cannot_be_compared_is_one_sentence(source, message):
     scene, config = ImageScene(ImageConfig(size=8)), OptimConfig(n_steps=1, size=8)
     run = Distillation(prior, prompts, build_guidance("dds"), scene, ANYWHERE, config, source=source)
     with pytest.raises(ValueError, match=message):
+        next(optimize(run, OptimState.create(scene, config)))
+
+
+def test_perp_neg_is_refused():
+    prior, prompts, _ = parts(("", "front", "side", "back", "overhead"))
+    scene, config = NeRFScene(NERF), OptimConfig(n_steps=1, size=8)
+    moved = replace(prompts, perp_neg=1.0)
+    run = Distillation(prior, moved, build_guidance("dds"), scene, ANYWHERE, config, source=copy_scene(scene))
+    with pytest.raises(ValueError, match="so DDS would change what should stay; got perp_neg 1. Set perp_neg to 0"):
         next(optimize(run, OptimState.create(scene, config)))
 
 

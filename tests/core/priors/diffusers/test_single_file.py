@@ -14,6 +14,7 @@ from tbsd_pack.tbsd_core.priors.diffusers.architectures import ARCHITECTURES
 from tbsd_pack.tbsd_core.priors.diffusers.clip_bpe import merges_file, vocabulary, write_tokenizer
 from tbsd_pack.tbsd_core.priors.diffusers.parts import load_tokenizer, token_ids
 from tbsd_pack.tbsd_core.priors.diffusers.single_file import architecture, load_single_file, recognise
+from tbsd_pack.tbsd_core.priors.diffusers.source import inspect
 from tiny_pipelines import CELLS, save_pipeline, save_single_file, text_config, unet_config, vae_config
 
 KINDS = {"sd": "StableDiffusionPipeline", "sdxl": "StableDiffusionXLPipeline"}
@@ -116,6 +117,21 @@ def test_the_architectures_have_the_published_sizes(name, counts):
                 model = getattr(transformers, kind)(transformers.CLIPTextConfig(**config))
         found[part] = sum(p.numel() for p in model.parameters())
     assert found == counts
+
+
+@pytest.mark.parametrize(
+    ("width", "prediction", "family", "size"),
+    [
+        (768, "epsilon", "sd15", 512),
+        (768, "v", "sd15", 512),  # a fine-tuned one
+        (1024, "epsilon", "sd21_base", 512),
+        (1024, "v", "sd21_v", 768),
+    ],
+)
+def test_family_and_size_are_those_of_the_training(width, prediction, family, size, tmp_path):
+    path = write(tmp_path / "model.safetensors", shapes(width), {"modelspec.prediction_type": prediction})
+    found = inspect(path)
+    assert (found.family, found.native_size) == (family, size)
 
 
 @pytest.mark.parametrize("width, vector, name", [(768, None, "sd1"), (1024, None, "sd2"), (2048, 2816, "sdxl")])
