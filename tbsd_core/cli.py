@@ -20,7 +20,8 @@ from .commands.options import (
     refuse_all_but,
     with_assignments,
 )
-from .commands.stages import begin_or_resume, has_stages, run_staged
+from .commands.stages import begin_or_resume, run_staged
+from .commands.unfinished import check_unfinished, has_stages, has_unfinished_run
 from .configuration import all_settings, with_setting
 
 DEMO_PRIOR = "multiview"  # on prompts that nobody tuned its objects are right (benchmarks/results/multiview.md)
@@ -165,7 +166,7 @@ def _run(arguments: argparse.Namespace) -> int:
     elif arguments.resume is not None:
         kept = (*EVERY_RUN, "resume", "more", "prompt", "prior", "steps", "size")  # of these more is said below
         refuse_all_but(arguments, kept, "--resume goes on with a whole run")
-    else:
+    if arguments.resume is None or not is_in(arguments.resume, arguments.out):
         check_unfinished(arguments.out)
     if arguments.more is not None and (arguments.resume is None or arguments.more < 1):
         raise ValueError(f"--more is a number of steps above 0 for --resume, got {arguments.more}.")
@@ -216,16 +217,9 @@ def on_device(config: Any, arguments: argparse.Namespace) -> Any:
     return config
 
 
-def check_unfinished(out: Path) -> None:
-    """Raise ValueError if a folder holds a run that has not ended: a new one would replace its state."""
-    from .experiment import NEWEST
-    from .experiment.results import REPORT
-
-    if (out / NEWEST).exists() and not (out / REPORT).exists():
-        raise ValueError(
-            f"{out} holds a run that has not ended. Continue it: python -m tbsd_core run --resume {out}. Or give "
-            "another --out, or remove the folder."
-        )
+def is_in(run: Path, folder: Path) -> bool:
+    """Whether a run to resume, a folder or its file, is in a folder."""
+    return folder.resolve() in (run.resolve(), run.resolve().parent)
 
 
 def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0, split: Any = None) -> int:
@@ -240,7 +234,8 @@ def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0
         try:
             report = run(config, out, resume, bar.on_step, bar.say, autosave, split or WHOLE)
         except KeyboardInterrupt:
-            print(f"\ninterrupted; continue with: python -m tbsd_core run --resume {out} --out {out}", file=sys.stderr)
+            goes_on = f"continue with: python -m tbsd_core run --resume {out} --out {out}"
+            print(f"\ninterrupted; {goes_on if has_unfinished_run(out) else 'nothing was done yet'}", file=sys.stderr)
             return INTERRUPTED
     print(f"wrote to {out}: {', '.join(report['files'])}")
     seconds = report["seconds"]

@@ -62,7 +62,8 @@ def new_output(prefix: str, suffix: str) -> tuple[Path, str]:
     """
     root, target = output_root(), inside_output(prefix)
     target.parent.mkdir(parents=True, exist_ok=True)
-    pattern = re.compile(re.escape(target.name) + r"_(\d+)" + re.escape(suffix) + "$")
+    # to Windows and macOS names of other case are the same file
+    pattern = re.compile(re.escape(target.name) + r"_(\d+)" + re.escape(suffix) + "$", re.IGNORECASE)
     taken = [int(m[1]) for m in (pattern.match(p.name) for p in target.parent.iterdir()) if m]
     path = target.parent / f"{target.name}_{max(taken, default=0) + 1:05d}{suffix}"
     return path, path.relative_to(root).as_posix()

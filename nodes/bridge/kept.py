@@ -227,7 +227,13 @@ def tidy() -> None:
             remove(path)
     found = [(path, read_about(path)) for path in folders if has_state(path)]
     sizes = {path: bytes_in(path) for path, _ in found}
-    found.sort(key=lambda entry: (entry[1] is None or entry[1].graph, -entry[1].used if entry[1] else 0))
+    continued = {about.continues for _, about in found if about is not None}  # offered again without the later run
+    found.sort(
+        key=lambda entry: (
+            entry[1] is None or entry[1].graph or entry[1].run in continued,
+            -entry[1].used if entry[1] else 0,
+        )
+    )
     kept = total = 0
     for path, _ in found:
         kept, total = kept + 1, total + sizes[path]

@@ -123,15 +123,9 @@ def _experiment(arguments: argparse.Namespace, config: ExperimentConfig, prior: 
 
 def _read_image(path: Path, size: int) -> Tensor:
     """[1, 3, size, size] in [0, 1]: the middle square of a picture file."""
-    import numpy as np
-    import torch
+    from ..media import read_square
 
-    from ..optional import require
-
-    pil, ops = require("PIL.Image", "pillow"), require("PIL.ImageOps", "pillow")
     try:
-        with pil.open(path) as file:
-            image = ops.fit(file.convert("RGB"), (size, size), pil.Resampling.LANCZOS)
+        return read_square(path, size)[None]
     except OSError as error:
         raise ValueError(f"The picture {path} cannot be read ({error}).") from error
-    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None].float() / 255

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,48 +12,25 @@ from typing import TYPE_CHECKING
 from ..configuration import all_settings, with_setting
 from .bar import RunBar
 from .options import EVERY_RUN, INTERRUPTED, card_memory, refuse_all_but
+from .unfinished import check_unfinished, has_unfinished_stages
 
 if TYPE_CHECKING:
     from ..experiment.stages import StagesConfig
     from ..optim import StepRecord
 
 
-def has_stages(folder: Path | None) -> bool:
-    """Whether a folder to resume holds stages."""
-    from ..experiment.stages import ABOUT
-
-    return folder is not None and (folder / ABOUT).is_file()
-
-
-def is_unfinished(folder: Path) -> bool:
-    """Whether a folder holds stages that have not ended."""
-    from ..experiment.stages import ABOUT
-
-    try:
-        return "files" not in json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-
-
-def unfinished(folder: Path) -> str:
-    return (
-        f"{folder} holds stages that have not ended. Continue them: python -m tbsd_core run --resume {folder}. Or "
-        "give another --out, or remove the folder."
-    )
-
-
 def begin_or_resume(config: StagesConfig, out: Path) -> int:
     """All stages, or the remaining ones if `out` holds others of this configuration; returns the exit code.
 
     Raises:
-        ValueError: `out` holds stages of another configuration that have not ended.
+        ValueError: `out` holds a run, or stages of another configuration, that have not ended.
     """
     from ..experiment.autosave import AUTOSAVE_SECONDS
     from ..experiment.stages import stored_stages
 
-    resumes = is_unfinished(out)
-    if resumes and stored_stages(out) != config:
-        raise ValueError(unfinished(out))
+    resumes = has_unfinished_stages(out) and stored_stages(out) == config
+    if not resumes:
+        check_unfinished(out)
     return _execute(config, out, resumes, AUTOSAVE_SECONDS)
 
 
@@ -77,11 +53,10 @@ def run_staged(arguments: argparse.Namespace) -> int:
             raise ValueError(
                 f"The stages in {a.resume} have the prompt {config.nerf.prompt.prompt!r}; leave out --prompt."
             )
-    elif is_unfinished(a.out):
-        raise ValueError(unfinished(a.out))
     elif a.prompt is None:
         raise ValueError("--prompt is missing: say what to make, e.g. --prompt 'a brick house'.")
     else:
+        check_unfinished(a.out)
         given = (a.prior, a.steps, a.seed, a.size, a.device, a.dtype, a.allow_download, card_memory(a))
         config = default_stages(a.prompt, a.method, *given)
         check_source_config(config.nerf)

@@ -85,7 +85,8 @@ def run(
                 save()
             _say(watchdog.rest(), on_phase)
         except (KeyboardInterrupt, RuntimeError, MemoryError):
-            save.attempt()
+            if has_stepped or is_ours:  # else the folder may hold an older run with its results
+                save.attempt()
             raise
         seconds = {"optimize": time.perf_counter() - began}
         save.finish()

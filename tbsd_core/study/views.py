@@ -18,7 +18,7 @@ def montage(images: Tensor) -> Tensor:
     """One picture [3, h, w] of images [V, 3, H, W]: the only one, or four in a square, spread over all of them."""
     if len(images) == 1:
         return images[0]
-    chosen = images[[round(i * len(images) / 4) % len(images) for i in range(4)]]
+    chosen = images[[i * len(images) // 4 for i in range(4)]]
     return torch.cat([torch.cat([chosen[0], chosen[1]], -1), torch.cat([chosen[2], chosen[3]], -1)], -2)
 
 
@@ -27,7 +27,8 @@ def read_views(path: Path) -> Tensor:
     strip = torch.from_numpy(np.asarray(require("PIL.Image", "pillow").open(path).convert("RGB")).copy())
     height = strip.shape[0]
     views = strip.permute(2, 0, 1).float().div(255)
-    return torch.stack(list(views.split(height, -1))) if strip.shape[1] % height == 0 else views[None]
+    is_strip = path.name in PICTURES and strip.shape[1] % height == 0
+    return torch.stack(list(views.split(height, -1))) if is_strip else views[None]
 
 
 def picture(folder: Path) -> Path | None:

@@ -38,6 +38,7 @@ def test_a_result_is_kept_until_its_graph_has_ended(report):
 
 
 def test_what_is_kept_is_bounded_and_what_goes_on_stays(report):
+    assert report["what a later run has continued"] == [False, True], "alone it would be offered again"
     assert report["beyond the number"] == [3, 2, True, True], "the run of this process, and the one read last"
     assert report["beyond the size"] == [True] and report["another server's new folder"]
     assert report["settings that are none"] == [20, 8 * 2**30]

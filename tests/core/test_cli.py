@@ -309,6 +309,37 @@ def test_an_interrupted_run_resumes_bit_equal(finished, tmp_path):
     assert resumed["steps"] == whole["steps"] == [0, 1, 2, 3] and resumed["series"] == whole["series"]
 
 
+def test_an_unfinished_run_is_replaced_by_nothing(finished, tmp_path, capsys):
+    """Neither by stages, nor by the repetition or the continuation of another run."""
+    config = default_config("a brick house", scene="image", n_steps=4, seed=7, size=32)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path, on_step=interrupt)
+    state = (tmp_path / "checkpoint.safetensors").read_bytes()
+    for given in (
+        ["--stages", "--prompt", "a brick house"],
+        ["--from", finished / "run.json"],
+        ["--resume", finished, "--more", 1],
+        ["--prompt", "a brick house"],
+    ):
+        assert call("run", *given, "--out", tmp_path) == 2
+        assert "holds a run that has not ended" in capsys.readouterr().err
+    assert call("demo", "--out", tmp_path) == 2
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == state
+
+
+def test_a_run_that_ends_before_its_first_step_leaves_the_older_results(finished, tmp_path, monkeypatch, capsys):
+    shutil.copytree(finished, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    monkeypatch.setattr(Experiment, "steps", interrupt)
+    assert call("run", "--prompt", "a cube", "--scene", "image", "--size", 32, "--out", tmp_path / "run") == 130
+    assert "interrupted; nothing was done yet" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def interrupt(*arguments) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_prompt_without_one_object_runs_without_metrics(tmp_path, capsys):
     assert call("run", "--prompt", "brick", "--scene", "image", "--size", 32, "--steps", 1, "--out", tmp_path) == 0
     assert json.loads((tmp_path / "run.json").read_text())["metrics"].keys() == STATISTICS

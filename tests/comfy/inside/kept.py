@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from pack import load_pack
@@ -81,8 +82,13 @@ kept.write_about(one.folder.path, kept.read_about(one.folder.path))
 kept.mark_used(one.folder.path)  # the oldest was read now
 settings = output.parent / "user" / "default" / "comfy.settings.json"
 settings.parent.mkdir(parents=True)
-settings.write_text(json.dumps({"tbsd.runs.number": 2}))
 five = begun(1)
+kept.write_about(three.folder.path, replace(kept.read_about(three.folder.path), graph=True))
+settings.write_text(json.dumps({"tbsd.runs.number": 3}))
+kept.tidy()
+left = {about.run for _, about in kept.kept_runs()}
+report["what a later run has continued"] = [two.id in left, three.id in left]
+settings.write_text(json.dumps({"tbsd.runs.number": 2}))
 new = kept.runs_root() / kept.new_id()  # another server makes it at this moment
 new.mkdir()
 kept.tidy()

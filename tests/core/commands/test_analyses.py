@@ -6,12 +6,15 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tbsd_pack.tbsd_core.analysis.pictures import watch_pictures
 from tbsd_pack.tbsd_core.analysis.sheet import Sheet
 from tbsd_pack.tbsd_core.cli import _parser, main
 from tbsd_pack.tbsd_core.commands import seeds, vary
+from tbsd_pack.tbsd_core.commands.inspect import _read_image
 from tbsd_pack.tbsd_core.commands.options import INTERRUPTED, consume, finish, method_entries
 from tbsd_pack.tbsd_core.configuration import with_setting
 from tbsd_pack.tbsd_core.experiment import default_config, load_scene, read_prior, run
@@ -52,6 +55,14 @@ def test_inspect_looks_at_a_picture_file_and_at_a_stored_run(tmp_path):
     assert call("inspect", *small, "--run", file, "--out", tmp_path / "c") == 0
     norms = [written(tmp_path / name, "directions")["rows"][0]["norm"]["delta_cls"] for name in "abc"]
     assert norms[0] != norms[1] == norms[2]
+
+
+def test_a_picture_of_sixteen_bits_is_read_as_what_it_shows(tmp_path):
+    middle = np.full((8, 8), 32768, np.uint16)
+    Image.fromarray(middle).save(tmp_path / "grey.png")
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert float(_read_image(tmp_path / "grey.png", 4).mean()) == pytest.approx(0.5, abs=0.01)
+    assert float(_read_image(tmp_path / "clear.png", 4).mean()) == 1, "as every other picture: on white"
 
 
 def test_overtime_has_a_row_per_method_with_its_own_settings(tmp_path):

@@ -260,6 +260,15 @@ def test_the_demo_goes_on_and_shows_its_result_beside_the_mesh(tmp_path, capsys)
     assert not (tmp_path / NERF / "mesh.glb").exists(), "the second stage makes it"
 
 
+def test_unfinished_stages_are_not_replaced_by_a_run(tmp_path, capsys):
+    with pytest.raises(Cut):
+        run_stages(small_stages(), tmp_path, on_stage=after_the_nerf)
+    before = (tmp_path / "stages.json").read_bytes()
+    assert main(["run", "--prompt", "a house", "--out", str(tmp_path)]) == 2
+    assert "holds stages that have not ended" in capsys.readouterr().err
+    assert (tmp_path / "stages.json").read_bytes() == before
+
+
 def test_stages_and_a_single_run_in_one_folder_leave_nothing_of_each_other(finished, tmp_path):
     out = tmp_path / "again"
     shutil.copytree(finished, out)
