@@ -59,6 +59,19 @@ def drop(tab, path: Path, place: list[int]) -> None:
     tab.page.evaluate(DROP, [path.name, base64.b64encode(path.read_bytes()).decode(), place])
 
 
+SAVES_OWN = """() => Object.keys(LiteGraph.registered_node_types).filter((kind) => {
+    if (!kind.startsWith('TBSD_')) return false;
+    const node = LiteGraph.createNode(kind), widgets = node.widgets ?? [];
+    const own = widgets.filter(({ name }) => name.startsWith('tbsd_')).length;
+    return (node.serialize().widgets_values ?? []).length !== widgets.length - own;
+})"""
+
+
+def test_what_the_pack_shows_on_nodes_is_not_saved_in_the_graph(open_tab):
+    """A panel or a button has no value: one that is stored is an extra in the file."""
+    assert open_tab().page.evaluate(SAVES_OWN) == []
+
+
 def test_a_mesh_comes_in_and_what_is_saved_opens_its_graph(open_tab, server, tmp_path):
     house = write_mesh(sample_mesh("house", 16), tmp_path / "house.glb")
     (server.base / "output" / "3d").mkdir(exist_ok=True)

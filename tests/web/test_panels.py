@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -15,6 +16,8 @@ FAST |= {"n_gaussians": 100}
 LONG = 20_000  # steps
 SET_STEPS = "(steps) => app.graph.nodes.flatMap((n) => n.widgets ?? []).find((w) => w.name === 'steps').value = steps"
 OFFER = ".tbsd-offer:not([hidden])"
+# a module of the pack, as the page has it
+MODULE = "(name) => import(new URL(`../js/${name}`, document.querySelector('link[href$=\"/css/panel.css\"]').href))"
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -202,3 +205,99 @@ def test_load_scene_finds_its_file_in_a_list(open_tab, server):
     tab.page.keyboard.press("Enter")  # the first one has the focus
     dialog.wait_for(state="detached")
     assert (server.base / "output" / tab.page.evaluate(value)).is_file()
+
+
+def is_of_queueing(response) -> bool:
+    return response.request.method == "POST" and response.url.endswith("/prompt")
+
+
+def offer(tab, *runs: dict) -> None:
+    """Let the page hear of runs that can be continued."""
+    default = {"prompt": "p", "steps": 9, "at": 1795703400, "text": "", "method": "", "scene": "", "status": "crashed"}
+    answer = {"runs": [default | run for run in runs]}
+    tab.page.route("**/tbsd/unfinished", lambda route: route.fulfill(json=answer))
+    tab.page.evaluate(f"async () => await (await ({MODULE})('panels.js')).refresh()")
+
+
+def test_a_refused_graph_leaves_the_offer(open_tab):
+    """The host shows what is wrong in a dialog; a person puts it right and continues."""
+    tab = open_tab()
+    tab.is_spent = True  # of the dialog
+    node = tab.load("Text to image", steps=-1)["TBSD_OptimizeImage"]
+    offer(tab, {"run": "a", "node": node, "step": 3, "nodes": {node: "TBSD_OptimizeImage"}})
+    tab.look_at(node)
+    with tab.page.expect_response(is_of_queueing) as answer:
+        tab.button("Continue").click()
+    assert answer.value.status == 400
+    tab.panel().locator(".tbsd-note:not(:empty)").wait_for(state="attached", timeout=20_000)
+    tab.panel().locator(OFFER).get_by_text("step 3 of 9").wait_for(state="attached")
+    tab.errors.clear()  # of the refusal
+
+
+TWICE = """(id) => {
+    const made = app.graph.convertToSubgraph(new Set([app.graph.getNodeById(Number(id))])), one = made.node;
+    const other = LiteGraph.createNode(made.subgraph.id), preview = LiteGraph.createNode('PreviewImage');
+    for (const node of [other, preview]) app.graph.add(node);
+    for (const [i, input] of one.inputs.entries()) {
+        const link = app.graph.links.get(input.link);
+        if (link) app.graph.getNodeById(link.origin_id).connect(link.origin_slot, other, i);
+    }
+    other.connect(other.outputs.findIndex(({ type }) => type === 'IMAGE'), preview, 0);
+    for (const [i, node] of [one, other].entries()) node.pos = [600 * i, 1500];
+    return [one, other].map((node) => `${node.id}:${made.subgraph.nodes[0].id}`);
+}"""
+
+
+def test_a_subgraph_that_is_there_twice_goes_on_with_the_run_of_each(open_tab):
+    """One panel inside stands for both: it offers neither."""
+    tab = open_tab()
+    tab.is_spent = True  # of the dialogs
+    ids = tab.page.evaluate(TWICE, tab.load("Text to image", steps=-1)["TBSD_OptimizeImage"])
+    runs = {node: f"run of {node}" for node in ids}
+    steps = {node: step for step, node in enumerate(ids, 3)}
+    about = [{"run": runs[id], "node": id, "step": steps[id], "nodes": {id: "TBSD_OptimizeImage"}} for id in ids]
+    offer(tab, *about)
+    outside = {id.split(":")[0]: step for id, step in steps.items()}
+    for node, step in outside.items():
+        tab.look_at(node, scale=0.6)
+        panel = tab.panel().filter(has=tab.page.locator(OFFER).get_by_text(f"step {step} of 9")).filter(visible=True)
+        with tab.page.expect_response(is_of_queueing) as answer:
+            panel.get_by_role("button", name="Continue").dispatch_event("click")  # older hosts' dialog covers it
+        sent = answer.value.request.post_data_json["prompt"]
+        assert {id: sent[id]["inputs"].get("continue_run") for id in ids} == runs
+        panel.wait_for()  # its offer is back
+    inside = "app.graph.getNodeById(Number(id)).subgraph.nodes[0].widgets.find(({ type }) => type === 'TBSD_PANEL')"
+    assert tab.page.evaluate(f"(id) => {inside}.element.querySelector('.tbsd-offer').hidden", min(outside))
+    tab.errors.clear()  # of the refusals
+
+
+DRAWN = """async (runs) => {
+    const { Panel } = await (MODULE)('panel_view.js');
+    const panel = new Panel({}), seen = [];
+    const state = { step: 0, steps: 9, elapsed: 0, remaining: null, final: false, previews: [], saved: [], warnings: [],
+        error: '', resumed: 0, phase: '', plan: '', curves: { steps: [], series: {} } };
+    const draw = (run, preview) => {
+        panel.model.load({ ...state, run, prompt: run, status: preview === null ? 'failed' : 'done', preview });
+        panel.draw();
+    };
+    const loaded = async () => {
+        while (panel.isLoading) await new Promise((resolve) => setTimeout(resolve, 20));
+        seen.push(panel.image.getAttribute('src')?.match(/runs.*/)[0] ?? null);
+    };
+    for (const [run, preview, waits] of runs) {
+        draw(run, preview);
+        if (waits) await loaded();
+    }
+    return seen;
+}""".replace("MODULE", MODULE)
+DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def test_a_run_without_a_picture_does_not_show_that_of_the_run_before(open_tab):
+    tab = open_tab()
+    picture = base64.b64decode(DOT)
+    tab.page.route("**/previews/*", lambda route: route.fulfill(body=picture, content_type="image/png"))
+    drawn = [("a", 3, True), ("b", None, True), ("c", 5, True), ("d", 6, False), ("e", None, True), ("c", 5, True)]
+    c = "runs/c/previews/5"
+    assert tab.page.evaluate(DRAWN, drawn) == ["runs/a/previews/3", None, c, None, c]
+    tab.page.unroute("**/previews/*")

@@ -16,7 +16,10 @@ const UUID = "10000000-1000-4000-8000-100000000000";
 const prompts = new Prompts(sessionStorage);
 /** The place in the queue of a graph that goes on with runs; to the host it is 0, the end, as for all others. */
 const CONTINUING = -0;
-/** @type {Map<string, string>[]} the runs by node of graphs that the host is still to queue */
+/**
+ * The runs by node of graphs that the host is still to queue, and who hears how that went.
+ * @type {{runs: Map<string, string>, settle: (error?: unknown) => void}[]}
+ */
 const toContinue = [];
 let inFlight = 0; // graphs that are being queued; the server may speak of them before it has told their ids
 /** @type {(() => void)[]} what it said of prompts that are not known yet */
@@ -40,8 +43,8 @@ export function watchQueue(onQueued) {
     nameGraph();
     const { graph = "", path = "" } = openGraph();
     const nodes = Object.entries(data.output).flatMap(([id, node]) => (OPTIMIZERS.has(node.class_type) ? [id] : []));
-    const runs = (Object.is(number, CONTINUING) && toContinue.pop()) || new Map();
-    const continuing = continuingOf(data.output, nodes, runs, graph);
+    const chosen = Object.is(number, CONTINUING) ? toContinue.pop() : undefined;
+    const continuing = continuingOf(data.output, nodes, chosen?.runs ?? new Map(), graph);
     inFlight += 1;
     try {
       const answer = await queue.call(api, number, withRuns(data, continuing), ...more);
@@ -49,7 +52,11 @@ export function watchQueue(onQueued) {
         prompts.note(answer.prompt_id, { graph, path, nodes, continuing });
         onQueued(answer.prompt_id);
       }
+      chosen?.settle();
       return answer;
+    } catch (error) {
+      chosen?.settle(error);
+      throw error;
     } finally {
       inFlight -= 1;
       const waiting = early;
@@ -113,13 +120,15 @@ export async function queueContinuing(runs) {
   if (![...runs.keys()].some((node) => output[node])) {
     throw new Error(t("The node is muted or bypassed: switch it on to continue its run."));
   }
-  toContinue.push(runs);
+  const queued = new Promise((resolve) => toContinue.push({ runs, settle: resolve }));
   try {
     await app.queuePrompt(CONTINUING); // while the host queues a batch, it queues this graph after it
   } catch (error) {
-    toContinue.splice(toContinue.indexOf(runs) >>> 0, 1);
+    toContinue.splice(toContinue.findIndex((each) => each.runs === runs) >>> 0, 1);
     throw error;
   }
+  const error = await queued; // the host shows a refusal in a dialog and throws nothing
+  if (error) throw error;
 }
 
 /**

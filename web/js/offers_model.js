@@ -18,6 +18,25 @@ export function offered(runs, node, classOf) {
 }
 
 /**
+ * Panels that stand for one optimizer. A subgraph that is in the graph twice has one panel inside for both: what that
+ * would offer is told by those outside.
+ * @template P
+ * @param {[string, P][]} open panels by execution id
+ */
+export function unambiguous(open) {
+  return open.filter(([id, panel]) => open.every(([other, each]) => each !== panel || other === id));
+}
+
+/**
+ * What panels offer, by node.
+ * @param {[string, {offer: Unfinished | null}][]} open panels by execution id
+ * @returns {Map<string, Unfinished>}
+ */
+export function offersOf(open) {
+  return new Map(unambiguous(open).flatMap(([id, { offer }]) => (offer?.node === id ? [[id, offer]] : [])));
+}
+
+/**
  * The runs to go on with when one is continued: also those that other nodes had in the same queued graph, so that a
  * stage that is done is not done again for the one after it.
  * @param {Map<string, Unfinished>} offers of other panels, by node

@@ -210,6 +210,10 @@ export class Panel {
   /** One picture at a time: the next is asked for when the last has come, and none while the page is hidden. */
   #drawPicture() {
     const { run, shown } = this.model;
+    if (shown === null && this.url) {
+      this.url = ""; // what is on show, or on its way, is of the run before this one
+      this.image.removeAttribute("src");
+    }
     if (!run || shown === null || this.isLoading || document.hidden) return;
     const url = previewUrl(run, shown, this.model.final && this.model.past === null);
     if (url === this.url) return;
@@ -222,8 +226,10 @@ export class Panel {
       this.#drawPicture();
     };
     next.onload = () => {
-      this.image.replaceWith(next);
-      this.image = next;
+      if (this.url === url) {
+        this.image.replaceWith(next);
+        this.image = next;
+      }
       done();
     };
     next.onerror = done;

@@ -5,7 +5,7 @@
 import { listRuns, listUnfinished, removeRun } from "./client.js";
 import { isBound, isOwn, noteEnd, optimizersOf, queueContinuing } from "./binding.js";
 import { findNode, rootGraph } from "./nodes.js";
-import { offered, together } from "./offers_model.js";
+import { offered, offersOf, together, unambiguous } from "./offers_model.js";
 import { Panel } from "./panel_view.js";
 import { t } from "./texts.js";
 
@@ -22,7 +22,13 @@ const panels = new WeakMap();
 export function addPanel(node, path) {
   /** @type {Panel} */
   const panel = new Panel({
-    resume: (offer) => queueContinuing(together(offers(), idOf(panel), offer)),
+    async resume(offer) {
+      const open = [...openPanels()];
+      if (!open.some(([id, each]) => each === panel && id === offer.node)) {
+        throw new Error(t("The node is not in the open graph."));
+      }
+      await queueContinuing(together(offersOf(open), offer.node, offer));
+    },
     async discard({ run }) {
       await removeRun(run);
       await askOffers();
@@ -117,16 +123,13 @@ export async function onQueueEmpty() {
 async function askOffers() {
   if (![...openPanels()].some(([, panel]) => !panel.model.isTicking)) return;
   const runs = await listUnfinished();
-  for (const [id, panel] of openPanels()) {
+  const open = [...openPanels()];
+  for (const [, panel] of open) panel.offer = null;
+  for (const [id, panel] of unambiguous(open)) {
     const possible = runs.filter(({ run }) => panel.model.mayOffer(run));
     panel.offer = offered(possible, id, (node) => findNode(node)?.comfyClass);
-    panel.draw();
   }
-}
-
-/** @returns {Map<string, import("./events.js").Unfinished>} what the panels offer, by node */
-function offers() {
-  return new Map([...openPanels()].flatMap(([id, { offer }]) => (offer ? [[id, offer]] : [])));
+  for (const [, panel] of open) panel.draw();
 }
 
 /** @param {string} prompt @param {string} what */
@@ -140,12 +143,6 @@ function wait(prompt, what) {
 /** The panels of an optimizer: its own, and those on the subgraphs that it is in. @param {string} id */
 function panelsAt(id) {
   return [...openPanels()].flatMap(([each, panel]) => (each === id ? [panel] : []));
-}
-
-/** @param {Panel} panel */
-function idOf(panel) {
-  for (const [id, each] of openPanels()) if (each === panel) return id;
-  throw new Error(t("The node is not in the open graph."));
 }
 
 /**

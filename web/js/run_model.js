@@ -124,12 +124,15 @@ export class RunModel {
   /** @param {import("./events.js").StepEvent} event */
   #take(event) {
     const { run, prompt, status, step, steps, elapsed, remaining, preview, final, previews, saved, error } = event;
+    // a graph may end before the last message of its run: that tells nothing of the graph which is waited for by then
+    if (run !== this.run || status === "running") this.waiting = "";
+    if (!this.waiting) this.since = 0;
     this.warnings = event.warnings ?? [];
     // an ended run that is read again, as after a lost connection, takes nothing back of what was said since
     if (run !== this.run || status !== this.status || !this.ended) Object.assign(this, { prompt, notice: "" });
     Object.assign(this, { run, status, step, steps, elapsed, remaining, preview, final, previews, saved, error });
     const { phase, plan, resumed } = event;
-    Object.assign(this, { phase, plan, resumed, waiting: "", since: 0 });
+    Object.assign(this, { phase, plan, resumed });
     // the server may have thinned out what is looked at
     if (this.past !== null) this.past = nearest(previews, this.past);
   }

@@ -116,7 +116,7 @@ app.registerExtension({
         serialize: false,
         hideOnZoom: false, // pictures and curves are for looking at from afar, too
         getMinHeight: () => ORBIT_HEIGHT,
-      });
+      }).serialize = false; // the option keeps it out of what is queued, this out of what is saved
     }
   },
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { describe, details, offered, size, together } from "../../../web/js/offers_model.js";
+import { describe, details, offered, offersOf, size, together, unambiguous } from "../../../web/js/offers_model.js";
 
 const nodes = { 6: "TBSD_Optimizer3D", "3:5": "TBSD_Guidance" };
 const kept = { run: "20261126-143000-0123abcd", node: "6", step: 215, steps: 600, at: 1795703400, status: "crashed", nodes };
@@ -38,4 +38,14 @@ test("stages of one queued graph are continued together", () => {
   assert.deepEqual([...together(new Map([["6", nerf]]), "12", older)], [["12", "older"]]);
   const alone = new Map([["6", { ...nerf, prompt: null }]]);
   assert.deepEqual([...together(alone, "9", { ...mesh, prompt: null })], [["9", "mesh"]], "nothing tells graphs apart");
+});
+
+test("a panel inside a subgraph that is there twice offers nothing", () => {
+  const [three, four] = ["3:7", "4:7"].map((node) => ({ offer: { ...kept, node, run: node } }));
+  const inside = { offer: four.offer };
+  const open = [["3:7", three], ["3:7", inside], ["4:7", four], ["4:7", inside]];
+  assert.deepEqual(unambiguous(open), [["3:7", three], ["4:7", four]]);
+  assert.deepEqual([...offersOf(open)].map(([id, { run }]) => [id, run]), [["3:7", "3:7"], ["4:7", "4:7"]]);
+  assert.equal(unambiguous(open.slice(0, 2)).length, 2, "once, it stands for one node");
+  assert.equal(offersOf([["5:7", three]]).size, 0, "it was offered to another node");
 });

@@ -165,3 +165,16 @@ test("a run that is done leaves no room for another one, but for itself where th
   model.follow(event(100, { status: "done" }));
   assert.deepEqual([model.mayOffer("a"), model.mayOffer("b")], [true, false]);
 });
+
+test("the last message of the graph before takes nothing from the one that is waited for", () => {
+  const model = new RunModel();
+  const end = { status: "done", remaining: null };
+  model.follow(event(20, end));
+  model.await("q", "Waiting for: Load Checkpoint");
+  model.tick(7);
+  model.follow(event(20, { ...end, kept: true }));
+  assert.deepEqual([model.headline, model.clock], ["Waiting for: Load Checkpoint", "0:07"]);
+  assert.ok(!model.mayOffer("a"));
+  model.load({ ...event(3, { ...end, run: "b", prompt: "q" }), curves: { steps: [], series: {} } });
+  assert.equal(model.headline, "Done, step 3 / 100", "the connection was lost while it ran");
+});
