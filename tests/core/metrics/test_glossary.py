@@ -6,8 +6,8 @@ from tbsd_pack.tbsd_core.cameras.sampling import orbit
 from tbsd_pack.tbsd_core.metrics import evaluate_images, image_statistics, view_errors
 from tbsd_pack.tbsd_core.metrics.glossary import GLOSSARY
 
-# that a caller names: two numbers without a name of their own, ratios as distances from 1, and what a CLIP says
-NAMED = {"view_repetition", "occupancy_iou", "saturation_error", "high_frequency_error"}
+# that a caller names: three numbers without a name of their own, ratios as distances from 1, and what a CLIP says
+NAMED = {"view_repetition", "mask_iou", "occupancy_iou", "saturation_error", "high_frequency_error"}
 NAMED |= {"clip_score", "clip_r_precision"}
 
 
