@@ -101,9 +101,12 @@ def pictures(render: RenderOutput, prior: Prior) -> Tensor:
 def rendered(scene: Scene, cameras: Cameras, size: int, views_at_once: int = 1) -> tuple[Tensor, Tensor]:
     """Views [B, 3, size, size] of an object and their opacity [B, 1, size, size], from its device to the CPU."""
     device = next(scene.parameters()).device
-    parts = [cameras[i : i + views_at_once] for i in range(0, len(cameras), views_at_once)]
-    renders = [scene.render(part.to(device), size, size) for part in parts]
-    return torch.cat([render.rgb.cpu() for render in renders]), torch.cat([render.opacity.cpu() for render in renders])
+    seen = []
+    for i in range(0, len(cameras), views_at_once):  # what a render also holds does not wait on the device
+        render = scene.render(cameras[i : i + views_at_once].to(device), size, size)
+        seen.append((render.rgb.cpu(), render.opacity.cpu()))
+    rgb, opacity = (torch.cat(part) for part in zip(*seen, strict=True))
+    return rgb, opacity
 
 
 def write_results(
