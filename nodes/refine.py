@@ -7,8 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..tbsd_core.cameras.sampling import CameraConfig
-from ..tbsd_core.experiment.refine import MOST_NOISE, N_STEPS
-from ..tbsd_core.mesh import ExportConfig
+from ..tbsd_core.experiment.refine import MOST_NOISE, N_STEPS, SURFACE
 from ..tbsd_core.optim import OptimConfig
 from ..tbsd_core.scenes import MeshTextureConfig, Scene
 from . import sockets
@@ -50,7 +49,7 @@ class RefineAsMesh(Node):
                 ),
                 sockets.seed_input("Decides cameras, noise and timesteps. The same seed gives the same texture."),
                 detail,
-                *widgets(ExportConfig(), ("resolution", "faces", "texture_size")),
+                *widgets(SURFACE, ("resolution", "faces", "texture_size")),
                 sockets.CamerasSocket.Input(
                     "cameras", optional=True, tooltip="Where the cameras stand; all around if nothing is connected."
                 ),
@@ -77,7 +76,7 @@ class RefineAsMesh(Node):
         cls, guidance: GuidedModel, scene: Scene | None = None, cameras=None, continue_run=None, **inputs: Any
     ) -> io.NodeOutput:
         check_packages()
-        node_id, export = cls.hidden.unique_id, with_widgets(ExportConfig(), inputs)
+        node_id, export = cls.hidden.unique_id, with_widgets(SURFACE, inputs)
         if continue_run:
             start = painted_run(continue_run)
         else:

@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from .check import check_config
 from .config import ExperimentConfig, config_from_plain, normalised, plain_config
 from .defaults import fitted, model_shape, start_config
 from .file import NEWEST, load_scene, previous
-from .refine import extract, painting, refining, shaping
+from .refine import SURFACE, extract, painting, refining, shaping
 from .results import FINAL_FILES, REPORT, TURNTABLE, VIEWS
 from .run import run
 from .start import read_prior
@@ -46,7 +46,7 @@ class StagesConfig:
     """
 
     nerf: ExperimentConfig
-    mesh: ExportConfig = field(default_factory=ExportConfig)
+    mesh: ExportConfig = SURFACE
     texture: ExperimentConfig
 
 

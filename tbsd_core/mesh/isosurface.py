@@ -15,6 +15,9 @@ from ..scenes.base import Scene3D
 from ..settings import check_settings, setting
 from .mesh import Mesh
 
+# Half-value layers, in parts of the bound. At OUTLINE a mesh has the outline of the renders, at an opacity of 1/2.
+# A NeRF of a few hundred steps is not yet as dense as that: at SOLID its mesh has the true volume
+OUTLINE, SOLID = 1 / 24, 1 / 12
 MIN_VISIBLE = 0.05  # part of the light that an object through the whole scene must absorb to be seen in renders
 
 
@@ -39,6 +42,12 @@ class MeshConfig:
         step=0.1,
         none=0.0,
     )
+    half_value_layer: float = setting(
+        OUTLINE,
+        meaning="part of the bound within which the automatic threshold absorbs half of the light; higher is thicker",
+        above=0,
+        at_most=1,
+    )
     keep_fraction: float = setting(
         0.1,
         "Loose pieces smaller than this fraction of the largest piece are dropped; 0 keeps all.",
@@ -52,25 +61,23 @@ class MeshConfig:
         check_settings(self)
 
 
+def surface_threshold(bound: float, half_value_layer: float) -> float:
+    """The density that absorbs half of the light within this part of the bound, ln 2 / (bound half_value_layer).
+
+    It depends on the scene's scale alone, so that the extent of the mesh follows the opacity that was trained, not the
+    largest density found somewhere inside.
+    """
+    return math.log(2) / (half_value_layer * bound)
+
+
 def auto_threshold(bound: float) -> float:
-    """The density that absorbs half of the light within 1/12 of the bound: ln 2 / (bound / 12).
-
-    It depends on the scale of the scene alone, so that the extent of the mesh follows the opacity that
-    was trained, not the largest density found somewhere inside.
-    """
-    return math.log(2) * 12 / bound
+    """The density above which a field counts as solid."""
+    return surface_threshold(bound, SOLID)
 
 
-def surface_threshold(bound: float) -> float:
-    """Where meshes are cut: half of the light is absorbed within 1/24 of the bound, ln 2 / (bound / 24).
-
-    The outline of the mesh then agrees best with the outline in renders, at an opacity of 1/2. auto_threshold, half as
-    high, gives a thicker solid.
-    """
-    return math.log(2) * 24 / bound
-
-
-def find_threshold(volume: Tensor, bound: float, threshold: float | None = None) -> tuple[float, str]:
+def find_threshold(
+    volume: Tensor, bound: float, threshold: float | None = None, half_value_layer: float = OUTLINE
+) -> tuple[float, str]:
     """The density at which to cut, and a message about it for the user, or "".
 
     If the largest density stays below the automatic threshold, half of that density is the threshold: the surface of a
@@ -99,7 +106,7 @@ def find_threshold(volume: Tensor, bound: float, threshold: float | None = None)
                 f"Use a threshold below {top:.3g}, or let it be chosen."
             )
         return threshold, ""
-    usual = surface_threshold(bound)
+    usual = surface_threshold(bound, half_value_layer)
     if top > usual:
         return usual, ""
     return top / 2, (
@@ -150,7 +157,7 @@ def extract_surface(
     """
     config = config or MeshConfig()
     volume, origin, cell = density_volume(scene, config.resolution, config.chunk, lambda done: on_progress(done / 2))
-    threshold, message = find_threshold(volume, scene.bound, config.threshold)
+    threshold, message = find_threshold(volume, scene.bound, config.threshold, config.half_value_layer)
     inputs = {"volume": volume.numpy(), "level": threshold, "keep_fraction": config.keep_fraction}
     cut = run_native("surface", inputs, on_wait=lambda done: on_progress(0.5 + done / 2))
     vertices = cut["vertices"] * cell + origin

@@ -59,6 +59,16 @@ def test_sphere_has_its_volume_area_and_outward_normals():
     assert np.allclose(query_colors(ball, torch.from_numpy(mesh.vertices)), mesh.vertices * 0.5 + 0.5, atol=1e-5)
 
 
+@pytest.mark.parametrize("layer", [1 / 24, 1 / 12, 0.2])
+def test_the_surface_is_where_the_half_value_layer_puts_it(layer):
+    ball = Balls(((0.0, 0.0, 0.0), 0.6))
+    assert ball.bound == 1.0
+    mesh = surface(ball, MeshConfig(resolution=160, half_value_layer=layer))
+    share = math.log(2) / layer / 50  # of the density inside: a slab of that density and thickness halves the light
+    radius = 0.6 + math.log(1 / share - 1) / 60
+    assert np.allclose(np.linalg.norm(mesh.vertices, axis=-1), radius, atol=0.004)
+
+
 def test_position_keeps_the_axes():
     mesh = surface(Balls(((0.5, 0.2, -0.3), 0.3)), MeshConfig(resolution=32))
     assert np.allclose(mesh.vertices.mean(0), (0.5, 0.2, -0.3), atol=0.03)
