@@ -120,7 +120,8 @@ def run_directions(
         return directions_sheet(rows, prior, config, title)
 
     require("matplotlib")
-    return with_prior(guided.model, guided.vae, guided.prompts.conditions(), (config.n_noises, height, width), body)
+    prompts, shape = guided.prompts, (config.n_noises, height, width)
+    return with_prior(guided.model, guided.vae, prompts.conditions(), shape, body, negatives=prompts.negatives())
 
 
 def cropped(images: Tensor, factor: int) -> Tensor:

@@ -14,7 +14,7 @@ f of the schedule in the loop's timestep range means that s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -41,12 +41,13 @@ from .conditioning import (
     spread_controls,
     without_distilled_guidance,
 )
-from .control import ViewControl, added_out_of_place, show, with_control, without_gradient
-from .differentiable import advice, differentiated, with_gradient
+from .control import ViewControl, show, with_control, without_gradient
+from .differentiable import advice, differentiated
 from .distillable import check_models
 from .noise_levels import is_flow, noise_levels
 from .reserve import reserve_memory
 from .resident import load_whole, static_patcher
+from .sides import on_their_sides, with_sides
 from .views import ViewGroups, in_groups, view_groups, with_cameras
 from .zero123 import PICTURE, check_pictures, with_picture
 
@@ -72,7 +73,9 @@ class ComfyPrior:
         controls: Sequence[Any] = (),  # copies of a ControlNet, in the conditions of the names with WITH_HINT
         hint_kind: str = "",
         groups: ViewGroups | None = None,
+        negatives: Set[int] | None = None,
     ) -> None:
+        self._negatives = negatives
         self._controls, self.hint_kind, self._groups = controls, hint_kind, groups
         self.views_per_group = 1 if groups is None else groups.size
         self.takes_cameras = any(PICTURE in entry for entries in conds.values() for entry in entries)
@@ -175,13 +178,16 @@ class ComfyPrior:
     def _predict(
         self, x_t: Tensor, t: Tensor, conditions: Sequence[Sequence[Condition]], within: Within = nullcontext
     ) -> list[Tensor]:
-        rows, hints, strength, angles = [], None, 0.0, None
+        rows, sides, hints, strength, angles = [], [], None, 0.0, None
+        negatives = self._negatives
         for row in conditions:
             plain, angles = split_views(row, self.views_per_group)
             plain, hints, strength = split_hints(plain)  # samples have one hint and camera, whatever the condition
             end = "" if hints is None else WITH_HINT
             rows.append([self._conds[self._names[id(c)] + end] for c in plain])
-        return self._predict_entries(x_t, t, rows, hints, strength, angles, within)
+            if negatives is not None:
+                sides.append([int(id(c) in negatives) for c in plain])
+        return self._predict_entries(x_t, t, rows, hints, strength, angles, within, sides)
 
     def _predict_entries(
         self,
@@ -192,6 +198,7 @@ class ComfyPrior:
         strength: float = 0.0,
         angles: tuple[Tensor, Tensor] | None = None,  # [B] each, of a model that takes cameras
         within: Within = nullcontext,  # entered for each forward
+        sides: Sequence[Sequence[int]] = (),  # of the samples of each row; none: only the first row is positive
     ) -> list[Tensor]:
         """The same for conditions as comfy has prepared them."""
         alpha_t, sigma_t = self.schedule.alpha_sigma(t)
@@ -209,6 +216,8 @@ class ComfyPrior:
                 merged = [with_cameras(entries, self._groups, seen_from, x.device) for entries in merged]
             if self.takes_cameras:
                 merged = [with_picture(entries, self._inner, x[some], seen_from) for entries in merged]
+            if sides:
+                options = with_sides(options, [[row[i] for i in batch] for row in sides])
             x_model = self._to_model(x[some])
             if hints is not None:
                 show(self._controls, hints[some], strength)
@@ -273,8 +282,10 @@ class LoopSampler(comfy.samplers.Sampler):
         controls: Sequence[Any],
         hint_kind: str,
         groups: ViewGroups | None,
+        negatives: Set[int] | None,
     ) -> None:
         self.vae, self.names, self.body, self.trains_network = vae, names, body, trains_network
+        self.negatives = negatives
         self.controls, self.hint_kind, self.groups = controls, hint_kind, groups
         self.result: Any = None  # what the body returns
 
@@ -299,6 +310,7 @@ class LoopSampler(comfy.samplers.Sampler):
                 self.controls,
                 self.hint_kind,
                 self.groups,
+                self.negatives,
             )
             self.result = self.body(prior)
         return torch.zeros_like(noise)
@@ -312,6 +324,8 @@ def with_prior(
     body: Callable[[ComfyPrior], Result],
     trains_network: bool = False,  # for methods that train a LoRA through the network
     control: ViewControl | None = None,  # what Hinted conditions are shown to
+    # the conditions that attention patches take for negative; None: all but the first of each forward
+    negatives: Sequence[ConditioningCondition] | None = None,
 ) -> Result:
     """Load MODEL and VAE together and run `body(prior)` with autograd on.
 
@@ -330,7 +344,7 @@ def with_prior(
     wrappers = comfy.patcher_extension.WrappersMP
     with optimization_mode():
         patcher = static_patcher(model) if trains_network else model.clone()
-    patcher.add_wrapper_with_key(wrappers.APPLY_MODEL, "tbsd", positive_or_negative)
+    patcher.add_wrapper_with_key(wrappers.APPLY_MODEL, "tbsd", on_their_sides)
     patcher.add_wrapper_with_key(wrappers.PREPARE_SAMPLING, "tbsd", reserve_memory(vae, shape, trains_network))
     unique = list({id(c): c for c in conditions}.values())
     names = {id(c): f"tbsd_{i}" for i, c in enumerate(unique)}
@@ -349,21 +363,12 @@ def with_prior(
             prepared |= {name + WITH_HINT: e for name, e in zip(names.values(), hinted, strict=True)}
         guider.inner_set_conds(prepared)
         kind = "" if control is None else control.config.kind
-        sampler = LoopSampler(vae, names, body, trains_network, controls, kind, view_groups(model))
+        known = None if negatives is None else set(map(id, negatives))
+        sampler = LoopSampler(vae, names, body, trains_network, controls, kind, view_groups(model), known)
         frames = [1] if model.get_model_object("latent_format").latent_dimensions == 3 else []
         empty = torch.zeros(batch, channels, *frames, height // factor, width // factor)
         guider.sample(empty, empty, sampler, torch.tensor([1.0, 0.0]), disable_pbar=True, seed=0)
     return sampler.result
-
-
-def positive_or_negative(executor, x, t, c_concat, c_crossattn, control, transformer_options, **kwargs):
-    """Around the model: number the conditions as attention patches know them, 0 = positive, 1 = negative.
-
-    The first condition of a step is the target; with three of them, patches that look up a pair would fail.
-    """
-    sides = [min(i, 1) for i in transformer_options.get("cond_or_uncond", [])]
-    options = with_gradient({**transformer_options, "cond_or_uncond": sides})
-    return executor(x, t, c_concat, c_crossattn, added_out_of_place(control), options, **kwargs)
 
 
 def prior_device(model) -> torch.device:

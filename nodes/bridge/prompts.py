@@ -10,6 +10,7 @@ from ...tbsd_core.guidance import Guidance, all_conditions, method_of
 from ...tbsd_core.optim import Reference
 from ...tbsd_core.optim.adapter import ADAPTER_NAMES
 from ...tbsd_core.prompts import PromptConfig, PromptSet, build_texts, encode_texts
+from ...tbsd_core.prompts.texts import NEGATIVE_NAMES
 from .conditioning import ConditioningCondition, to_condition
 
 
@@ -31,6 +32,10 @@ class Prompts:
     def conditions(self) -> list[ConditioningCondition]:
         """Every condition of every view."""
         return [c for by_view in self.set.conditions.values() for c in by_view.values()]
+
+    def negatives(self) -> list[ConditioningCondition]:
+        """Those of them that attention patches take for negative."""
+        return [c for name in NEGATIVE_NAMES for c in self.set.conditions.get(name, {}).values()]
 
 
 def encode_prompts(clip, config: PromptConfig, names: Sequence[str]) -> PromptSet:

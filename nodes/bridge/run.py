@@ -193,10 +193,11 @@ def with_models(guided: Sequence[GuidedModel], optim: OptimConfig, body: Callabl
             "loader and set the same kind; strengths may differ."
         )
     conditions = [condition for g in guided for condition in g.prompts.conditions()]
+    negatives = [condition for g in guided for condition in g.prompts.negatives()]
     encoded = optim.encode_size or optim.size
     trains = any(isinstance(g.guidance, TrainingGuidance) for g in guided)
     shape, control = (optim.views_per_step, encoded, encoded), controls[0] if controls else None
-    return with_prior(first.model, first.vae, conditions, shape, body, trains, control)
+    return with_prior(first.model, first.vae, conditions, shape, body, trains, control, negatives)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ..settings import check_settings, setting
 
 CONDITION_NAMES = ("target", "uncond", "negative", "target_negative", "source")
+NEGATIVE_NAMES = ("uncond", "negative", "target_negative")  # what a gradient leads away from
 
 # the same words as cameras.sampling.VIEW_NAMES; "" stands for any view
 VIEW_WORDS = ("front", "side", "back", "overhead")

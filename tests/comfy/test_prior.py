@@ -101,6 +101,13 @@ def test_wrappers_see_one_forward_and_patches_two_sides(report):
     assert report["wrappers"]["calls"] == [6] and report["wrappers"]["sides"] == [[0, 1, 1]]
 
 
+def test_patches_know_the_negatives(report):
+    """Also where the empty prompt is alone, comes first, or shares a forward with the target."""
+    known = report["wrappers"]["known"]
+    assert known["alone"] == [[1]] and known["mixed"] == [[0, 1]]
+    assert known["swapped"] == [[1 - side for side in sides] for sides in known["in order"]] != known["in order"]
+
+
 def test_patches_of_the_samplers_guidance_are_not_ignored_silently(report):
     (warning,) = report["wrappers"]["warned"]
     assert "sampler_cfg_function" in warning

@@ -35,8 +35,8 @@ def latents(channels=4, batch=2, seed=1):
     return [torch.randn(batch, channels, 8, 8, generator=generator) for _ in range(2)]
 
 
-def run(model, conditions, body, channels=4, batch=2):
-    return bridge.with_prior(model, tiny.vae(channels), conditions, (batch, 64, 64), body)
+def run(model, conditions, body, channels=4, batch=2, **more):
+    return bridge.with_prior(model, tiny.vae(channels), conditions, (batch, 64, 64), body, **more)
 
 
 def forwards(inner, counts):
@@ -237,11 +237,31 @@ def wrappers():
     model.set_model_unet_function_wrapper(wrapper)
     model.set_model_attn2_patch(patch)
     predict(model, *(cond(i) for i in range(3)))
+    calls, in_order = list(seen), sorted(set(map(tuple, map(sorted, sides))))
+    target, empty = cond(0), cond(1)
+
+    def told(*rows, negatives=(empty,)):
+        """The sides that the patch sees in a forward with these conditions."""
+        x_t, _ = latents()
+        sides.clear()
+
+        def body(prior):
+            prior.predict_noise(x_t, torch.tensor((700, 60)), list(rows))
+
+        run(model, [target, empty], body, negatives=negatives)
+        return sorted(set(map(tuple, sides)))
+
+    known = {
+        "alone": told([empty, empty]),
+        "in order": told([empty, empty], [target, target], negatives=None),
+        "swapped": told([empty, empty], [target, target]),
+        "mixed": told([target, empty]),
+    }
     warned = []
     load("nodes.bridge.distillable").logger.addFilter(lambda record: warned.append(record.getMessage()))
     (rescaled,) = advanced["RescaleCFG"]().patch(tiny.unet(), 0.7)
     predict(rescaled, cond(0))
-    return {"calls": seen, "sides": sorted(set(map(tuple, map(sorted, sides)))), "warned": warned}
+    return {"calls": calls, "sides": in_order, "known": known, "warned": warned}
 
 
 def table(model):
