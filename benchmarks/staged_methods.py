@@ -5,6 +5,7 @@ painted at the model's full size; the painted mesh is measured. All methods take
 Finished cells in --out are skipped and interrupted ones continue, so that several processes can share the work by
 --prompts, and one without it prints the whole table. --write puts it into benchmarks/results; cells that are there
 already count if they were made with the same settings and weights, unless --anew is given (after a change of code).
+With --finished methods may have different seeds; each is compared with the same prompts and seeds of the reference.
 """
 
 from __future__ import annotations
@@ -135,6 +136,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("output/staged_methods"))
     parser.add_argument("--sheet", type=Path, help="picture of the truth and of the methods, first seed")
     parser.add_argument("--write", action="store_true", help="into benchmarks/results")
+    parser.add_argument("--finished", action="store_true", help="leave out cells that are not finished")
     parser.add_argument("--anew", action="store_true", help="make the cells that are in benchmarks/results again")
     a = parser.parse_args()
     torch.set_num_threads(1)
@@ -148,10 +150,14 @@ def main() -> None:
                 folder = a.out / slug(f"{a.prior}_{a.steps}") / slug(f"{label}_{prompt}_{seed}")
                 path, key = folder / "row.json", key_of(label, prompt, seed, a.steps)
                 views.setdefault((label, prompt), folder / VIEWS)
-                origins[key] = digest = made_from(stages_of(label, prompt, a.prior, a.steps, seed))
+                digest = made_from(stages_of(label, prompt, a.prior, a.steps, seed))
                 if not path.exists() and before.get(key, ("", {}))[0] == digest:
                     rows.append(before[key][1])
+                    origins[key] = digest
                     continue
+                if not path.exists() and a.finished:
+                    continue
+                origins[key] = digest
                 if not path.exists():
                     row = cell(label, prompt, a.prior, a.steps, seed, folder)
                     with atomic_path(path) as temporary:
@@ -184,6 +190,7 @@ def main() -> None:
         command += f" --prior {a.prior} --split {a.split}"
         command += f" --methods {' '.join(json.dumps(label) for label in a.methods)}"
         command += " --prompts" + "".join(f' "{text}"' for text in a.prompts) if a.prompts else ""
+        command += " --finished" if a.finished else ""
         for suffix, content in ((".json", json.dumps(report, indent=1) + "\n"), (".md", f"`{command}`\n\n{text}")):
             with atomic_path(results.with_suffix(suffix)) as path:
                 path.write_text(content, encoding="utf-8")
