@@ -14,7 +14,7 @@ from .check import FIX, check_faces
 from .glb import write_glb
 from .mesh import Mesh
 from .obj import write_obj
-from .texture import sample_texture
+from .texture import sample_texture, wrapped
 
 
 def _write_ply(mesh: Mesh, path: str | os.PathLike) -> None:
@@ -23,8 +23,7 @@ def _write_ply(mesh: Mesh, path: str | os.PathLike) -> None:
     trimesh = require("trimesh")
     colors = mesh.colors
     if mesh.texture is not None and mesh.uvs is not None:
-        repeats = (mesh.uvs < 0) | (mesh.uvs > 1)
-        colors = sample_texture(mesh.texture, np.where(repeats, mesh.uvs % 1.0, mesh.uvs))
+        colors = sample_texture(mesh.texture, wrapped(mesh.uvs))
     colors = None if colors is None else np.round(np.clip(colors, 0, 1) * 255).astype(np.uint8)
     container = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False)
     with atomic_path(path) as temporary:

@@ -19,12 +19,12 @@ from ..scenes.mesh_texture import GREY, MeshTextureConfig, MeshTextureScene
 from ..scenes.surface import surface_config
 from .bake import paint_texels
 from .check import check_mesh
-from .mesh import Mesh
+from .mesh import Mesh, places
 from .mixed import mixed_texture
 from .normals import corner_normals
 from .relay import relaid
 from .surface import Surface
-from .texture import sample_texture
+from .texture import sample_texture, wrapped
 from .uv import UVConfig, unwrap_or_cut_up, uv_overlap
 
 MAX_OVERLAP = 0.01  # of the texture; texture coordinates with more are not used
@@ -51,10 +51,7 @@ def texture_scene(
     is_used[mesh.faces] = True
     matrix = placement(mesh.vertices[is_used], place or PlacementConfig())
     vertices = mesh.vertices.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
-    if len(mesh.faces) > MANY_FACES:
-        normals = run_native("corner_normals", {"vertices": vertices, "faces": mesh.faces}, on_wait=on_wait)["normals"]
-    else:
-        normals = corner_normals(vertices, mesh.faces)
+    normals = _corner_normals(mesh, vertices, matrix, on_wait)
     n_uvs = 0 if mesh.uvs is None else len(mesh.uvs)
     sizes = {"n_vertices": len(mesh.vertices), "n_faces": len(mesh.faces), "n_uvs": n_uvs}
     scene = MeshTextureScene(replace(config or MeshTextureConfig(), **sizes, surface=surface_config(mesh)))
@@ -67,6 +64,23 @@ def texture_scene(
         torch.zeros(0, 2) if mesh.uvs is None else torch.from_numpy(mesh.uvs).float(),
     )
     return scene
+
+
+def _corner_normals(
+    mesh: Mesh, vertices: np.ndarray, matrix: np.ndarray, on_wait: Callable[[float], None]
+) -> np.ndarray:
+    """Unit normals [M, 3, 3] of the placed mesh: its own, as viewers take them, or new ones, which continue over the
+    seams of a texture and over the corners that a file writes once for each face."""
+    own = mesh.surface.normals
+    if own is not None:
+        turned = own.astype(np.float64) @ np.linalg.inv(matrix[:3, :3])
+        length = np.linalg.norm(turned, axis=-1, keepdims=True)
+        if np.isfinite(length).all() and (length > 1e-20).all():
+            return (turned / length)[mesh.faces].astype(np.float32)
+    welded = places(mesh.vertices)[mesh.faces]
+    if len(mesh.faces) > MANY_FACES:
+        return run_native("corner_normals", {"vertices": vertices, "faces": welded}, on_wait=on_wait)["normals"]
+    return corner_normals(vertices, welded)
 
 
 def surface_of(scene: MeshTextureScene) -> Surface:
@@ -131,7 +145,7 @@ def _colors_of(mesh: Mesh, face: np.ndarray, weights: np.ndarray) -> np.ndarray:
     if values is None:
         raise ValueError("The mesh has neither a texture nor vertex colours to start from.")
     mean = (values[mesh.faces[face]] * weights[..., None]).sum(1)
-    return mean if mesh.texture is None else sample_texture(mesh.texture, mean % 1.0)
+    return mean if mesh.texture is None else sample_texture(mesh.texture, wrapped(mean))
 
 
 def own_coordinates(scene: MeshTextureScene) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch import Tensor
 from .bake import paint_texels
 from .mesh import Mesh
 from .surface import Surface
-from .texture import sample_texture
+from .texture import sample_texture, wrapped
 
 NO_NORMALS = "The normal map is left out: it belongs to the texture coordinates that could not be kept."
 NO_MAPS = "Roughness, metal, normal and emissive maps are left out: there are no texture coordinates that they fit."
@@ -39,7 +39,7 @@ def relaid(
         side = max(picture.shape[:2])
 
         def look_up(at: Tensor, picture: np.ndarray = picture) -> Tensor:
-            return torch.from_numpy(sample_texture(picture, at.numpy() % 1.0))
+            return torch.from_numpy(sample_texture(picture, wrapped(at.numpy())))
 
         def done(part: float, i: int = i) -> None:
             on_progress((i + part) / len(names))

@@ -17,6 +17,11 @@ def png_bytes(texture: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def wrapped(uvs: np.ndarray) -> np.ndarray:
+    """Texture coordinates within the texture, where it repeats beyond its edges. 1 is its far edge, not its near one."""
+    return np.where((uvs < 0) | (uvs > 1), uvs % 1.0, uvs)
+
+
 def sample_texture(
     texture: np.ndarray,  # [H, W, C]
     uvs: np.ndarray,  # [..., 2], (0, 0) is the upper left corner

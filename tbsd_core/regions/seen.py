@@ -25,11 +25,13 @@ def seen_of_mesh(
     mesh: Mesh,
     cameras: Cameras,  # B
     points: Tensor,  # [K, 3] on it
-    normals: Tensor,  # [K, 3] unit, outwards
+    normals: Tensor,  # [K, 3] unit
+    face: Tensor,  # [K] that each point lies on
     bound: float,
     mask: Tensor | None = None,  # [H, W] in [0, 1]
 ) -> Tensor:
     """Which points any of the cameras sees, by the depth of the nearest triangle, inside a mask of its pixels: [K].
+    Renders show both sides of a surface; behind a thin wall, its other side is hidden.
 
     Raises:
         ValueError: an empty mask, or cameras that see none.
@@ -37,19 +39,26 @@ def seen_of_mesh(
     inside, (height, width) = _pixels(mask)
     seen = torch.zeros(len(points), dtype=torch.bool)
     vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)
+    a, b, c = vertices[faces].unbind(1)
+    across = torch.linalg.cross(b - a, c - a)
     for i in range(len(cameras)):
         camera = cameras[i : i + 1].to("cpu")
-        depth = rasterize(project(camera, vertices, height, width), faces, height, width).depth[0]
+        shown = rasterize(project(camera, vertices, height, width), faces, height, width)
+        depth = shown.depth[0]
         depth = torch.where(depth > 0, depth, torch.inf)  # a rim that is not covered hides nothing
         row, column, far, is_inside = _at(camera, points, height, width)
         eye = camera.c2w()[0, :3, 3]
-        squarely = (F.normalize(eye - points, dim=-1) * normals).sum(-1) > MIN_COSINE
+        squarely = (F.normalize(eye - points, dim=-1) * normals).sum(-1).abs() > MIN_COSINE
+        faces_it = ((eye - a) * across).sum(-1) > 0
+        nearest = shown.face[0][row, column]
+        one_side = faces_it[face] == (faces_it[nearest.clamp(min=0)] | (nearest < 0))
         # the farthest of the pixels around: between two pixels a slope has another depth than at either
         behind = F.max_pool2d(depth.clamp(max=1e6)[None, None], 3, 1, 1)[0, 0]
         seen |= (
             is_inside
             & inside[row, column]
             & squarely
+            & one_side
             & (far < behind[row, column] + TOLERANCE * bound)
             & (far < depth[row, column] + 4 * TOLERANCE * bound)
         )

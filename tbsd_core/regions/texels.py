@@ -92,7 +92,8 @@ def seen_region(
 ) -> Region:
     """The texels that cameras see. Raises ValueError as `texels` and `masks.chosen`, or where they see nothing."""
     at = texels(scene)
-    return of_surface(at, seen_of_mesh(mesh_of(scene), cameras, at.points, at.normals, scene.bound, mask), border)
+    on_it = (at.points, at.normals, at.face)
+    return of_surface(at, seen_of_mesh(mesh_of(scene), cameras, *on_it, scene.bound, mask), border)
 
 
 def of_surface(at: Texels, free: Tensor, border: float) -> Region:

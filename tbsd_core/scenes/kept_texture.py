@@ -25,9 +25,12 @@ class KeptTexture(Kept):
         super().__init__({"texture": texture, "weight": weight})
         more = [] if beside is None else [beside.float() / 255]
         level = torch.cat([texture.float() / 255, weight[..., None], *more], -1).permute(2, 0, 1)[None]
+        full = level.shape[:1:-1]
+        self._reach: list[tuple[float, ...]] = []  # of each size: the part of width and height that the picture fills
         self.n_levels = 1 + int(math.log2(min(level.shape[-2:])))
         for i in range(self.n_levels):
             self.register_buffer(f"level_{i}", level, persistent=False)
+            self._reach.append(tuple(side / (n * 2**i) for side, n in zip(full, level.shape[:1:-1], strict=True)))
             if i + 1 < self.n_levels:
                 level = F.avg_pool2d(level, 2, ceil_mode=True)
 
@@ -39,6 +42,9 @@ class KeptTexture(Kept):
         """Colours [K, 3] in [0, 1], weights [K, 1] and what lies beside [K, 4] ([K, 0] if that is not kept), between
         the nearest texel centres of the size that fits."""
         i = min(self.n_levels - 1, max(0, int(0.5 * math.log2(max(texels, 1.0)))))
+        across, down = self._reach[i]
+        if (across, down) != (1.0, 1.0):
+            uvs = torch.stack([uvs[:, 0] * across, uvs[:, 1] * down], -1)
         grid = (uvs * 2 - 1)[None, None]
         found = F.grid_sample(self.get_buffer(f"level_{i}"), grid, padding_mode="border", align_corners=False)[0, :, 0]
         return found[:3].T, found[3:4].T, found[4:].T

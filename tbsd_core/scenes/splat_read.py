@@ -23,6 +23,8 @@ TYPES = {
 GEOMETRY = ("x", "y", "z", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3", "opacity")
 RECORD = np.dtype([("xyz", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])  # of a .splat
 KSPLAT_HEADER = 4096  # bytes
+# a .splat has no beginning of its own: spz (packed, and bare), sog and other zips, GLB, and pages of a failed download
+FOREIGN = (b"\x1f\x8b", b"NGSP", b"PK\x03\x04", b"glTF", b"<!DOCTYPE", b"<!doctype", b"<html")
 CONVERT = "Connect ComfyUI's Get Splat between, which reads ply, splat, ksplat and spz, or save it as .ply."
 
 
@@ -42,7 +44,7 @@ def read_splats(data: bytes, name: str) -> ReadSplats:
     """
     if data[:3] == b"ply":
         read = _ply(data, name)
-    elif data[:2] == b"\x1f\x8b" or _is_ksplat(data) or len(data) % RECORD.itemsize or not data:
+    elif data.startswith(FOREIGN) or _is_ksplat(data) or len(data) % RECORD.itemsize or not data:
         raise ValueError(f"{name} is not a splat file that this pack reads (.ply, .splat). {CONVERT}")
     else:
         read = ReadSplats(_splat(np.frombuffer(data, RECORD)))

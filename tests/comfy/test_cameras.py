@@ -30,7 +30,8 @@ def test_a_target_is_the_objects_centre_and_zoom_is_a_longer_lens(report):
 
 
 def test_ranges_are_moved_around_a_camera(report):
-    assert report["around"] == pytest.approx([-30.0, 150.0, 57.5, 90.0, 2.0])
+    assert report["around"] == pytest.approx([-30.0, 150.0, 70.0, 90.0, 2.0])
+    assert report["middle"] < 1e-4 and report["one"] == [None, None], "its distance and lens are those of all"
 
 
 def test_what_has_no_counterpart_is_refused(report):

@@ -17,6 +17,7 @@ from ....tbsd_core.cameras.pose import Cameras, look_at_origin
 from ....tbsd_core.cameras.sampling import CameraConfig
 
 MAX_ROLL = 1.0  # degrees
+POLE = 89.0  # degrees of elevation, from which on a camera has no upright
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,12 @@ def from_info(info: Any, fov_y: float) -> Camera:
         raise ValueError(f"camera_info needs a distance, a zoom and an angle, got {distance}, {zoom} and {fov}.")
     azimuth = math.degrees(math.atan2(away[0], away[2]))
     elevation = math.degrees(math.asin(np.clip(away[1] / distance, -1, 1)))
+    if turn and abs(elevation) >= POLE:  # the position says nothing there
+        x, y, z, w = _numbers(turn)
+        azimuth = math.degrees(math.atan2(2 * (y * w - x * z), w * w + x * x - y * y - z * z))
     lens = math.degrees(2 * math.atan(math.tan(math.radians(fov) / 2) / zoom))
     camera = Camera(azimuth, elevation, distance, lens)
-    if turn and abs(elevation) < 89 and (roll := _roll(turn, camera)) > MAX_ROLL:
+    if turn and abs(elevation) < POLE and (roll := _roll(turn, camera)) > MAX_ROLL:
         raise ValueError(f"camera_info is rolled by {roll:.0f} degrees; cameras here stand upright. Set its roll to 0.")
     return camera
 
@@ -84,15 +88,17 @@ def to_info(camera: Camera) -> dict[str, Any]:
 def around(config: CameraConfig, camera: Camera) -> CameraConfig:
     """Training cameras in the middle of which a camera stands: its distance and lens, and the ranges moved to it."""
     half = (config.azimuth_max - config.azimuth_min) / 2
-    rise = (config.elevation_max - config.elevation_min) / 2
+    rise = min((config.elevation_max - config.elevation_min) / 2, 90 - abs(camera.elevation))
     return replace(
         config,
         azimuth_min=camera.azimuth - half,
         azimuth_max=camera.azimuth + half,
-        elevation_min=max(-90.0, camera.elevation - rise),
-        elevation_max=min(90.0, camera.elevation + rise),
+        elevation_min=camera.elevation - rise,
+        elevation_max=camera.elevation + rise,
         distance=camera.distance,
+        distance_max=None,
         fov_y=camera.fov_y,
+        fov_y_max=None,
     )
 
 
@@ -106,9 +112,13 @@ def _vector(numbers: Any) -> np.ndarray:
     return np.array([float(numbers.get(axis, 0)) for axis in "xyz"])
 
 
+def _numbers(turn: Any) -> tuple[float, ...]:
+    return tuple(float(turn.get(axis, 0)) for axis in "xyzw")
+
+
 def _roll(turn: Any, camera: Camera) -> float:
     """Degrees between the upward axes of a viewer and of an upright camera."""
-    x, y, z, w = (float(turn.get(axis, 0)) for axis in "xyzw")
+    x, y, z, w = _numbers(turn)
     n = x * x + y * y + z * z + w * w
     up = np.array([2 * (x * y - z * w), n - 2 * (x * x + z * z), 2 * (y * z + x * w)]) / max(n, 1e-12)
     batch = camera.batch()

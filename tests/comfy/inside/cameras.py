@@ -26,9 +26,12 @@ def refused(info) -> str:
     return ""
 
 
-some = [cameras.Camera(a, e, 2.5, 40.0) for a in (-170.0, -35.0, 0.0, 100.0, 180.0) for e in (-80.0, 0.0, 30.0)]
+heights = (-90.0, -80.0, 0.0, 30.0, 90.0)
+some = [cameras.Camera(a, e, 2.5, 40.0) for a in (-170.0, -35.0, 0.0, 100.0, 180.0) for e in heights]
 front = cameras.to_info(cameras.Camera(0.0, 0.0, 3.0, 36.0))
-around = cameras.around(CameraConfig(azimuth_min=-90.0, azimuth_max=90.0), cameras.Camera(60.0, 80.0, 2.0, 50.0))
+high = cameras.Camera(60.0, 80.0, 2.0, 50.0)
+many = CameraConfig(azimuth_min=-90.0, azimuth_max=90.0, distance_max=4.0, fov_y_max=70.0)
+around = cameras.around(many, high)
 report = {
     "back": max(gap(cameras.from_info(cameras.to_info(c), 1.0), c) for c in some),
     "position": front["position"],
@@ -39,6 +42,8 @@ report = {
         cameras.Camera(0.0, 0.0, 3.0, 2 * np.degrees(np.arctan(np.tan(np.radians(18)) / 2))),
     ),
     "around": [around.azimuth_min, around.azimuth_max, around.elevation_min, around.elevation_max, around.distance],
+    "middle": gap(cameras.middle(around), high),
+    "one": [around.distance_max, around.fov_y_max],
     "refused": [
         refused(front | {"cameraType": "orthographic"}),
         refused(front | {"quaternion": {"x": 0, "y": 0, "z": 0.5, "w": 0.866}}),

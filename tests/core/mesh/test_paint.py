@@ -238,3 +238,50 @@ def test_texture_coordinates_without_room_are_not_kept():
     few = uvs.reshape(-1, 3, 2).copy()
     few[:3] = few[:3, :1]
     assert why_not_kept(replace(mesh, uvs=few.reshape(-1, 2).astype(np.float32))) == ""
+
+
+def sphere_of(rings: int = 12, around: int = 24) -> Mesh:
+    """A sphere whose vertices on one meridian are there twice, as at the seam of a texture."""
+    down, turn = np.linspace(0, np.pi, rings + 1)[1:-1], np.linspace(0, 2 * np.pi, around + 1)
+    turn[-1] = 0.0
+    at = [(np.sin(a) * np.cos(b), np.cos(a), np.sin(a) * np.sin(b)) for a in down for b in turn]
+    cells = [i * (around + 1) + j for i in range(rings - 2) for j in range(around)]
+    faces = [face for a in cells for face in ((a, a + 1, a + around + 1), (a + 1, a + around + 2, a + around + 1))]
+    return Mesh(np.array(at, np.float32), np.array(faces))
+
+
+def off_the_sphere(scene) -> float:
+    """The largest angle in degrees between a corner's normal and the sphere's, beside the open ends."""
+    inner = scene.vertices[:, 1].abs()[scene.faces].amax(-1) < 0.6 * scene.vertices.norm(dim=-1).max()
+    radial = torch.nn.functional.normalize(scene.vertices[scene.faces][inner], dim=-1)
+    return float(torch.rad2deg((radial * scene.corner_normals[inner]).sum(-1).clamp(-1, 1).acos().max()))
+
+
+def test_shading_continues_over_seams_and_doubled_corners():
+    mesh = sphere_of()
+    assert off_the_sphere(texture_scene(mesh, SMALL)) < 1.0
+    alone = Mesh(mesh.vertices[mesh.faces].reshape(-1, 3), np.arange(3 * len(mesh.faces)).reshape(-1, 3))  # as in STL
+    assert off_the_sphere(texture_scene(alone, SMALL)) < 1.0
+
+
+def test_a_meshs_own_normals_are_shaded_and_turn_with_it():
+    box = mesh_of(trimesh.creation.box((1, 2, 3)))
+    round_ = box.vertices / np.linalg.norm(box.vertices, axis=-1, keepdims=True)
+    mesh = replace(box, surface=replace(box.surface, normals=round_.astype(np.float32)))
+    scene = texture_scene(mesh, SMALL, PlacementConfig(up="z", turn=30.0))
+    radial = torch.nn.functional.normalize(scene.vertices, dim=-1)[scene.faces]
+    assert torch.allclose(scene.corner_normals, radial, atol=1e-5)
+    broken = replace(mesh, surface=replace(mesh.surface, normals=np.zeros_like(round_, dtype=np.float32)))
+    flat = texture_scene(broken, SMALL)
+    assert torch.allclose(flat.corner_normals, texture_scene(box, SMALL).corner_normals)
+
+
+def test_the_far_edge_of_a_texture_is_not_its_near_one():
+    corners = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
+    uvs = np.array([[1.0, 1.0], [1, 1], [1, 1], [1, 1]], np.float32)
+    texture = np.zeros((8, 8, 3), np.float32)
+    texture[4:, 4:] = 1.0
+    mesh = Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]]), uvs=uvs, texture=texture)
+    scene = texture_scene(mesh, SMALL)
+    start_from_colors(scene, mesh, 60)
+    assert scene.albedo(scene.vertices).min() > 0.9

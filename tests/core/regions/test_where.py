@@ -203,3 +203,19 @@ def test_a_preview_tints_what_is_free(scene, kind):
 def test_a_border_must_be_a_width():
     with pytest.raises(ValueError, match="border must be 0 or more"):
         Region("pixels", torch.ones(2, 2, dtype=torch.bool), -1.0)
+
+
+def test_both_sides_of_a_surface_are_seen_but_not_through_a_thin_wall():
+    ball = trimesh.creation.icosphere(2)
+    free = []
+    for faces in (ball.faces, ball.faces[:, ::-1]):
+        flat, _ = triangle_charts(Mesh(ball.vertices.astype(np.float32), np.ascontiguousarray(faces)), 256)
+        made = texture_scene(flat, SMALL)
+        free.append(float(seen_region(made, orbit(1, 0.0)).free[texels(made).known].float().mean()))
+    assert free[1] == pytest.approx(free[0], abs=0.01) and free[0] > 0.2
+    thin = trimesh.creation.box((1, 1, 0.002))
+    wall, _ = triangle_charts(Mesh(thin.vertices.astype(np.float32), thin.faces.astype(np.int64)), 64)
+    made = texture_scene(wall, SMALL)
+    at = texels(made)
+    front = seen_region(made, orbit(1, 0.0)).free[at.known]
+    assert front[at.normals[:, 2] > 0.9].float().mean() > 0.95 and not front[at.normals[:, 2] < -0.9].any()

@@ -9,6 +9,7 @@ from tbsd_pack.tbsd_core.mesh import Mesh, PlacementConfig, texture_scene
 from tbsd_pack.tbsd_core.priors.small_world import world
 from tbsd_pack.tbsd_core.sample_meshes import sample_mesh
 from tbsd_pack.tbsd_core.scenes import MeshTextureConfig, MeshTextureScene
+from tbsd_pack.tbsd_core.scenes.kept_texture import KeptTexture
 from tbsd_pack.tbsd_core.scenes.mesh_texture import soft_light
 from tbsd_pack.tbsd_core.scenes.stored import copy_scene
 
@@ -137,3 +138,14 @@ def test_config_ranges(wrong):
 def test_a_range_is_told_in_full():
     with pytest.raises(ValueError, match=r"n_vertices must be in \[1, 5000000\], got 0"):
         MeshTextureConfig(n_vertices=0)
+
+
+@pytest.mark.parametrize("side", [256, 250, 515])
+def test_smaller_sizes_of_a_kept_texture_lie_where_the_texture_does(side):
+    across = (torch.arange(side) + 0.5) / side
+    ramp = (across * 255).round().to(torch.uint8)[None, :, None].expand(side, side, 3).contiguous()
+    kept = KeptTexture(ramp, torch.ones(side, side))
+    u = torch.linspace(0.2, 0.8, 9)
+    for texels in (1.0, 16.0, 256.0):
+        found = kept.seen_at(torch.stack([u, u], -1), texels)[0][:, 0]
+        assert (found - u).abs().max() < 1 / 255

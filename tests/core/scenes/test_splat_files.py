@@ -141,6 +141,9 @@ def test_files_that_are_no_splats_are_refused_with_the_reason(splats, tmp_path):
         read_splats(good[: good.index(b"end_header\n") + 11].replace(b"vertex 50", b"vertex 0"), "g.ply")
     with pytest.raises(ValueError, match="Get Splat"):
         read_splats(b"\x1f\x8b" + b"x" * 62, "h.spz")
+    for start in (b"NGSP", b"PK\x03\x04", b"glTF", b"<!DOCTYPE html>"):
+        with pytest.raises(ValueError, match="not a splat file that this pack reads"):
+            read_splats(start.ljust(64, b"\0"), "h.splat")
     with pytest.raises(ValueError, match="elements vertex, face"):
         read_splats(good.replace(b"end_header", b"element face 1\nend_header"), "i.ply")
     broken = bytearray(good)
