@@ -7,29 +7,22 @@ primitive with nothing but the arrays that we use.
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .gltf_data import KINDS, SPARSE, array_of, joined_views, picture_of, pictures_of
+from .gltf_needs import DRACO, Refused, check_needs
+from .gltf_nodes import FAN, shown_at, surfaces
 from .look import ERRORS, Look, look_of
-from .rig import POSED, body_of, bound, decoded, moving_parts
+from .rig import moving_parts
 
 MAX_DESCRIPTION = 1 << 26  # bytes of JSON
-MAX_NODES, MAX_PRIMITIVES = 300_000, 20_000
-MOVES = ("matrix", "translation", "rotation", "scale")
 MAX_NAME = 60  # characters of a material's name
-TRIANGLES = (4, 5)  # modes: triangles, strips
-INTEGERS = {5120: 127, 5121: 255, 5122: 32767, 5123: 65535}  # the largest of each kind
-DRACO = "KHR_draco_mesh_compression"
-CLOSED = {  # extensions that hide the geometry from a reader that lacks them
-    DRACO: "Export it without Draco compression, or: pip install DracoPy",
-    "EXT_meshopt_compression": "Export it without meshopt compression (gltfpack: leave out -c).",
-    "EXT_mesh_gpu_instancing": "Export it without GPU instancing, so that each object is a node of its own.",
-}
 
 
 @dataclass(frozen=True)
@@ -65,12 +58,12 @@ def flat_glb(data: bytes, name: str, max_faces: int) -> FlatGlb:
         )
     try:
         tree = json.loads(data[20:end])
-        _check_needs(tree, name, max_faces)
+        check_needs(tree, max_faces)
         report = moving_parts(tree)
-        shown = _shown(tree, data, end, name, max_faces, report)
-        return _flattened(tree, data, end, shown, name, max_faces, report)
-    except _Refused as error:
-        raise ValueError(str(error)) from error
+        shown = shown_at(tree, data, end, max_faces, report)
+        return _flattened(tree, data, end, shown, max_faces, report)
+    except Refused as error:
+        raise ValueError(f"{name} {error}") from error
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(
@@ -78,180 +71,118 @@ def flat_glb(data: bytes, name: str, max_faces: int) -> FlatGlb:
         ) from error
 
 
-class _Refused(Exception):
-    """A file that needs something we do not read."""
-
-
-def _check_needs(tree: dict, name: str, max_faces: int) -> None:
-    outside = [x["uri"] for key in ("buffers", "images") for x in tree.get(key, []) if "uri" in x]
-    if any(not uri.startswith("data:") for uri in outside):
-        raise _Refused(f"{name} refers to other files. Save it as one GLB with everything inside.")
-    for extension in tree.get("extensionsRequired", []):
-        if extension in CLOSED and not (extension == DRACO and _has_draco()):
-            raise _Refused(f"{name} needs {extension}, which is not read. {CLOSED[extension]}")
-    largest = max((int(a["count"]) for a in tree.get("accessors", [])), default=0)
-    if largest > 3 * max_faces:
-        raise _Refused(f"{name} declares {largest} elements; at most {max_faces} faces are read. Simplify it first.")
-    n_nodes = len(tree.get("nodes", []))
-    if n_nodes > MAX_NODES:
-        raise _Refused(f"{name} has {n_nodes:,} nodes; at most {MAX_NODES:,} are read. Join its objects into one.")
-
-
-def _has_draco() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("DracoPy") is not None
-
-
-def _shown(
-    tree: dict, data: bytes, end: int, name: str, max_faces: int, report: list[str]
-) -> dict[int, np.ndarray]:
-    """World matrices [K, 4, 4] of the places where each mesh is shown. A line is added to `report` for a pose."""
-    nodes, places, scenes = tree.get("nodes", []), defaultdict(list), tree.get("scenes", [])
-    skinned, where = [], {}
-    moved = {i: k for k, i in enumerate(i for i, node in enumerate(nodes) if not node.keys().isdisjoint(MOVES))}
-    local, world, reached = _local_matrices([nodes[i] for i in moved]), [np.eye(4)], set()
-    stack = [(root, 0) for root in (scenes[tree.get("scene", 0)].get("nodes", []) if scenes else [])]
-    while stack:
-        index, at = stack.pop()  # its parent's matrix is world[at]
-        if index in reached:
-            raise _Refused(f"{name} is damaged: node {index} has two parents, or is inside itself. Export it again.")
-        reached.add(index)
-        node = nodes[index]
-        if index in moved:
-            world.append(world[at] @ local[moved[index]])
-            at = len(world) - 1
-        where[index] = at
-        if "mesh" in node and "skin" in node:
-            skinned.append((node["mesh"], node["skin"]))
-        elif "mesh" in node:
-            places[node["mesh"]].append(at)
-        stack += [(child, at) for child in node.get("children", ())]
-    for mesh, skin in skinned:  # its joints place it, and not its own node (glTF 2.0, Section 3.7.3.3)
-        matrix, is_posed = bound(tree, data, end, tree["skins"][skin], world, where)
-        if is_posed and POSED not in report:
-            report.append(POSED)
-        world.append(matrix)
-        places[mesh].append(len(world) - 1)
-    shown = {index: tree["meshes"][index] for index in places}
-    n_primitives = sum(len(mesh["primitives"]) for mesh in shown.values())
-    if n_primitives > MAX_PRIMITIVES:
-        raise _Refused(
-            f"{name} has {n_primitives:,} different objects; at most {MAX_PRIMITIVES:,} are read. Join them."
-        )
-    n_faces = sum(len(places[index]) * _n_faces(tree, mesh) for index, mesh in shown.items())
-    if n_faces > max_faces:
-        n_objects = sum(len(at) for at in places.values())
-        raise _Refused(
-            f"{name} has {n_faces:,} faces in {n_objects:,} objects; at most {max_faces:,} are read. Leave out some of "
-            "the objects, or simplify them."
-        )
-    matrices = np.array(world)
-    return {index: matrices[at] for index, at in places.items()}
-
-
-def _local_matrices(nodes: list[dict]) -> np.ndarray:
-    """Matrices [N, 4, 4] of nodes in their parents: matrix, then translation, rotation and scale."""
-
-    def column(key: str, default: tuple[float, ...]) -> np.ndarray:
-        return np.array([node.get(key, default) for node in nodes], dtype=np.float64).reshape(-1, len(default))
-
-    turns = column("rotation", (0, 0, 0, 1))
-    x, y, z, w = turns.T / np.maximum(np.linalg.norm(turns, axis=-1), 1e-12)
-    rotation = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    own = np.broadcast_to(np.eye(4), (len(nodes), 4, 4)).copy()
-    own[:, :3, :3] = rotation.transpose(2, 0, 1) * column("scale", (1, 1, 1))[:, None]
-    own[:, :3, 3] = column("translation", (0, 0, 0))
-    return column("matrix", tuple(np.eye(4).reshape(-1))).reshape(-1, 4, 4).transpose(0, 2, 1) @ own
-
-
-def _n_faces(tree: dict, mesh: dict) -> int:
-    total = 0
-    for primitive in _surfaces(mesh):
-        corners = primitive.get("indices", primitive["attributes"]["POSITION"])
-        count = tree["accessors"][corners]["count"]
-        total += count // 3 if primitive.get("mode", 4) == 4 else max(0, count - 2)
-    return total
-
-
-def _surfaces(mesh: dict) -> list[dict]:
-    return [p for p in mesh["primitives"] if p.get("mode", 4) in TRIANGLES and "POSITION" in p["attributes"]]
-
-
 def _flattened(
-    tree: dict,
-    data: bytes,
-    end: int,
-    shown: dict[int, np.ndarray],
-    name: str,
-    max_faces: int,
-    report: list[str],
+    tree: dict, data: bytes, end: int, shown: dict[int, np.ndarray], max_faces: int, report: list[str]
 ) -> FlatGlb:
-    accessors, views = {}, {}  # new places by old ones
-    meshes, matrices, looks, directions, materials, fractions, n_vertices = [], [], [], [], [], [], 0
-
-    pictures = _pictures(tree, data, end)
+    pieces, n_vertices = _Pieces(tree), 0
+    meshes, matrices, looks, directions, materials, fractions = [], [], [], [], [], []
+    pictures = pictures_of(tree, data, end)
     first = {picture: index for index, picture in reversed(pictures.items())}
     same = {index: first[picture] for index, picture in pictures.items()}
-
-    def keep(kept: dict[int, int], index: int) -> int:
-        return kept.setdefault(index, len(kept))
-
     for index, places in shown.items():
-        for primitive in _surfaces(tree["meshes"][index]):
+        for primitive in surfaces(tree["meshes"][index]):
             look = look_of(tree, primitive, same)
             packed = primitive.get("extensions", {}).get(DRACO)
-            had, names = primitive["attributes"], {"_uv": f"TEXCOORD_{look.channel}", "_color": "COLOR_0"}
-            names |= {key: key for key in had if key == "POSITION" or packed}
-            kept = {key: keep(accessors, had[old]) for key, old in names.items() if old in had}
-            new: dict[str, Any] = {"attributes": kept, "mode": primitive.get("mode", 4)}
-            if "indices" in primitive:
-                new["indices"] = keep(accessors, primitive["indices"])
+            had, uv = primitive["attributes"], f"TEXCOORD_{look.channel}"
+            position = tree["accessors"][had["POSITION"]]
+            names = {"_uv": uv, "_color": "COLOR_0"} | {key: key for key in had if key == "POSITION" or packed}
+            fits = [old for old in had if packed or tree["accessors"][had[old]]["count"] == position["count"]]
+            attributes = {key: pieces.accessor(had[old]) for key, old in names.items() if old in fits}
+            new: dict[str, Any] = {"attributes": attributes, "mode": primitive.get("mode", 4)}
+            if new["mode"] == FAN and not packed:
+                new |= {"mode": 4, "indices": pieces.fan(_fan(tree, data, end, primitive))}
+            elif "indices" in primitive:
+                new["indices"] = pieces.accessor(primitive["indices"])
             if packed:
-                new["extensions"] = {DRACO: {**packed, "bufferView": keep(views, packed["bufferView"])}}
-            n_vertices += tree["accessors"][had["POSITION"]]["count"]
+                new["extensions"] = {DRACO: {**packed, "bufferView": pieces.packed(packed["bufferView"])}}
+            n_vertices += position["count"]
             meshes.append({"name": str(len(meshes)), "primitives": [new]})
-            matrices.append(places if packed else places @ _unquantised(tree["accessors"][had["POSITION"]]))
-            at = had.get(names["_uv"])
-            fractions.append(at is not None and bool(tree["accessors"][at].get("normalized")))
+            matrices.append(places if packed else places @ _unquantised(position))
+            fractions.append(uv in had and bool(tree["accessors"][had[uv]].get("normalized")))
             looks.append(look)
             materials.append(_material(tree, primitive))
             directions.append(_directions(tree, data, end, primitive))
     if n_vertices > 4 * max_faces:  # primitives may share one long list
-        raise _Refused(
-            f"{name} has {n_vertices:,} vertices; at most {max_faces:,} are read. Join or simplify its objects."
-        )
-    kept = [dict(tree["accessors"][index]) for index in accessors]
-    if any("sparse" in accessor for accessor in kept):
-        raise _Refused(f"{name} has sparse accessors, which are not read. Export it without them.")
-    for accessor in kept:
-        if "bufferView" in accessor:
-            accessor["bufferView"] = keep(views, accessor["bufferView"])
-    kept_views = [tree["bufferViews"][index] for index in views]
-    if sum(view["byteLength"] for view in kept_views) > 2 * len(data):  # each is copied
-        raise _Refused(f"{name} is damaged: the {len(views):,} pieces of its data overlap. Export it again.")
-    buffers = tree.get("buffers", [])
-    text = json.dumps({"meshes": meshes, "accessors": kept, "bufferViews": kept_views, "buffers": buffers}).encode()
+        raise Refused(f"has {n_vertices:,} vertices; at most {max_faces:,} are read. Join or simplify its objects.")
+    text = json.dumps({"meshes": meshes, **pieces.described(len(data))}).encode()
     text += b" " * (-len(text) % 4)
     rest = memoryview(data)[end:]
     head = struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text) + len(rest), len(text), b"JSON")
     named = {index for look in looks for index in look.images.values()}
     base = {look.images["base_color"] for look in looks if "base_color" in look.images}
     if len(base) == 1 and not base <= pictures.keys():
-        _image_bytes(tree, data, end, base.pop())  # says what is wrong
+        picture_of(tree, data, end, base.pop())  # says what is wrong
     images = {index: picture for index, picture in pictures.items() if index in named}
     return FlatGlb(b"".join([head, text, rest]), matrices, looks, images, directions, fractions, materials, report)
 
 
+class _Pieces:
+    """The accessors that are kept, and the pieces of data that they lie in. Each is asked for by its old number, and
+    answers with its new one."""
+
+    def __init__(self, tree: dict) -> None:
+        self._tree = tree
+        self._accessors: dict[Any, int] = {}
+        self._packed: dict[int, int] = {}
+        self._fans: list[np.ndarray] = []
+
+    def accessor(self, index: int) -> int:
+        return self._accessors.setdefault(index, len(self._accessors))
+
+    def packed(self, view: int) -> int:
+        """A piece that a decoder takes as a whole. Pieces of this kind have the first numbers."""
+        return self._packed.setdefault(view, len(self._packed))
+
+    def fan(self, corners: np.ndarray) -> int:
+        """An accessor of our own."""
+        self._fans.append(corners)
+        return self.accessor(-len(self._fans))
+
+    def described(self, n_bytes: int) -> dict[str, list[dict]]:
+        """The accessors, bufferViews and buffers of a glTF.
+
+        Raises:
+            Refused: sparse accessors; pieces that overlap, to more than twice the file's n_bytes.
+        """
+        tree, n_packed = self._tree, len(self._packed)
+        kept = {new: dict(tree["accessors"][old]) for old, new in self._accessors.items() if old >= 0}
+        if any("sparse" in accessor for accessor in kept.values()):
+            raise Refused(SPARSE)
+        number = {index: k for k, index in enumerate({x["bufferView"]: 0 for x in kept.values() if "bufferView" in x})}
+        joined, where = joined_views([tree["bufferViews"][index] for index in number])
+        for accessor in kept.values():
+            if "bufferView" in accessor:
+                view, offset = where[number[accessor["bufferView"]]]
+                accessor |= {"bufferView": n_packed + view, "byteOffset": accessor.get("byteOffset", 0) + offset}
+        views = [tree["bufferViews"][index] for index in self._packed] + joined
+        sizes = [view["byteLength"] for view in views]
+        if min(sizes, default=0) < 0 or sum(sizes) > 2 * n_bytes:  # each is copied
+            raise Refused(f"is damaged: the {len(views):,} pieces of its data overlap. Export it again.")
+        buffers, body = list(tree.get("buffers", [])), b""
+        for k, corners in enumerate(self._fans, 1):
+            own = {"bufferView": len(views), "byteOffset": len(body), "componentType": 5125, "type": "SCALAR"}
+            kept[self._accessors[-k]] = {**own, "count": corners.size}
+            body += corners.astype("<u4").tobytes()
+        if body:
+            views.append({"buffer": len(buffers), "byteLength": len(body)})
+            uri = "data:application/octet-stream;base64," + base64.b64encode(body).decode()
+            buffers.append({"byteLength": len(body), "uri": uri})
+        return {"accessors": [kept[new] for new in range(len(kept))], "bufferViews": views, "buffers": buffers}
+
+
+def _fan(tree: dict, data: bytes, end: int, primitive: dict) -> np.ndarray:
+    """The corners [M, 3] of a fan's triangles: all have its first corner, which comes last (glTF 2.0, 3.7.2.1)."""
+    if "indices" in primitive:
+        corners = array_of(tree, data, end, primitive["indices"])[:, 0]
+    else:
+        corners = np.arange(tree["accessors"][primitive["attributes"]["POSITION"]]["count"])
+    return np.stack([corners[1:-1], corners[2:], np.broadcast_to(corners[:1], corners[2:].shape)], -1)
+
+
 def _unquantised(accessor: dict) -> np.ndarray:
     """The matrix [4, 4] that makes a position of its stored numbers: integers may be fractions of their largest."""
-    largest = INTEGERS.get(accessor["componentType"], 1) if accessor.get("normalized") else 1
+    kind = np.dtype(KINDS[accessor["componentType"]])
+    largest = np.iinfo(kind).max if accessor.get("normalized") and kind.kind in "iu" else 1
     return np.diag([1 / largest] * 3 + [1.0])
 
 
@@ -269,45 +200,14 @@ def _directions(tree: dict, data: bytes, end: int, primitive: dict) -> dict[str,
     found, had = {}, primitive["attributes"]
     if DRACO in primitive.get("extensions", {}):
         return found
-    for name, key, kind, width in (("normals", "NORMAL", "VEC3", 3), ("tangents", "TANGENT", "VEC4", 4)):
+    for name, key, kind in (("normals", "NORMAL", "VEC3"), ("tangents", "TANGENT", "VEC4")):
         try:
             accessor, count = tree["accessors"][had[key]], tree["accessors"][had["POSITION"]]["count"]
             expected = {"componentType": 5126, "type": kind, "count": count}
             if accessor | expected != accessor or "sparse" in accessor:
                 continue
-            view = tree["bufferViews"][accessor["bufferView"]]
-            if "uri" in tree["buffers"][view["buffer"]]:
-                continue
-            start, stride = view.get("byteOffset", 0), view.get("byteStride", 4 * width)
-            body = memoryview(data)[end + 8 :][start : start + view["byteLength"]]
-            offset = accessor.get("byteOffset", 0)
-            if min(start, offset) >= 0 and stride >= 4 * width:
-                found[name] = np.ndarray((count, width), "<f4", body, offset, (stride, 4))
+            if "uri" not in tree["buffers"][tree["bufferViews"][accessor["bufferView"]]["buffer"]]:
+                found[name] = array_of(tree, data, end, had[key])
         except ERRORS:
             continue
     return found
-
-
-def _pictures(tree: dict, data: bytes, end: int) -> dict[int, bytes]:
-    """The packed pictures by their numbers, without those that are not there."""
-    found, n_bytes = {}, 0
-    for index in range(len(tree.get("images", []))):
-        try:
-            picture = _image_bytes(tree, data, end, index)
-        except ERRORS:
-            continue
-        n_bytes += len(picture)
-        if n_bytes > 2 * len(data):  # they overlap, and each is copied
-            break
-        found[index] = picture
-    return found
-
-
-def _image_bytes(tree: dict, data: bytes, end: int, index: int) -> bytes:
-    image = tree["images"][index]
-    if "uri" in image:
-        return decoded(image["uri"])
-    view = tree["bufferViews"][image["bufferView"]]
-    buffer, start = tree["buffers"][view["buffer"]], view.get("byteOffset", 0)
-    body = body_of(buffer, data, end)
-    return bytes(body[start : start + view["byteLength"]])
