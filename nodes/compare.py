@@ -9,9 +9,10 @@ from comfy_api.latest import io, ui
 from ..tbsd_core.cameras.sampling import CameraConfig
 from ..tbsd_core.optim import OptimConfig
 from ..tbsd_core.scenes import Scene
+from ..tbsd_core.study import told_apart
 from . import sockets
 from .base import Node, problem
-from .bridge.compare import compare, plan
+from .bridge.compare import compare, plan, settings_of
 from .bridge.files import inside_output
 from .bridge.preview import check_packages
 from .bridge.queued import queued_by
@@ -30,11 +31,17 @@ def column_name(guided: GuidedModel) -> str:
     return type(guided.guidance).__name__ + (f" {scale:g}" if scale is not None else "")
 
 
-def columns(labels: str, slots: dict[str, GuidedModel | None]) -> list[tuple[str, GuidedModel]]:
-    """Label and guidance of every connected slot, in their order."""
+def columns(
+    labels: str,
+    slots: dict[str, GuidedModel | None],
+    own_prompts: bool = True,  # whether each runs on the prompts of its guidance
+) -> list[tuple[str, GuidedModel]]:
+    """Label and guidance of every connected slot, in their order; each label once, as rows of the table have it."""
     connected = [g for _, g in sorted(slots.items()) if g is not None]
     given = [line.strip() for line in labels.splitlines()]
-    return [(next(iter(given[i : i + 1]), "") or column_name(g), g) for i, g in enumerate(connected)]
+    names = [next(iter(given[i : i + 1]), "") or column_name(g) for i, g in enumerate(connected)]
+    unique = told_apart(names, [settings_of(g, own_prompts) for g in connected])
+    return list(zip(unique, connected, strict=True))
 
 
 class Compare(Node):
@@ -112,8 +119,8 @@ class Compare(Node):
         cls, scene: Scene, labels: str, match: str, n_seeds: int, filename_prefix: str, cameras=None, **inputs: Any
     ) -> io.NodeOutput:
         check_packages()
-        methods = columns(labels, {k: v for k, v in inputs.items() if k.startswith("guidance_")})
         prompts = [v for k, v in sorted(inputs.items()) if k.startswith("prompts_") and v is not None]
+        methods = columns(labels, {k: v for k, v in inputs.items() if k.startswith("guidance_")}, not prompts)
         scene = with_region(scene, None, goes_on=False)
         optim = optim_of(inputs, scene, methods[0][1])
         seeds, cameras = range(optim.seed, optim.seed + n_seeds), cameras or CameraConfig()

@@ -14,6 +14,7 @@ from ...tbsd_core.analysis.pictures import Result, front, view, watch_pictures
 from ...tbsd_core.analysis.sheet import Sheet
 from ...tbsd_core.cameras.sampling import CameraConfig
 from ...tbsd_core.optim import OptimConfig
+from ...tbsd_core.optim.resolution import enlarged
 from ...tbsd_core.optional import require
 from ...tbsd_core.scenes import Scene
 from ...tbsd_core.scenes.stored import copy_scene
@@ -98,9 +99,14 @@ def run_directions(
     node_id: str | None,
     title: str,
 ) -> Sheet:
-    """The directions of pictures, or of a scene's picture (an object's from the front)."""
+    """The directions of pictures, or of a scene's picture (an object's from the front) as the model sees it in a
+    run."""
     factor = guided.vae.spacial_compression_encode()
-    height, width = subject.shape[1:3] if isinstance(subject, Tensor) else (size, size)
+    if isinstance(subject, Tensor):
+        encode_size, (height, width) = None, subject.shape[1:3]
+    else:
+        encode_size = config_of(guided, subject, cameras, OptimConfig(size=size)).optim.encode_size
+        height = width = encode_size or size
 
     def body(prior: ComfyPrior) -> Sheet:
         device, views = prior_device(guided.model), None
@@ -108,7 +114,7 @@ def run_directions(
             images = cropped(cloned(subject).movedim(-1, 1)[:, :3].to(device), factor)
         else:
             shown = copy_scene(subject, device)
-            images = view(shown, prior, cameras, size)
+            images = enlarged(view(shown, prior, cameras, size), encode_size)
             views = front(shown, cameras)[1]
         with torch.no_grad():
             latents = torch.cat([prior.encode(part) for part in images.split(1)])

@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig
+from ...tbsd_core.configuration import all_settings
 from ...tbsd_core.experiment import ExperimentConfig, evaluations_per_view, matched_steps, size_warning
 from ...tbsd_core.grid import labelled_grid
+from ...tbsd_core.guidance import method_of
 from ...tbsd_core.guidance.base import has_source
 from ...tbsd_core.media import write_png, write_strip
 from ...tbsd_core.metrics import image_statistics
 from ...tbsd_core.optim import OptimConfig
+from ...tbsd_core.optim.hints import ControlConfig
 from ...tbsd_core.scenes import Scene
 from ...tbsd_core.study import Row, markdown, montage, table_row, write_csv
 from .config import config_of
@@ -90,6 +93,19 @@ def plan(
     return jobs
 
 
+def settings_of(guided: GuidedModel, own_prompts: bool) -> dict[str, Any]:
+    """The settings that tell a column from another one of its name, by their dotted names.
+
+    Args:
+        own_prompts: whether it runs on the prompts of its guidance; if not, only the source of an edit is its own.
+    """
+    prompt = {} if guided.prompts.config is None else all_settings(guided.prompts.config)
+    prompt = {name: value for name, value in prompt.items() if own_prompts or name == "source"}
+    control = ControlConfig() if guided.control is None else guided.control.config
+    method = {"method": method_of(guided.guidance).label, **all_settings(guided.guidance.config)}
+    return {**method, **prompt, **all_settings(control, "control.")}
+
+
 def edited(prompts: Prompts, guided: GuidedModel) -> Prompts:
     """Other prompts for a guidance: if it edits, they start from what its own say of the source."""
     if not has_source(guided.guidance) or "source" in prompts.set.names:
@@ -137,12 +153,27 @@ def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, queued: Que
         write_csv(rows, folder / "table.csv")
     if not finished:
         raise RuntimeError(f"Every cell failed. The first error: {rows[0]['error']}")
-    labels = {job.column: job.label for job in jobs}
-    names = {job.row: f"{job.config.prompt.prompt}\nseed {job.config.optim.seed}" for job in jobs}
-    places = [[tiles.get((r, c)) for c in sorted(labels)] for r in sorted(names)]
-    grid = labelled_grid(places, [names[r] for r in sorted(names)], [labels[c] for c in sorted(labels)])
+    rows_named, columns_named = names_of(jobs)
+    places = [[tiles.get((r, c)) for c in columns_named] for r in rows_named]
+    grid = labelled_grid(places, list(rows_named.values()), list(columns_named.values()))
     write_png(grid, folder / "grid.png")
     return Comparison(to_image(grid[None]), to_image(torch.cat(finished)), "\n\n".join([markdown(rows), *warnings]))
+
+
+def names_of(jobs: Sequence[Job]) -> tuple[dict[int, str], dict[int, str]]:
+    """The labels of rows and columns in the picture, in their order. A prompt stands where it belongs: at its row if
+    all columns have it, else at its column."""
+    prompts: dict[int, set[str]] = {}
+    for job in jobs:
+        prompts.setdefault(job.row, set()).add(job.config.prompt.prompt)
+    of_rows = all(len(found) == 1 for found in prompts.values())
+    rows, columns = dict[int, str](), dict[int, str]()
+    for job in sorted(jobs, key=lambda job: (job.row, job.column)):
+        prompt, seed = job.config.prompt.prompt, f"seed {job.config.optim.seed}"
+        rows[job.row] = f"{prompt}\n{seed}" if of_rows else seed
+        is_told = of_rows or " ".join(prompt.split()) in job.label
+        columns[job.column] = job.label if is_told else f"{job.label}\n{prompt}"
+    return rows, columns
 
 
 def warnings_of(jobs: Sequence[Job], queued: Queued) -> list[str]:

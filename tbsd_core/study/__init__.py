@@ -8,7 +8,7 @@ again and gives up. Every job's folder is a run's folder.
 from .entry import Entry
 from .inline import InlinePool
 from .jobs import Job, Report, job_folder
-from .labels import labels_of, with_labels
+from .labels import labels_of, told_apart, with_labels
 from .plan import assigned, job_of, labelled, matched, of_cell
 from .pool import Outcome, Pool, Task
 from .processes import ProcessPool
@@ -48,6 +48,7 @@ __all__ = [
     "run_jobs",
     "summarize",
     "table_row",
+    "told_apart",
     "watch",
     "with_labels",
     "write_csv",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from ..configuration import all_settings
@@ -19,15 +20,21 @@ def labels_of(configs: Sequence[ExperimentConfig]) -> list[str]:
 
     Experiments that differ in no setting (prompts that were encoded elsewhere tell none) are numbered.
     """
-    settings = [all_settings(config) for config in configs]
-    names = [config.guidance_name for config in configs]
+    names = [METHODS[config.guidance_name].label for config in configs]
+    return told_apart(names, [all_settings(config) for config in configs])
+
+
+def told_apart(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Labels, no two of them the same: a name that occurs more than once is followed by the settings, by their dotted
+    names, in which all that have it differ, and where they differ in none by a number."""
     labels: list[str] = []
     for name, own in zip(names, settings, strict=True):
         alike = [other for n, other in zip(names, settings, strict=True) if n == name]
-        differing = [key for key in own if any(other.get(key) != own[key] for other in alike)]
-        label = " ".join([METHODS[name].label, *(_words(key.split(".")[-1], own[key]) for key in differing)])
-        same = sum(known == label or known.startswith(f"{label} #") for known in labels)
-        labels.append(f"{label} #{same + 1}" if same else label)
+        shared = [key for key in own if all(key in other for other in alike)]  # other methods have others
+        differing = [key for key in shared if any(other[key] != own[key] for other in alike)]
+        label = " ".join([name, *(_words(key.split(".")[-1], own[key]) for key in differing)])
+        numbered = (f"{label} #{k}" for k in count(2))
+        labels.append(label if label not in labels else next(text for text in numbered if text not in labels))
     return labels
 
 
@@ -40,4 +47,5 @@ def with_labels(entries: Sequence[Entry]) -> list[Entry]:
 def _words(name: str, value: Any) -> str:
     if isinstance(value, str) and (name, value) in WORDS:
         return WORDS[name, value]
-    return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+    text = f"{value:g}" if isinstance(value, float) else " ".join(str(value).split())  # prompts have lines
+    return f"{name} {text}"

@@ -87,7 +87,8 @@ def markdown(rows: Sequence[Row]) -> str:
     for label, entry in summary.items():
         cells = f"{entry['cells'] - entry['failed']}/{entry['cells']}"
         values = " | ".join(formatted(entry["numbers"].get(name)) for name in names)
-        lines.append(f"| {label} | {cells} | {values} |")
+        name = label.replace("|", r"\|")  # which a prompt may hold
+        lines.append(f"| {name} | {cells} | {values} |")
     if any(entry["cells"] > 1 for entry in summary.values()):
         lines += ["", "Mean and standard deviation over the finished cells of a method (prompts and seeds)."]
     return "\n".join(lines + failures(rows)) + "\n"

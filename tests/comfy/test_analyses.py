@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,14 @@ def test_a_latent_scene_and_an_object_can_be_inspected(server):
     assert numbers(server, scene=latent, analysis=inspect(scene=["scene", 0]))["rows"]
     nerf = node("TBSD_NeRFScene", encoding="dense", detail=17, n_samples=12, opacity_weight=0.0, tv_weight=0.0, seed=0)
     assert numbers(server, scene=nerf, analysis=inspect(scene=["scene", 0]))["rows"]
+
+
+def test_a_scene_is_inspected_as_large_as_the_model_sees_it_in_a_run(comfyui):
+    report = comfyui.run_script(Path(__file__).parent / "inside" / "directions.py")
+    for name, pixels in {"nerf": 512, "image": 512, "latent": 64, "picture": 64}.items():
+        found = report[name]
+        assert (found["pixels"], found["reserved"]) == (pixels, [2, pixels, pixels])
+        assert found.get("run", pixels) == pixels
 
 
 def test_inspecting_needs_one_picture_and_both_negatives(server):

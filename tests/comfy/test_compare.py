@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,3 +181,32 @@ def test_a_3d_scene_shows_four_sides(server):
 def test_a_mesh_whose_colours_are_pinned_can_be_compared(server):
     rows = server.run(sharpening())["table"]["text"][0]
     assert rows.count("| 1/1 |") == 2, rows
+
+
+@pytest.fixture(scope="module")
+def labels(comfyui) -> dict:
+    return comfyui.run_script(Path(__file__).parent / "inside" / "compare.py")
+
+
+def test_two_columns_of_one_method_are_two_rows_of_the_table(labels):
+    assert labels["balancer and prompt"]["table"] == [
+        "TBSD 7.5 balancer mgda prompt a brick house",
+        "TBSD 7.5 balancer fixed prompt a cone",
+    ]
+    assert labels["prompts alone"]["table"] == ["SDS 7.5 prompt a cone", "SDS 7.5 prompt a cube"]
+    assert labels["given prompts"]["table"] == ["TBSD 7.5", "TBSD 7.5 #2"], "both run on the prompts that are given"
+    assert labels["typed twice"]["table"] == ["mine method TBSD", "mine method SDS", "TBSD 7.5"]
+    assert labels["typed as a default"]["table"] == ["TBSD 7.5 method SDS", "TBSD 7.5 method TBSD"]
+
+
+def test_a_prompt_stands_at_its_row_or_at_its_column(labels):
+    seeds = ["seed 0", "seed 1"]
+    assert labels["one prompt"] == {
+        "table": ["TBSD 7.5", "SDS 7.5"],
+        "rows": ["a cone\nseed 0", "a cone\nseed 1"],
+        "columns": ["TBSD 7.5", "SDS 7.5"],
+    }
+    assert labels["two methods"]["rows"] == labels["prompts alone"]["rows"] == seeds
+    assert labels["two methods"]["columns"] == ["TBSD 7.5\na brick\nhouse", "SDS 7.5\na cone"]
+    assert labels["prompts alone"]["columns"] == labels["prompts alone"]["table"], "which say the prompt already"
+    assert labels["given prompts"]["rows"] == [f"{text}\n{seed}" for text in ("a torus", "a cube") for seed in seeds]

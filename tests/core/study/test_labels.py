@@ -6,7 +6,7 @@ import pytest
 from tbsd_pack.tbsd_core.experiment import ExperimentConfig, default_config
 from tbsd_pack.tbsd_core.guidance.bridge import BridgeConfig
 from tbsd_pack.tbsd_core.guidance.tbsd import TBSDConfig
-from tbsd_pack.tbsd_core.study import Entry, labels_of, with_labels
+from tbsd_pack.tbsd_core.study import Entry, labels_of, told_apart, with_labels
 
 
 def config(method: str, guidance=None) -> ExperimentConfig:
@@ -29,6 +29,12 @@ def test_other_settings_tell_experiments_apart_too():
 
 def test_experiments_without_a_difference_are_numbered():
     assert labels_of([config("sds")] * 3) == ["SDS", "SDS #2", "SDS #3"]
+
+
+def test_no_two_labels_are_the_same_whatever_somebody_calls_them():
+    assert told_apart(["a #2", "a", "a", "b"], [{}] * 4) == ["a #2", "a", "a #3", "b"]
+    lines = [{"prompt": "a brick\n house"}, {"prompt": "a cone"}]
+    assert told_apart(["a", "a"], lines) == ["a prompt a brick house", "a prompt a cone"]
 
 
 @pytest.mark.parametrize("methods", [("sds", "csd"), ("sds", "sds")])

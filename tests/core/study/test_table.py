@@ -5,7 +5,7 @@ import json
 from statistics import mean, stdev
 
 import pytest
-from tbsd_pack.tbsd_core.study import Job, job_row, summarize, table_row, write_tables
+from tbsd_pack.tbsd_core.study import Job, job_row, markdown, summarize, table_row, write_tables
 
 
 def test_the_summary_is_mean_and_sample_sd_and_what_is_not_finite_is_nothing(tmp_path):
@@ -23,6 +23,11 @@ def test_the_summary_is_mean_and_sample_sd_and_what_is_not_finite_is_nothing(tmp
     lines = list(csv.DictReader((tmp_path / "table.csv").open()))
     assert [r["status"] for r in lines] == ["finished"] * 3 + ["failed", "finished"]
     assert lines[3]["error"] == "ValueError: no" and lines[4]["evaluations"] == "8"
+
+
+def test_a_label_with_a_bar_stays_one_column():
+    head, _, row = markdown([table_row("SDS prompt a|b", "a|b", (0, 0))]).splitlines()
+    assert row.replace(r"\|", "").count("|") == head.count("|")
 
 
 def test_a_row_of_a_job_is_what_its_report_says():
