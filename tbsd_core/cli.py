@@ -21,7 +21,7 @@ from .commands.options import (
     with_assignments,
 )
 from .commands.stages import begin_or_resume, run_staged
-from .commands.unfinished import check_unfinished, has_stages, has_unfinished_run
+from .commands.unfinished import check_unfinished, has_stages, has_unfinished_run, quoted
 from .configuration import all_settings, with_setting
 
 DEMO_PRIOR = "multiview"  # on prompts that nobody tuned its objects are right (benchmarks/results/multiview.md)
@@ -234,7 +234,7 @@ def _execute(config: Any, out: Path, resume: Path | None, autosave: float = 30.0
         try:
             report = run(config, out, resume, bar.on_step, bar.say, autosave, split or WHOLE)
         except KeyboardInterrupt:
-            goes_on = f"continue with: python -m tbsd_core run --resume {out} --out {out}"
+            goes_on = f"continue with: python -m tbsd_core run --resume {quoted(out)} --out {quoted(out)}"
             print(f"\ninterrupted; {goes_on if has_unfinished_run(out) else 'nothing was done yet'}", file=sys.stderr)
             return INTERRUPTED
     print(f"wrote to {out}: {', '.join(report['files'])}")

@@ -45,11 +45,16 @@ def _with_alpha(path: str | os.PathLike):
     pil = require("PIL.Image", "pillow")
     try:
         with pil.open(path) as opened:
-            return eight_bits(opened).convert("RGBA")
+            return eight_bits(_upright(opened)).convert("RGBA")
     except FileNotFoundError as error:
         raise FileNotFoundError(f"There is no picture {path}.") from error
     except (OSError, ValueError, pil.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a picture that can be read ({error}).") from error
+
+
+def _upright(picture):
+    """The picture as it is shown: photographs often lie on their side, and say so."""
+    return require("PIL.ImageOps", "pillow").exif_transpose(picture)
 
 
 def read_mask(path: str | os.PathLike) -> Tensor:
@@ -61,7 +66,7 @@ def read_mask(path: str | os.PathLike) -> Tensor:
     pil = require("PIL.Image", "pillow")
     try:
         with pil.open(path) as picture:
-            found = np.asarray(eight_bits(picture).convert("LA"), dtype=np.float32) / 255
+            found = np.asarray(eight_bits(_upright(picture)).convert("LA"), dtype=np.float32) / 255
     except (OSError, ValueError, pil.DecompressionBombError) as error:
         raise ValueError(f"The mask {path} cannot be read ({error}).") from error
     return torch.from_numpy(found[..., 0] * found[..., 1])

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import re
 import secrets
@@ -278,5 +279,5 @@ def bounds_in(path: Path) -> tuple[float, float]:
         settings = {}
     settings = settings if isinstance(settings, dict) else {}
     number, gib = settings.get("tbsd.runs.number", RUNS_KEPT), settings.get("tbsd.runs.gigabytes", GIB_KEPT)
-    number = number if isinstance(number, (int, float)) and number >= 1 else RUNS_KEPT
-    return number, gib if isinstance(gib, (int, float)) and gib > 0 else GIB_KEPT
+    number = number if isinstance(number, (int, float)) and 1 <= number < math.inf else RUNS_KEPT
+    return number, gib if isinstance(gib, (int, float)) and 0 < gib < math.inf else GIB_KEPT

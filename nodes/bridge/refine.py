@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from ...tbsd_core.experiment.refine import LEAST_MOST_NOISE, SAME_PLACE, as_at_the_end, refined
+from ...tbsd_core.experiment.refine import SAME_PLACE, as_at_the_end, refined
 from ...tbsd_core.guidance import method_of
 from ...tbsd_core.guidance.timesteps import TimestepConfig
 from ...tbsd_core.mesh import ExportConfig
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..sockets import GuidedModel
 
 NAME = "Refine as Mesh"
+NOISE = "optim.timesteps."
 
 
 def surface_of(scene: Scene, export: ExportConfig, config: MeshTextureConfig, node_id: str | None) -> MeshTextureScene:
@@ -43,14 +44,15 @@ def painted_run(run: str) -> MeshTextureScene:
 
 
 def noise_of(guided: GuidedModel, t_max: float) -> TimestepConfig:
-    """The noise of this stage from its most. A method that takes the highest level in each step falls as it is made
-    for."""
+    """The noise of this stage from its most; the rest as in `run --stages`, or as the user has set it for every run."""
     family, _ = model_family(guided.model)
     settings = refined(preset(family, "mesh_texture", method_of(guided.guidance).name), family)
-    own = with_settings(OptimConfig(), "optim", settings).timesteps
-    if own.draw != "highest":
-        return TimestepConfig(t_max=t_max, t_max_end=min(LEAST_MOST_NOISE, t_max))
-    return replace(own, t_max=t_max, t_max_end=min(own.t_max_end, t_max))
+    yours = {name: s for name, s in (guided.preset or {}).items() if s.source == YOURS and name.startswith(NOISE)}
+    own = asdict(with_settings(OptimConfig(), "optim", settings).timesteps)
+    own |= {name.removeprefix(NOISE): setting.value for name, setting in yours.items()}
+    least = min(own["t_min"], t_max)
+    ends = {"t_min": least, "t_max": t_max, "t_max_end": max(least, min(own["t_max_end"], t_max))}
+    return TimestepConfig(**own | ends)
 
 
 def to_refine(guided: GuidedModel) -> GuidedModel:

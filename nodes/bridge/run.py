@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig, orbit
 from ...tbsd_core.experiment import Autosave, Experiment, ExperimentConfig, Pace, plan_of, size_warning
+from ...tbsd_core.experiment.duration import first_full_step_of
 from ...tbsd_core.guidance import has_source, method_of
 from ...tbsd_core.guidance.base import TrainingGuidance
 from ...tbsd_core.optim import Curves, OptimConfig, Watchdog, not_finite
@@ -77,8 +78,9 @@ def run(
                 shown.warn(warning)
         shown.begin(experiment, "First step")
         send_step(shown.event())
-        watchdog, progress = Watchdog(trained.uses_cameras), RunProgress(optim.n_steps, queued.node, shown)
-        pace = Pace(optim.n_steps, plan.duration)
+        watchdog = Watchdog(trained.uses_cameras and not trained.fixed_geometry)
+        progress = RunProgress(optim.n_steps, queued.node, shown)
+        pace = Pace(optim.n_steps, plan.duration, full_from=first_full_step_of(experiment))
         save = None if shown.folder is None else autosave(shown, experiment)
         for record in experiment.steps():
             is_last = shown.stop_wanted

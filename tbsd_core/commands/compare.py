@@ -47,6 +47,8 @@ def compare(arguments: argparse.Namespace) -> int:
 
     configs = study_configs(arguments, arguments.prompts[0])
     jobs = plan(arguments, configs)
+    if arguments.batch is not None and arguments.batch < 1:
+        raise ValueError(f"--batch is a number of pictures above 0, got {arguments.batch}.")
     batch = arguments.batch or (8 if is_demo(next(iter(configs.values()))) else 1)
     clip = None
     if arguments.clip is not None:

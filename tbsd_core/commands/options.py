@@ -253,23 +253,13 @@ def run_config(arguments: argparse.Namespace, prompt: str | None = None, method:
 def newly_assigned(config: ExperimentConfig, assignments: Sequence[str]) -> ExperimentConfig:
     """A new run's `config` with settings of --set. A scene follows from the size of its views and from the seed, unless
     it gets its own."""
-    from ..experiment.defaults import fitted, model_shape, with_native_views
-    from ..presets import enlarged_to
+    from ..experiment.defaults import after_size
 
-    before = config.optim
-    config = with_assignments(config, assignments)
-    own = [text for text in assignments if text.startswith("scene.")]
+    before, config = config, with_assignments(config, assignments)
     named = {text.partition("=")[0] for text in assignments}
-    if "optim.seed" in named:
+    if "optim.seed" in named and "scene.seed" not in named:
         config = with_setting(config, "scene.seed", str(config.optim.seed))
-    if "optim.size" in named:
-        model = model_shape(config.prior)
-        if "optim.encode_size" not in named:
-            views = before.encode_size or min(before.size, enlarged_to(model.family, model.native_size))
-            config = replace(config, optim=replace(config.optim, encode_size=None))
-            config = with_native_views(config, model.family, views)
-        config = fitted(config, model)
-    return with_assignments(config, own)
+    return after_size(config, before, named)
 
 
 # options that have their meaning for every run, whatever it begins with

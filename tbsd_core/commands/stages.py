@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..configuration import all_settings, with_setting
 from .bar import RunBar
 from .options import EVERY_RUN, INTERRUPTED, card_memory, refuse_all_but
-from .unfinished import check_unfinished, has_unfinished_stages
+from .unfinished import check_unfinished, has_unfinished_stages, quoted
 
 if TYPE_CHECKING:
     from ..experiment.stages import StagesConfig
@@ -136,7 +136,7 @@ def _execute(config: StagesConfig, out: Path, resumes: bool, autosave: float) ->
         report = run_stages(config, out, resumes, on_step, on_phase, on_stage, autosave)
     except KeyboardInterrupt:
         close()
-        print(f"\ninterrupted; continue with: python -m tbsd_core run --resume {out}", file=sys.stderr)
+        print(f"\ninterrupted; continue with: python -m tbsd_core run --resume {quoted(out)}", file=sys.stderr)
         return INTERRUPTED
     finally:
         close()

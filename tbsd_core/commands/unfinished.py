@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
 from pathlib import Path
 
 
@@ -41,3 +44,8 @@ def check_unfinished(folder: Path) -> None:
                 f"{folder} holds {what} not ended. Continue {them}: python -m tbsd_core run --resume {folder}. Or give "
                 "another --out, or remove the folder."
             )
+
+
+def quoted(path: Path) -> str:
+    """A path as the shell takes it."""
+    return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))

@@ -30,13 +30,14 @@ def entries_of(arguments: argparse.Namespace) -> list[Entry]:
     """One for each value."""
     from ..analysis.vary import varied
     from ..experiment import check_config
+    from ..experiment.defaults import after_size
     from ..study import Entry
 
     key, values = arguments.key, arguments.values
     if "." not in key:
         raise ValueError(f"--key must name a setting inside a group, such as guidance.guidance_scale, got {key!r}.")
     base = run_config(arguments)
-    configs = [varied(base, key, value) for value in values]
+    configs = [after_size(varied(base, key, value), base, {key}) for value in values]
     for config in configs:
         check_config(config)
     name = key.split(".")[-1]

@@ -24,8 +24,9 @@ def check_config(config: ExperimentConfig) -> None:
         for views in build_texts(config.prompt).values():
             for text in views.values():
                 check_words(text)
-        if config.optim.size % 4:
-            raise ValueError(f"size must be a multiple of 4, got {config.optim.size}.")
+        encoded = config.optim.encode_size or config.optim.size
+        if encoded % 4:
+            raise ValueError(f"size (or encode_size) must be a multiple of 4 for the demo models, got {encoded}.")
         if config.dtype != "float32":
             raise ValueError(f"The demo models compute in float32, got {config.dtype}. Leave out --dtype.")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from ..cameras.sampling import CameraConfig
 from ..card_presets import of_card
-from ..configuration import replaced
+from ..configuration import all_settings, replaced
 from ..guidance import METHODS
 from ..optim import OptimConfig
 from ..presets import enlarged_to, native_size, preset
@@ -162,6 +163,23 @@ def with_native_views(config: ExperimentConfig, family: str, size: int) -> Exper
     if family == DEMO or config.scene_name == "latent" or optim.encode_size is not None or optim.size >= size:
         return config
     return replace(config, optim=replace(optim, encode_size=size))
+
+
+def after_size(config: ExperimentConfig, before: ExperimentConfig, named: Collection[str]) -> ExperimentConfig:
+    """`config`, which is `before` with new values for the settings `named`, and with all that follows from a new size
+    of the views: the size that the model sees and the sizes of the scene, as far as they are not named themselves."""
+    if "optim.size" not in named:
+        return config
+    model = model_shape(config.prior)
+    if "optim.encode_size" not in named:
+        views = before.optim.encode_size or min(before.optim.size, enlarged_to(model.family, model.native_size))
+        config = replace(config, optim=replace(config.optim, encode_size=None))
+        config = with_native_views(config, model.family, views)
+    sized, values = fitted(config, model), all_settings(config)
+    for name in named:
+        if name.startswith("scene."):
+            sized = replaced(sized, name, values[name])
+    return sized
 
 
 def fitted(config: ExperimentConfig, model: ModelShape) -> ExperimentConfig:

@@ -11,6 +11,7 @@ import torch
 
 from ..cards import card_name, short_name, sustained
 from ..guidance import TrainingGuidance
+from ..optim.resolution import first_full_step
 from .experiment import Experiment
 from .needs import Work
 
@@ -76,7 +77,7 @@ def duration_of(experiment: Experiment, work: Work, n_views: int, in_parts: bool
     optim, trains = experiment.config.optim, isinstance(experiment.guidance, TrainingGuidance)
     predictions = experiment.evaluations / optim.n_steps * work.predict + n_views * trains * work.train
     glances = in_parts + (experiment.source is not None and experiment.scene.uses_cameras)  # a picture is encoded once
-    views = n_views * (work.see + work.glance * glances + work.again * recompute)
+    views = n_views * (work.see + work.glance * glances + work.again * recompute + work.decode)
     what = "views_per_step" if experiment.scene.uses_cameras else "pictures"
     return Duration(
         early=predictions,
@@ -89,10 +90,21 @@ def duration_of(experiment: Experiment, work: Work, n_views: int, in_parts: bool
     )
 
 
-class Pace:
-    """Call it with the number of steps done, after each. Once, after some, it says how long the run takes; else "".
+def first_full_step_of(experiment: Experiment) -> int:
+    """The first step whose views have their full size."""
+    optim = experiment.config.optim
+    start = optim.start_size if experiment.scene.uses_cameras else None
+    return first_full_step(start, optim.size, optim.full_size_from, optim.n_steps)
 
-    Steps are weighed by their work where that is known.
+
+class Pace:
+    """Call it with the number of steps done, after each. After some it says how long the run takes; else "".
+
+    Steps are weighed by their work where that is known. Views that grow make steps slower, so it measures again when
+    they have their full size.
+
+    Args:
+        full_from: the first step with views of full size.
     """
 
     def __init__(
@@ -100,13 +112,16 @@ class Pace:
         n_steps: int,
         duration: Duration | None = None,
         clock: Callable[[], float] = time.monotonic,
+        full_from: int = 0,
     ) -> None:
-        self.n_steps, self.duration, self.clock = n_steps, duration, clock
+        self.n_steps, self.duration, self.clock, self.full_from = n_steps, duration, clock, full_from
         self._first: int | None = None
         self._began: tuple[int, float] | None = None
         self._said = False
 
     def __call__(self, done: int) -> str:
+        if self._first is not None and self._first < self.full_from <= done:
+            self._first, self._began, self._said = None, None, False
         if self._said:
             return ""
         if self._first is None:
@@ -125,7 +140,10 @@ class Pace:
         if left < SAID:
             return ""
         advice = f" {self.duration.advice}" if self.duration is not None and left > LONG else ""
-        return f"{time_in_words(left).capitalize()} are left after step {done}, at {seconds:.2g} s a step.{advice}"
+        said = f"{time_in_words(left)} are left after step {done}, at {seconds:.2g} s a step."
+        if done < self.full_from:
+            return f"At least {said} Steps are slower from step {self.full_from} on, with views of full size.{advice}"
+        return f"{said[0].upper()}{said[1:]}{advice}"
 
 
 def flops_in_words(n: float) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..cameras.sampling import sample_cameras
 from ..counting import Amount, counted
-from ..guidance.base import all_conditions
+from ..guidance.base import PixelGuidance, all_conditions
 from ..optim.hints import NONE, Hints
 from ..optim.parts import Seen
 from ..optim.predictor import Predictor
@@ -27,6 +27,7 @@ from .experiment import Experiment
 
 SMALL = 64  # pixels along a side of the smallest view that is measured; the others have twice and three times as many
 FLOATS = 5  # that a render keeps for each pixel: colour, opacity, depth
+PARTS = (0.0, 0.5, 0.99)  # progress at which a method is asked what it needs
 DRAWS = 4  # steps among which the dearest is looked for: some are lit, which takes several times as much
 
 
@@ -40,6 +41,7 @@ class Work:
         again: the encoder once more, where backward recomputes it.
         predict: one noise prediction.
         train: the gradient of a LoRA, beyond the prediction.
+        decode: a view decoded, for a method that compares pictures.
     """
 
     glance: float
@@ -47,6 +49,7 @@ class Work:
     again: float
     predict: float
     train: float
+    decode: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Needs:
 
     Args:
         recomputed: as `encode`, where backward computes the encoder again; None if the prior cannot.
-        predict: of a network's forward with all conditions, or of the training of its LoRA.
+        predict: of a network's forward with all conditions, of the training of its LoRA, or of the decoder.
     """
 
     once: float
@@ -121,13 +124,14 @@ def needs_of(experiment: Experiment) -> Needs:
         render=render,
         encode=encode,
         recomputed=sizes["recomputed"][1] if recomputes else None,
-        predict=max(sizes["predict"][1], sizes["lora"][1]),
+        predict=max(sizes[name][1] for name in ("predict", "lora", "decode")),
         work=Work(
             glance=operations("encoded") + rays("glance", "encoded"),
             see=operations("encode") + rays("view", "encode"),
             again=operations("recomputed") - operations("encode") if recomputes else 0.0,
             predict=predict,
             train=max(0.0, operations("lora") - predict),
+            decode=operations("decode"),
         ),
     )
 
@@ -155,7 +159,7 @@ def _state_bytes(experiment: Experiment) -> int:
 
 def _conditions(experiment: Experiment) -> Sequence[str]:
     """The most that the method asks for in a step."""
-    return max((all_conditions(experiment.guidance, u) for u in (0.0, 0.5, 0.99)), key=len)
+    return max((all_conditions(experiment.guidance, u) for u in PARTS), key=len)
 
 
 def _dearest_step(experiment: Experiment, side: int) -> int:
@@ -214,7 +218,7 @@ def _networks(experiment: Experiment, side: int) -> dict[str, Amount]:
     cells = side // prior.spatial_factor
     images = torch.full((1, 3, side, side), 0.5, device=device, requires_grad=True)
     latents = torch.zeros(1, prior.latent_channels, cells, cells, device=device)
-    found: dict[str, Amount] = dict.fromkeys(("encoded", "encode", "lora"), Amount())
+    found: dict[str, Amount] = dict.fromkeys(("encoded", "encode", "lora", "decode"), Amount())
 
     def encode() -> Tensor:
         return prior.encode(images)
@@ -233,6 +237,10 @@ def _networks(experiment: Experiment, side: int) -> dict[str, Amount]:
                     found["recomputed"] = counted(encode, back)
                 finally:
                     prior.recompute_encoder = before
+    guidance = experiment.guidance
+    if isinstance(guidance, PixelGuidance) and any(guidance.decodes(u) for u in PARTS):
+        with torch.no_grad():
+            found["decode"] = counted(lambda: prior.decode(latents))
     t = torch.tensor([prior.schedule.n_timesteps // 2], device=device)
     n = views_per_group(prior) if experiment.scene.uses_cameras else 1
     latents, t = latents.expand(n, -1, -1, -1), t.expand(n)

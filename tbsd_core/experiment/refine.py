@@ -22,7 +22,7 @@ MAGIC3D = "Magic3D, arXiv:2211.10440, and Fantasia3D, arXiv:2303.13873, in three
 SAME_PLACE = PlacementConfig(radius=None)  # the mesh stands where the NeRF did
 N_STEPS = 240  # of a mesh from the demo model
 DRAW, FALLS_TO = "optim.timesteps.draw", "optim.timesteps.t_max_end"
-MOST_NOISE, LEAST_MOST_NOISE = 0.5, 0.15  # t_max at the beginning and at the end of the stage
+MOST_NOISE = 0.5  # t_max at the beginning of the stage
 # The surface of the NeRF. In nine tuning runs (TBSD, 200 and 240 steps, seed 0), a mesh that ends where an ordinary
 # one ends had a solid overlap of .779 and an outline of .933 in the mean; with this layer they were .794 and .935. In
 # the six of them on the multi-view model: .810 and .953, then .831 and .955

@@ -18,7 +18,7 @@ from .autosave import AUTOSAVE_SECONDS, Autosave
 from .check import check_config
 from .config import ExperimentConfig
 from .distilled import distilled_warning
-from .duration import Pace
+from .duration import Pace, first_full_step_of
 from .experiment import Experiment, check_resume, resumed
 from .file import NEWEST, read_newest
 from .native import size_warning
@@ -60,15 +60,17 @@ def run(
         start, cpu = time.perf_counter(), time.process_time()
         experiment, is_ours = _begun(config, prior or read_prior(config), resume, out, split, on_phase)
         saved = experiment.state.step if is_ours else None
-        pace = Pace(config.optim.n_steps)
+        full_from = first_full_step_of(experiment)
+        pace = Pace(config.optim.n_steps, full_from=full_from)
         if split.size == 1:
             free = available_bytes(torch.device(config.device)) if available is None else available
             plan = plan_of(experiment, free)
             plan.apply(experiment)
             _say(plan.text, on_phase)
-            pace = Pace(config.optim.n_steps, plan.duration)
+            pace = Pace(config.optim.n_steps, plan.duration, full_from=full_from)
         save = Autosave(out / NEWEST, experiment, autosave_seconds, is_ours, saved, on_phase)
-        watchdog = Watchdog(experiment.scene.uses_cameras)
+        scene = experiment.scene
+        watchdog = Watchdog(scene.uses_cameras and not scene.fixed_geometry)
         warnings = [text for text in (size_warning(config), distilled_warning(config)) if text]
         for text in warnings:
             _say(text, on_phase)

@@ -89,6 +89,7 @@ def check_stages(config: StagesConfig) -> None:
     for name, run_config in ((NERF, config.nerf), (TEXTURE, config.texture)):
         if run_config.scene_name != {NERF: "nerf", TEXTURE: "mesh_texture"}[name]:
             raise ValueError(f"The scene of the stage {name} cannot be {run_config.scene_name!r}.")
+        model_shape(run_config.prior)  # knows which names there are
         check_config(run_config)
 
 
@@ -101,7 +102,7 @@ def run_stages(
     on_stage: Callable[[int, str], None] = lambda number, name: None,  # from 1
     autosave_seconds: float = AUTOSAVE_SECONDS,
     in_full: bool = True,  # of the folders of the runs; see write_results
-    prior: TextPrior | None = None,  # None reads the configuration's
+    prior: TextPrior | None = None,  # of the NeRF, and of the texture if it has the same; None reads them
 ) -> dict[str, Any]:
     """Run all stages, or the remaining ones; returns the contents of stages.json. The result is `out`/mesh.glb.
 
@@ -120,19 +121,24 @@ def run_stages(
             _clear(out)
         _write(out / ABOUT, {"config": plain_stages(config)})
         prior = prior or read_prior(config.nerf)
-        given: dict[str, Any] = {"on_step": on_step, "on_phase": on_phase, "prior": prior}
+        given: dict[str, Any] = {"on_step": on_step, "on_phase": on_phase}
         given |= {"autosave_seconds": autosave_seconds, "in_full": in_full, "with_mesh": False}
         nerf, mesh, texture = (out / folder for folder in STAGES.values())
         reports: dict[str, Any] = {}
 
         on_stage(1, NERF)
-        reports[NERF] = _ended(nerf, plain_config(config.nerf)) or run(config.nerf, nerf, _state(nerf), **given)
+        reports[NERF] = _ended(nerf, plain_config(config.nerf)) or run(
+            config.nerf, nerf, _state(nerf), prior=prior, **given
+        )
         on_stage(2, MESH)
         wanted = plain_export(config.mesh)
         reports[MESH] = _ended(mesh, wanted) or _extracted(nerf, config.mesh, wanted, mesh, on_phase)
         on_stage(3, TEXTURE)
         paint = fitted(painting(config.texture, (mesh / RESULT).resolve()), model_shape(config.texture.prior))
-        reports[TEXTURE] = _ended(texture, plain_config(paint), True) or run(paint, texture, _state(texture), **given)
+        painter = prior if _model(paint) == _model(config.nerf) else None
+        reports[TEXTURE] = _ended(texture, plain_config(paint), True) or run(
+            paint, texture, _state(texture), prior=painter, **given
+        )
         on_phase("writing the painted mesh")
         extract(load_scene(texture / NEWEST), config.mesh, out / RESULT)
         shown = [name for name in (VIEWS, *TURNTABLE) if name in reports[TEXTURE]["files"]]
@@ -167,6 +173,10 @@ def stored_stages(folder: Path) -> StagesConfig:
         )
     except (OSError, TypeError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} does not describe stages ({type(error).__name__}: {error}).") from error
+
+
+def _model(config: ExperimentConfig) -> tuple[str, str, str]:
+    return config.prior, config.device, config.dtype
 
 
 def plain_stages(config: StagesConfig) -> dict[str, Any]:

@@ -120,8 +120,10 @@ def patch_distance(
 ) -> Tensor:
     """RMS colour distance [B] of each patch on the object to its nearest patch in the references.
 
-    Low when the texture is locally one that exists, wherever it sits. NaN where no patch fits.
+    Low when the texture is locally one that exists, wherever it sits. NaN where no patch fits. A picture smaller than a
+    patch is one.
     """
+    patch = min(patch, *images.shape[-2:], *reference.shape[-2:])
     # every place of the references, so that texture in the right place is at distance 0 wherever that is
     bank = F.unfold(reference, patch).transpose(1, 2).flatten(0, 1)  # [R * P, 3 patch^2]
     pixels = F.unfold(images, patch, stride=patch).transpose(1, 2)

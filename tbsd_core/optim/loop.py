@@ -79,6 +79,10 @@ def check(run: Distillation, state: OptimState) -> None:
     check_control(run)
     check_source(run)
     check_reference(run.reference, scene)
+    if config.start_size is not None and not scene.uses_cameras:
+        raise ValueError(
+            f"start_size is for 3D scenes, got {config.start_size}: a picture has one size. Leave it out."
+        )
     if config.latent_until > 0 and not scene.uses_cameras:
         raise ValueError(
             f"latent_until is for 3D scenes, got {config.latent_until}. Set it to 0; to "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -23,6 +25,16 @@ def render_size(
     if progress >= full_from or not sizes:
         return size
     return sizes[min(int(progress / full_from * len(sizes)), len(sizes) - 1)]
+
+
+def first_full_step(
+    start: int | None,  # pixels of a side at the beginning of the run, None for full size
+    size: int,
+    full_from: float,
+    n_steps: int,
+) -> int:
+    """The first step whose views have their full size."""
+    return 0 if start is None or start >= size else math.ceil(full_from * n_steps)
 
 
 def enlarged(images: Tensor, size: int | None) -> Tensor:

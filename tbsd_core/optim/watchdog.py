@@ -52,7 +52,7 @@ class Watchdog:
     advice on the steps that it has not read yet.
 
     Args:
-        has_opacity: whether the opacity means anything; pictures are always full.
+        has_opacity: whether the opacity can change; pictures are always full, and a mesh keeps its outline.
     """
 
     def __init__(self, has_opacity: bool, config: WatchdogConfig | None = None) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ..configuration import all_settings, with_setting
 from ..experiment import ExperimentConfig, evaluations_per_view, matched_steps, plain_config
+from ..experiment.defaults import after_size
 from .jobs import Job
 
 OF_THE_STUDY = ("prompt.prompt", "scene.seed", "optim.seed", "optim.timestep_seed", "guidance_name", "scene_name")
@@ -19,8 +20,8 @@ OF_THE_STUDY = ("prompt.prompt", "scene.seed", "optim.seed", "optim.timestep_see
 def labelled(texts: Iterable[str]) -> dict[str, str]:
     """Method names by label from METHOD or LABEL=METHOD, separated by commas or in texts of their own."""
     methods: dict[str, str] = {}
-    for text in (part for several in texts for part in several.split(",") if part):
-        label, equals, name = text.partition("=")
+    for text in (part for several in texts for part in map(str.strip, several.split(",")) if part):
+        label, equals, name = (part.strip() for part in text.partition("="))
         if not label or (equals and not name) or ":" in label:
             raise ValueError(f"--methods needs METHOD or LABEL=METHOD (no ':' in the label), got {text!r}.")
         if label in methods:
@@ -32,12 +33,13 @@ def labelled(texts: Iterable[str]) -> dict[str, str]:
 
 
 def assigned(by_label: dict[str, ExperimentConfig], assignments: Iterable[str]) -> dict[str, ExperimentConfig]:
-    """Configurations with KEY=VALUE set in all that have the key, and LABEL:KEY=VALUE in that one.
+    """Configurations with KEY=VALUE set in all that have the key, and LABEL:KEY=VALUE in that one. Other sizes of the
+    views change what follows from them, as in a single run.
 
     Raises:
         ValueError: an unknown label or key, a value of another kind, or a key that the study itself sets.
     """
-    configs = dict(by_label)
+    configs, named = dict(by_label), {label: set[str]() for label in by_label}
     for text in assignments:
         target, equals, value = text.partition("=")
         label, colon, key = target.rpartition(":")
@@ -50,7 +52,8 @@ def assigned(by_label: dict[str, ExperimentConfig], assignments: Iterable[str]) 
         having = [name for name, config in configs.items() if key in all_settings(config)]
         for name in [label] if colon else having or configs:  # if none has it, the error of the first lists the keys
             configs[name] = with_setting(configs[name], key, value)
-    return configs
+            named[name].add(key)
+    return {label: after_size(config, by_label[label], named[label]) for label, config in configs.items()}
 
 
 def matched(by_label: dict[str, ExperimentConfig], match: str) -> dict[str, ExperimentConfig]:

@@ -58,7 +58,8 @@ def _line(number: int, raw: bytes) -> PromptLine:
     if len(raw) > MAX_LINE_BYTES:
         raise ValueError(f"{len(raw)} bytes; at most {MAX_LINE_BYTES} are read.")
     try:
-        stored = json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
+        text = raw.decode("utf-8-sig" if number == 1 else "utf-8")  # some editors begin a file with a mark
+        stored = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
     except UnicodeDecodeError:
         raise ValueError("not UTF-8.") from None
     except json.JSONDecodeError as error:

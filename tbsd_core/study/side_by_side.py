@@ -73,7 +73,7 @@ def run_side_by_side(
     cpu, n = time.process_time(), len(configs)
     scene = side_by_side([make_scene(config) for config in configs]).to(configs[0].device)
     joint = Experiment(configs[0], prior, scene=scene, seeds=[config.optim.draw_seeds for config in configs])
-    watchdog, began = Watchdog(scene.uses_cameras), time.perf_counter()
+    watchdog, began = Watchdog(scene.uses_cameras and not scene.fixed_geometry), time.perf_counter()
     for record in joint.steps():
         on_step(record)
         watchdog(record)

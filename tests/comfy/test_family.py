@@ -39,3 +39,10 @@ def test_a_distilled_model_is_pointed_out(report):
 def test_other_families_get_the_nearest_one_and_say_so(report, model, family):
     assert report[model][0] == family
     assert report[model][1].startswith(f"{model} has no settings of its own") and "nearest" in report[model][1]
+
+
+def test_refine_as_mesh_has_the_noise_of_the_command_line_or_the_users(report):
+    noise = report["noise"]
+    assert noise["demo"] == [0.02, 0.5, 0.15] and noise["SD15"] == [0.02, 0.5, 0.5], "as experiment.refine has it"
+    assert noise["SD15 hifa"] == [0.02, 0.5, 0.3]
+    assert noise["yours"] == [0.2, 0.5, 0.4] and noise["too much"] == [0.3, 0.5, 0.3]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from tbsd_pack.tbsd_core.atomic import atomic_path
-from tbsd_pack.tbsd_core.media import write_mp4, write_png, write_strip
+from tbsd_pack.tbsd_core.media import read_cutout, read_mask, write_mp4, write_png, write_strip
 from tbsd_pack.tbsd_core.optional import require
 
 
@@ -21,6 +21,19 @@ def test_strip_puts_images_in_rows(tmp_path):
     images = torch.stack([torch.full((3, 2, 2), v) for v in (0.0, 0.2, 0.4)])
     read = np.asarray(pil.open(write_strip(images, tmp_path / "a.png", columns=2)))
     assert read[::2, ::2, 0].tolist() == [[0, 51], [102, 255]]
+
+
+def test_a_photograph_on_its_side_is_read_upright(tmp_path):
+    pil = pytest.importorskip("PIL.Image")
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    pixels[:2] = 255
+    turned = pil.Exif()
+    turned[0x0112] = 6  # shown turned to the right: its top is on the right
+    pil.fromarray(pixels).save(tmp_path / "a.png", exif=turned)
+    shown = torch.zeros(6, 4)
+    shown[:, 2:] = 1
+    rgb, _ = read_cutout(tmp_path / "a.png")
+    assert torch.equal(rgb[0, 0], shown) and torch.equal(read_mask(tmp_path / "a.png"), shown)
 
 
 def test_mp4_has_the_frames_at_even_size(tmp_path):

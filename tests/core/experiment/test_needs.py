@@ -7,7 +7,9 @@ import torch
 from tbsd_pack.tbsd_core.configuration import replaced
 from tbsd_pack.tbsd_core.counting import counted
 from tbsd_pack.tbsd_core.experiment import Experiment, MeshInput, Needs, default_config, fitted, read_prior
+from tbsd_pack.tbsd_core.experiment.duration import duration_of
 from tbsd_pack.tbsd_core.experiment.needs import Work, extended, needs_of
+from torch.utils.flop_counter import FlopCounterMode
 
 WORK = Work(0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -84,3 +86,16 @@ def test_an_encoder_that_computes_again_gives_the_same_gradient_in_less_memory()
     assert (plain - again).abs().max() <= 1e-6 * plain.abs().max()
     assert found[1].held < 0.4 * found[0].held and found[1].bytes < 0.7 * found[0].bytes
     assert not any("forward" in vars(part) for part in prior.vae.modules()), "nothing stays patched"
+
+
+@pytest.mark.parametrize("method", ["sds", "hifa"])
+def test_the_operations_of_a_step_are_those_that_it_takes(method):
+    """Of HiFA also the decoder's, whose pictures it compares."""
+    config = default_config("a brick house", "image", method, n_steps=2)
+    of = Experiment(config, read_prior(config))
+    expected = duration_of(of, needs_of(of).work, 1, False, False).late
+    steps = of.steps()
+    next(steps)
+    with FlopCounterMode(display=False) as counter:
+        next(steps)
+    assert counter.get_total_flops() == pytest.approx(expected, rel=0.05)

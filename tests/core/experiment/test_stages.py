@@ -206,6 +206,16 @@ def test_a_method_that_draws_no_noise_level_falls_in_the_last_stage_too(method, 
     assert settings["optim.timesteps.t_max_end"].value <= (0.5 if method == "sds" else 0.3)
 
 
+def test_the_texture_may_have_another_model(tmp_path):
+    other = assigned(small_stages(), ["texture.prior=multiview"])
+    with pytest.raises(ValueError, match="sees 4 views of an object at once.*got 2"):
+        run_stages(other, tmp_path / "a", in_full=False)
+    assert (tmp_path / "a" / MESH / "mesh.glb").exists(), "the NeRF has the first model, which sees them one by one"
+    with pytest.raises(ValueError, match="Unknown prior 'nobody'"):
+        run_stages(assigned(small_stages(), ["texture.prior=nobody"]), tmp_path / "b", in_full=False)
+    assert not (tmp_path / "b").exists(), "before anything is made"
+
+
 def test_settings_are_of_one_stage_or_of_both_runs():
     config = assigned(default_stages("a brick house"), ["optim.lr=0.5", "texture.optim.lr=0.25", "mesh.faces=12"])
     assert (config.nerf.optim.lr, config.texture.optim.lr, config.mesh.faces) == (0.5, 0.25, 12)

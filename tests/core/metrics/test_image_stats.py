@@ -63,6 +63,11 @@ def test_iou_by_hand():
     torch.testing.assert_close(iou(a, b), torch.tensor([1 / 3, 1.0, 0.0]))
 
 
+def test_patch_distance_of_a_picture_smaller_than_a_patch_is_its_own():
+    small, texture = torch.full((1, 3, 4, 4), 0.2), torch.full((1, 3, 4, 4), 0.5)
+    assert float(patch_distance(small, torch.ones(1, 1, 4, 4, dtype=torch.bool), texture)) == pytest.approx(0.3)
+
+
 def test_patch_distance_is_zero_for_the_same_texture_and_known_for_another_colour():
     texture = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(0))
     everywhere = torch.ones(1, 1, 24, 24, dtype=torch.bool)

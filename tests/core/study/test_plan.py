@@ -11,7 +11,7 @@ def configs(*methods: str, scene: str = "latent", n_steps: int | None = None):
 
 
 def test_labels_are_methods_or_names_of_their_own():
-    assert labelled(["sds,tbsd", "strong=sds"]) == {"sds": "sds", "tbsd": "tbsd", "strong": "sds"}
+    assert labelled(["sds, tbsd", "strong = sds"]) == {"sds": "sds", "tbsd": "tbsd", "strong": "sds"}
     bad = (("sds,sds", "appears twice"), ("=sds", "LABEL=METHOD"), ("a:b=sds", "no ':'"), ("", "no method"))
     for text, message in bad:
         with pytest.raises(ValueError, match=message):
@@ -26,6 +26,15 @@ def test_a_setting_reaches_all_that_have_it_or_the_label_that_is_named():
     assert found["csd"].optim.timesteps.t_min == 0.1 != found["sds"].optim.timesteps.t_min
     with pytest.raises(ValueError, match="comes from the prompts, --seeds"):
         assigned(configs("sds"), ["sds:optim.seed=3"])
+
+
+def test_another_size_of_the_views_changes_what_follows_from_it():
+    assert assigned(configs("sds"), ["optim.size=32"])["sds"].scene.size == 8, "latent cells"
+    pictures = configs("sds", "tbsd", scene="image")
+    found = assigned(pictures, ["sds:optim.size=32"])
+    assert (found["sds"].scene.size, found["tbsd"].scene.size) == (32, 64)
+    own = assigned(pictures, ["optim.size=32", "scene.size=48"])
+    assert own["sds"].scene.size == 48, "its own"
 
 
 def test_each_method_keeps_its_own_steps_or_has_those_of_the_first():

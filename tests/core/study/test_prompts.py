@@ -19,6 +19,7 @@ def written(folder: Path, text: str | bytes) -> Path:
 def test_lines_keep_their_numbers_and_values_read_as_the_command_line_has_them(tmp_path):
     text = '{"prompt": "a brick house"}\n\n{"prompt": "ein Löwe", "name": "b", "optim.lr": 0.5, "prompt.x": null}\r\n'
     text += '{"prompt": "p", "guidance.balancer": "mgda", "scene.list": [1, 2], "prompt.view_dependent": false}'
+    assert read_prompts(written(tmp_path, "\ufeff" + text)) == read_prompts(written(tmp_path, text)), "Notepad's mark"
     assert read_prompts(written(tmp_path, text)) == [
         PromptLine(1, "a brick house"),
         PromptLine(3, "ein Löwe", "b", {"optim.lr": "0.5", "prompt.x": "null"}),
