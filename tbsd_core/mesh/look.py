@@ -38,7 +38,7 @@ class Look:
         moved: offset u and v, rotation in radians, scale u and v of the texture coordinates (KHR_texture_transform).
         factors: by ComfyUI's names, in JSON. A material without one of glTF's has glTF's default; no material, none.
         dropped: its other features, in words.
-        sealed: its base colour is a picture in a format that is not read (KHR_texture_basisu).
+        sealed: why its base colour is a picture that is not read; "" if it is read.
     """
 
     pictures: tuple[tuple[str, int], ...] = ()
@@ -48,7 +48,7 @@ class Look:
     factors: str = "{}"
     dropped: tuple[str, ...] = field(default=(), compare=False)
     moved: tuple[float, ...] = field(default=STILL, compare=False)  # by then it is in the coordinates
-    sealed: bool = False
+    sealed: str = ""
 
     @property
     def images(self) -> dict[str, int]:
@@ -69,9 +69,12 @@ def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
         return Look()
     material = tree["materials"][primitive["material"]]
     pbr, extensions = material.get("pbrMetallicRoughness", {}), material.get("extensions", {})
-    used = pbr.get("baseColorTexture") or extensions.get(GLOSS, {}).get("diffuseTexture")
+    used, gloss = pbr.get("baseColorTexture"), None
+    if not used and GLOSS in extensions:  # with a picture in both, the newer one is for readers such as this one
+        gloss = extensions[GLOSS]
+        used = gloss.get("diffuseTexture")
     extensions = extensions if isinstance(extensions, dict) else {}
-    pictures, place, dropped, sealed = {}, None, [], False
+    pictures, place, dropped, sealed = {}, None, [], ""
     if used is not None:
         try:
             place = _place(used)
@@ -79,9 +82,10 @@ def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
             place = used.get("texCoord", 0), ""
         if (image := _image(tree, used)) is not None:
             pictures["base_color"] = same.get(image, image)
-        sealed = image is None
+        else:
+            sealed = f"its texture {_sealing(tree, used)}"
     maps = {
-        "metallic_roughness": pbr.get("metallicRoughnessTexture"),
+        "metallic_roughness": pbr.get("metallicRoughnessTexture") if gloss is None else None,
         "normal_map": material.get("normalTexture"),
         "emissive": material.get("emissiveTexture"),
         "occlusion": material.get("occlusionTexture"),
@@ -92,6 +96,9 @@ def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
         word = WORDS.get(name, "occlusion map")
         try:
             image = _image(tree, reference)
+            if image is None:
+                dropped.append(f"its {word} (it {_sealing(tree, reference)})")
+                continue
             if not isinstance(image, int) or not 0 <= image < len(tree["images"]):
                 raise IndexError(image)
             if place is not None and _place(reference) != place:
@@ -101,7 +108,7 @@ def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
             pictures[name] = same.get(image, image)
         except ERRORS:
             dropped.append(f"its {word} (the file does not have it)")
-    factors, occluded = _factors(material, pbr, extensions, pictures, dropped), pictures.pop("occlusion", None)
+    factors, occluded = _factors(material, pbr, gloss, pictures, dropped), pictures.pop("occlusion", None)
     has_occlusion = occluded is not None and occluded == pictures.get("metallic_roughness")
     if occluded is not None and not has_occlusion:
         dropped.append("its occlusion map (it is a picture of its own)")
@@ -109,7 +116,8 @@ def look_of(tree: dict, primitive: dict, same: Mapping[int, int]) -> Look:
         del pictures["emissive"]  # glTF multiplies the two
     dropped += [f"its {name[:60]}" for name in sorted(extensions) if name not in READ]
     if GLOSS in extensions:
-        dropped.append("its specular colour and gloss")
+        is_rough = gloss is not None and "specularGlossinessTexture" not in gloss  # as the gloss says
+        dropped.append("its specular colour" if is_rough else "its specular colour and gloss")
     if material.get("alphaMode", "OPAQUE") != "OPAQUE":
         dropped.append("its transparency")
     channel, moved = (0, STILL) if place is None else (place[0], _moved(place[1], dropped))
@@ -160,10 +168,20 @@ def _image(tree: dict, reference: dict) -> int | None:
     return webp.get("source", texture.get("source"))
 
 
+def _sealing(tree: dict, reference: dict) -> str:
+    """Why a texture gives no picture, in words that continue a sentence."""
+    named = ", ".join(map(str, tree["textures"][reference["index"]].get("extensions", {})))
+    return f"is compressed in a way that is not read ({named[:60]})" if named else "has no picture in the file"
+
+
 def _factors(
-    material: dict, pbr: dict, extensions: dict, pictures: dict[str, int], dropped: list[str]
+    material: dict, pbr: dict, gloss: dict | None, pictures: dict[str, int], dropped: list[str]
 ) -> dict[str, Any]:
-    """The numbers of a material by ComfyUI's names, glTF's defaults where they count."""
+    """The numbers of a material by ComfyUI's names, glTF's defaults where they count.
+
+    Args:
+        gloss: the older material, if it counts instead of `pbr`. Its specular colour is left out: it is not a metal.
+    """
     found: dict[str, Any] = {"double_sided": material.get("doubleSided") is True}
 
     def put(name: str, source: Any, key: str, default: Any) -> None:
@@ -174,19 +192,25 @@ def _factors(
             dropped.append(f"its {key} (it is not a number)")
             found[name] = default
 
-    if GLOSS not in extensions:
+    if gloss is None:
         put("metallic_factor", pbr, "metallicFactor", 1.0)
         put("roughness_factor", pbr, "roughnessFactor", 1.0)
-    if "baseColorFactor" in pbr:
-        put("base_color_factor", pbr, "baseColorFactor", [1.0] * 4)
+    else:
+        found["metallic_factor"] = 0.0
+        if "specularGlossinessTexture" not in gloss:  # else the factor alone says little
+            put("roughness_factor", gloss, "glossinessFactor", 1.0)
+            found["roughness_factor"] = min(max(1 - found["roughness_factor"], 0.0), 1.0)
+    base, key = (pbr, "baseColorFactor") if gloss is None else (gloss, "diffuseFactor")
+    if key in base:
+        put("base_color_factor", base, key, [1.0] * 4)
     if "normal_map" in pictures:
         put("normal_scale", material["normalTexture"], "scale", 1.0)
     if "occlusion" in pictures and pictures["occlusion"] == pictures.get("metallic_roughness"):
         put("occlusion_strength", material["occlusionTexture"], "strength", 1.0)
     if "emissiveFactor" in material:
         put("emissive_factor", material, "emissiveFactor", [0.0] * 3)
-        if STRENGTH in extensions:
-            put("emissive_strength", extensions[STRENGTH], "emissiveStrength", 1.0)
+        if STRENGTH in material.get("extensions", {}):
+            put("emissive_strength", material["extensions"][STRENGTH], "emissiveStrength", 1.0)
     return found
 
 

@@ -12,18 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from ..color import linear_to_srgb, srgb_to_linear
+from ..color import linear_to_srgb
 from ..optional import require
+from .glb_colors import colored
 from .gltf_tree import flat_glb
 from .look import Look, moved_coordinates
 from .mtl import skin_of_obj
-from .pictures import SEVERAL, Found, picture_of_ply, unpacked
-from .skin import Piece, Skin, skin_of
+from .pictures import Found, picture_of_ply, unpacked
+from .skin import Skin
 
 FORMATS = (".glb", ".obj", ".ply", ".stl")
-SEALED = Found(
-    problem="its texture is compressed in a way that is not read (KHR_texture_basisu). Save its textures as PNG or JPEG"
-)
 MAX_BYTES = 1 << 29
 MAX_ROUNDING = 1e-4  # of a mesh's extent
 MAX_VERTICES = MAX_FACES = 5_000_000
@@ -83,15 +81,8 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
     texture = None
     if kind == ".glb":
         notes = skin.report
-        skin = skin_of([Piece(p.look, p.uvs, p.faces) for p in parts], images, colors)
-        skin.report = notes + skin.report
-        found, texture = _base_color(skin, images), skin.texture
-        if any(part.look.sealed for part in parts):
-            found = SEALED
-        elif found.data is None and not found.problem and texture is None:
-            parts = _tinted(parts, skin.tinted)
-        if skin.uvs is not None:
-            parts = [replace(part, uvs=uvs) for part, uvs in zip(parts, skin.uvs, strict=True)]
+        parts, skin, found = colored(parts, images, colors)
+        texture, skin.report = skin.texture, notes + skin.report
     on_progress(0.7)
     mesh, report = _joined(parts, found.is_shared, name)
     on_progress(0.8)
@@ -114,15 +105,6 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
         skin.maps.clear()
     surface = {"maps": skin.maps, "factors": skin.factors, "has_occlusion": skin.has_occlusion, "unlit": skin.unlit}
     return {**mesh, "texture": texture, **surface, "report": report + skin.report}
-
-
-def _base_color(skin: Skin, images: dict[int, bytes]) -> Found:
-    """The packed picture of the base colour."""
-    if not skin.fits:
-        return SEVERAL
-    if skin.base is None:
-        return Found()
-    return Found(images.get(skin.base), "" if skin.base in images else "its texture is not in the file")
 
 
 def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[int, bytes], Skin]:
@@ -160,20 +142,6 @@ def _meshes(data: bytes, kind: str) -> list[tuple[str, Any]]:
     trimesh = require("trimesh")
     scene = trimesh.load_scene(io.BytesIO(data), file_type=kind[1:], process=False, skip_materials=True)
     return [(key, mesh) for key, mesh in scene.geometry.items() if isinstance(mesh, trimesh.Trimesh)]
-
-
-def _tinted(parts: list[Part], by_factor: bool) -> list[Part]:
-    """Parts whose colours are all at their vertices: those that they have, times the factors of their materials, where
-    these differ. glTF multiplies them in linear light."""
-    if not by_factor and len({part.colors is None for part in parts}) == 1:
-        return parts
-
-    def seen(part: Part) -> np.ndarray:
-        colors = np.ones((len(part.vertices), 3), dtype=np.float32) if part.colors is None else part.colors
-        factor = part.look.material.get("base_color_factor", [1.0] * 4)[:3] if by_factor else [1.0] * 3
-        return linear_to_srgb(np.clip(srgb_to_linear(colors) * factor, 0, 1)).astype(np.float32)
-
-    return [replace(part, colors=seen(part)) for part in parts]
 
 
 def _with_coordinates(data: bytes) -> tuple[bytes, int]:

@@ -36,6 +36,7 @@ class Skin:
         uvs: of each part, if they have changed.
         base: the number of the base colour's image, if it is used unchanged; texture: the picture, if it was made.
         fits: False if faces have different base colours that cannot be put together.
+        lost: the names of factors in which the materials differ, and that are not kept.
         tinted: no material has a picture of its base colour, and they differ in its factor, which `factors` lacks.
     """
 
@@ -48,6 +49,7 @@ class Skin:
     texture: np.ndarray | None = None
     fits: bool = True
     tinted: bool = False
+    lost: list[str] = field(default_factory=list)
     report: list[str] = field(default_factory=list)
 
 
@@ -77,12 +79,13 @@ def skin_of(pieces: Sequence[Piece], images: dict[int, bytes], colors: bool) -> 
         for name in MAPS
         if len({look.images.get(name) for look in looks}) > 1 or (len(looks) > 1 and factors_differ(looks, name))
     ]
+    recolored = bases != {None} and factors_differ(looks, "base_color")  # the pictures must have the factors in them
     masks, tiles = None, None
-    if names or len(bases) > 1:
+    if names or len(bases) > 1 or recolored:
         reason = _too_much(looks, images) if has_uvs else "its objects do not all have texture coordinates"
         if not reason and len(bases) == 1:
             masks = _areas(looks, pieces)
-        if not reason and masks is None and (len(bases) > 1 or bases == {None}):
+        if not reason and masks is None and (len(bases) > 1 or bases == {None} or recolored):
             tiles = _Tiles.of(looks, pieces, images)
         if masks is None and tiles is None:
             skin.fits = len(bases) == 1
@@ -113,14 +116,18 @@ def skin_of(pieces: Sequence[Piece], images: dict[int, bytes], colors: bool) -> 
     if tiles is not None:
         skin.uvs = [tiles.moved(looks.index(piece.look), piece) for piece in pieces]
         skin.report.append(f"{len(looks)} materials put into one texture of {tiles.shape[1]:,} x {tiles.shape[0]:,}")
-        if len(bases) > 1:
-            made |= {"base_color"} if factors_differ(looks, "base_color") else set()
-            skin.texture = tiles.picture(looks, "base_color", images)[0] if colors else None
+    if bases != {None} and (tiles is not None or (masks is not None and recolored)):
+        made |= {"base_color"} if recolored else set()
+        skin.base = None
+        if colors and masks is not None:
+            skin.texture = _by_area(looks, "base_color", images, masks)[0]
+        elif colors and tiles is not None:
+            skin.texture = tiles.picture(looks, "base_color", images)[0]
     skin.tinted = bases == {None} and factors_differ(looks, "base_color")
     made |= {"base_color"} if skin.tinted else set()
-    skin.factors, lost = common_factors(looks, made)
-    if lost:
-        skin.report.append(f"not kept: {', '.join(lost)}, in which its materials differ")
+    skin.factors, skin.lost = common_factors(looks, made)
+    if skin.lost:
+        skin.report.append(f"not kept: {', '.join(skin.lost)}, in which its materials differ")
     has = "metallic_roughness" in skin.maps
     skin.has_occlusion = has and any(look.has_occlusion for look in looks)
     return skin
