@@ -56,15 +56,6 @@ def beside(folder: Path, name: bytes) -> bytes:
     return file.read_bytes()
 
 
-def picture_of_ply(data: bytes, folder: Path) -> Found:
-    """The picture that a PLY names in its header (TextureFile)."""
-    named = re.search(rb"(?mi)^comment[ \t]+TextureFile[ \t]+([^\r\n]*)", data[: data.find(b"end_header")])
-    try:
-        return Found(beside(folder, named[1])) if named else Found()
-    except ValueError as error:
-        return Found(problem=str(error))
-
-
 def unpacked(data: bytes, *, pixels: bool) -> tuple[np.ndarray | None, str]:
     """A picture as uint8 [H, W, 3], if its pixels are wanted, and a note about it.
 

@@ -1,10 +1,8 @@
-"""Mesh files read with trimesh: a task of the child process (see native), because any of it may crash or hang."""
+"""Mesh files, GLB with trimesh: a task of the child process (see native), because any of it may crash or hang."""
 
 from __future__ import annotations
 
 import io
-import re
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,18 +12,21 @@ import numpy as np
 
 from ..color import linear_to_srgb
 from ..optional import require
+from .corners import Shape
 from .glb_colors import colored
 from .gltf_tree import flat_glb
 from .look import Look, moved_coordinates
 from .mtl import skin_of_obj
-from .pictures import Found, picture_of_ply, unpacked
+from .obj_read import read_obj
+from .pictures import Found, unpacked
+from .ply_read import read_ply
 from .skin import Skin
+from .stl_read import read_stl
 
 FORMATS = (".glb", ".obj", ".ply", ".stl")
 MAX_BYTES = 1 << 29
 MAX_ROUNDING = 1e-4  # of a mesh's extent
 MAX_VERTICES = MAX_FACES = 5_000_000
-MAX_HEADER, MAX_SOLIDS = 1 << 20, 10_000
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def read_mesh(on_progress: Callable[[float], None], path: str, colors: bool) -> 
     elif found.data is not None:
         try:
             texture, said = unpacked(found.data, pixels=colors)
+            mesh["colors"] = None  # the picture is what other programs show
             report += [said] if said else []
         except ValueError as error:
             problem = f"its texture is not kept: {error}"
@@ -125,55 +127,21 @@ def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[i
     found, skin = Found(), Skin()
     if kind == ".obj":
         found, skin = skin_of_obj(data, file.parent)
-        data, n_lacking = _with_coordinates(data)
-        if n_lacking:
-            skin.report.append(f"{n_lacking:,} faces without texture coordinates share one place of the texture")
-        # trimesh would make a mesh for each material, in a time that grows with the square of their number
-        data = re.sub(rb"(?m)^[ \t]*(usemtl|mtllib)\b[^\r\n]*", b"", data)
+        shape, report = read_obj(data, file.name)
+        shapes = [] if shape is None else [shape]
+        skin.report += report
     elif kind == ".ply":
-        _check_ply(data, file.name)
-        found = picture_of_ply(data, file.parent)
+        shape, found, skin.report = read_ply(data, file.name, file.parent, MAX_FACES)
+        shapes = [] if shape is None else [shape]
     else:
-        _check_stl(data, file.name)
-    return [_part(mesh) for _, mesh in _meshes(data, kind)], found, {}, skin
+        shapes = read_stl(data, file.name, MAX_FACES)
+    return [_part(shape) for shape in shapes], found, {}, skin
 
 
 def _meshes(data: bytes, kind: str) -> list[tuple[str, Any]]:
     trimesh = require("trimesh")
     scene = trimesh.load_scene(io.BytesIO(data), file_type=kind[1:], process=False, skip_materials=True)
     return [(key, mesh) for key, mesh in scene.geometry.items() if isinstance(mesh, trimesh.Trimesh)]
-
-
-def _with_coordinates(data: bytes) -> tuple[bytes, int]:
-    """An OBJ in which all faces have texture coordinates, if some have: trimesh would drop them all. The second result
-    is the number of faces that got the first ones."""
-    if not re.search(rb"(?m)^[ \t]*vt[ \t]", data) or not re.search(rb"(?m)^[ \t]*f[ \t][^\r\n]*\d/\d", data):
-        return data, 0
-
-    def given(match: re.Match[bytes]) -> bytes:
-        return match[1] + re.sub(rb"(-?\d+)(?:/(?=/)|(?=[ \t]|$))", rb"\1/1", match[2])
-
-    return re.subn(rb"(?m)^([ \t]*f[ \t]+)((?:-?\d+(?://-?\d+)?[ \t]*)+)(?=\r?$)", given, data)
-
-
-def _check_ply(data: bytes, name: str) -> None:
-    end = data.find(b"end_header", 0, MAX_HEADER)
-    if end < 0:
-        raise ValueError(f"{name} is damaged: no 'end_header' in its first {MAX_HEADER >> 20} MB. Export it again.")
-    _check_count((int(n) for n in re.findall(rb"element\s+\w+\s+(\d+)", data[:end])), name)
-
-
-def _check_stl(data: bytes, name: str) -> None:
-    if len(data) >= 84 and data.lstrip()[:5] != b"solid":
-        _check_count([struct.unpack_from("<I", data, 80)[0]], name)
-    elif (n_solids := len(re.findall(rb"(?i)endsolid", data))) > MAX_SOLIDS:
-        raise ValueError(f"{name} has {n_solids:,} solids; at most {MAX_SOLIDS:,} are read. Join them into one.")
-
-
-def _check_count(counts: Any, name: str) -> None:
-    most = max(counts, default=0)
-    if most > 3 * MAX_FACES:
-        raise ValueError(f"{name} declares {most} elements; at most {MAX_FACES} faces are read. Simplify it first.")
 
 
 def _glb_part(mesh: Any, matrices: np.ndarray, look: Look, is_fraction: bool) -> Part:
@@ -193,13 +161,9 @@ def _unit(values: np.ndarray) -> np.ndarray:
     return np.asarray(values, dtype=np.float32) / scale
 
 
-def _part(mesh: Any) -> Part:
-    uvs, colors = getattr(mesh.visual, "uv", None), None
-    if uvs is not None:
-        uvs = np.asarray(uvs) * [1, -1] + [0, 1]  # trimesh counts v from below
-    if mesh.visual.kind == "vertex":
-        colors = np.asarray(mesh.visual.vertex_colors[:, :3], dtype=np.float32) / 255
-    return Part(np.asarray(mesh.vertices), np.asarray(mesh.faces, dtype=np.int64), uvs, colors, np.eye(4)[None])
+def _part(shape: Shape) -> Part:
+    uvs = None if shape.uvs is None else shape.uvs * [1, -1] + [0, 1]
+    return Part(shape.vertices, np.asarray(shape.faces, dtype=np.int64), uvs, shape.colors, np.eye(4)[None])
 
 
 def _used(part: Part, name: str) -> Part:
