@@ -18,7 +18,7 @@ def png_bytes(texture: np.ndarray) -> bytes:
 
 
 def wrapped(uvs: np.ndarray) -> np.ndarray:
-    """Texture coordinates within the texture, where it repeats beyond its edges. 1 is its far edge, not its near one."""
+    """Texture coordinates within a texture that repeats beyond its edges. 1 is its far edge, not its near one."""
     return np.where((uvs < 0) | (uvs > 1), uvs % 1.0, uvs)
 
 

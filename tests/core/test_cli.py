@@ -83,7 +83,7 @@ BAD_ARGUMENTS = {
     "no steps": (["--prompt", "a cube", "--steps", "0"], "n_steps must be >= 1, got 0"),
     "steps not a number": (["--prompt", "a cube", "--steps", "many"], "--steps"),
     "no prompt": ([], "--prompt is missing"),
-    "size that does not fit": (["--prompt", "a cube", "--size", "30"], "must be a multiple of 4 for the demo models, got 30"),
+    "size that does not fit": (["--prompt", "a cube", "--size", "30"], "a multiple of 4 for the demo models, got 30"),
     "no such device": (["--prompt", "a cube", "--device", "abacus"], "The device 'abacus' cannot be used"),
     "demo model in half": (["--prompt", "a cube", "--dtype", "float16"], "demo models compute in float32"),
     "unknown dtype": (["--prompt", "a cube", "--dtype", "float8"], "dtype must be one of float32, float16, bfloat16"),

@@ -69,8 +69,9 @@ def test_a_pace_is_told_once_and_counts_neither_the_first_steps_nor_equal_times_
     assert list(said(Pace(2008, None, clock), clock, range(101, 130), 2.0)) == [109], "a run that goes on"
     clock = Clock()
     grows = said(Pace(2008, None, clock, full_from=20), clock, range(1, 40), 2.0)
-    slower = "At least about 1 h 7 min are left after step 9, at 2 s a step. Steps are slower from step 20 on, "
-    assert grows == {9: f"{slower}with views of full size.", 28: "About 1 h 6 min are left after step 28, at 2 s a step."}
+    early = "At least about 1 h 7 min are left after step 9, at 2 s a step."
+    early += " Steps are slower from step 20 on, with views of full size."
+    assert grows == {9: early, 28: "About 1 h 6 min are left after step 28, at 2 s a step."}
     clock = Clock()
     assert said(Pace(100, None, clock), clock, range(1, 30), 2.0) == {}, "minutes are seen in the bar"
 
