@@ -9,138 +9,91 @@ it is as blue as one, since Blender writes them so. Only files in the folder of 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..optional import require
+from .lines import with_newlines
 from .look import WORDS
-from .pictures import SEVERAL, Found, bare_name, beside, unpacked
+from .mtl_lines import Material, Picture, Placing, materials, readings
+from .pictures import SEVERAL, Found, bare_name, beside, is_beside, unpacked
 from .skin import Skin
 
-MAX_NUMBER, MAX_LINE = 1e6, 4096
-OPTIONS = {b"-bm": 1, b"-imfchan": 1, b"-clamp": 1, b"-blendu": 1, b"-blendv": 1, b"-cc": 1, b"-texres": 1, b"-mm": 2}
-CHANNELS = {b"r": 0, b"g": 1, b"b": 2}
 GLTF_CHANNELS = {"roughness": 1, "metallic": 2}  # of a grey picture all are alike; both in one picture are glTF's
-PICTURES = {b"map_kd": "color", b"map_pr": "roughness", b"map_pm": "metallic", b"map_ke": "glow"}
-PICTURES |= {b"norm": "normal", b"map_bump": "bump", b"bump": "bump"}
-NUMBERS = {b"pr": "roughness", b"pm": "metallic", b"ke": "glow"}
-NOT_KEPT = {b"disp": "displacement map", b"map_d": "transparency"}
 BLUE = 40  # how far the mean blue of a normal map exceeds its red, in 255ths; a flat one has 127
 WORD = {"normal": WORDS["normal_map"], "bump": "bump map", "glow": WORDS["emissive"]}
 COLORS = Found(
     problem="its materials have colours (Kd) and no picture, and an OBJ does not keep these. Save it as GLB, which does"
 )
-LINE = re.compile(rb"(?m)^[ \t]*([A-Za-z_]+)[ \t]+([^\r\n]*)")
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture that a material names.
-
-    Args:
-        channel: the channel that -imfchan asks for; None: any.
-        strength: of -bm.
-    """
-
-    name: bytes
-    channel: int | None = None
-    strength: float = 1.0
-
-
-@dataclass(frozen=True)
-class Material:
-    """By the names of PICTURES and NUMBERS."""
-
-    pictures: tuple[tuple[str, Picture], ...] = ()
-    numbers: tuple[tuple[str, tuple[float, ...]], ...] = ()
-    dropped: tuple[str, ...] = ()
-    diffuse: tuple[float, ...] = (1.0, 1.0, 1.0)  # Kd, in linear light, as Blender writes it
-
-    @property
-    def color(self) -> bytes:
-        found = dict(self.pictures).get("color")
-        return b"" if found is None else found.name
-
-    @property
-    def surface(self) -> tuple[Any, ...]:
-        """All but its colour."""
-        return tuple(x for x in self.pictures if x[0] != "color"), self.numbers
-
-
-def materials(library: bytes) -> dict[bytes, Material]:
-    """The materials of an .mtl file by their names; if a line appears twice, the last one counts."""
-    lines: dict[bytes, dict[bytes, bytes]] = {}
-    current: dict[bytes, bytes] = {}
-    for match in LINE.finditer(library):
-        if match[1].lower() == b"newmtl":
-            current = lines[match[2].strip()] = {}
-        else:
-            current[match[1].lower()] = match[2][:MAX_LINE]
-    return {name: _material(own) for name, own in lines.items()}
-
-
-def _material(lines: dict[bytes, bytes]) -> Material:
-    pictures = {name: _picture(lines[key]) for key, name in PICTURES.items() if key in lines}
-    numbers, dropped = {}, [f"its {word}" for key, word in NOT_KEPT.items() if key in lines]
-    for key, name in NUMBERS.items():
-        if key not in lines:
-            continue
-        try:
-            numbers[name] = _numbers(lines[key], 3 if name == "glow" else 1)
-        except ValueError:
-            dropped.append(f"its {key.decode().capitalize()} (it is no number)")
-    made = Material(tuple(sorted(pictures.items())), tuple(sorted(numbers.items())), tuple(dict.fromkeys(dropped)))
-    try:
-        return replace(made, diffuse=_numbers(lines[b"kd"], 3))
-    except (KeyError, ValueError):
-        return made
-
-
-def _picture(line: bytes) -> Picture:
-    """A picture's name and its options; after unknown options a name with spaces is ambiguous."""
-    channel, strength, rest = None, 1.0, line.strip()
-    while rest.startswith(b"-"):
-        option, *words = rest.split()
-        n = OPTIONS.get(option.lower())
-        if n is None or len(words) <= n:
-            rest = rest.split()[-1]
-            break
-        if option.lower() == b"-imfchan":
-            channel = CHANNELS.get(words[0].lower())
-        elif option.lower() == b"-bm":
-            strength = _numbers(words[0], 1)[0] if re.fullmatch(rb"[-+.\deE]+", words[0]) else 1.0
-        rest = rest.split(None, n + 1)[-1]
-    return Picture(bare_name(rest), channel, strength)
-
-
-def _numbers(text: bytes, most: int) -> tuple[float, ...]:
-    """Its numbers; one alone stands for all. Raises ValueError for anything else."""
-    values = tuple(float(word) for word in text.split()[:most])
-    if len(values) not in (1, most) or not all(0 <= value <= MAX_NUMBER for value in values):
-        raise ValueError(text)
-    return values * (most // len(values))
-
-
-def skin_of_obj(data: bytes, folder: Path) -> tuple[Found, Skin]:
-    """The picture that the materials of all faces of an OBJ share, and their other common properties.
+def skin_of_obj(data: bytes, folder: Path) -> tuple[Found, Skin, Placing]:
+    """The picture that the materials of all faces of an OBJ share, their other common properties, and where the
+    pictures lie.
 
     Materials with different colours share no picture, and materials that differ otherwise share none of the rest. Maps
     are unpacked.
     """
-    chunks = re.split(rb"(?m)^[ \t]*usemtl[ \t]+([^\r\n]*)", data)
+    data = with_newlines(data)
+    chunks = re.split(rb"(?m)^[ \t]*usemtl[ \t]+([^\n]*)", data)
     used = {chunks[i].strip() for i in range(1, len(chunks) - 1, 2) if re.search(rb"(?m)^[ \t]*f[ \t]", chunks[i + 1])}
-    library = re.search(rb"(?m)^[ \t]*mtllib[ \t]+([^\r\n]*)", data)
-    if not used or not library:
-        return Found(), Skin()
-    try:
-        named = materials(beside(folder, library[1]))
-    except ValueError as error:
-        return Found(problem=str(error)), Skin()
-    found = {named.get(name, Material()) for name in used}
-    return _color(found, folder), _skin(found, folder)
+    lines = re.findall(rb"(?m)^[ \t]*mtllib[ \t]+([^\n]*)", data)
+    if not used or not lines:
+        return Found(), Skin(), Placing()
+    named, problem = _libraries(list(dict.fromkeys(lines)), folder)
+    own = {name: next((named[x] for x in readings(name) if x in named), None) for name in used}
+    if problem and None in own.values():
+        return Found(problem=problem), Skin(), Placing()
+    found = {material or Material() for material in own.values()}
+    color, skin = _color(found, folder), _skin(found, folder)
+    placing, report = _placing(found)
+    if color.data is None and not skin.maps:
+        return color, skin, Placing()
+    skin.report += report
+    return color, skin, placing
+
+
+def _libraries(lines: list[bytes], folder: Path) -> tuple[dict[bytes, Material], str]:
+    """The materials of all libraries, the first one of each name, and why one of the files is not read. A line has one
+    name, which may have spaces, or else several."""
+    known: dict[bytes, bool] = {}
+
+    def is_there(name: bytes) -> bool:
+        if name not in known:
+            known[name] = is_beside(folder, name)
+        return known[name]
+
+    def found(names: list[bytes]) -> bytes:
+        bare = [bare_name(name) for name in names]
+        return next((name for name in bare if is_there(name)), bare[-1])
+
+    named: dict[bytes, Material] = {}
+    read: set[bytes] = set()
+    problem = ""
+    for line in lines:
+        whole = [name for name in readings(line) if is_there(bare_name(name))]
+        parts = [a or b for a, b in re.findall(rb'"([^"]*)"|(\S+)', readings(line)[-1])]
+        several = whole[:1] or (parts if any(is_there(bare_name(x)) for x in parts) else readings(line)[-1:])
+        for name in (x for x in map(bare_name, several) if x not in read):
+            read.add(name)
+            try:
+                named = materials(beside(folder, name), found) | named
+            except ValueError as error:
+                problem = problem or str(error)
+    return named, problem
+
+
+def _placing(found: set[Material]) -> tuple[Placing, list[str]]:
+    """Where the pictures of all materials lie, and a line for what is lost."""
+    pictures = [(name, own) for material in found for name, own in material.pictures]
+    every = {own.placing for _, own in pictures}
+    chosen = {own.placing for name, own in pictures if name == "color"} or every
+    said = "not kept of its material: offset and scale (-o, -s) of its pictures, "
+    if len(chosen) > 1:
+        return Placing(), [f"{said}in which its materials differ"]
+    return next(iter(chosen), Placing()), [f"{said}as its texture has others"] if every - chosen else []
 
 
 def _color(found: set[Material], folder: Path) -> Found:

@@ -41,6 +41,12 @@ def bare_name(name: bytes) -> bytes:
     return re.split(rb"[\\/]", name)[-1].strip()
 
 
+def is_beside(folder: Path, name: bytes) -> bool:
+    """Whether the folder has a file of this bare name, and no link. On Windows a colon leads to another folder."""
+    bare = bare_name(name).decode(errors="replace")
+    return ":" not in bare and not os.path.islink(folder / bare) and os.path.isfile(folder / bare)
+
+
 def beside(folder: Path, name: bytes) -> bytes:
     """A file in the folder by its bare name.
 
@@ -49,7 +55,7 @@ def beside(folder: Path, name: bytes) -> bytes:
     """
     bare = bare_name(name).decode(errors="replace")
     file = folder / bare
-    if os.path.islink(file) or not os.path.isfile(file):  # False for any name that cannot be one
+    if not is_beside(folder, name):
         raise ValueError(f"{bare!r} is not in the folder of the mesh. Put it there, or save the mesh as GLB")
     if file.stat().st_size > MAX_BYTES:
         raise ValueError(f"{bare!r} has more than {MAX_BYTES >> 20} MB")

@@ -126,8 +126,10 @@ def _read(data: bytes, kind: str, file: Path) -> tuple[list[Part], Found, dict[i
         return parts, Found(), flat.images, Skin(report=flat.report)
     found, skin = Found(), Skin()
     if kind == ".obj":
-        found, skin = skin_of_obj(data, file.parent)
+        found, skin, placing = skin_of_obj(data, file.parent)
         shape, report = read_obj(data, file.name)
+        if shape is not None and shape.uvs is not None:
+            shape = replace(shape, uvs=shape.uvs * placing.scale + placing.offset)
         shapes = [] if shape is None else [shape]
         skin.report += report
     elif kind == ".ply":

@@ -120,3 +120,102 @@ def test_one_colour_of_all_materials_is_kept_and_several_are_said(tmp_path):
     with pytest.raises(ValueError, match="Kd.* GLB"):
         load_mesh(tmp_path / "a.obj")
     assert any("Kd" in line for line in load_mesh(tmp_path / "a.obj", colors=False).report)
+
+
+def moved(folder, *materials: str) -> tuple[np.ndarray, list[str]]:
+    """Texture coordinates of the corners (v from below), and the report."""
+    loaded = load_mesh(obj_of(folder, *materials))
+    uvs = loaded.mesh.uvs[loaded.mesh.faces.reshape(-1)] * [1, -1] + [0, 1]
+    places = loaded.mesh.vertices[loaded.mesh.faces.reshape(-1), :2]
+    return np.concatenate([places, uvs], -1), list(loaded.report)
+
+
+@pytest.mark.parametrize(
+    ("options", "scale", "offset"),
+    [
+        ("-s 4 2 1", (4, 2), (0, 0)),
+        ("-o 0.5 0.25 0 -s 4 4 1", (4, 4), (0.5, 0.25)),
+        ("-s 2", (2, 1), (0, 0)),
+        ("-o -0.5 -clamp off -S 2 3", (2, 3), (-0.5, 0)),
+        ("-s 1 1 1 -o 0 0 0 -t 0 0 0", (1, 1), (0, 0)),
+    ],
+)
+@pytest.mark.parametrize("name", ["color.png", "my color.png"])
+def test_texture_coordinates_are_moved_as_the_options_of_a_picture_say(folder, options, scale, offset, name):
+    picture(folder, name, (200, 100, 50))
+    found, report = moved(folder, f"map_Kd {options} {name}")
+    np.testing.assert_allclose(found[:, 2:], found[:, :2] * scale + offset, atol=1e-6)
+    assert len(report) == 1, "the open edges"
+
+
+def test_options_that_cannot_be_kept_are_said(folder):
+    found, report = moved(folder, "map_Kd -s 2 2 2 color.png", "map_Kd -s 3 3 3 color.png")
+    np.testing.assert_allclose(found[:, 2:], found[:, :2], atol=1e-6)
+    assert any("-s) of its pictures, in which its materials differ" in line for line in report)
+    found, report = moved(folder, "map_Kd -s 2 2 2 -t 1 color.png\nnorm normal.png")
+    np.testing.assert_allclose(found[:, 2:], found[:, :2] * 2, atol=1e-6)
+    assert any("-s) of its pictures, as its texture has others" in line for line in report)
+    assert any("turbulence" in line for line in report)
+
+
+def test_texture_coordinates_stay_where_no_picture_is_there(folder):
+    mesh = load_mesh(obj_of(folder, "map_Kd -s 4 4 4 missing.png"), colors=False).mesh
+    assert mesh.uvs.max() == 1
+
+
+@pytest.mark.parametrize("name", ["a.png", "my picture.png", "brick #2.png"])
+@pytest.mark.parametrize(
+    "line", ["{}", '"{}"', "{} # of the wall", '"{}" # a/b', "-unknown 1 2 {}", "C:\\art\\{}", "  {}\t"]
+)
+def test_names_may_have_spaces_quotes_and_comments(folder, name, line):
+    picture(folder, name, (0, 0, 255))
+    mesh = load_mesh(obj_of(folder, f"map_Kd {line.format(name)}")).mesh
+    assert (mesh.texture == [0, 0, 1]).all()
+
+
+@pytest.mark.parametrize(
+    "libraries",
+    [
+        "mtllib other.mtl\nmtllib a.mtl",
+        "mtllib a.mtl other.mtl",
+        "mtllib missing.mtl a.mtl # two",
+        "mtllib missing.mtl\nmtllib a.mtl",
+        'mtllib "a.mtl"',
+        'mtllib "missing one.mtl" "a.mtl"',
+        "mtllib a.mtl # of the house",
+        "mtllib other.mtl\n\tmtllib\ta.mtl  ",
+    ],
+)
+def test_materials_are_found_in_any_library(folder, libraries):
+    path = obj_of(folder, "map_Kd color.png")
+    (folder / "other.mtl").write_text("newmtl m0 other\nKd 1 0 0\n")
+    path.write_text(path.read_text().replace("mtllib a.mtl", libraries))
+    assert load_mesh(path).mesh.texture is not None
+
+
+def test_a_library_with_spaces_comes_before_several(folder):
+    path = obj_of(folder, "map_Kd color.png")
+    (folder / "a b.mtl").write_text("newmtl m0\nmap_Kd glow.png\n")
+    path.write_text(path.read_text().replace("mtllib a.mtl", "mtllib a b.mtl"))
+    np.testing.assert_allclose(load_mesh(path).mesh.texture[0, 0], [0, 30 / 255, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("first", ["{}newmtl m0", "newmtl m0 # a wall", 'newmtl "m0"', "{}newmtl\tm0  "])
+def test_materials_are_found_by_their_names(folder, first):
+    path = obj_of(folder, "map_Kd color.png")
+    text = first.format("\ufeff") + "\rmap_Kd color.png # c\r\n"
+    (folder / "a.mtl").write_bytes(text.encode())
+    path.write_bytes(path.read_bytes().replace(b"usemtl m0\n", b"usemtl m0 # here\n").replace(b"\n", b"\r"))
+    assert load_mesh(path).mesh.texture is not None
+
+
+def test_names_with_colons_are_refused(folder):
+    picture(folder, "C:secret.png", (0, 0, 255))  # on Windows in the current folder of another drive
+    with pytest.raises(ValueError, match="'C:secret.png' is not in the folder of the mesh"):
+        load_mesh(obj_of(folder, "map_Kd C:secret.png"))
+
+
+def test_a_line_of_many_words_does_not_hang(folder):
+    path = obj_of(folder, "map_Kd -unknown " + "a " * 500_000 + "color.png\nnorm -s " + "1 " * 500_000)
+    path.write_text("mtllib " + '" ' * 100_001 + "\n" + path.read_text())
+    assert load_mesh(path, colors=False).mesh.texture is None
