@@ -122,7 +122,8 @@ class Rows:
             raise ValueError(f"it ends before its {n:,} rows of '{element.name}' do")
         if not n:
             return {x.name: np.zeros(0, dtype=x.kind) for x in given}
-        return self._alike(n, given) or self._different(n, given)
+        found = self._alike(n, given)
+        return self._different(n, given) if found is None else found
 
     def _size(self, kind: np.dtype) -> int:
         return 1 if self.is_text else kind.itemsize
