@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import comfy.model_management
 import torch
 from torch import Tensor
 
-from ...tbsd_core.analysis.directions import DirectionsConfig, directions_sheet, inspect_directions
+from ...tbsd_core.analysis.directions import DirectionsConfig, check_inspected, directions_sheet, inspect_directions
 from ...tbsd_core.analysis.path import ObjectivePath, PathConfig, objective_paths, path_sheet
 from ...tbsd_core.analysis.pictures import Result, front, view, watch_pictures
 from ...tbsd_core.analysis.sheet import Sheet
@@ -18,8 +20,9 @@ from ...tbsd_core.optim.resolution import enlarged
 from ...tbsd_core.optional import require
 from ...tbsd_core.scenes import Scene
 from ...tbsd_core.scenes.stored import copy_scene
-from ...tbsd_core.study import Entry, StudyStep, with_labels
+from ...tbsd_core.study import Entry, Failure, Host, StudyStep, with_labels
 from .autograd import cloned
+from .compat import available_memory
 from .config import config_of
 from .prior import ComfyPrior, prior_device, with_prior
 from .progress import SHOWN, RunProgress
@@ -28,6 +31,9 @@ from .run import check_source, pictures_of, with_models
 
 if TYPE_CHECKING:
     from ..sockets import GuidedModel
+
+
+logger = logging.getLogger(__name__)
 
 
 def make_entries(
@@ -68,7 +74,7 @@ def run_sheet(
 
     def body(prior: ComfyPrior) -> Sheet:
         results: list[Result] = []
-        _show(watch_pictures(entries, prior, results, at), prior, node_id)
+        _show(watch_pictures(entries, prior, results, at, host=host_of(guided[0])), prior, node_id)
         return sheet(results)
 
     require("matplotlib")  # before a long run rather than after it
@@ -83,7 +89,7 @@ def run_paths(
     def body(prior: ComfyPrior) -> Sheet:
         results: list[Result] = []
         paths: list[ObjectivePath] = []
-        _show(objective_paths(entries, prior, config, results, paths), prior, node_id)
+        _show(objective_paths(entries, prior, config, results, paths, host_of(guided[0])), prior, node_id)
         return path_sheet(paths, results, config, title)
 
     require("matplotlib")  # before a long run rather than after it
@@ -101,6 +107,7 @@ def run_directions(
 ) -> Sheet:
     """The directions of pictures, or of a scene's picture (an object's from the front) as the model sees it in a
     run."""
+    check_inspected(guided.guidance)
     factor = guided.vae.spacial_compression_encode()
     if isinstance(subject, Tensor):
         encode_size, (height, width) = None, subject.shape[1:3]
@@ -144,9 +151,20 @@ def title_of(guided: GuidedModel) -> str:
     return guided.prompts.config.prompt if guided.prompts.config is not None else ""
 
 
-def _show(steps: Iterable[StudyStep], prior: ComfyPrior, node_id: str | None) -> None:
+def host_of(guided: GuidedModel) -> Host:
+    """ComfyUI around a study: its interrupt, and its memory beside the loaded models."""
+    interrupts = (comfy.model_management.InterruptProcessingException,)
+    return Host(interrupts, lambda device: int(available_memory(guided.model, device)))
+
+
+def _show(steps: Iterable[StudyStep | Failure], prior: ComfyPrior, node_id: str | None) -> None:
     progress = None
     for step in steps:
         progress = progress or RunProgress(step.total, node_id)
+        if isinstance(step, Failure):  # the sheet says it, too
+            logger.warning("Node %s: %s failed: %s", node_id, step.label, step.reason)
+            continue
+        if step.note:
+            logger.warning("Node %s: %s: %s", node_id, step.label, step.note)
         if step.record is not None:
             progress(step.done, pictures_of(step.record.render, prior, SHOWN))

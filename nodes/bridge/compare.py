@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...tbsd_core.cameras.sampling import CameraConfig
 from ...tbsd_core.configuration import all_settings
-from ...tbsd_core.experiment import ExperimentConfig, evaluations_per_view, matched_steps, size_warning
+from ...tbsd_core.experiment import Experiment, ExperimentConfig, evaluations_per_view, matched_steps, size_warning
 from ...tbsd_core.grid import labelled_grid
 from ...tbsd_core.guidance import method_of
 from ...tbsd_core.guidance.base import has_source
@@ -23,12 +23,14 @@ from ...tbsd_core.metrics import image_statistics
 from ...tbsd_core.optim import OptimConfig
 from ...tbsd_core.optim.hints import ControlConfig
 from ...tbsd_core.scenes import Scene
-from ...tbsd_core.study import Row, markdown, montage, table_row, write_csv
+from ...tbsd_core.study import Row, made_to_fit, markdown, montage, reason_of, table_row, write_csv
+from ...tbsd_core.study.watch import Measures
+from .compat import available_memory
 from .config import config_of
 from .distilled import distilled_warning
 from .files import new_output, to_image
 from .noise_levels import noise_levels
-from .prior import ComfyPrior
+from .prior import ComfyPrior, prior_device
 from .progress import SHOWN, RunProgress
 from .prompts import Prompts, check_conditions, with_source
 from .queued import Queued
@@ -129,18 +131,27 @@ def compare(jobs: Sequence[Job], scene: Scene, filename_prefix: str, queued: Que
     warnings = warnings_of(jobs, queued)
     for text in warnings:
         logger.warning("Node %s: %s", queued.node, text)
+    told: set[Measures] = set()
     tiles: dict[tuple[int, int], Tensor | str] = {}
     rows: list[Row] = []
     finished: list[Tensor] = []
     done = 0
+
+    def begin(job: Job, experiment: Experiment) -> None:
+        model = job.guided.model
+        note = made_to_fit(experiment, int(available_memory(model, prior_device(model))), told)
+        if note:
+            warnings.append(f"{job.label}: {note}")
+            logger.warning("Node %s: %s", queued.node, warnings[-1])
+
     for job in jobs:
         began = time.monotonic()
         try:
-            views = run_cell(job, scene, lambda n, preview, at=done: progress(at + n, preview))
+            views = run_cell(job, scene, lambda n, preview, at=done: progress(at + n, preview), begin)
         except comfy.model_management.InterruptProcessingException:
             raise
         except Exception as error:  # of this cell; the others must still run
-            reason = f"{type(error).__name__}: {error}"
+            reason = reason_of(error)
             tiles[job.row, job.column] = f"failed\n{reason}"
             rows.append(job.line(error=reason))
         else:
@@ -183,12 +194,13 @@ def warnings_of(jobs: Sequence[Job], queued: Queued) -> list[str]:
     return list(dict.fromkeys(text for text in (distilled, *sizes) if text))
 
 
-def run_cell(job: Job, scene: Scene, on_step: Callable) -> Tensor:
-    """The finished pictures [B, 3, H, W] of one cell, on the CPU."""
+def run_cell(job: Job, scene: Scene, on_step: Callable, begin: Callable[[Job, Experiment], None]) -> Tensor:
+    """The finished pictures [B, 3, H, W] of one cell, on the CPU. `begin` sees its experiment before the first step."""
     config = job.config
 
     def body(prior: ComfyPrior) -> Tensor:
         experiment = begun(config, prior, job.guided, scene)
+        begin(job, experiment)
         for record in experiment.steps():
             on_step(record.step + 1, pictures_of(record.render, prior, SHOWN))
         return final_pictures(experiment.scene, prior, config.cameras, config.optim).float().cpu()

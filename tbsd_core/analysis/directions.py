@@ -104,11 +104,8 @@ def inspect_directions(
     Raises:
         ValueError: the prompts lack one of the four conditions; says what adds it.
     """
-    if guidance is not None and has_source(guidance):
-        raise ValueError(
-            f"{type(guidance).__name__} compares with a source, but a single picture has none. Choose a method that "
-            "does not edit, such as TBSD."
-        )
+    if guidance is not None:
+        check_inspected(guidance)
     n = config.n_noises
     bridge = Bridge(replace(config.bridge, weighting="uniform"))
     own = next((name for name, spec in METHODS.items() if type(guidance) is spec.method), type(guidance).__name__)
@@ -141,6 +138,15 @@ def inspect_directions(
             denoised = prior.schedule.denoise(x_t[:1], eps["target"][:1], t[:1])
             means = {name: d.mean(0, keepdim=True) for name, d in found.items()}
             yield DirectionRow(i, level, timestep, clean, denoised, means)
+
+
+def check_inspected(guidance: Guidance) -> None:
+    """Raise ValueError for a method whose direction a picture alone does not have."""
+    if has_source(guidance):
+        raise ValueError(
+            f"{type(guidance).__name__} compares with a source, but a single picture has none. Choose a method that "
+            "does not edit, such as TBSD."
+        )
 
 
 def decoded(decode: Callable[[Tensor], Tensor], direction: Tensor, latents: Tensor) -> Tensor:

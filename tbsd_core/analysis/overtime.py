@@ -16,8 +16,9 @@ MOMENTS = (0.25, 0.5, 0.75, 1.0)  # with Bridge's switch at 0.5 the second is th
 
 
 def over_time_sheet(results: Sequence[Result], at: Sequence[float], title: str) -> Sheet:
-    """Rows of entries, columns of progress; moments that an interrupted run did not reach stay empty."""
-    images = [[result.pictures.get(p) for p in at] for result in results]
+    """Rows of entries, columns of progress; moments that an interrupted run did not reach stay empty, and a failed run
+    says so in their place."""
+    images = [[result.tile(p) for p in at] for result in results]
     labels = [result.entry.label for result in results]
     image = labelled_grid(images, labels, [f"{p:g}" for p in at], title, column_axis="progress of the run")
     return Sheet(image, {"title": title, "progress": list(at), "cases": [r.numbers() for r in results]})

@@ -39,7 +39,8 @@ from ..priors.base import Prior
 from ..prompts import PromptSet
 from ..rng import named_generator
 from ..settings import check_settings, setting
-from ..study import Entry, StudyStep
+from ..study import Entry, Failure, Host, StudyStep
+from ..study.watch import PLAIN
 from ..transfer import double_device
 from .charts import COLOURS, GRID, INK, drawn, new_figure, plain_axes, points
 from .pictures import Result, front, watch_pictures
@@ -142,20 +143,27 @@ def objective_paths(
     config: PathConfig,
     results: list[Result],
     paths: list[ObjectivePath],  # filled as it goes, as `results` is
-) -> Iterator[StudyStep]:
+    host: Host = PLAIN,
+) -> Iterator[StudyStep | Failure]:
     """Run the entries as `study.watch` does, and measure the path of each. Objects are measured from the front.
 
     Raises:
-        ValueError: the prompts lack a condition of the two objectives, or what `study.watch` refuses.
+        Exception: every entry failed, see `study.watch`; also ValueError if the prompts lack a condition of the two
+            objectives.
     """
-    path, before = ObjectivePath(""), None
-    for step in watch_pictures(entries, prior, results, (0.0, 1.0)):
+    before: Measured | None = None
+
+    def measure(step: StudyStep) -> None:
+        nonlocal before
         if step.record is None:
-            path, before = ObjectivePath(step.label), None
+            before = None
+            paths.append(ObjectivePath(step.label))
         if step.experiment.state.step % config.every == 0 or step.is_last:
-            before = _measure(path, step.experiment, config, before)
-        if step.record is None:
-            paths.append(path)
+            before = _measure(paths[-1], step.experiment, config, before)
+
+    for step in watch_pictures(entries, prior, results, (0.0, 1.0), measure, host):
+        if isinstance(step, Failure) and len(paths) == step.index:
+            paths.append(ObjectivePath(step.label))
         yield step
 
 
@@ -210,13 +218,12 @@ def reachable(gram: tuple[float, float, float], direction: tuple[float, float]) 
 
 def path_sheet(paths: Sequence[ObjectivePath], results: Sequence[Result], config: PathConfig, title: str) -> Sheet:
     """The paths in the plane above the final pictures."""
-    results = results[: len(paths)]  # an interrupt may come between a start and its measure
-    last = [r.pictures.get(1.0, r.pictures.get(0.0)) for r in results]
-    strip = labelled_grid([last], [""], [r.entry.label for r in results])
-    image = stacked(path_chart(paths, title, max(720, strip.shape[2])), strip)
-    numbers = [
-        {**r.numbers(), "path": [p.numbers() for p in path.points]} for r, path in zip(results, paths, strict=True)
-    ]
+    # an interrupt may come between a start and its measure
+    shown = [(r, path) for r, path in zip(results, paths, strict=False) if path.points or r.failure]
+    last = [r.pictures.get(0.0) if (tile := r.tile(1.0)) is None else tile for r, _ in shown]
+    strip = labelled_grid([last], [""], [r.entry.label for r, _ in shown])
+    image = stacked(path_chart([path for _, path in shown], title, max(720, strip.shape[2])), strip)
+    numbers = [{**r.numbers(), "path": [p.numbers() for p in path.points]} for r, path in shown]
     settings = {"every": config.every, "t": list(config.t), "n_noises": config.n_noises, "seed": config.seed}
     return Sheet(image, {"title": title, **settings, "unit": "nats since the start", "cases": numbers})
 
@@ -226,6 +233,7 @@ def path_chart(paths: Sequence[ObjectivePath], title: str, width: int = 1000) ->
 
     The coloured cone between two solid rays is reachable, the grey dashed directions are not.
     """
+    paths = [path for path in paths if path.points]
     figure = new_figure(width, round(width * 0.85))
     axes = figure.add_subplot()
     size = points(width / 30)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,8 @@ from ..experiment import Experiment, plain_config
 from ..metrics.image_stats import foreground, high_frequency_energy, saturation
 from ..priors.base import Prior
 from ..scenes import Scene
-from ..study import Entry, StudyStep, watch
+from ..study import Entry, Failure, Host, StudyStep, watch
+from ..study.watch import PLAIN
 
 
 @dataclass
@@ -23,12 +24,19 @@ class Result:
     """The results of an entry so far.
 
     Args:
+        experiment: None if it could not begin.
         pictures: [3, H, W] by progress; several pictures of one scene side by side.
+        failure: the reason why it ended early; "" if it did not.
     """
 
     entry: Entry
-    experiment: Experiment
+    experiment: Experiment | None
     pictures: dict[float, Tensor] = field(default_factory=dict)
+    failure: str = ""
+
+    def tile(self, progress: float) -> Tensor | str | None:
+        """Its picture at a moment as a sheet shows it: words if it failed before, None if it did not get there."""
+        return self.pictures.get(progress, f"failed\n{self.failure}" if self.failure else None)
 
     def statistics(self) -> dict[str, float]:
         """Measures of the final picture that need no ground truth."""
@@ -36,13 +44,15 @@ class Result:
 
     def numbers(self) -> dict[str, Any]:
         """Plain data: what was run, and statistics of each picture."""
+        begun = self.experiment
         return {
             "label": self.entry.label,
             **self.entry.facts,
+            **({"error": self.failure} if self.failure else {}),
             "config": plain_config(self.entry.config),
-            "steps_done": self.experiment.state.step,
+            "steps_done": 0 if begun is None else begun.state.step,
             "pictures": {f"{p:g}": picture_statistics(image) for p, image in self.pictures.items()},
-            "seconds": self.experiment.curves.seconds,
+            "seconds": {} if begun is None else begun.curves.seconds,
         }
 
 
@@ -51,15 +61,19 @@ def watch_pictures(
     prior: Prior,
     results: list[Result],  # filled while this runs, so that the results so far survive a stop
     at: Sequence[float] = (1.0,),  # progress in [0, 1] at which pictures are taken
-) -> Iterator[StudyStep]:
+    look: Callable[[StudyStep], None] = lambda step: None,  # as of `study.watch`, after the pictures
+    host: Host = PLAIN,
+) -> Iterator[StudyStep | Failure]:
     """Run the entries as `study.watch` does, with pictures of each.
 
     Raises:
-        ValueError: a progress outside [0, 1], or what `study.watch` refuses.
+        ValueError: a progress outside [0, 1].
+        Exception: every entry failed, see `study.watch`.
     """
     if not at or not all(0 <= p <= 1 for p in at):
         raise ValueError(f"The moments must be one or more numbers in [0, 1], got {tuple(at)}.")
-    for step in watch(entries, prior):
+
+    def take(step: StudyStep) -> None:
         config, state = step.entry.config, step.experiment.state
         if step.record is None:
             results.append(Result(step.entry, step.experiment))
@@ -67,10 +81,26 @@ def watch_pictures(
             if round(progress * config.optim.n_steps) == state.step:
                 images = view(step.experiment.scene, prior, config.cameras, config.optim.size)
                 results[-1].pictures[progress] = torch.cat(list(images.cpu()), dim=-1)
-        if step.is_last:  # the moments are twice as large as the scene, and no run continues from here
-            state.optimizer.state.clear()
-            state.reused, state.adapter = {}, None
+        if step.is_last:
+            rest(step.experiment)
+        look(step)
+
+    for step in watch(entries, prior, take, host):
+        if isinstance(step, Failure):
+            if len(results) == step.index:
+                results.append(Result(step.entry, None))
+            failed = results[step.index]
+            failed.failure = step.reason
+            if failed.experiment is not None:
+                rest(failed.experiment)
         yield step
+
+
+def rest(experiment: Experiment) -> None:
+    """Free what only further steps need: the moments are twice as large as the scene, and no run continues from
+    here."""
+    experiment.state.optimizer.state.clear()
+    experiment.state.reused, experiment.state.adapter = {}, None
 
 
 @torch.no_grad()

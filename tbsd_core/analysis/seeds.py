@@ -35,7 +35,7 @@ def seeds_sheet(results: Sequence[Result], title: str) -> Sheet:
     """Rows of labels, columns of seeds, in the order of their first run; seeds that were not reached stay empty."""
     found = {(r.entry.label, r.entry.config.optim.seed): r for r in results}
     rows, seeds = list(dict.fromkeys(row for row, _ in found)), list(dict.fromkeys(seed for _, seed in found))
-    done = {key: result.pictures.get(1.0) for key, result in found.items()}
+    done = {key: result.tile(1.0) for key, result in found.items()}
     images = [[done.get((row, seed)) for seed in seeds] for row in rows]
     labels = rows if len(rows) > 1 else [""]
     image = labelled_grid(images, labels, [str(seed) for seed in seeds], title, column_axis="seed")

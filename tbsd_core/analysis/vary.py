@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..configuration import with_setting
 from ..experiment import ExperimentConfig
 from ..grid import labelled_grid, stacked
 from ..metrics.glossary import label_of
+from ..study import reason_of
 from .charts import metric_charts
 from .pictures import Result
 from .sheet import Sheet
@@ -47,23 +47,31 @@ def vary_sheet(
     title: str,
     measure: Callable[[Result], Mapping[str, float]] = Result.statistics,
 ) -> Sheet:
-    """The strip and the charts; values that were not reached have an empty place."""
-    finished = [r for r in results if 1.0 in r.pictures]
-    images: list[Tensor | None] = [r.pictures[1.0] for r in finished]
-    images += [None] * (len(values) - len(finished))
+    """The strip and the charts; values that were not reached have an empty place, those that failed say so."""
+    pictures = [r.tile(1.0) for r in results]
+    finished = [i for i, r in enumerate(results) if 1.0 in r.pictures]
+    measured: dict[int, dict[str, float]] = {}
+    for i in finished:
+        try:
+            measured[i] = dict(measure(results[i]))
+        except Exception as error:  # of this value; the runs of the others must not be lost
+            results[i].failure = f"not measured: {reason_of(error)}"
     axis = key.split(".")[-1].replace("_", " ")
-    strip = labelled_grid([images], [""], list(values), title, column_axis=axis)
-    measured = [dict(measure(r)) for r in finished]
-    names = list(dict.fromkeys(name for m in measured for name in m))
-    series = {label_of(n): [m.get(n, float("nan")) for m in measured] for n in names}
-    image = stacked(strip, metric_charts(list(values[: len(finished)]), series, axis, strip.shape[2]))
+    places = pictures + [None] * (len(values) - len(pictures))
+    strip = labelled_grid([places], [""], list(values), title, column_axis=axis)
+    names = list(dict.fromkeys(name for m in measured.values() for name in m))
+    series = {label_of(n): [m.get(n, float("nan")) for m in measured.values()] for n in names}
+    charts = [metric_charts([values[i] for i in measured], series, axis, strip.shape[2])] if series else []
     cases: list[dict[str, Any]] = [
-        {"value": value, "metrics": m, **r.numbers()} for value, m, r in zip(values, measured, finished, strict=False)
+        {"value": values[i], "metrics": measured.get(i, {}), **r.numbers()}
+        for i, r in enumerate(results)
+        if i in finished or r.failure
     ]
     identical = [
         [values[i], values[j]]
-        for i in range(len(finished))
-        for j in range(i)
-        if torch.equal(finished[i].pictures[1.0], finished[j].pictures[1.0])
+        for i in finished
+        for j in finished
+        if j < i and torch.equal(results[i].pictures[1.0], results[j].pictures[1.0])
     ]
-    return Sheet(image, {"title": title, "key": key, "values": list(values), "cases": cases, "identical": identical})
+    numbers = {"title": title, "key": key, "values": list(values), "cases": cases, "identical": identical}
+    return Sheet(stacked(strip, *charts), numbers)

@@ -75,13 +75,18 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _config(arguments: argparse.Namespace) -> ExperimentConfig:
+    from ..analysis.directions import check_inspected
     from ..experiment import check_config, stored_config
+    from ..guidance import METHODS, build_guidance
 
     if arguments.run is None:
         if arguments.prompt is None:
             raise ValueError("--prompt is missing: say what the picture shows, e.g. --prompt 'a brick house'.")
+        if arguments.method in METHODS:  # before a run is asked for the source that it needs
+            check_inspected(build_guidance(arguments.method))
         return run_config(arguments)
     config = stored_config(arguments.run)
+    check_inspected(build_guidance(config.guidance_name))
     if arguments.prompt not in (None, config.prompt.prompt):
         raise ValueError(f"The run in {arguments.run} has the prompt {config.prompt.prompt!r}; leave out --prompt.")
     # the machine may be another one

@@ -17,15 +17,16 @@ from ..scenes import SCENES
 from ..tasks import NEW, TASKS
 
 if TYPE_CHECKING:
+    from ..analysis.pictures import Result
     from ..analysis.sheet import Sheet
     from ..experiment import ExperimentConfig, MeshInput, RegionInput
     from ..priors.base import TextPrior
-    from ..study import Entry, StudyStep
+    from ..study import Entry, Failure, StudyStep
 
     Commands = argparse._SubParsersAction  # the sub-parsers of the command line, of whatever class of parser
 
 PRIOR = "learned"
-INTERRUPTED = 130  # exit code
+SOME_FAILED, INTERRUPTED = 1, 130  # exit codes
 SCENE_HELP = f"{', '.join(SCENES)} (default %(default)s)"
 
 
@@ -306,8 +307,10 @@ def load_prior(config: ExperimentConfig) -> TextPrior:
     return read_prior(config)
 
 
-def consume(steps: Iterable[StudyStep], title: str) -> bool:
-    """Run to the end with a progress bar; False if the user interrupted it."""
+def consume(steps: Iterable[StudyStep | Failure], title: str) -> bool:
+    """Run to the end with a progress bar; False if the user interrupted it. Says which entries failed, and why."""
+    from ..study import Failure
+
     tqdm = require("tqdm").tqdm
     with tqdm(desc=title, unit="step", disable=None) as bar:
         try:
@@ -315,6 +318,10 @@ def consume(steps: Iterable[StudyStep], title: str) -> bool:
                 bar.total, bar.n = step.total, step.done
                 bar.set_postfix_str(step.label, refresh=False)
                 bar.refresh() if step.done == step.total else bar.update(0)
+                if isinstance(step, Failure):
+                    bar.write(f"{step.label}: failed ({step.reason})", file=sys.stderr)
+                elif step.note:
+                    bar.write(f"{step.label}: {step.note}", file=sys.stderr)
         except KeyboardInterrupt:
             return False
     return True
@@ -326,6 +333,7 @@ def finish(
     arguments: argparse.Namespace,
     name: str,
     complete: bool,
+    results: Sequence[Result] = (),  # which may have failed
 ) -> int:
     """Write the sheet, say so, and return the exit code."""
     if not has_any:
@@ -336,7 +344,10 @@ def finish(
     if not complete:
         print("interrupted: the sheet holds the results so far", file=sys.stderr)
         return INTERRUPTED
-    return 0
+    failed = sum(bool(result.failure) for result in results)
+    if failed:
+        print(f"{failed} of {len(results)} failed; {numbers.name} says why", file=sys.stderr)
+    return SOME_FAILED if failed else 0
 
 
 def add_study_arguments(parser: argparse.ArgumentParser, methods: Sequence[str] | None = None) -> None:

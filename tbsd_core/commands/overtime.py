@@ -32,4 +32,5 @@ def _overtime(arguments: argparse.Namespace) -> int:
     results: list[Result] = []
     complete = consume(watch_pictures(entries, load_prior(entries[0].config), results, at), "overtime")
     has_any = any(result.pictures for result in results)
-    return finish(lambda: over_time_sheet(results, at, arguments.prompt), has_any, arguments, "overtime", complete)
+    sheet = lambda: over_time_sheet(results, at, arguments.prompt)  # noqa: E731
+    return finish(sheet, has_any, arguments, "overtime", complete, results)

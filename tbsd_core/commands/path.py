@@ -36,4 +36,5 @@ def _path(arguments: argparse.Namespace) -> int:
     steps = objective_paths(entries, load_prior(entries[0].config), settings, results, paths)
     complete = consume(steps, "path")
     title = arguments.prompt
-    return finish(lambda: path_sheet(paths, results, settings, title), bool(paths), arguments, "path", complete)
+    has_any = any(path.points for path in paths)
+    return finish(lambda: path_sheet(paths, results, settings, title), has_any, arguments, "path", complete, results)

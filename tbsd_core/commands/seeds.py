@@ -43,4 +43,4 @@ def _seeds(arguments: argparse.Namespace) -> int:
     complete = consume(watch_pictures(entries, load_prior(entries[0].config), results), "seeds")
     title = arguments.method.upper() + (f": {arguments.prompt[0]}" if len(arguments.prompt) == 1 else "")
     has_any = any(r.pictures for r in results)
-    return finish(lambda: seeds_sheet(results, title), has_any, arguments, "seeds", complete)
+    return finish(lambda: seeds_sheet(results, title), has_any, arguments, "seeds", complete, results)

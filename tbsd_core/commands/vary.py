@@ -57,14 +57,16 @@ def _vary(arguments: argparse.Namespace) -> int:
 
     def sheet() -> Sheet:
         def measure(result: Result) -> dict[str, float]:
+            assert result.experiment is not None  # it has a final picture
             return evaluate(result.entry.config, result.experiment.scene, prior)[0]
 
         made = vary_sheet(results, arguments.key, arguments.values, arguments.prompt, measure)
         for case in made.numbers["cases"]:
             shown = "  ".join(f"{label_of(k)} {v:.3f}" for k, v in case["metrics"].items())
+            shown = shown or f"failed: {case.get('error', 'nothing to measure')}"
             print(f"{case['value']:>6s}  {shown}")
         if made.numbers["identical"]:
             print(f"no effect between the values {made.numbers['identical']}: the pictures are identical")
         return made
 
-    return finish(sheet, any(1.0 in r.pictures for r in results), arguments, "vary", complete)
+    return finish(sheet, any(1.0 in r.pictures for r in results), arguments, "vary", complete, results)

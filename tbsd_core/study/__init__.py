@@ -17,10 +17,12 @@ from .runner import Reports, run_jobs
 from .sheet import write_sheet
 from .table import Row, job_row, markdown, summarize, table_row, write_csv, write_tables
 from .views import montage, picture, read_views
-from .watch import StudyStep, watch
+from .watch import Failure, Host, StudyStep, made_to_fit, reason_of, watch
 
 __all__ = [
     "Entry",
+    "Failure",
+    "Host",
     "InlinePool",
     "Job",
     "Outcome",
@@ -38,6 +40,7 @@ __all__ = [
     "job_row",
     "labelled",
     "labels_of",
+    "made_to_fit",
     "markdown",
     "matched",
     "montage",
@@ -45,6 +48,7 @@ __all__ = [
     "picture",
     "read_prompts",
     "read_views",
+    "reason_of",
     "run_jobs",
     "summarize",
     "table_row",

@@ -94,6 +94,24 @@ def test_an_unknown_setting_lists_what_there_is(server):
     assert not found["identical"]
 
 
+def test_a_value_that_fails_is_marked_and_the_others_are_kept(server):
+    """With the first one no gradient is finite."""
+    vary = node("TBSD_SweepShape", **(RUN | {"steps": 12}), setting="guidance_scale", values="1e39, 5")
+    first, second = numbers(server, analysis=vary)["cases"]
+    assert "not finite" in first["error"] and "error" not in second
+    assert second["value"] == "5" and second["metrics"] and second["config"]["guidance"]["guidance_scale"] == 5.0
+
+
+def test_a_path_that_cannot_be_measured_is_marked_and_the_others_are_kept(server):
+    models = {"model": ["models", 0], "vae": ["models", 2], "prompts": ["text", 0]}  # without a target negative
+    bad = node("TBSD_SDSGuidance", **models, guidance_scale=5.0, weighting="sigma2")
+    run = RUN | {"guidance": ["bad", 0], "guidance_2": ["guidance", 0]}
+    path = node("TBSD_ObjectivePath", **run, every=1, noise_levels="0.5", n_noises=1)
+    first, second = numbers(server, bad=bad, analysis=path)["cases"]
+    assert "Target Negative Prompt" in first["error"] and first["path"] == []
+    assert "error" not in second and len(second["path"]) == 3
+
+
 def test_objects_run_through_the_series_too(server):
     nerf = node("TBSD_NeRFScene", encoding="dense", detail=17, n_samples=12, opacity_weight=0.0, tv_weight=0.0, seed=0)
     seeds = node("TBSD_SeedsGrid", **RUN, n_seeds=2)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -157,6 +158,23 @@ def test_the_sheet_holds_the_paths_of_an_interrupted_run():
     numbers = json.loads(path_sheet(paths, results, CONFIG, "t").json())
     assert [c["label"] for c in numbers["cases"]] == ["a", "b"]
     assert [len(c["path"]) for c in numbers["cases"]] == [5, 2]
+
+
+def test_the_sheet_holds_the_paths_beside_those_that_fail():
+    late, never = entry(SDSConfig(), "late"), replace(entry(SDSConfig(), "never"), prompts=None)  # nothing reads text
+    known = {k: v for k, v in prompts().conditions.items() if k != "target_negative"}
+    late = replace(late, prompts=PromptSet(known, {}))
+    results, paths = run([never, entry(SDSConfig(), "a"), late, entry(CSDConfig(), "b")])
+    assert [len(p.points) for p in paths] == [0, 5, 0, 5]
+    numbers = json.loads(path_sheet(paths, results, CONFIG, "t").json())
+    assert [(c["label"], "error" in c) for c in numbers["cases"]] == [
+        ("never", True),
+        ("a", False),
+        ("late", True),
+        ("b", False),
+    ]
+    assert [len(c["path"]) for c in numbers["cases"]] == [0, 5, 0, 5]
+    assert numbers["cases"][1]["path"] == [p.numbers() for p in run([entry(SDSConfig(), "a")])[1][0].points]
 
 
 def test_the_chart_shows_each_path():

@@ -97,6 +97,32 @@ def test_an_object_is_shown_from_the_front():
     assert torch.equal(first.pictures[0.0], second.pictures[0.0]), "whatever cameras the run draws"
 
 
+def failing(label: str, **changes) -> Entry:
+    """An entry that cannot begin a step: its size is not the prior's."""
+    return with_optim(entry(label, **changes), size=SIZE, encode_size=SIZE + 1)
+
+
+def test_a_failed_entry_has_words_in_place_of_its_pictures():
+    at = (0.0, 1.0)
+    first, second = run([failing("a"), entry("b")], at=at)
+    assert "RuntimeError" in first.failure and not second.failure
+    assert set(first.pictures) == {0.0}, "which was taken before the first step"
+    assert first.tile(1.0) == f"failed\n{first.failure}" and torch.equal(first.tile(0.0), first.pictures[0.0])
+    assert torch.equal(second.pictures[1.0], alone(second.entry, STEPS))
+    cases = json.loads(over_time_sheet([first, second], at, "t").json())["cases"]
+    assert cases[0]["error"] == first.failure and "error" not in cases[1]
+
+
+def test_an_entry_that_cannot_begin_has_a_place_of_its_own():
+    broken = dataclasses.replace(entry("b", seed=1), prompts=None)  # this prior reads no text
+    sheet = seeds_sheet(run([entry("a"), broken, entry("a", seed=1)]), "t")
+    assert [(c["label"], "error" in c, c["steps_done"]) for c in sheet.numbers["cases"]] == [
+        ("a", False, STEPS),
+        ("b", True, 0),
+        ("a", False, STEPS),
+    ]
+
+
 @pytest.mark.parametrize("at", [(), (1.5,), (-0.1, 1.0)])
 def test_moments_outside_the_run_are_refused(at):
     with pytest.raises(ValueError, match=r"moments must be one or more numbers in \[0, 1\]"):
@@ -169,6 +195,30 @@ def test_the_sheet_measures_each_value_and_says_where_nothing_changed():
     assert [c["value"] for c in sheet.numbers["cases"]] == values
     assert sheet.numbers["identical"] == [["5", "5"]]
     assert {"foreground", "saturation", "fine_detail"} == set(sheet.numbers["cases"][0]["metrics"])
+
+
+def test_a_value_that_fails_leaves_the_others_at_their_places():
+    values = ["1", "5", "9"]
+    entries = [entry(v, SDSConfig(guidance_scale=float(v))) for v in values]
+    entries[0] = with_optim(entries[0], encode_size=SIZE + 1)
+    sheet = vary_sheet(run(entries), "guidance.guidance_scale", values, "t")
+    first, *others = sheet.numbers["cases"]
+    assert first["value"] == "1" and first["error"] and first["metrics"] == {}
+    assert [c["value"] for c in others] == ["5", "9"]
+    assert [c["config"]["guidance"]["guidance_scale"] for c in others] == [5.0, 9.0]
+
+
+def test_a_value_that_cannot_be_measured_keeps_its_picture():
+    def measure(result):
+        if result.entry.label == "5":
+            raise MemoryError("out of memory")
+        return {"mean": 0.5}
+
+    values = ["1", "5"]
+    results = run([entry(v, SDSConfig(guidance_scale=float(v))) for v in values])
+    first, second = vary_sheet(results, "guidance.guidance_scale", values, "t", measure).numbers["cases"]
+    assert first["metrics"] == {"mean": 0.5} and "error" not in first
+    assert "MemoryError" in second["error"] and second["pictures"]
 
 
 def test_an_interrupted_series_shows_what_is_done():

@@ -76,6 +76,44 @@ def test_overtime_has_a_row_per_method_with_its_own_settings(tmp_path):
     assert set(first["pictures"]) == {"0.5", "1"}
 
 
+FAILING = ["--steps", 12, "--set=optim.max_bad_steps=3"]  # with a scale that makes no finite gradient
+
+
+def test_a_value_that_fails_is_marked_and_the_others_are_kept(tmp_path, capsys):
+    key = ["--method", "sds", "--key", "guidance.guidance_scale", "--values", 1e39, 5]
+    assert call("vary", *HOUSE, *SMALL, *FAILING, *key, "--out", tmp_path / "a") == 1
+    first, second = written(tmp_path / "a", "vary")["cases"]
+    assert "not finite" in first["error"] and second["value"] == "5" and second["metrics"]
+    assert second["config"]["guidance"]["guidance_scale"] == 5.0
+    said = capsys.readouterr()
+    assert "guidance_scale 1e+39: failed (RuntimeError" in said.err and "1 of 2 failed" in said.err
+    assert "1e+39  failed: RuntimeError" in said.out
+
+
+@pytest.mark.parametrize("command", ["overtime", "path"])
+def test_a_method_that_fails_is_marked_and_the_others_are_kept(command, tmp_path, capsys):
+    methods = ["--methods", "sds,guidance_scale=1e39", "sds,guidance_scale=3"]
+    assert call(command, *HOUSE, *SMALL, *FAILING, *methods, "--out", tmp_path) == 1
+    first, second = written(tmp_path, command)["cases"]
+    assert "not finite" in first["error"] and "error" not in second
+    assert "1 of 2 failed" in capsys.readouterr().err
+
+
+def test_a_series_of_which_all_fails_says_the_first_reason_and_writes_nothing(tmp_path, capsys):
+    seeds = ["--n", 2, "--method", "sds", "--set=guidance.guidance_scale=1e39"]
+    assert call("seeds", *HOUSE, *SMALL, *FAILING, *seeds, "--out", tmp_path / "out") == 1
+    assert "not finite" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_method_that_edits_is_not_run_to_be_inspected(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tbsd_pack.tbsd_core.commands.inspect.load_prior", None)
+    mesh = ["--scene", "mesh_texture", "--mesh", "sample:brick house", "--keep-colors"]
+    assert call("inspect", "--prompt", "a house", *mesh, "--method", "dds", "--out", tmp_path / "out") == 2
+    assert "Choose a method that does not edit" in capsys.readouterr().err
+    assert call("inspect", "--prompt", "a house", "--method", "dds", "--out", tmp_path / "out") == 2
+    assert "Choose a method that does not edit" in capsys.readouterr().err
+
+
 def test_seeds_have_a_row_per_prompt(tmp_path):
     prompts = ["--prompt", "a brick house", "a marble cone"]
     assert call("seeds", *prompts, *SMALL, "--steps", 1, "--n", 2, "--seed", 5, "--out", tmp_path) == 0
@@ -222,7 +260,7 @@ def test_bad_arguments_end_with_code_2_and_no_files(arguments, message, tmp_path
 
 def test_an_interrupt_keeps_what_was_done(tmp_path, capsys):
     def steps():
-        yield argparse.Namespace(done=1, total=3, label="a")
+        yield argparse.Namespace(done=1, total=3, label="a", note="")
         raise KeyboardInterrupt
 
     assert consume(steps(), "x") is False
