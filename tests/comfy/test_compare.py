@@ -210,3 +210,13 @@ def test_a_prompt_stands_at_its_row_or_at_its_column(labels):
     assert labels["two methods"]["columns"] == ["TBSD 7.5\na brick\nhouse", "SDS 7.5\na cone"]
     assert labels["prompts alone"]["columns"] == labels["prompts alone"]["table"], "which say the prompt already"
     assert labels["given prompts"]["rows"] == [f"{text}\n{seed}" for text in ("a torus", "a cube") for seed in seeds]
+
+
+def test_studies_plan_their_memory_and_an_interrupt_ends_them(comfyui):
+    report = comfyui.run_script(Path(__file__).parent / "inside" / "study_memory.py")
+    plenty, little = report["plenty"], report["little"]
+    assert plenty["compare"]["chunks"] == plenty["series"] == [0, 0]
+    assert little["compare"]["chunks"] == little["series"] == [1, 1], "one view at a time"
+    said = "A step of 4 views at 16 pixels needs"
+    assert said not in plenty["compare"]["table"] and little["compare"]["table"].count(said) == 1
+    assert report["interrupted after"] == 1, "the other seed is not begun"
