@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -60,7 +61,8 @@ def begun(server, known: set[str]) -> bool:
 
 
 def test_the_mesh_stands_where_the_nerf_does_and_begins_with_its_colours(server):
-    cut = {"resolution": 32, "threshold": 0.0, "keep_fraction": 0.1, "faces": 300, "texture_size": 64}
+    """At half the density of Extract Mesh, whose half-value layer is 1/24 of the bound of 1."""
+    cut = {"resolution": 32, "threshold": 12 * math.log(2), "keep_fraction": 0.1, "faces": 300, "texture_size": 64}
     prompt = graph(lr=0.00001) | {
         "cut": node("TBSD_ExtractMesh", scene=["nerf", 0], **cut),
         "cut file": node("TBSD_SaveMesh", mesh=["cut", 0], filename_prefix="refine/cut", format="glb"),
