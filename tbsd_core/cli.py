@@ -20,13 +20,14 @@ from .commands.options import (
     refuse_all_but,
     with_assignments,
 )
+from .commands.series import INTERRUPTED
 from .commands.stages import begin_or_resume, run_staged
 from .commands.unfinished import check_unfinished, has_stages, has_unfinished_run, quoted
 from .configuration import all_settings, with_setting
 
 DEMO_PRIOR = "multiview"  # on prompts that nobody tuned its objects are right (benchmarks/results/multiview.md)
 DEMO_STEPS = 250  # of NeRF and texture together: below three minutes on two slow cores
-BAD_ARGUMENTS, INTERRUPTED = 2, 130
+BAD_ARGUMENTS = 2
 DEMO_PROMPT = "a brick house"
 
 

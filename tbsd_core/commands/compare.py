@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..optional import require
-from .options import INTERRUPTED, add_study_arguments, study_configs
+from .options import add_study_arguments, study_configs
+from .series import INTERRUPTED, SOME_FAILED
 
 if TYPE_CHECKING:
     from ..experiment import ExperimentConfig
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from ..study import Job, Report, Reports, Row
     from .options import Commands
 
-SOME_FAILED = 1
 GRID = "grid.png"
 MATCHES = ("preset", "steps", "evaluations")
 

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .options import add_run_arguments, consume, finish, load_prior, run_config, with_assignments
+from .options import add_run_arguments, run_config, with_assignments
+from .series import consume, finish, load_prior
 
 if TYPE_CHECKING:
     from torch import Tensor

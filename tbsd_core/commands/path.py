@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from .options import add_run_arguments, consume, finish, load_prior, method_entries
+from .options import add_run_arguments, method_entries
+from .series import consume, finish, load_prior
 
 
 def register(commands: argparse._SubParsersAction) -> None:

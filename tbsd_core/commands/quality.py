@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..atomic import atomic_path
 from ..optional import require
-from .options import INTERRUPTED, add_noise_argument
+from .options import add_noise_argument
+from .series import INTERRUPTED
 
 if TYPE_CHECKING:
     from ..study import Job, Report

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from ..configuration import all_settings, with_setting
 from .bar import RunBar
-from .options import EVERY_RUN, INTERRUPTED, card_memory, refuse_all_but
+from .options import EVERY_RUN, card_memory, refuse_all_but
+from .series import INTERRUPTED
 from .unfinished import check_unfinished, has_unfinished_stages, quoted
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .options import INTERRUPTED, add_study_arguments, study_configs
+from .options import add_study_arguments, study_configs
+from .series import INTERRUPTED, SOME_FAILED
 
 if TYPE_CHECKING:
     from ..study import Job, Pool, PromptLine, Report, Reports
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     MakePool = Callable[[Callable[[str], None]], Pool]  # of where its notes go
 
-SOME_FAILED = 1
 MOST_WORKERS = 61  # Windows waits for at most 63 things at once
 SHEET, SHEET_ROWS = "sheet.png", 24
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from .options import add_run_arguments, consume, finish, load_prior, run_config
+from .options import add_run_arguments, run_config
+from .series import consume, finish, load_prior
 
 if TYPE_CHECKING:
     from ..analysis.sheet import Sheet

@@ -15,7 +15,8 @@ from tbsd_pack.tbsd_core.analysis.sheet import Sheet
 from tbsd_pack.tbsd_core.cli import _parser, main
 from tbsd_pack.tbsd_core.commands import seeds, vary
 from tbsd_pack.tbsd_core.commands.inspect import _read_image
-from tbsd_pack.tbsd_core.commands.options import INTERRUPTED, consume, finish, method_entries
+from tbsd_pack.tbsd_core.commands.options import method_entries
+from tbsd_pack.tbsd_core.commands.series import INTERRUPTED, consume, finish
 from tbsd_pack.tbsd_core.configuration import with_setting
 from tbsd_pack.tbsd_core.experiment import default_config, load_scene, read_prior, run
 from tbsd_pack.tbsd_core.media import write_png
