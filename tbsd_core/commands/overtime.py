@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from .options import add_run_arguments, method_entries
 from .series import consume, finish, load_prior
+
+if TYPE_CHECKING:
+    from ..analysis.sheet import Sheet
 
 METHODS = ("bridge,negative=target_negative", "bridge,negative=negative")
 
@@ -33,5 +37,8 @@ def _overtime(arguments: argparse.Namespace) -> int:
     results: list[Result] = []
     complete = consume(watch_pictures(entries, load_prior(entries[0].config), results, at), "overtime")
     has_any = any(result.pictures for result in results)
-    sheet = lambda: over_time_sheet(results, at, arguments.prompt)  # noqa: E731
+
+    def sheet() -> Sheet:
+        return over_time_sheet(results, at, arguments.prompt)
+
     return finish(sheet, has_any, arguments, "overtime", complete, results)

@@ -104,6 +104,7 @@ def test_wrappers_see_one_forward_and_patches_two_sides(report):
 def test_patches_know_the_negatives(report):
     """Also where the empty prompt is alone, comes first, or shares a forward with the target."""
     known = report["wrappers"]["known"]
+    assert known["run"] == {"target": [[0]], "uncond": [[1]], "target_negative": [[1]], "source": [[0]]}
     assert known["alone"] == [[1]] and known["mixed"] == [[0, 1]]
     assert known["swapped"] == [[1 - side for side in sides] for sides in known["in order"]] != known["in order"]
 

@@ -251,7 +251,24 @@ def wrappers():
         run(model, [target, empty], body, negatives=negatives)
         return sorted(set(map(tuple, sides)))
 
+    def of_a_run(name):
+        """The side of one condition of a guidance's prompts, as runs load it."""
+        rows = {"target": target, "uncond": empty, "target_negative": cond(2), "source": cond(3)}
+        by_view = {key: {"": row} for key, row in rows.items()}
+        prompts = load("nodes.bridge.prompts").Prompts(load("tbsd_core.prompts").PromptSet(by_view, {}))
+        method = load("tbsd_core.guidance").METHODS["tbsd"]
+        guided = load("nodes.sockets").GuidedModel(model, tiny.vae(), prompts, method.method(method.config()))
+        optim = load("tbsd_core.optim").OptimConfig(size=64, views_per_step=2)
+        sides.clear()
+
+        def body(prior):
+            prior.predict_noise(latents()[0], torch.tensor((700, 60)), [[rows[name]] * 2])
+
+        load("nodes.bridge.run").with_models([guided], optim, body)
+        return sorted(set(map(tuple, sides)))
+
     known = {
+        "run": {name: of_a_run(name) for name in ("target", "uncond", "target_negative", "source")},
         "alone": told([empty, empty]),
         "in order": told([empty, empty], [target, target], negatives=None),
         "swapped": told([empty, empty], [target, target]),
